@@ -1,0 +1,120 @@
+"""The contract between the mathematics and an array library."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+from backends import tree as trees
+from backends.errors import PrecisionError
+from backends.tree import Tree
+
+Array = Any
+Function = Callable[..., Any]
+
+
+class Backend(ABC):
+    """An array library: a namespace of the Array API standard and a handful of verbs.
+
+    Arithmetic is written against ``xp``, which follows the standard (https://data-apis.org/array-api).
+    Only what the standard lacks is a method. A backend is constructed as ``SomeBackend(device)``,
+    where ``device`` is the part after the colon in ``jax:gpu:1``, or None for the library's own choice.
+
+    Attributes:
+        name: the name under which the backend is registered, such as ``jax``.
+        device: where its arrays live, such as ``cpu`` or ``gpu:1``.
+        xp: the Array API namespace, such as ``numpy`` or ``jax.numpy``.
+    """
+
+    name: ClassVar[str]
+    device: str
+    xp: Any
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """The version of the array library."""
+
+    @abstractmethod
+    def from_numpy(self, tree: Tree) -> Tree:
+        """Return the tree with each NumPy leaf as an array of this backend, on its device.
+
+        Shape and dtype are kept.
+
+        Raises:
+            PrecisionError: the dtype cannot be had here, or not outside ``precision("float64")``.
+        """
+
+    @abstractmethod
+    def to_numpy(self, tree: Tree) -> Tree:
+        """Return the tree with each leaf as a NumPy array of the same shape and dtype."""
+
+    @abstractmethod
+    def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
+        """Return a new array: ``table`` with ``rows[i]`` added to row ``ids[i]``; duplicates accumulate.
+
+        The standard has no such function, and ``at[ids].add`` of array-api-extra drops duplicates.
+
+        Args:
+            table: (n, ...) floats.
+            ids: (m,) integers in [0, n).
+            rows: (m, ...) floats, rows of the table's shape.
+        """
+
+    @abstractmethod
+    def jit(self, function: Function, *example: Tree) -> Function:
+        """Return ``function`` compiled, or as it is where there is no compiler.
+
+        ``function`` is pure: trees of arrays in, trees of arrays out. With ``example`` arguments it is
+        compiled now, for their shapes and dtypes alone, so that a caller can time compilation apart and
+        so that a second compilation cannot happen unseen; otherwise at the first call for each set of
+        shapes. A compiled function prints no floating-point warnings: who calls it checks the result.
+        """
+
+    @abstractmethod
+    def scan(
+        self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree
+    ) -> tuple[Tree, Tree]:
+        """Run ``carry, y = step(carry, x)`` for each ``x`` along the first axis of ``xs``.
+
+        Returns:
+            The last carry, and the tree of all ``y`` stacked along a new first axis.
+
+        Raises:
+            ValueError: ``xs`` has no leaves, or their first axes differ in length or are empty.
+        """
+
+    @abstractmethod
+    def sync(self, tree: Tree) -> Tree:
+        """Return ``tree`` when the work that makes it is done: timings lie without it."""
+
+    @abstractmethod
+    def precision(self, dtype: str) -> AbstractContextManager[None]:
+        """Return a context within which arrays of ``dtype``, "float32" or "float64", can be had.
+
+        The standard has no word for it, and JAX makes float64 only where it is asked for.
+
+        Raises:
+            PrecisionError: the library or the device has no such numbers.
+        """
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(device={self.device!r})"
+
+
+def scan_length(xs: Tree) -> int:
+    """Return the common length of the first axes of ``xs``.
+
+    Raises:
+        ValueError: there are no leaves, or their first axes differ in length or are empty.
+    """
+    lengths = {leaf.shape[0] for leaf in trees.leaves(xs)}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(f"scan needs leaves of one common length above 0, got lengths {lengths}")
+    return int(lengths.pop())
+
+
+def check_precision(name: str, dtype: str) -> None:
+    """Raise PrecisionError unless ``dtype`` is "float32" or "float64"."""
+    if dtype not in ("float32", "float64"):
+        raise PrecisionError(f"backend {name!r} computes in 'float32' or 'float64', got dtype {dtype!r}")

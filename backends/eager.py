@@ -1,0 +1,52 @@
+"""What every library that computes at once, without a compiler, has in common."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+
+import numpy as np
+
+from backends import tree as trees
+from backends.base import Backend, Function, check_precision, scan_length
+from backends.errors import DeviceNotFoundError
+from backends.tree import Tree
+
+
+class EagerBackend(Backend):
+    """A backend whose verbs are plain Python over a library that computes at once on the CPU."""
+
+    def __init__(self, device: str | None = None) -> None:
+        if device not in (None, "cpu"):
+            raise DeviceNotFoundError(
+                f"backend {self.name!r} has no device {device!r}: it runs on 'cpu' alone; "
+                f"use {self.name!r} or '{self.name}:cpu'"
+            )
+        self.device = "cpu"
+
+    @property
+    def version(self) -> str:
+        return str(self.xp.__version__)
+
+    def jit(self, function: Function, *example: Tree) -> Function:
+        @wraps(function)
+        def quiet(*arguments: Tree) -> Tree:
+            with np.errstate(all="ignore"):
+                return function(*arguments)
+
+        return quiet
+
+    def scan(
+        self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree
+    ) -> tuple[Tree, Tree]:
+        ys = []
+        for i in range(scan_length(xs)):
+            carry, y = step(carry, trees.map(lambda x, i=i: x[i, ...], xs))
+            ys.append(y)
+        return carry, trees.map(lambda *parts: self.xp.stack(parts), *ys)
+
+    def sync(self, tree: Tree) -> Tree:
+        return tree
+
+    def precision(self, dtype: str) -> AbstractContextManager[None]:
+        check_precision(self.name, dtype)
+        return nullcontext()

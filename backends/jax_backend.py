@@ -1,0 +1,79 @@
+"""JAX: compiled by XLA, on the CPU or an accelerator. The only file that imports jax."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from backends import tree as trees
+from backends.base import Array, Backend, Function, check_precision, scan_length
+from backends.errors import DeviceNotFoundError, PrecisionError
+from backends.tree import Tree
+
+
+class JaxBackend(Backend):
+    """JAX on one device. No global flag of JAX is touched: float64 is local to ``precision``."""
+
+    name: ClassVar[str] = "jax"
+    xp: Any = jnp
+
+    def __init__(self, device: str | None = None) -> None:
+        self._device = _find_device(device)
+        self.device = f"{self._device.platform}:{self._device.id}"
+
+    @property
+    def version(self) -> str:
+        return jax.__version__
+
+    def from_numpy(self, tree: Tree) -> Tree:
+        return trees.map(self._put, tree)
+
+    def to_numpy(self, tree: Tree) -> Tree:
+        return trees.map(np.asarray, tree)
+
+    def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
+        return table.at[ids].add(rows)
+
+    def jit(self, function: Function, *example: Tree) -> Function:
+        jitted = jax.jit(function)
+        return jitted.lower(*example).compile() if example else jitted
+
+    def scan(
+        self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree
+    ) -> tuple[Tree, Tree]:
+        scan_length(xs)
+        carry, ys = jax.lax.scan(step, carry, xs)
+        return carry, ys
+
+    def sync(self, tree: Tree) -> Tree:
+        return jax.block_until_ready(tree)  # type: ignore[no-untyped-call]
+
+    def precision(self, dtype: str) -> AbstractContextManager[None]:
+        check_precision(self.name, dtype)
+        return jax.enable_x64(True) if dtype == "float64" else nullcontext()
+
+    def _put(self, leaf: Any) -> Array:
+        array = np.asarray(leaf)
+        if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
+            raise PrecisionError(
+                f"JAX would turn {array.dtype} into "
+                f"{jax.dtypes.canonicalize_dtype(array.dtype)} here: "
+                "work within `with backend.precision('float64'):`, or convert the array first"
+            )
+        return jax.device_put(array, self._device)
+
+
+def _find_device(device: str | None) -> jax.Device:
+    if device is None:
+        return jax.devices()[0]
+    platform, _, index = device.partition(":")
+    try:
+        return jax.devices(platform)[int(index or 0)]
+    except (RuntimeError, ValueError, IndexError) as error:
+        present = ", ".join(f"'jax:{d.platform}:{d.id}'" for d in jax.devices())
+        raise DeviceNotFoundError(
+            f"JAX finds no device {device!r} on this machine; it finds {present}"
+        ) from error

@@ -1,0 +1,124 @@
+"""From a name to a backend: the environment variable, entry points, and clear errors."""
+
+import os
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from backends.base import Backend
+from backends.errors import (
+    BackendError,
+    BackendNotInstalledError,
+    BrokenBackendError,
+    UnknownBackendError,
+)
+
+ENVIRONMENT_VARIABLE = "MULTINN_BACKEND"
+ENTRY_POINT_GROUP = "multinn.backends"
+
+_OWN = {
+    "numpy": "backends.numpy_backend:NumpyBackend",
+    "jax": "backends.jax_backend:JaxBackend",
+}
+_INSTALL = {"jax": 'pip install "multinn[jax]"'}
+
+
+def get_backend(backend: str | Backend | None = None) -> Backend:
+    """Return the backend of that name; the same instance each time.
+
+    Args:
+        backend: a name such as ``numpy``, ``jax``, ``jax:cpu`` or ``jax:gpu:1``; or None for the value
+            of the environment variable MULTINN_BACKEND, ``numpy`` where it is unset or empty; or a
+            Backend, which is returned as it is.
+
+    Raises:
+        UnknownBackendError: no backend has that name.
+        BackendNotInstalledError: the library that it needs is missing.
+        BrokenBackendError: it fails to load, or does not keep the contract.
+        DeviceNotFoundError: it has no such device.
+
+    >>> get_backend("numpy")
+    NumpyBackend(device='cpu')
+    """
+    if isinstance(backend, Backend):
+        return backend
+    if backend is not None:
+        return _construct(backend, "")
+    named = os.environ.get(ENVIRONMENT_VARIABLE) or "numpy"
+    return _construct(named, f" (from the environment variable {ENVIRONMENT_VARIABLE})")
+
+
+def backend_names() -> list[str]:
+    """Return the names of all registered backends, whether or not they can be loaded."""
+    return list(_registered())
+
+
+def installed_backends() -> list[str]:
+    """Return the names of the registered backends whose library is installed, the default first.
+
+    Raises:
+        BrokenBackendError: one is installed and fails to load.
+    """
+    installed = []
+    for name in backend_names():
+        try:
+            get_backend(name)
+        except BackendNotInstalledError:
+            continue
+        installed.append(name)
+    return installed
+
+
+@cache
+def _construct(specification: str, origin: str) -> Backend:
+    name, _, device = specification.partition(":")
+    registered = _registered()
+    if name not in registered:
+        raise UnknownBackendError(_unknown(name, list(registered)) + origin)
+    factory = _load(registered[name])
+    try:
+        backend = factory(device or None)
+    except BackendError:
+        raise
+    except Exception as error:
+        raise BrokenBackendError(
+            f"backend {name!r} failed to start on device {device or 'default'!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(backend, Backend):
+        raise BrokenBackendError(
+            f"backend {name!r}: {registered[name].value} returned a {type(backend).__name__}, "
+            "expected an instance of backends.Backend"
+        )
+    return backend
+
+
+def _registered() -> dict[str, EntryPoint]:
+    own = {name: EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in _OWN.items()}
+    others = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    return own | {name: others[name] for name in sorted(others) if name not in own}
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    close = get_close_matches(name.lower(), names, n=1)
+    suggestion = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown backend {name!r}, expected one of {', '.join(names)}{suggestion}"
+
+
+def _load(entry: EntryPoint) -> Any:
+    try:
+        module = import_module(entry.module)
+        return getattr(module, entry.attr)
+    except ModuleNotFoundError as error:
+        missing = error.name or "a module"
+        install = _INSTALL.get(entry.name, f"pip install {missing.partition('.')[0]}")
+        raise BackendNotInstalledError(
+            f"backend {entry.name!r} needs {missing}, which is not installed: {install}"
+        ) from error
+    except Exception as error:
+        raise BrokenBackendError(
+            f"backend {entry.name!r} is registered as {entry.value} and fails to load: "
+            f"{type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,174 @@
+"""What every experiment script shares: options, errors, the machine-readable record, tables."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from backends import Backend, BackendError
+from experiments.datasets import DatasetError
+from multinn import DivergenceError, Trainer
+
+
+def make_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """Return a parser with the options that every experiment has.
+
+    Args:
+        name: the module's name, as in ``python -m experiments.NAME``.
+        description: one or two sentences for ``--help``.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m experiments.{name}",
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--seed", type=non_negative, default=0, help="seed of all randomness")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the record of the run")
+    return parser
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Add ``--backend`` to the parser of an experiment that runs on one backend."""
+    parser.add_argument(
+        "--backend",
+        help="numpy, jax, jax:gpu:1, ...; the environment variable MULTINN_BACKEND if left out",
+    )
+
+
+def positive(text: str) -> int:
+    """Return the integer of 1 or more that the text of an option gives."""
+    return _at_least(text, 1)
+
+
+def non_negative(text: str) -> int:
+    """Return the integer of 0 or more that the text of an option gives."""
+    return _at_least(text, 0)
+
+
+def _at_least(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least {least}, got {text!r}")
+    return value
+
+
+def run_script(
+    run: Callable[[argparse.Namespace], int],
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+) -> int:
+    """Parse the arguments, run, and return the exit status; expected errors are one line each.
+
+    Args:
+        run: takes the parsed options, returns the exit status.
+        parser: from `make_parser`.
+        arguments: those of the command line if None.
+    """
+    options = parser.parse_args(arguments)
+    if options.out and not find_spec("matplotlib"):
+        print('error: --out needs matplotlib: pip install "multinn[plot]"', file=sys.stderr)
+        return 2
+    try:
+        return run(options)
+    except (BackendError, DatasetError, DivergenceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def make_record(
+    experiment: str,
+    options: argparse.Namespace,
+    trainer: Trainer,
+    history: Sequence[Mapping[str, float]],
+    results: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the record of a run with one trainer, ready for `write_json`."""
+    return {
+        "experiment": experiment,
+        "backend": trainer.backend.name,
+        "device": trainer.backend.device,
+        "dtype": trainer.dtype,
+        "seed": trainer.seed,
+        "options": plain_options(options),
+        "history": list(history),
+        "results": dict(results),
+        "seconds": {"compile": trainer.seconds.compile, "train": trainer.seconds.train},
+        "versions": versions(trainer.backend),
+    }
+
+
+def plain_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options as JSON can hold them."""
+    return {
+        name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()
+    }
+
+
+def versions(*backends: Backend) -> dict[str, str]:
+    """Return the versions of Python, of multinn, and of the array libraries."""
+    try:
+        own = version("multinn")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        own = "not installed"
+    return {
+        "python": platform.python_version(),
+        "multinn": own,
+        **{backend.name: backend.version for backend in backends},
+    }
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record whole or not at all; what is not finite is written as null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_finite(record), indent=2, allow_nan=False) + "\n"
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(file.name, path)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as text: the first column to the left, the others to the right.
+
+    >>> print(format_table(["backend", "seconds"], [["numpy", "0.5"], ["jax", "12.25"]]))
+    backend  seconds
+    -------  -------
+    numpy        0.5
+    jax        12.25
+    """
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    lines = [columns, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if index else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

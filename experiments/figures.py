@@ -1,0 +1,48 @@
+"""The look of all figures, and their saving. matplotlib is imported where it is used."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which people with colour-blindness tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLE = {
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "font.size": 10,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of that size in inches, with a layout that cuts nothing off.
+
+    Draw on it within ``with style():``.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def style() -> Any:
+    """Return a context in which axes take on the look of all figures."""
+    from cycler import cycler
+    from matplotlib import rc_context
+
+    return rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)})
+
+
+def save_figure(figure: "Figure", folder: Path, name: str) -> Path:
+    """Save as ``folder/name.png``, say so on the standard output, and return the path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
+    figure.savefig(path, dpi=150)
+    print(f"figure: {path}")
+    return path

@@ -1,0 +1,94 @@
+"""Checks of data on the host: one clear error before anything is computed."""
+
+from typing import Any
+
+import numpy as np
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+
+
+def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
+    """Return ``x`` as an array (examples, ...) of that dtype, with at least one example.
+
+    Raises:
+        TypeError: it is not numeric.
+        ValueError: it is empty, ragged, has no feature axis, or holds NaN or infinity.
+    """
+    array = _as_numeric(x, name)
+    if array.ndim < 2:
+        raise ValueError(
+            f"{name}: expected an array of shape (examples, features, ...), got {array.shape}; "
+            f"if it is one feature use {name}.reshape(-1, 1), if one example {name}.reshape(1, -1)"
+        )
+    if array.size == 0:
+        raise ValueError(f"{name}: expected at least one example and one feature, got {array.shape}")
+    array = _rounded(array, dtype)
+    check_finite(array, name)
+    return array
+
+
+def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
+    """Return ``y`` as a finite array with that many rows, in its own dtype.
+
+    Raises:
+        TypeError: it is not numeric.
+        ValueError: the number of rows differs, or it holds NaN or infinity.
+    """
+    array = _as_numeric(y, name)
+    _check_length(array, examples, name)
+    check_finite(array, name)
+    return array
+
+
+def check_weights(weights: Any, examples: int, dtype: str) -> HostArray:
+    """Return ``weights`` as an array (examples,) of that dtype, none negative and not all zero.
+
+    Raises:
+        TypeError: they are not numeric.
+        ValueError: wrong shape, a negative or non-finite weight, or a sum of zero.
+    """
+    array = _rounded(_as_numeric(weights, "weights"), dtype)
+    _check_length(array, examples, "weights")
+    if array.ndim != 1:
+        raise ValueError(f"weights: expected shape ({examples},), got {array.shape}")
+    check_finite(array, "weights")
+    if (array < 0).any():
+        row = int(np.argmax(array < 0))
+        raise ValueError(f"weights: expected 0 or more, got {array[row]} at row {row}")
+    if not array.any():
+        raise ValueError("weights: expected at least one above 0, got zeros only")
+    return array
+
+
+def check_finite(array: HostArray, name: str) -> None:
+    """Raise ValueError with the place of the first NaN or infinity, if there is one."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    place = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
+    axes = ["row", "column"] if len(place) == 2 else ["row", *["index"] * (len(place) - 1)]
+    where = ", ".join(f"{axis} {index}" for axis, index in zip(axes, place, strict=True))
+    raise ValueError(
+        f"{name}: expected finite numbers, got {array[tuple(place)]} at {where}; "
+        "drop or impute such values first"
+    )
+
+
+def _as_numeric(values: Any, name: str) -> HostArray:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected rows of one common length: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected numbers, got an array of dtype {array.dtype}")
+    return array
+
+
+def _rounded(array: HostArray, dtype: str) -> HostArray:
+    with np.errstate(over="ignore"):  # what overflows is infinite, and reported as that
+        return array.astype(dtype, copy=False)
+
+
+def _check_length(array: HostArray, examples: int, name: str) -> None:
+    rows = array.shape[0] if array.ndim else None
+    if rows != examples:
+        raise ValueError(f"{name}: expected {examples} rows, as many as x has, got {rows}")

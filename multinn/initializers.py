@@ -1,0 +1,167 @@
+"""Initial parameters, drawn on the host so that every backend starts from the same bits.
+
+An initializer is called with a generator, the shape of the array, and its fan-in and fan-out: how many
+inputs feed one output, and how many outputs one input feeds. It returns float64; the trainer rounds to
+the dtype that it trains in.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+HostArray = np.ndarray[Any, np.dtype[np.float64]]
+Shape = tuple[int, ...]
+
+
+class Initializer(ABC):
+    """Base class: a frozen dataclass that is called to draw an array."""
+
+    @abstractmethod
+    def __call__(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> HostArray:
+        """Return a float64 array of that shape."""
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """Every entry is ``value``."""
+
+    value: float
+
+    def __call__(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> HostArray:
+        return np.full(shape, float(self.value))
+
+
+@dataclass(frozen=True)
+class Zeros(Initializer):
+    """Every entry is 0."""
+
+    def __call__(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> HostArray:
+        return np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class Ones(Initializer):
+    """Every entry is 1."""
+
+    def __call__(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> HostArray:
+        return np.ones(shape)
+
+
+@dataclass(frozen=True)
+class Uniform(Initializer):
+    """Uniform in [low, high).
+
+    Raises:
+        ValueError: the bounds are not finite, or low is above high.
+    """
+
+    low: float = -0.05
+    high: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise ValueError(f"Uniform: expected finite low <= high, got {self.low}, {self.high}")
+
+    def __call__(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> HostArray:
+        return generator.uniform(self.low, self.high, shape)
+
+
+@dataclass(frozen=True)
+class Normal(Initializer):
+    """Normal with that mean and standard deviation.
+
+    Raises:
+        ValueError: the standard deviation is negative or not finite.
+    """
+
+    mean: float = 0.0
+    standard_deviation: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.standard_deviation < math.inf:
+            raise ValueError(
+                "Normal: expected a finite standard_deviation of 0 or more, "
+                f"got {self.standard_deviation}"
+            )
+
+    def __call__(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> HostArray:
+        return generator.normal(self.mean, self.standard_deviation, shape)
+
+
+@dataclass(frozen=True)
+class _VarianceScaling(Initializer):
+    """Mean 0 and a variance that keeps the size of signals from layer to layer."""
+
+    distribution: Literal["uniform", "normal"] = "uniform"
+
+    def __post_init__(self) -> None:
+        if self.distribution not in ("uniform", "normal"):
+            raise ValueError(
+                f"{type(self).__name__}: expected distribution 'uniform' or 'normal', "
+                f"got {self.distribution!r}"
+            )
+
+    @abstractmethod
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """Return the variance of each entry."""
+
+    def __call__(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> HostArray:
+        deviation = math.sqrt(self.variance(fan_in, fan_out))
+        if self.distribution == "normal":
+            return generator.normal(0.0, deviation, shape)
+        bound = math.sqrt(3.0) * deviation  # the variance of Uniform(-a, a) is a² / 3
+        return generator.uniform(-bound, bound, shape)
+
+
+@dataclass(frozen=True)
+class Glorot(_VarianceScaling):
+    """Variance 2 / (fan_in + fan_out), for tanh and sigmoid.
+
+    Source: X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural
+    networks, AISTATS 2010, equation 16 (uniform).
+    """
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """Return 2 / (fan_in + fan_out)."""
+        return 2.0 / (fan_in + fan_out)
+
+
+@dataclass(frozen=True)
+class He(_VarianceScaling):
+    """Variance 2 / fan_in, for ReLU and its relatives.
+
+    Source: K. He et al., Delving deep into rectifiers, ICCV 2015, equation 10 (normal).
+    """
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """Return 2 / fan_in."""
+        return 2.0 / fan_in
+
+
+@dataclass(frozen=True)
+class LeCun(_VarianceScaling):
+    """Variance 1 / fan_in.
+
+    Source: Y. LeCun et al., Efficient BackProp, 1998, section 4.6, equation 16.
+    """
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """Return 1 / fan_in."""
+        return 1.0 / fan_in

@@ -1,0 +1,252 @@
+"""Activation functions, elementwise but for Softmax.
+
+In each, x is the input of any shape, y = f(x) the output of the same shape, and dy = ∂L/∂y. For an
+elementwise f the chain rule is dx = dy f'(x), so each derivation is that of f' alone.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from backends import Array, Backend, Tree
+from multinn import functional
+from multinn.layers.base import ParameterFree
+from multinn.random import Key
+
+_GELU_SCALE = math.sqrt(2.0 / math.pi)
+_GELU_CUBIC = 0.044715
+
+
+@dataclass(frozen=True)
+class Sigmoid(ParameterFree):
+    """y = σ(x) = 1 / (1 + exp(-x)).
+
+    σ'(x) = exp(-x) / (1 + exp(-x))² = σ(x) (1 - σ(x)), so dx = dy y (1 - y).
+    """
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and y."""
+        y = functional.sigmoid(backend, x)
+        return y, y
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy y (1 - y)."""
+        y = cache
+        return dy * y * (1.0 - y), {}
+
+
+@dataclass(frozen=True)
+class Tanh(ParameterFree):
+    """y = tanh(x).
+
+    tanh = sinh / cosh gives tanh' = (cosh² - sinh²) / cosh² = 1 - tanh², so dx = dy (1 - y²).
+    """
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and y."""
+        y = backend.xp.tanh(x)
+        return y, y
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy (1 - y²)."""
+        y = cache
+        return dy * (1.0 - y * y), {}
+
+
+@dataclass(frozen=True)
+class ReLU(ParameterFree):
+    """y = max(x, 0).
+
+    f'(x) is 1 for x > 0 and 0 for x < 0. At 0 it is undefined; 0 is taken, as is usual. As y > 0 if and
+    only if x > 0, dx = dy where y > 0, else 0.
+    """
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and y."""
+        y = backend.xp.maximum(x, 0.0)
+        return y, y
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy where y > 0, else 0."""
+        y = cache
+        return backend.xp.where(y > 0.0, dy, 0.0), {}
+
+
+@dataclass(frozen=True)
+class LeakyReLU(ParameterFree):
+    """y = x for x > 0, else a x, where a is the negative slope.
+
+    f'(x) is 1 for x > 0 and a for x < 0; at 0, where it is undefined, a is taken.
+    Source: A. L. Maas, A. Y. Hannun and A. Y. Ng, Rectifier nonlinearities improve neural network
+    acoustic models, ICML 2013, equation 2.
+
+    Raises:
+        ValueError: negative_slope is negative or not finite.
+    """
+
+    negative_slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.negative_slope < math.inf:
+            raise ValueError(
+                f"LeakyReLU: expected a finite negative_slope of 0 or more, got {self.negative_slope}"
+            )
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and x."""
+        return backend.xp.where(x > 0.0, x, self.negative_slope * x), x
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy where x > 0, else a dy."""
+        x = cache
+        return backend.xp.where(x > 0.0, dy, self.negative_slope * dy), {}
+
+
+@dataclass(frozen=True)
+class ELU(ParameterFree):
+    """y = x for x > 0, else α (exp(x) - 1).
+
+    f'(x) is 1 for x > 0, else α exp(x) = y + α. As α > 0, y > 0 if and only if x > 0.
+    Source: D.-A. Clevert, T. Unterthiner and S. Hochreiter, Fast and accurate deep network learning by
+    exponential linear units, ICLR 2016, equation 16.
+
+    Raises:
+        ValueError: alpha is not positive and finite.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.alpha < math.inf:
+            raise ValueError(f"ELU: expected a positive, finite alpha, got {self.alpha}")
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and y."""
+        xp = backend.xp
+        y = xp.where(x > 0.0, x, self.alpha * xp.expm1(xp.minimum(x, 0.0)))
+        return y, y
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy where y > 0, else dy (y + α)."""
+        y = cache
+        return backend.xp.where(y > 0.0, dy, dy * (y + self.alpha)), {}
+
+
+@dataclass(frozen=True)
+class GELU(ParameterFree):
+    """y = x Φ(x), where Φ is the cumulative distribution of the standard normal and φ its density.
+
+    Exactly, as Φ' = φ:                     f'(x) = Φ(x) + x φ(x).
+    With ``approximate="tanh"``:            y = x (1 + t) / 2, t = tanh(u), u = √(2/π) (x + 0.044715 x³),
+        where t' = (1 - t²) u', so          f'(x) = (1 + t) / 2 + x (1 - t²) u' / 2,
+        and                                 u' = √(2/π) (1 + 3 · 0.044715 x²).
+    In both, y = x g(x), and the cache holds g(x) and g'(x): dx = dy (g + x g').
+    Source: D. Hendrycks and K. Gimpel, Gaussian error linear units, 2016, section 2.
+
+    Attributes:
+        approximate: "none" for the definition, "tanh" for the cheaper approximation (error < 0.0005).
+
+    Raises:
+        ValueError: approximate is neither.
+    """
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: expected approximate 'none' or 'tanh', got {self.approximate!r}")
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y = x g(x), and (x, g)."""
+        exact = self.approximate == "none"
+        g = functional.normal_cdf(backend, x) if exact else _tanh_gate(backend, x)
+        return x * g, (x, g)
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy (g + x g')."""
+        x, g = cache
+        if self.approximate == "tanh":
+            # With t = 2 g - 1, g' = (1 - t²) u' / 2 = 2 g (1 - g) u'.
+            slope = 2.0 * g * (1.0 - g) * (_GELU_SCALE * (1.0 + 3.0 * _GELU_CUBIC * x * x))
+        else:
+            slope = functional.normal_pdf(backend, x)
+        return dy * (g + x * slope), {}
+
+
+@dataclass(frozen=True)
+class SiLU(ParameterFree):
+    """y = x σ(x), also called swish.
+
+    The product rule and σ' = σ (1 - σ) give f'(x) = σ + x σ (1 - σ) = σ + y (1 - σ).
+    Source: S. Elfwing, E. Uchibe and K. Doya, Sigmoid-weighted linear units for neural network function
+    approximation in reinforcement learning, Neural Networks 107, 2018, equations 3 and 5.
+    """
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and (σ, y)."""
+        s = functional.sigmoid(backend, x)
+        y = x * s
+        return y, (s, y)
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy (σ + y (1 - σ))."""
+        s, y = cache
+        return dy * (s + y * (1.0 - s)), {}
+
+
+@dataclass(frozen=True)
+class Softplus(ParameterFree):
+    """y = log(1 + exp(x)).
+
+    f'(x) = exp(x) / (1 + exp(x)) = σ(x).
+    """
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and x."""
+        return functional.softplus(backend, x), x
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy σ(x)."""
+        x = cache
+        return dy * functional.sigmoid(backend, x), {}
+
+
+@dataclass(frozen=True)
+class Softmax(ParameterFree):
+    """y_i = exp(x_i) / Σ_k exp(x_k), along the last axis.
+
+    ∂y_i/∂x_j = y_i (δ_ij - y_j), so dx_j = Σ_i dy_i y_i (δ_ij - y_j) = y_j (dy_j - Σ_i dy_i y_i).
+    To train a classifier, leave this layer out and use the loss SoftmaxCrossEntropy, on logits.
+    """
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and y."""
+        y = functional.softmax(backend, x)
+        return y, y
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = y (dy - Σ dy y)."""
+        y = cache
+        return y * (dy - backend.xp.sum(dy * y, axis=-1, keepdims=True)), {}
+
+
+def _tanh_gate(backend: Backend, x: Array) -> Array:
+    return 0.5 * (1.0 + backend.xp.tanh(_GELU_SCALE * (x + _GELU_CUBIC * x * x * x)))

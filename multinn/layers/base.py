@@ -1,0 +1,72 @@
+"""The contract of a layer."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from backends import Array, Backend, Tree
+from multinn.random import Key
+
+Shape = tuple[int, ...]
+
+
+class Layer(ABC):
+    """A differentiable function with parameters: a frozen dataclass of hyperparameters, nothing else.
+
+    Parameters, caches and gradients are trees of arrays that the caller holds. Shapes in the
+    documentation leave out no axis: the first is the batch. In `init` alone, shapes are without it.
+    """
+
+    @abstractmethod
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Draw initial parameters on the host.
+
+        Args:
+            generator: the source of all randomness, so that every backend starts from the same bits.
+            input_shape: the shape of one example, without the batch axis.
+
+        Returns:
+            The tree of parameters, float64 NumPy arrays, and the shape of one output.
+
+        Raises:
+            ValueError: the layer cannot take inputs of that shape.
+        """
+
+    @abstractmethod
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return the output, and the cache that `backward` needs.
+
+        Args:
+            backend: whose arrays ``params`` and ``x`` are.
+            params: as `init` made them, in the dtype of ``x``.
+            x: (batch, ...) inputs.
+            key: a key while training, None at inference.
+        """
+
+    @abstractmethod
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return the gradients of the loss with respect to the input and to the parameters.
+
+        Args:
+            backend: as in `forward`.
+            params: as in `forward`.
+            cache: what `forward` returned.
+            dy: the gradient of the loss with respect to the output, of the output's shape.
+
+        Returns:
+            ``dx`` of the shape of ``x``, and a tree that mirrors ``params``.
+        """
+
+    def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
+        """Return the second result of `backward` alone, without the work for the first if possible."""
+        return self.backward(backend, params, cache, dy)[1]
+
+
+class ParameterFree(Layer):
+    """A layer without parameters whose output has the shape of its input."""
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Return no parameters, and the shape unchanged."""
+        return {}, input_shape
