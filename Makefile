@@ -22,7 +22,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --out $(OUT)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses 2
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

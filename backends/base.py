@@ -108,10 +108,13 @@ def scan_length(xs: Tree) -> int:
     Raises:
         ValueError: there are no leaves, or their first axes differ in length or are empty.
     """
-    lengths = {leaf.shape[0] for leaf in trees.leaves(xs)}
-    if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(f"scan needs leaves of one common length above 0, got lengths {lengths}")
-    return int(lengths.pop())
+    lengths = {tuple(leaf.shape[:1]) for leaf in trees.leaves(xs)}
+    if len(lengths) != 1 or lengths & {(), (0,)}:
+        shapes = [tuple(leaf.shape) for leaf in trees.leaves(xs)]
+        raise ValueError(
+            f"scan needs arrays to loop over, of one common length above 0, got shapes {shapes}"
+        )
+    return int(lengths.pop()[0])
 
 
 def check_precision(name: str, dtype: str) -> None:

@@ -2,7 +2,16 @@
 
 
 class BackendError(Exception):
-    """Base class of all errors about backends."""
+    """Base class of all errors about backends.
+
+    Attributes:
+        origin: added to the message: where the name of the backend came from.
+    """
+
+    origin = ""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}{self.origin}"
 
 
 class UnknownBackendError(BackendError, ValueError):

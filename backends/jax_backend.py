@@ -1,5 +1,6 @@
 """JAX: compiled by XLA, on the CPU or an accelerator. The only file that imports jax."""
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
@@ -69,11 +70,15 @@ class JaxBackend(Backend):
 def _find_device(device: str | None) -> jax.Device:
     if device is None:
         return jax.devices()[0]
-    platform, _, index = device.partition(":")
+    parts = re.fullmatch(r"([a-z]+)(?::(\d+))?", device)
     try:
-        return jax.devices(platform)[int(index or 0)]
-    except (RuntimeError, ValueError, IndexError) as error:
+        return jax.devices(parts[1])[int(parts[2] or 0)] if parts else _no_device()
+    except (RuntimeError, IndexError) as error:
         present = ", ".join(f"'jax:{d.platform}:{d.id}'" for d in jax.devices())
         raise DeviceNotFoundError(
             f"JAX finds no device {device!r} on this machine; it finds {present}"
         ) from error
+
+
+def _no_device() -> jax.Device:
+    raise IndexError("not of the form platform or platform:index")

@@ -1,20 +1,29 @@
-"""NumPy: eager, on the CPU, always there."""
+"""NumPy: on the CPU, always there; compiled by recording, or eager."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
+from backends import numpy_jit
 from backends import tree as trees
-from backends.base import Array
+from backends.base import Array, Function, scan_length
 from backends.eager import EagerBackend
 from backends.tree import Tree
 
 
 class NumpyBackend(EagerBackend):
-    """The reference backend: what it computes, every other backend is held against."""
+    """The reference backend: what it computes, every other backend is held against.
+
+    ``numpy:eager`` runs each function as it is written, for a debugger; the results are the same bits.
+    """
 
     name: ClassVar[str] = "numpy"
     xp: Any = np
+
+    def __init__(self, device: str | None = None) -> None:
+        self.compiles = device != "eager"
+        super().__init__(device if self.compiles else None)
 
     def from_numpy(self, tree: Tree) -> Tree:
         return trees.map(np.asarray, tree)
@@ -23,6 +32,24 @@ class NumpyBackend(EagerBackend):
         return trees.map(np.asarray, tree)
 
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
-        result = table.copy()
-        np.add.at(result, ids, rows)
-        return result
+        if numpy_jit.is_recorded(table, ids, rows):
+            return numpy_jit.record(_scatter_add, table, ids, rows)
+        return _scatter_add(table, ids, rows)
+
+    def jit(self, function: Function, *example: Tree) -> Function:
+        if self.compiles and example:
+            return numpy_jit.compile_function(function, example)
+        return super().jit(function, *example)
+
+    def scan(
+        self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree
+    ) -> tuple[Tree, Tree]:
+        if numpy_jit.is_recorded(carry, xs):
+            return numpy_jit.record_scan(step, carry, xs, scan_length(xs))
+        return super().scan(step, carry, xs)
+
+
+def _scatter_add(table: Array, ids: Array, rows: Array) -> Array:
+    result = table.copy()
+    np.add.at(result, ids, rows)
+    return result

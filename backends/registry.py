@@ -45,9 +45,12 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
     if isinstance(backend, Backend):
         return backend
     if backend is not None:
-        return _construct(backend, "")
-    named = os.environ.get(ENVIRONMENT_VARIABLE) or "numpy"
-    return _construct(named, f" (from the environment variable {ENVIRONMENT_VARIABLE})")
+        return _construct(backend)
+    try:
+        return _construct(os.environ.get(ENVIRONMENT_VARIABLE) or "numpy")
+    except BackendError as error:
+        error.origin = f" (asked for by the environment variable {ENVIRONMENT_VARIABLE})"
+        raise
 
 
 def backend_names() -> list[str]:
@@ -72,14 +75,14 @@ def installed_backends() -> list[str]:
 
 
 @cache
-def _construct(specification: str, origin: str) -> Backend:
-    name, _, device = specification.partition(":")
+def _construct(specification: str) -> Backend:
+    name, colon, device = specification.partition(":")
     registered = _registered()
     if name not in registered:
-        raise UnknownBackendError(_unknown(name, list(registered)) + origin)
+        raise UnknownBackendError(_unknown(name, list(registered)))
     factory = _load(registered[name])
     try:
-        backend = factory(device or None)
+        backend = factory(device if colon else None)
     except BackendError:
         raise
     except Exception as error:

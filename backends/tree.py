@@ -3,11 +3,11 @@
 Parameters, caches, gradients and optimizer states are such trees. ``None`` is a tree without leaves.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 Tree = Any
-_BRANCHES = (dict, tuple, list)
+_SEQUENCES = (tuple, list)  # isinstance is in the hot path, and slower on a union
 
 
 def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
@@ -24,12 +24,16 @@ def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     >>> map(lambda x, y: x + y, {"W": 1, "b": (2, 3)}, {"W": 10, "b": (20, 30)})
     {'W': 11, 'b': (22, 33)}
     """
-    if isinstance(tree, _BRANCHES):
-        children = [
-            map(function, child, *(other[key] for other in others))
-            for key, child in _items(tree, others)
-        ]
-        return _rebuild(tree, children)
+    if isinstance(tree, dict):
+        for other in others:
+            _check_same_structure(tree, other)
+        return {
+            key: map(function, child, *[other[key] for other in others]) for key, child in tree.items()
+        }
+    if isinstance(tree, _SEQUENCES):
+        for other in others:
+            _check_same_structure(tree, other)
+        return _rebuild(tree, [map(function, *parts) for parts in zip(tree, *others, strict=True)])
     return None if tree is None else function(tree, *others)
 
 
@@ -39,8 +43,7 @@ def map_with_paths(function: Callable[..., Any], tree: Tree, *others: Tree) -> T
     >>> map_with_paths(lambda path, leaf: f"{path}={leaf}", ({"W": 1}, {"W": 2}))
     ({'W': '0.W=1'}, {'W': '1.W=2'})
     """
-    paths = iter([path for path, _ in leaves_with_paths(tree)])
-    return map(lambda *leaves: function(next(paths), *leaves), tree, *others)
+    return map(function, _paths(tree, ""), tree, *others)
 
 
 def leaves(tree: Tree) -> list[Any]:
@@ -49,40 +52,51 @@ def leaves(tree: Tree) -> list[Any]:
     >>> leaves({"b": 2, "W": 1, "rest": (3, None, [4])})
     [1, 2, 3, 4]
     """
-    return [leaf for _, leaf in leaves_with_paths(tree)]
+    if isinstance(tree, dict):
+        tree = [tree[key] for key in sorted(tree)]
+    if isinstance(tree, _SEQUENCES):
+        return [leaf for child in tree for leaf in leaves(child)]
+    return [] if tree is None else [tree]
 
 
-def leaves_with_paths(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each leaf with its place in the tree, such as ``0.W``, in the order of `leaves`.
+def leaves_with_paths(tree: Tree) -> list[tuple[str, Any]]:
+    """Return each leaf with its place in the tree, such as ``0.W``, in the order of `leaves`.
 
-    >>> list(leaves_with_paths(({"W": 1, "b": 2}, {"W": 3})))
+    >>> leaves_with_paths(({"W": 1, "b": 2}, {"W": 3}))
     [('0.W', 1), ('0.b', 2), ('1.W', 3)]
     """
-    if isinstance(tree, _BRANCHES):
-        for key, child in _items(tree):
-            yield from leaves_with_paths(child, f"{path}.{key}" if path else str(key))
-    elif tree is not None:
-        yield path, tree
+    return list(zip(leaves(_paths(tree, "")), leaves(tree), strict=True))
 
 
-def _items(tree: Tree, others: tuple[Tree, ...] = ()) -> list[tuple[Any, Tree]]:
-    """Return the children with their keys, having checked that the others have the same keys."""
-    for other in others:
-        same = type(tree) is type(other) and len(tree) == len(other)
-        if not same or (isinstance(tree, dict) and tree.keys() != other.keys()):
-            raise ValueError(f"trees differ: expected {_kind(tree)}, got {_kind(other)}")
-    return sorted(tree.items()) if isinstance(tree, dict) else list(enumerate(tree))
+def _paths(tree: Tree, path: str) -> Tree:
+    """Return the tree with the place of each leaf instead of the leaf."""
+    prefix = f"{path}." if path else ""
+    if isinstance(tree, dict):
+        return {key: _paths(child, f"{prefix}{key}") for key, child in tree.items()}
+    if isinstance(tree, _SEQUENCES):
+        children = [_paths(child, f"{prefix}{index}") for index, child in enumerate(tree)]
+        return _rebuild(tree, children)
+    return None if tree is None else path
+
+
+def _check_same_structure(tree: Tree, other: Tree) -> None:
+    same = type(tree) is type(other) and len(tree) == len(other)
+    if same and type(tree) is dict:
+        same = tree.keys() == other.keys()
+    if not same:
+        raise ValueError(f"trees differ: expected {_kind(tree)}, got {_kind(other)}")
 
 
 def _kind(tree: Tree) -> str:
     if isinstance(tree, dict):
         return f"a dict with keys {sorted(tree)}"
-    if isinstance(tree, tuple | list):
+    if isinstance(tree, _SEQUENCES):
         return f"a {type(tree).__name__} of length {len(tree)}"
     return f"a leaf of type {type(tree).__name__}"
 
 
 def _rebuild(like: Tree, children: list[Any]) -> Tree:
-    if isinstance(like, dict):
-        return dict(zip(sorted(like), children, strict=True))
-    return type(like)(*children) if hasattr(like, "_fields") else type(like)(children)
+    kind = type(like)
+    if kind is tuple or kind is list:
+        return kind(children)
+    return kind(*children) if hasattr(like, "_fields") else kind(children)

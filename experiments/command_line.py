@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -27,12 +26,17 @@ def make_parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m experiments.{name}",
         description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_DefaultsThatSaySomething,
     )
     parser.add_argument("--seed", type=non_negative, default=0, help="seed of all randomness")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for the record of the run")
     return parser
+
+
+class _DefaultsThatSaySomething(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +55,11 @@ def positive(text: str) -> int:
 def non_negative(text: str) -> int:
     """Return the integer of 0 or more that the text of an option gives."""
     return _at_least(text, 0)
+
+
+def comma_separated(text: str) -> list[str]:
+    """Return the names that the text of an option lists."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _at_least(text: str, least: int) -> int:
@@ -81,7 +90,7 @@ def run_script(
         return 2
     try:
         return run(options)
-    except (BackendError, DatasetError, DivergenceError) as error:
+    except (BackendError, DatasetError, DivergenceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -133,15 +142,17 @@ def versions(*backends: Backend) -> dict[str, str]:
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record whole or not at all; what is not finite is written as null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_finite(record), indent=2, allow_nan=False) + "\n"
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _finite(value: Any) -> Any:

@@ -22,9 +22,8 @@ def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
         )
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one example and one feature, got {array.shape}")
-    array = _rounded(array, dtype)
     check_finite(array, name)
-    return array
+    return rounded(array, dtype, name)
 
 
 def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
@@ -47,7 +46,7 @@ def check_weights(weights: Any, examples: int, dtype: str) -> HostArray:
         TypeError: they are not numeric.
         ValueError: wrong shape, a negative or non-finite weight, or a sum of zero.
     """
-    array = _rounded(_as_numeric(weights, "weights"), dtype)
+    array = _as_numeric(weights, "weights")
     _check_length(array, examples, "weights")
     if array.ndim != 1:
         raise ValueError(f"weights: expected shape ({examples},), got {array.shape}")
@@ -55,22 +54,43 @@ def check_weights(weights: Any, examples: int, dtype: str) -> HostArray:
     if (array < 0).any():
         row = int(np.argmax(array < 0))
         raise ValueError(f"weights: expected 0 or more, got {array[row]} at row {row}")
+    array = rounded(array, dtype, "weights")
     if not array.any():
         raise ValueError("weights: expected at least one above 0, got zeros only")
     return array
+
+
+def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
+    """Return finite numbers in that dtype.
+
+    Raises:
+        ValueError: one is too large for it.
+    """
+    if array.dtype == dtype:
+        return array
+    with np.errstate(over="ignore"):  # what overflows is infinite, and reported as that
+        result = array.astype(dtype)
+    if np.dtype(dtype).itemsize < array.dtype.itemsize:
+        check_finite(result, name)
+    return result
 
 
 def check_finite(array: HostArray, name: str) -> None:
     """Raise ValueError with the place of the first NaN or infinity, if there is one."""
     if array.dtype.kind != "f" or np.isfinite(array).all():
         return
-    place = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
-    axes = ["row", "column"] if len(place) == 2 else ["row", *["index"] * (len(place) - 1)]
-    where = ", ".join(f"{axis} {index}" for axis, index in zip(axes, place, strict=True))
+    index, where = first_place(~np.isfinite(array))
     raise ValueError(
-        f"{name}: expected finite numbers, got {array[tuple(place)]} at {where}; "
+        f"{name}: expected finite numbers, got {array[index]} at {where}; "
         "drop or impute such values first"
     )
+
+
+def first_place(wrong: HostArray) -> tuple[tuple[int, ...], str]:
+    """Return the first index at which ``wrong`` is True, and its name, such as "row 3, column 1"."""
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    axes = ["row", "column"] if len(index) == 2 else ["row", *["index"] * (len(index) - 1)]
+    return index, ", ".join(f"{axis} {i}" for axis, i in zip(axes, index, strict=True))
 
 
 def _as_numeric(values: Any, name: str) -> HostArray:
@@ -81,11 +101,6 @@ def _as_numeric(values: Any, name: str) -> HostArray:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected numbers, got an array of dtype {array.dtype}")
     return array
-
-
-def _rounded(array: HostArray, dtype: str) -> HostArray:
-    with np.errstate(over="ignore"):  # what overflows is infinite, and reported as that
-        return array.astype(dtype, copy=False)
 
 
 def _check_length(array: HostArray, examples: int, name: str) -> None:

@@ -21,6 +21,8 @@ _ERFC_COEFFICIENTS = (
     3.81090525518923207e-16, 7.10609761360923694e-15,
 )  # fmt: skip
 
+_NORMAL_ENDS = 40.0  # φ and the tail of Φ are 0 from there on, and x² does not overflow
+
 
 def sigmoid(backend: Backend, x: Array) -> Array:
     """Return 1 / (1 + exp(-x)), computed from exp(-|x|), which never overflows."""
@@ -51,8 +53,10 @@ def logsumexp(backend: Backend, x: Array) -> Array:
 
 
 def log_softmax(backend: Backend, x: Array) -> Array:
-    """Return log(softmax(x)) = x - logsumexp(x) along the last axis."""
-    return x - backend.xp.expand_dims(logsumexp(backend, x), axis=-1)
+    """Return log(softmax(x)) = x - logsumexp(x) along the last axis, shifted by the maximum."""
+    xp = backend.xp
+    shifted = x - xp.max(x, axis=-1, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
 
 
 def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array:
@@ -66,7 +70,7 @@ def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array
     """
     xp = backend.xp
     every_class = xp.arange(classes, dtype=labels.dtype)
-    return xp.astype(xp.expand_dims(labels, axis=-1) == every_class, like.dtype)
+    return xp.astype(labels[..., None] == every_class, like.dtype)
 
 
 def normal_cdf(backend: Backend, x: Array) -> Array:
@@ -76,7 +80,7 @@ def normal_cdf(backend: Backend, x: Array) -> Array:
     is erfc(z) = t exp(-z² + P(t)), where P is a Chebyshev series summed by Clenshaw's recurrence.
     """
     xp = backend.xp
-    z = xp.abs(x) * math.sqrt(0.5)
+    z = xp.minimum(xp.abs(x), _NORMAL_ENDS) * math.sqrt(0.5)
     t = 2.0 / (2.0 + z)
     argument = 2.0 * t - 1.0
     current, previous = 0.0 * z, 0.0 * z
@@ -89,4 +93,6 @@ def normal_cdf(backend: Backend, x: Array) -> Array:
 
 def normal_pdf(backend: Backend, x: Array) -> Array:
     """Return φ(x) = exp(-x² / 2) / √(2π), the density of the standard normal."""
-    return backend.xp.exp(-0.5 * x * x) * (1.0 / math.sqrt(2.0 * math.pi))
+    xp = backend.xp
+    distance = xp.minimum(xp.abs(x), _NORMAL_ENDS)
+    return xp.exp(-0.5 * distance * distance) * (1.0 / math.sqrt(2.0 * math.pi))

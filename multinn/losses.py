@@ -17,6 +17,7 @@ import numpy as np
 
 from backends import Array, Backend
 from multinn import functional
+from multinn.checks import first_place, rounded
 
 Shape = tuple[int, ...]
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -78,7 +79,7 @@ class Loss(ABC):
                 f"{type(self).__name__}: expected targets of shape {('examples', *output_shape)}, as "
                 f"the model's outputs, got {targets.shape}; reshape one of them"
             )
-        return targets.astype(dtype, copy=False)
+        return rounded(targets, dtype, "y")
 
 
 @dataclass(frozen=True)
@@ -169,9 +170,9 @@ class BinaryCrossEntropy(Loss):
         targets = super().prepare_targets(targets, output_shape, dtype)
         outside = (targets < 0) | (targets > 1)
         if outside.any():
-            place = tuple(int(i) for i in np.argwhere(outside)[0])
+            index, where = first_place(outside)
             raise ValueError(
-                f"BinaryCrossEntropy: expected targets in [0, 1], got {targets[place]} at {place}"
+                f"BinaryCrossEntropy: expected targets in [0, 1], got {targets[index]} at {where}"
             )
         return targets
 
@@ -212,7 +213,7 @@ class SoftmaxCrossEntropy(Loss):
             smoothing = self.label_smoothing
             targets = (1.0 - smoothing) * targets + smoothing / classes
         log_p = functional.log_softmax(backend, outputs)
-        values = -xp.sum(targets * log_p, axis=-1)
+        values = -xp.vecdot(targets, log_p)
         error = xp.exp(log_p) - targets
         if values.ndim == 1:
             return values, error
@@ -221,8 +222,9 @@ class SoftmaxCrossEntropy(Loss):
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes), or probabilities that sum to 1 along the last axis."""
         if targets.shape[1:] == output_shape:
-            _check_probabilities(targets)
-            return targets.astype(dtype, copy=False)
+            sums = targets.sum(axis=-1, keepdims=True)
+            _check_probabilities(targets, sums)
+            return rounded(targets / sums, dtype, "y")
         if targets.shape[1:] != output_shape[:-1]:
             raise ValueError(
                 "SoftmaxCrossEntropy: expected targets of shape "
@@ -232,23 +234,23 @@ class SoftmaxCrossEntropy(Loss):
         return _as_classes(targets, output_shape[-1])
 
 
-def _check_probabilities(targets: HostArray) -> None:
-    wrong = (np.abs(targets.sum(axis=-1) - 1.0) > 1e-3) | (targets < 0).any(axis=-1)
+def _check_probabilities(targets: HostArray, sums: HostArray) -> None:
+    wrong = (np.abs(sums[..., 0] - 1.0) > 1e-3) | (targets < 0).any(axis=-1)
     if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        index, where = first_place(wrong)
         raise ValueError(
             "SoftmaxCrossEntropy: expected probabilities of 0 or more that sum to 1, "
-            f"got {targets[place]} at {place}"
+            f"got {targets[index]} at {where}"
         )
 
 
 def _as_classes(targets: HostArray, classes: int) -> HostArray:
     wrong = (targets < 0) | (targets >= classes) | (targets != np.floor(targets))
     if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        index, where = first_place(wrong)
         raise ValueError(
             f"SoftmaxCrossEntropy: expected integer classes in 0..{classes - 1}, "
-            f"got {targets[place]} at {place}"
+            f"got {targets[index]:g} at {where}"
         )
     return targets.astype(np.int32)
 

@@ -19,8 +19,16 @@ def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | 
         outputs: (batch, ..., classes) scores: logits or probabilities.
         targets: (batch, ...) integer classes, or (batch, ..., classes) probabilities.
         weights: (batch,) or None.
+
+    Raises:
+        ValueError: there are fewer than 2 classes.
     """
     xp = backend.xp
+    if outputs.ndim < 2 or outputs.shape[-1] < 2:
+        raise ValueError(
+            "accuracy: expected scores of at least 2 classes along the last axis, got outputs of shape "
+            f"{tuple(outputs.shape)}; for one logit use binary_accuracy"
+        )
     if targets.ndim == outputs.ndim:
         targets = xp.argmax(targets, axis=-1)
     predicted = xp.astype(xp.argmax(outputs, axis=-1), targets.dtype)
@@ -30,7 +38,16 @@ def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | 
 def binary_accuracy(
     backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
 ) -> Array:
-    """Return the share of logits on the right side of 0, for targets of 0 and 1 in the same shape."""
+    """Return the share of logits on the right side of 0, for targets of 0 and 1 in the same shape.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if outputs.shape != targets.shape:
+        raise ValueError(
+            f"binary_accuracy: expected targets of shape {tuple(outputs.shape)}, as the outputs, "
+            f"got {tuple(targets.shape)}"
+        )
     return _weighted_mean(backend, (outputs > 0.0) == (targets > 0.5), outputs, weights)
 
 

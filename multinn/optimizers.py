@@ -194,7 +194,7 @@ class AdamW(Adam):
 class ClipByGlobalNorm(Optimizer):
     """Another optimizer on gradients scaled down to a global norm of at most ``max_norm``.
 
-    With ‖g‖ the norm of all gradients as one vector: g ← g · max_norm / max(‖g‖, max_norm).
+    With ‖g‖ the norm of all gradients as one vector: where it is larger, g ← g · max_norm / ‖g‖.
     Source: R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural
     networks, ICML 2013, algorithm 1.
 
@@ -214,9 +214,14 @@ class ClipByGlobalNorm(Optimizer):
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
+        if not tree.leaves(gradients):
+            return self.optimizer.update(backend, gradients, state, params)
         norm = global_norm(backend, gradients)
-        scale = self.max_norm / backend.xp.maximum(norm, self.max_norm)
-        clipped = tree.map(lambda g: g * scale, gradients)
+        too_long = norm > self.max_norm
+        length = backend.xp.maximum(norm, self.max_norm)
+        clipped = tree.map(
+            lambda g: backend.xp.where(too_long, g / length * self.max_norm, g), gradients
+        )
         return self.optimizer.update(backend, clipped, state, params)
 
 
@@ -229,12 +234,19 @@ class Freeze(Optimizer):
         paths: patterns of places in the tree of parameters, such as ``0.W`` or ``*.b``, in which
             ``*`` matches anything.
 
+    Raises:
+        TypeError: paths is one string.
+
     >>> Freeze(SGD(0.1), ("*.b",)).paths
     ('*.b',)
     """
 
     optimizer: Optimizer
     paths: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.paths, str):
+            raise TypeError(f"Freeze: expected a tuple of patterns, got the string {self.paths!r}")
 
     def init(self, params: Tree) -> Tree:
         """Return the state of the other optimizer.
@@ -262,9 +274,16 @@ class Freeze(Optimizer):
 
 
 def global_norm(backend: Backend, gradients: Tree) -> Array:
-    """Return the Euclidean norm of all leaves taken as one vector, an array without axes."""
+    """Return the Euclidean norm of all leaves taken as one vector, an array without axes.
+
+    In units of the largest entry, so that no square overflows.
+    """
     xp = backend.xp
-    return xp.sqrt(sum(xp.sum(g * g) for g in tree.leaves(gradients)))
+    leaves = tree.leaves(gradients)
+    largest = xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves]))
+    unit = xp.where(largest > 0.0, largest, xp.ones_like(largest))
+    squares = [xp.sum((g / unit) * (g / unit)) for g in leaves]
+    return unit * xp.sqrt(sum(squares[1:], start=squares[0]))
 
 
 def _descend(optimizer: Any, backend: Backend, direction: Tree, state: Tree, params: Tree) -> Tree:
@@ -279,8 +298,11 @@ def _descend(optimizer: Any, backend: Backend, direction: Tree, state: Tree, par
 
 
 def _steps_done(backend: Backend, state: Tree, params: Tree) -> Array:
-    """Return the number of updates before this one, (1,), in the dtype of the parameters."""
-    return backend.xp.astype(state["step"], tree.leaves(params)[0].dtype)
+    """Return the number of updates before this one, without axes, in the dtype of the parameters."""
+    xp = backend.xp
+    leaves = tree.leaves(params)
+    step = xp.astype(state["step"], leaves[0].dtype if leaves else xp.float32)
+    return xp.reshape(step, ())
 
 
 def _one_minus_power(backend: Backend, base: float, exponent: Array) -> Array:

@@ -14,7 +14,7 @@ from backends import Array, Backend
 
 _MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)
 _SHIFTS = (16, 15, 16)
-_GOLDEN = 0x9E3779B9  # 2³² divided by the golden ratio: spreads consecutive numbers
+_MULTIPLIER_64 = 0xBF58476D1CE4E5B9  # of G. Steele et al., Fast splittable pseudorandom generators, 2014
 
 
 class Key(NamedTuple):
@@ -22,11 +22,11 @@ class Key(NamedTuple):
 
     Attributes:
         words: (2,) int32 array of the backend, such as one row of `step_words`.
-        path: which consumer within the step, a Python integer below 2³¹; see `child`.
+        path: which consumer within the step, such as (2, 0) for the first part of the third layer.
     """
 
     words: Array
-    path: int = 0
+    path: tuple[int, ...] = ()
 
 
 def step_words(seed: int, first_step: int, steps: int) -> "np.ndarray[Any, np.dtype[np.int32]]":
@@ -54,12 +54,8 @@ def step_words(seed: int, first_step: int, steps: int) -> "np.ndarray[Any, np.dt
 
 
 def child(key: Key, index: int) -> Key:
-    """Return the key of the ``index``-th consumer below this one, such as a layer of a model.
-
-    Plain integer arithmetic on the host: it costs a compiled step nothing.
-    """
-    path = (key.path * 31 + index + 1) * _GOLDEN & 0xFFFFFFFF
-    return Key(key.words, (path ^ path >> 16) & 0x7FFFFFFF)
+    """Return the key of the ``index``-th consumer below this one, such as a layer of a model."""
+    return Key(key.words, (*key.path, index))
 
 
 def bits(backend: Backend, key: Key, shape: tuple[int, ...]) -> Array:
@@ -71,8 +67,9 @@ def bits(backend: Backend, key: Key, shape: tuple[int, ...]) -> Array:
     if size > 2**31:
         raise ValueError(f"one draw gives at most 2³¹ random numbers, shape {shape} asks for {size}")
     counter = xp.arange(size, dtype=xp.int32)
-    words = _mix(xp, counter + (key.words[:1] ^ key.path))
-    return xp.reshape(_mix(xp, words ^ key.words[1:]), shape)
+    first, second = _path_words(key.path)
+    words = _mix(xp, counter + (key.words[:1] ^ first))
+    return xp.reshape(_mix(xp, words ^ (key.words[1:] ^ second)), shape)
 
 
 def uniform(backend: Backend, key: Key, shape: tuple[int, ...], like: Array) -> Array:
@@ -83,11 +80,30 @@ def uniform(backend: Backend, key: Key, shape: tuple[int, ...], like: Array) -> 
 
 
 def bernoulli(backend: Backend, key: Key, probability: float, shape: tuple[int, ...]) -> Array:
-    """Return booleans, each True with that probability, to within 2⁻³¹."""
+    """Return booleans, each True with that probability, to within 2⁻³¹.
+
+    Raises:
+        ValueError: the probability is outside [0, 1].
+    """
+    if not 0.0 <= probability <= 1.0:
+        raise ValueError(f"bernoulli: expected a probability in [0, 1], got {probability}")
     threshold = round(probability * 2**31)
     if threshold >= 2**31:
         return backend.xp.ones(shape, dtype=backend.xp.bool)
     return _shift_right(backend.xp, bits(backend, key, shape), 1) < threshold
+
+
+def _path_words(path: tuple[int, ...]) -> tuple[int, int]:
+    """Return two words of 31 bits: plain integers on the host, which cost a compiled step nothing.
+
+    Both words of the key take part: a path in the first alone would shift the counter, and two
+    layers would draw from overlapping stretches.
+    """
+    state = 0
+    for index in path:
+        state = (state ^ (index + 1)) * _MULTIPLIER_64 & (2**64 - 1)
+        state ^= state >> 29
+    return state & 0x7FFFFFFF, state >> 33
 
 
 def _mix(xp: Any, x: Array) -> Array:

@@ -4,27 +4,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from backends import Backend, Tree, get_backend, tree
 from multinn.checks import check_inputs, check_targets, check_weights
+from multinn.divergence import all_finite, find_divergence
 from multinn.errors import DivergenceError, NotInitializedError
 from multinn.history import History
 from multinn.layers import Layer
 from multinn.losses import Loss
 from multinn.metrics import Metric
 from multinn.optimizers import Adam, Optimizer
+from multinn.pieces import padded, pieces, weighted_pieces
 from multinn.progress import progress as show_progress
 from multinn.training import (
     Examples,
     Plan,
     TrainingProgram,
     combine,
-    epoch_records,
+    epoch_figures,
     make_plan,
-    step_losses,
 )
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -90,11 +92,10 @@ class Trainer:
             BackendError: the backend, or the dtype on it, cannot be had.
             ValueError: the seed is negative, or a metric has a name that the history uses itself.
         """
-        if seed < 0:
-            raise ValueError(f"Trainer: expected a seed of 0 or more, got {seed}")
-        reserved = {"loss", "epoch", "weight"} & set(metrics or {})
-        if reserved:
-            raise ValueError(f"Trainer: the history uses the name {reserved.pop()!r} itself")
+        _check_seed(seed)
+        for name in metrics or {}:
+            if name in ("loss", "epoch", "weight") or name.startswith("validation_"):
+                raise ValueError(f"Trainer: the history uses the name {name!r} itself")
         self.backend = get_backend(backend)
         self.dtype = dtype
         self.seed = seed
@@ -104,10 +105,13 @@ class Trainer:
         with self.backend.precision(dtype):
             pass
         self.seconds = Seconds()
+        self.params: Tree = None
+        self.optimizer_state: Tree = None
+        self.epoch = 0
+        self.step = 0
+        self.history = History()
         self._compiled: dict[Any, Callable[..., Tree]] = {}
-        self._input_shape: Shape | None = None
-        self._output_shape: Shape = ()
-        self._reset(None, None)
+        self._shapes: tuple[Shape, Shape] | None = None
 
     @property
     def model(self) -> Layer:
@@ -127,15 +131,12 @@ class Trainer:
         Raises:
             ValueError: the model cannot take such inputs, or ``params`` do not fit the model.
         """
-        self.seed = self.seed if seed is None else seed
-        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(0,)))
-        drawn, output_shape = self.model.init(generator, tuple(input_shape))
+        if seed is not None:
+            _check_seed(seed)
+        drawn, output_shape = self._draw(tuple(input_shape), self.seed if seed is None else seed)
         chosen = drawn if params is None else tree.map_with_paths(_check_shape, drawn, params)
-        host_params = tree.map(lambda leaf: np.asarray(leaf, self.dtype), chosen)
-        host_state = self.program.optimizer.init(host_params)
-        with self.backend.precision(self.dtype):
-            self._reset(self.backend.from_numpy(host_params), self.backend.from_numpy(host_state))
-        self._input_shape, self._output_shape = tuple(input_shape), output_shape
+        self.seed = self.seed if seed is None else seed
+        self._start(chosen, (tuple(input_shape), output_shape))
 
     def fit(
         self,
@@ -175,28 +176,21 @@ class Trainer:
                 last finite parameters, and its history the epochs before.
         """
         _check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
-        examples = self._check(x, y, weights)
-        count = examples.x.shape[0]
+        examples = self._prepare(x, y, weights)
         new = History()
-        with (
-            self.backend.precision(self.dtype),
-            show_progress(epochs, "epoch", progress) as advance,
-        ):
-            data = self.backend.from_numpy(examples)
-            validation = None
-            if validation_data is not None:
-                validation = self._pieces(self._check(*validation_data, None, "validation "), 1024)
-            for start in range(0, epochs, report_every):
-                chunk = min(report_every, epochs - start)
-                losses, record = self._train(data, count, batch_size, chunk, shuffle)
-                record = {"epoch": self.epoch} | record
+        with self.backend.precision(self.dtype), show_progress(epochs, "epoch", progress) as advance:
+            validation = self._prepare_validation(validation_data)
+            data = self.backend.sync(self.backend.from_numpy(examples))
+            job = _Job(data, examples.x.shape[0], batch_size, shuffle, [new, self.history])
+            for done in range(0, epochs, report_every):
+                chunk = min(report_every, epochs - done)
+                figures = self._train(job, chunk)
                 if validation is not None:
-                    figures = self._evaluate(validation)
-                    record |= {f"validation_{name}": value for name, value in figures.items()}
-                for history in (new, self.history):
-                    history.append(record)
-                    history.losses.extend(losses)
-                advance(chunk, {name: value for name, value in record.items() if name != "epoch"})
+                    at_validation = self._evaluate(validation)
+                    figures |= {f"validation_{name}": at_validation[name] for name in at_validation}
+                for history in job.histories:
+                    history.append({"epoch": self.epoch} | figures)
+                advance(chunk, figures)
         return new
 
     def evaluate(
@@ -209,10 +203,10 @@ class Trainer:
             TypeError, ValueError: the data do not fit the model or the loss.
         """
         _check_at_least_one(batch_size=batch_size)
-        self._check_initialized()
-        examples = self._check(x, y, weights)
+        self._known_shapes()
+        examples = self._prepare(x, y, weights)
         with self.backend.precision(self.dtype):
-            return self._evaluate(self._pieces(examples, batch_size))
+            return self._evaluate(self.backend.from_numpy(list(weighted_pieces(examples, batch_size))))
 
     def predict(self, x: Any, *, batch_size: int = 1024) -> HostArray:
         """Return the model's outputs at inference, (examples, ...), as a NumPy array.
@@ -222,127 +216,104 @@ class Trainer:
             TypeError, ValueError: the data do not fit the model.
         """
         _check_at_least_one(batch_size=batch_size)
-        self._check_initialized()
-        inputs = self._check_inputs(x)
+        input_shape, _ = self._known_shapes()
+        inputs = check_inputs(x, self.dtype)
+        _check_input_shape(inputs, input_shape, "x")
         outputs = []
         with self.backend.precision(self.dtype):
-            for start, stop, size in _piece_bounds(len(inputs), batch_size):
-                piece = self.backend.from_numpy(_padded(inputs[start:stop], size))
+            for rows, size in pieces(len(inputs), batch_size):
+                piece = self.backend.from_numpy(padded(inputs[rows], size))
                 predict = self._compile(self.program.predict, self.params, piece)
                 result = self.backend.to_numpy(predict(self.params, piece))
-                outputs.append(result[: stop - start])
+                outputs.append(result[: rows.stop - rows.start])
         return np.concatenate(outputs)
 
-    def _reset(self, params: Tree, optimizer_state: Tree) -> None:
-        self.params = params
-        self.optimizer_state = optimizer_state
+    def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
+        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+        return self.model.init(generator, input_shape)
+
+    def _start(self, params: Tree, shapes: tuple[Shape, Shape]) -> None:
+        """Begin at step 0 with these parameters, for inputs and outputs of these shapes."""
+        host_params = tree.map(lambda leaf: np.array(leaf, self.dtype), params)
+        host_state = self.program.optimizer.init(host_params)
+        with self.backend.precision(self.dtype):
+            self.params, self.optimizer_state = self.backend.from_numpy((host_params, host_state))
         self.epoch = 0
         self.step = 0
         self.history = History()
+        self._shapes = shapes
 
-    def _check(self, x: Any, y: Any, weights: Any, name: str = "") -> Examples:
+    def _known_shapes(self) -> tuple[Shape, Shape]:
+        if self._shapes is None:
+            raise NotInitializedError("the trainer has no parameters yet: call fit or initialize first")
+        return self._shapes
+
+    def _prepare(self, x: Any, y: Any, weights: Any, name: str = "") -> Examples:
+        """Check examples on the host, and draw the first parameters if there are none."""
         inputs = check_inputs(x, self.dtype, f"{name}x")
         count = inputs.shape[0]
         targets = check_targets(y, count, f"{name}y")
         checked = None if weights is None else check_weights(weights, count, self.dtype)
-        if self._input_shape is None:
-            self.initialize(inputs.shape[1:])
-        self._check_inputs(inputs, f"{name}x")
-        loss = self.program.loss
-        return Examples(inputs, loss.prepare_targets(targets, self._output_shape, self.dtype), checked)
+        drawn = None
+        if self._shapes is None:
+            drawn, output_shape = self._draw(inputs.shape[1:], self.seed)
+            shapes = (inputs.shape[1:], output_shape)
+        else:
+            shapes = self._shapes
+        _check_input_shape(inputs, shapes[0], f"{name}x")
+        targets = self.program.loss.prepare_targets(targets, shapes[1], self.dtype)
+        if drawn is not None:
+            self._start(drawn, shapes)
+        return Examples(inputs, targets, checked)
 
-    def _check_inputs(self, x: Any, name: str = "x") -> HostArray:
-        inputs = check_inputs(x, self.dtype, name)
-        if inputs.shape[1:] != self._input_shape:
-            raise ValueError(
-                f"{name}: expected examples of shape {self._input_shape}, as in training, "
-                f"got {inputs.shape[1:]}"
-            )
-        return inputs
+    def _prepare_validation(self, data: Any) -> list[Examples] | None:
+        if data is None:
+            return None
+        if not (isinstance(data, tuple | list) and len(data) == 2):
+            raise ValueError("validation_data: expected a pair (x, y)")
+        x, y = data
+        examples = self._prepare(x, y, None, "validation ")
+        on_backend: list[Examples] = self.backend.from_numpy(list(weighted_pieces(examples, 1024)))
+        return on_backend
 
-    def _check_initialized(self) -> None:
-        if self._input_shape is None:
-            raise NotInitializedError("the trainer has no parameters yet: call fit or initialize first")
-
-    def _train(
-        self, data: Examples, count: int, batch_size: int, epochs: int, shuffle: bool
-    ) -> tuple[list[float], dict[str, float]]:
-        """Train for some epochs in one call: the loss of each, and the record of the last."""
+    def _train(self, job: "_Job", epochs: int) -> dict[str, float]:
+        """Train for some epochs in one call, and return the figures of the last."""
         with self._timed():
             plan = make_plan(
-                count,
-                batch_size,
+                job.count,
+                job.batch_size,
                 first_epoch=self.epoch,
                 epochs=epochs,
                 first_step=self.step,
                 seed=self.seed,
-                shuffle=shuffle,
+                shuffle=job.shuffle,
             )
-            arguments = (
-                (self.params, self.optimizer_state),
-                data,
-                self.backend.from_numpy(plan),
-            )
+            carry = (self.params, self.optimizer_state)
+            arguments = (carry, job.data, self.backend.from_numpy(plan))
         run = self._compile(self.program.run, *arguments)
         with self._timed():
             carry, records = self.backend.sync(run(*arguments))
             records = self.backend.to_numpy(records)
-            losses = step_losses(records)
-        if not (np.isfinite(losses).all() and self._all_finite(carry)):
-            self._stop_diverged(data, plan, losses.shape[1])
+        figures = epoch_figures(records, plan, job.count, self.program.reductions)
+        if not (np.isfinite(figures.step_losses).all() and all_finite(self.backend, carry[0])):
+            return self._diverge(job, plan, epochs)
         self.params, self.optimizer_state = carry
         self.epoch += epochs
-        self.step += losses.size
-        epoch_figures = epoch_records(records, plan, count, self.program.loss)
-        return [figures["loss"] for figures in epoch_figures], epoch_figures[-1]
+        self.step += figures.step_losses.size
+        for history in job.histories:
+            history.losses.extend(figures.losses.tolist())
+        return figures.last
 
-    def _all_finite(self, carry: Tree) -> bool:
-        params, _ = carry
-        return all(np.isfinite(leaf).all() for leaf in tree.leaves(self.backend.to_numpy(params)))
-
-    def _stop_diverged(self, data: Examples, plan: Plan, steps_per_epoch: int) -> None:
-        """Repeat the epochs step by step, up to the last finite parameters, and raise."""
-        step = self.backend.jit(self.program.step)
+    def _diverge(self, job: "_Job", plan: Plan, epochs: int) -> dict[str, float]:
+        """Repeat epochs that diverged, one by one, up to the last finite parameters, and raise."""
+        if epochs > 1:
+            return [self._train(job, 1) for _ in range(epochs)][-1]
         carry = (self.params, self.optimizer_state)
-        for index, (batch, words) in enumerate(self._batches(data, plan)):
-            following, record = step(carry, batch, words)
-            epoch, within = divmod(index, steps_per_epoch)
-            finite_loss = bool(np.isfinite(self.backend.to_numpy(record["loss"])))
-            if not (finite_loss and self._all_finite(following)):
-                self.params, self.optimizer_state = carry
-                what = "a parameter became" if finite_loss else "the loss became"
-                raise DivergenceError(self.epoch + epoch + 1, within + 1, f"{what} NaN or infinite")
-            carry = following
-        raise AssertionError("a run that diverged did not diverge when repeated step by step")
-
-    def _batches(self, data: Examples, plan: Plan) -> Iterator[tuple[Examples, Any]]:
-        xp, put = self.backend.xp, self.backend.from_numpy
-        for epoch in range(plan.words.shape[0]):
-            for step in range(plan.words.shape[1]):
-                batch = data
-                if plan.rows is not None:
-                    rows = put(plan.rows[epoch, step])
-                    batch = tree.map(lambda leaf, rows=rows: xp.take(leaf, rows, axis=0), data)
-                yield batch, put(plan.words[epoch, step])
-            if plan.tail_rows is not None and plan.tail_words is not None:
-                rows = put(plan.tail_rows[epoch])
-                batch = tree.map(lambda leaf, rows=rows: xp.take(leaf, rows, axis=0), data)
-                yield batch, put(plan.tail_words[epoch])
-
-    def _pieces(self, examples: Examples, batch_size: int) -> list[Examples]:
-        """Cut examples into pieces of few different sizes, padded with examples of weight zero."""
-        count = examples.x.shape[0]
-        weights = np.ones(count, self.dtype) if examples.weights is None else examples.weights
-        weighted = examples._replace(weights=weights)
-        return [
-            self.backend.from_numpy(
-                tree.map(
-                    lambda leaf, start=start, stop=stop, size=size: _padded(leaf[start:stop], size),
-                    weighted,
-                )
-            )
-            for start, stop, size in _piece_bounds(count, batch_size)
-        ]
+        found = find_divergence(self.program, carry, job.data, plan)
+        if found is None:  # differently rounded, the epoch went well
+            raise DivergenceError(self.epoch + 1, plan.words.shape[1], "the loss became NaN or infinite")
+        self.params, self.optimizer_state = found.carry
+        raise DivergenceError(self.epoch + 1, found.step, f"{found.what} became NaN or infinite")
 
     def _evaluate(self, pieces: list[Examples]) -> dict[str, float]:
         records = []
@@ -352,7 +323,7 @@ class Trainer:
         columns = {
             name: np.array([record[name] for record in records], np.float64) for name in records[0]
         }
-        return combine(columns, columns.pop("weight"), self.program.loss)
+        return combine(columns, columns["weight"], self.program.reductions)
 
     def _compile(self, function: Callable[..., Tree], *arguments: Tree) -> Callable[..., Tree]:
         """Return the compiled function for arguments of these shapes, compiled once."""
@@ -373,6 +344,17 @@ class Trainer:
         self.seconds.train += time.perf_counter() - start
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What one call of `Trainer.fit` trains on: the data on the backend, and how it is cut."""
+
+    data: Examples
+    count: int
+    batch_size: int
+    shuffle: bool
+    histories: list[History]
+
+
 def _check_shape(path: str, drawn: HostArray, given: Any) -> Any:
     if np.shape(given) != drawn.shape:
         raise ValueError(
@@ -382,22 +364,21 @@ def _check_shape(path: str, drawn: HostArray, given: Any) -> Any:
     return given
 
 
+def _check_input_shape(inputs: HostArray, expected: Shape, name: str) -> None:
+    if inputs.shape[1:] != expected:
+        raise ValueError(
+            f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}"
+        )
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise ValueError(f"Trainer: expected a seed of 0 or more, got {seed}")
+
+
 def _check_at_least_one(**values: int) -> None:
     for name, value in values.items():
+        if not isinstance(value, Integral):
+            raise TypeError(f"{name}: expected an integer, got {value!r}")
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
-
-
-def _piece_bounds(count: int, batch_size: int) -> Iterator[tuple[int, int, int]]:
-    """Yield start, stop and padded size of each piece: the last is padded to a power of two."""
-    for start in range(0, count, batch_size):
-        stop = min(start + batch_size, count)
-        size = batch_size if stop - start == batch_size else 1 << (stop - start - 1).bit_length()
-        yield start, stop, min(size, batch_size)
-
-
-def _padded(leaf: HostArray, size: int) -> HostArray:
-    missing = size - leaf.shape[0]
-    if not missing:
-        return leaf
-    return np.concatenate([leaf, np.zeros((missing, *leaf.shape[1:]), leaf.dtype)])

@@ -1,6 +1,6 @@
 """Training as pure functions: one step, and a run of epochs that a backend can compile whole."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -121,6 +121,15 @@ class TrainingProgram:
     optimizer: Optimizer
     metrics: Mapping[str, Metric]
 
+    @property
+    def reductions(self) -> dict[str, str]:
+        """How the figures of batches combine, "mean" or "sum", by name; of a loss, as it does."""
+        owners = {name: getattr(metric, "__self__", None) for name, metric in self.metrics.items()}
+        return {
+            "loss": self.loss.reduction,
+            **{name: getattr(owner, "reduction", "mean") for name, owner in owners.items()},
+        }
+
     def step(self, carry: Tree, batch: Examples, words: Array) -> tuple[Tree, Tree]:
         """Take one step on a batch: the new carry, and the record of the batch before the update."""
         params, state = carry
@@ -176,42 +185,63 @@ class TrainingProgram:
         return figures
 
 
-def epoch_records(records: Tree, plan: Plan, examples: int, loss: Loss) -> list[dict[str, float]]:
-    """Combine the records of the steps, as NumPy arrays, to one record an epoch.
+class EpochFigures(NamedTuple):
+    """What some epochs in one call reported.
 
-    A mean over batches weighs each by its examples, or by the sum of their weights; a loss that is a
-    sum is added up.
+    Attributes:
+        step_losses: (epochs, steps) the loss of each step, the smaller last batches included.
+        losses: (epochs,) the loss of each epoch.
+        last: the figures of the last epoch.
+    """
+
+    step_losses: HostArray
+    losses: HostArray
+    last: dict[str, float]
+
+
+def epoch_figures(
+    records: Tree, plan: Plan, examples: int, reductions: Mapping[str, str]
+) -> EpochFigures:
+    """Combine the records of the steps of `TrainingProgram.run`, as NumPy arrays, to those of epochs.
+
+    Args:
+        records: as `TrainingProgram.run` returns them.
+        plan: what was run.
+        examples: how many there are in an epoch.
+        reductions: as `TrainingProgram.reductions`.
     """
     steps = _join_tail(records)
     sizes = np.array([size or examples for size in plan.batch_sizes], np.float64)
-    epochs = steps["loss"].shape[0]
     weights = steps.pop("weight", np.broadcast_to(sizes, steps["loss"].shape))
-    return [
-        combine({name: values[epoch] for name, values in steps.items()}, weights[epoch], loss)
-        for epoch in range(epochs)
-    ]
+    losses = _combined(steps["loss"], weights, reductions["loss"])
+    last = {name: values[-1] for name, values in steps.items()}
+    return EpochFigures(steps["loss"], losses, combine(last, weights[-1], reductions))
 
 
-def combine(steps: Mapping[str, HostArray], weights: HostArray, loss: Loss) -> dict[str, float]:
-    """Combine the figures of some batches, each an array (batches,), to one figure each."""
-    share = weights / weights.sum()
-    combined = {name: float(values @ share) for name, values in steps.items()}
-    if loss.reduction == "sum":
-        combined["loss"] = float(steps["loss"].sum())
-    return combined
+def combine(
+    batches: Mapping[str, HostArray], weights: HostArray, reductions: Mapping[str, str]
+) -> dict[str, float]:
+    """Combine the figures of some batches, each an array (batches,), to one figure each.
+
+    A mean weighs each batch by its examples, or by the sum of their weights; a sum is added up.
+    """
+    return {
+        name: float(_combined(batches[name], weights, reduction))
+        for name, reduction in reductions.items()
+    }
 
 
-def step_losses(records: Tree) -> HostArray:
-    """Return the loss of every step, (epochs, steps), the smaller batches last."""
-    return _join_tail(records)["loss"]
+def _combined(values: HostArray, weights: HostArray, reduction: str) -> HostArray:
+    """Combine along the last axis."""
+    if reduction == "mean":
+        values = values * (weights / weights.sum(axis=-1, keepdims=True))
+    return np.asarray(np.sum(values, axis=-1))
 
 
 def _join_tail(records: Tree) -> dict[str, HostArray]:
     full, tail = records
-    as_float64: Callable[[HostArray], HostArray] = lambda values: values.astype(np.float64)  # noqa: E731
-    if tail is None:
-        return {name: as_float64(values) for name, values in full.items()}
-    return {
-        name: as_float64(np.concatenate([values, tail[name][:, None]], axis=1))
-        for name, values in full.items()
-    }
+    if tail is not None:
+        full = {
+            name: np.concatenate([values, tail[name][:, None]], axis=1) for name, values in full.items()
+        }
+    return {name: values.astype(np.float64) for name, values in full.items()}

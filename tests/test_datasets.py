@@ -13,13 +13,13 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from experiments import datasets
+from experiments import mnist
 from experiments.datasets import Dataset, DatasetError, load
 from experiments.idx import idx_header
 
 REAL_MNIST = Path(__file__).resolve().parents[2] / "shared" / "mnist"
 PARTS = ("x_train", "y_train", "x_test", "y_test")
-IDX_NAMES = {part: stem for part, (stem, _) in datasets.MNIST_FILES.items()}
+IDX_NAMES = {part: stem for part, (stem, _) in mnist.FILES.items()}
 
 Parts = dict[str, np.ndarray]
 Fetch = Callable[..., dict[str, Any]]
@@ -43,10 +43,10 @@ def small_mnist(monkeypatch) -> Parts:
         "x_test": rng.integers(0, 256, (10, 28, 28), dtype=np.uint8),
         "y_test": np.arange(10, dtype=np.uint8),
     }
-    monkeypatch.setattr(datasets, "MNIST_TRAIN_COUNTS", (2,) * 10)
-    monkeypatch.setattr(datasets, "MNIST_TEST_COUNTS", (1,) * 10)
+    monkeypatch.setattr(mnist, "TRAIN_COUNTS", (2,) * 10)
+    monkeypatch.setattr(mnist, "TEST_COUNTS", (1,) * 10)
     files = {p: (IDX_NAMES[p], hashlib.sha256(idx_bytes(parts[p])).hexdigest()) for p in PARTS}
-    monkeypatch.setattr(datasets, "MNIST_FILES", files)
+    monkeypatch.setattr(mnist, "FILES", files)
     return parts
 
 
@@ -266,8 +266,8 @@ def test_the_real_mnist_is_accepted():
     dataset = load("mnist", data_dir=REAL_MNIST)
     assert (dataset.x_train.shape, dataset.x_test.shape) == ((60000, 784), (10000, 784))
     assert (dataset.x_train.min(), dataset.x_train.max()) == (0, 1)
-    assert tuple(np.bincount(dataset.y_train)) == datasets.MNIST_TRAIN_COUNTS
-    assert tuple(np.bincount(dataset.y_test)) == datasets.MNIST_TEST_COUNTS
+    assert tuple(np.bincount(dataset.y_train)) == mnist.TRAIN_COUNTS
+    assert tuple(np.bincount(dataset.y_test)) == mnist.TEST_COUNTS
 
 
 # OpenML

@@ -75,7 +75,7 @@ class ReLU(ParameterFree):
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = dy where y > 0, else 0."""
         y = cache
-        return backend.xp.where(y > 0.0, dy, 0.0), {}
+        return dy * backend.xp.astype(y > 0.0, dy.dtype), {}
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,9 @@ class GELU(ParameterFree):
         x, g = cache
         if self.approximate == "tanh":
             # With t = 2 g - 1, g' = (1 - t²) u' / 2 = 2 g (1 - g) u'.
-            slope = 2.0 * g * (1.0 - g) * (_GELU_SCALE * (1.0 + 3.0 * _GELU_CUBIC * x * x))
+            near = _near_zero(backend, x)
+            du = _GELU_SCALE * (1.0 + 3.0 * _GELU_CUBIC * near * near)
+            slope = 2.0 * g * (1.0 - g) * du
         else:
             slope = functional.normal_pdf(backend, x)
         return dy * (g + x * slope), {}
@@ -249,4 +251,11 @@ class Softmax(ParameterFree):
 
 
 def _tanh_gate(backend: Backend, x: Array) -> Array:
-    return 0.5 * (1.0 + backend.xp.tanh(_GELU_SCALE * (x + _GELU_CUBIC * x * x * x)))
+    near = _near_zero(backend, x)
+    u = _GELU_SCALE * (near + _GELU_CUBIC * near * near * near)
+    return 0.5 * (1.0 + backend.xp.tanh(u))
+
+
+def _near_zero(backend: Backend, x: Array) -> Array:
+    """Return x between -20 and 20: beyond, tanh is 1 to the last bit, and x³ might overflow."""
+    return backend.xp.maximum(backend.xp.minimum(x, 20.0), -20.0)

@@ -49,6 +49,8 @@ class LayerNorm(Layer):
         """Return y, and (z, s)."""
         xp = backend.xp
         centered = x - xp.mean(x, axis=-1, keepdims=True)
+        # The mean of large numbers is rounded: without this, a row of equal numbers would not give 0.
+        centered = centered - xp.mean(centered, axis=-1, keepdims=True)
         variance = xp.mean(centered * centered, axis=-1, keepdims=True)
         s = xp.sqrt(variance + self.epsilon)
         z = centered / s

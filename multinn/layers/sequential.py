@@ -66,26 +66,23 @@ class Sequential(Layer):
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return the dx of the first layer, and the gradients of all."""
-        gradients = []
-        for index in reversed(range(len(self.layers))):
-            layer = self.layers[index]
-            dy, layer_gradients = layer.backward(backend, params[index], cache[index], dy)
-            gradients.append(layer_gradients)
-        return dy, tuple(reversed(gradients))
+        return self._backward_to(0, backend, params, cache, dy)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
         """Return the gradients of all layers, going back no further than the first with parameters."""
-        first = _first_with_leaves(params)
+        first = next((index for index, part in enumerate(params) if tree.leaves(part)), None)
         if first is None:
             return params
-        if first + 1 < len(self.layers):
-            rest = Sequential(self.layers[first + 1 :])
-            dy, gradients = rest.backward(backend, params[first + 1 :], cache[first + 1 :], dy)
-        else:
-            gradients = ()
+        dy, gradients = self._backward_to(first + 1, backend, params, cache, dy)
         own = self.layers[first].parameter_gradients(backend, params[first], cache[first], dy)
         return (*params[:first], own, *gradients)
 
-
-def _first_with_leaves(trees: Tree) -> int | None:
-    return next((index for index, part in enumerate(trees) if tree.leaves(part)), None)
+    def _backward_to(
+        self, first: int, backend: Backend, params: Tree, cache: Tree, dy: Array
+    ) -> tuple[Array, Tree]:
+        """Return the dx of layer ``first``, and the gradients of that layer and all after it."""
+        gradients = []
+        for index in reversed(range(first, len(self.layers))):
+            dy, own = self.layers[index].backward(backend, params[index], cache[index], dy)
+            gradients.append(own)
+        return dy, tuple(reversed(gradients))

@@ -1,0 +1,117 @@
+"""The order of the recorded calls, without those that nothing needs, and how long values are needed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from backends.numpy_jit.recording import Call, Loop, Scope, Value
+
+Item = Call | Loop
+
+
+class Schedule:
+    """What to do, in order.
+
+    Times are positions in ``events``; an item of a loop's body stands between the loop's beginning
+    and end.
+
+    Attributes:
+        events: ("call", Call), ("begin", Loop) and ("end", Loop), in order.
+        base: for each view, the value whose memory it shows.
+        last_read: the time after which nothing reads a value (or a view of it). What a loop's body
+            reads from outside is needed until the loop ends.
+        ends: the time at which each loop ends.
+    """
+
+    def __init__(self, outputs: list[Any]) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.base: dict[Value, Value] = {}
+        self.last_read: dict[Value, int] = {}
+        self.ends: dict[Loop, int] = {}
+        self._bodies: dict[Loop, list[Item]] = {}
+        items, _ = self._needed(outputs, Scope(0))
+        self._flatten(items)
+        self._follow_reads(outputs)
+
+    def root(self, value: Value) -> Value:
+        """Return the value whose memory this one is or shows."""
+        return self.base.get(value, value)
+
+    def _needed(self, wanted: list[Any], scope: Scope) -> tuple[list[Item], list[Value]]:
+        """Return the items of this scope that make the wanted values, in the order of first need.
+
+        Also return the values from outer scopes that they need. What was wanted first is made first
+        with all that it needs, so that an optimizer's arithmetic on one array stays together.
+        """
+        items: dict[Item, None] = {}
+        outside: list[Value] = []
+        stack = [(value, False) for value in reversed(wanted)]
+        while stack:
+            value, needs_are_met = stack.pop()
+            if not isinstance(value, Value):
+                continue
+            if value.scope.depth < scope.depth:
+                outside.append(value)
+            elif value.maker is None or value.maker in items:
+                continue
+            elif needs_are_met:
+                items[value.maker] = None
+            else:
+                stack.append((value, True))
+                stack.extend((need, False) for need in reversed(self._needs(value.maker)))
+        return list(items), outside
+
+    def _needs(self, item: Item) -> list[Any]:
+        if isinstance(item, Call):
+            return item.inputs
+        body, outside = self._needed([*item.carry_out, *item.y_out], item.scope)
+        self._bodies[item] = body
+        return [*item.init, *item.xs, *outside]
+
+    def _flatten(self, items: list[Item]) -> None:
+        for item in items:
+            if isinstance(item, Loop):
+                self.events.append(("begin", item))
+                self._flatten(self._bodies[item])
+                self.ends[item] = len(self.events)
+                self.events.append(("end", item))
+            else:
+                viewed = _viewed(item)
+                if viewed is not None:
+                    self.base[item.result] = self.root(viewed)
+                self.events.append(("call", item))
+
+    def _follow_reads(self, outputs: list[Any]) -> None:
+        loops: list[Loop] = []
+        for time, (kind, item) in enumerate(self.events):
+            if kind == "begin":
+                self._read([*item.init, *item.xs], time, loops)
+                loops.append(item)
+            elif kind == "end":
+                self._read([*item.carry_out, *item.y_out], time, loops)
+                loops.pop()
+            else:
+                self._read(item.inputs, time, loops)
+        self._read(outputs, len(self.events), [])
+
+    def _read(self, values: list[Any], time: int, loops: list[Loop]) -> None:
+        for value in values:
+            for one in _with_root(self, value):
+                outside_of = [loop for loop in loops if one.scope.depth < loop.scope.depth]
+                until = self.ends[outside_of[0]] if outside_of else time
+                self.last_read[one] = max(self.last_read.get(one, until), until)
+
+
+def _with_root(schedule: Schedule, value: Any) -> Iterator[Value]:
+    if isinstance(value, Value):
+        yield value
+        if schedule.root(value) is not value:
+            yield schedule.root(value)
+
+
+def _viewed(call: Call) -> Value | None:
+    """Return the input whose memory the result shows, if there is one."""
+    result = call.result.example
+    shared = [value for value in call.inputs if np.may_share_memory(value.example, result)]
+    return shared[0] if shared else None

@@ -1,0 +1,51 @@
+"""The tour: one network on every installed backend, matching gradients, timings, pictures."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from backends import installed_backends
+from experiments import check_gradients, compare_backends, digits
+from experiments.command_line import run_script
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script, and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.demo",
+        description="Train the same network on the bundled handwritten digits on every installed "
+        "backend, check its gradients, compare the timings, and draw the pictures.",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder for the figures"
+    )
+    return run_script(run, parser, arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the experiments one after another; the first failure ends it."""
+    for name in installed_backends():
+        _headline(f"Handwritten digits on {name}")
+        status = digits.main(["--backend", name, "--out", str(options.out / name)])
+        if status:
+            return status
+    _headline("Hand-derived gradients against central differences, jax.vjp and the other backends")
+    status = check_gradients.main(["--out", str(options.out)])
+    if status:
+        return status
+    _headline("The same training on each backend, timed")
+    repeats, examples = "5", "6400"
+    status = compare_backends.main(
+        ["--out", str(options.out), "--repeats", repeats, "--examples", examples]
+    )
+    print(f"\nAll pictures are in {options.out}.")
+    return status
+
+
+def _headline(text: str) -> None:
+    print(f"\n{text}\n{'=' * len(text)}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""Hand-derived gradients held against oracles that know nothing of the derivation.
+
+An error is relative and norm-wise: for each array the largest difference, divided by the largest
+magnitude in either array, or by `SMALL` where both are smaller. Of several arrays the worst counts.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from backends import Array, Backend, BackendNotInstalledError, Tree, get_backend, tree
+from experiments.gradient_cases import Case, Evaluation, Point
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+
+SMALL = 1e-3
+_STEP = 2.0**-10
+
+
+class Oracle(NamedTuple):
+    """What hand-derived gradients are held against.
+
+    Attributes:
+        name: for tables and records.
+        dtype: in which the hand-derived gradients are computed.
+        tolerance: the largest error that passes.
+        meaning: what is compared, for the legend of a table.
+    """
+
+    name: str
+    dtype: str
+    tolerance: float
+    meaning: str
+
+
+DIFFERENCES = Oracle("central", "float64", 1e-8, "central differences of the backend's forward pass")
+VJP = Oracle("jax.vjp", "float64", 1e-9, "JAX's own derivative of the same forward pass")
+FLOAT64 = Oracle("float64", "float64", 1e-10, "the same gradients computed by NumPy without a compiler")
+# Two backends that are each this close to NumPy in float64 are within 1e-5 of one another.
+FLOAT32 = Oracle("float32", "float32", 5e-6, "gradients in float32, against those in float64")
+_FORM = "shapes, dtypes, and that two ways to compute the same agree to the bit"
+FORM64 = Oracle("form", "float64", 0.0, _FORM)
+FORM32 = Oracle("form", "float32", 0.0, _FORM)
+
+
+class Check(NamedTuple):
+    """One comparison; ``error`` is as the module says, for "form" it is a number of arrays."""
+
+    case: str
+    backend: str
+    oracle: str
+    dtype: str
+    error: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance; NaN is not."""
+        return self.error <= self.tolerance
+
+
+class GradientChecker:
+    """Computes gradients and oracles at points drawn from one seed, each of them once.
+
+    Attributes:
+        seed: of the points, 0 or more.
+        reference: the backend that the others must agree with, NumPy without a compiler.
+        why_no_vjp: why the oracle jax.vjp is absent, None where it is there.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.reference = get_backend("numpy:eager")
+        self.why_no_vjp: str | None = None
+        try:
+            self._jax: Backend | None = get_backend("jax")
+        except BackendNotInstalledError as error:
+            self._jax, self.why_no_vjp = None, str(error)
+        self._evaluations: dict[tuple[Case, Backend, str], Evaluation] = {}
+        self._derivatives: dict[Case, Tree] = {}
+
+    def oracles(self, backend: Backend) -> list[Oracle]:
+        """Return the oracles that there are for that backend: the reference is not one for itself."""
+        own = [] if backend is self.reference else [FLOAT64]
+        vjp = [] if self._jax is None else [VJP]
+        return [DIFFERENCES, *vjp, *own, FLOAT32, FORM64, FORM32]
+
+    def check(self, case: Case, backend: Backend, oracle: Oracle) -> Check:
+        """Return how far the hand-derived gradients of a case are from an oracle of that backend."""
+        evaluation = self.evaluation(case, backend, oracle.dtype)
+        if oracle in (FORM64, FORM32):
+            error = float(malformed(evaluation, case.draw(self.seed), oracle.dtype))
+        else:
+            error = tree_error(evaluation.gradients, self._expected(case, backend, oracle))
+        return Check(case.name, backend.name, oracle.name, oracle.dtype, error, oracle.tolerance)
+
+    def evaluation(self, case: Case, backend: Backend, dtype: str) -> Evaluation:
+        """Return what the library computes, as NumPy arrays."""
+        key = (case, backend, dtype)
+        if key not in self._evaluations:
+            self._evaluations[key] = evaluate(case, backend, case.draw(self.seed), dtype)
+        return self._evaluations[key]
+
+    def _expected(self, case: Case, backend: Backend, oracle: Oracle) -> Tree:
+        if oracle is DIFFERENCES:
+            return central_differences(case, backend, case.draw(self.seed))
+        if oracle is VJP and self._jax is not None:
+            if case not in self._derivatives:
+                self._derivatives[case] = jax_vjp(case, self._jax, case.draw(self.seed))
+            return self._derivatives[case]
+        return self.evaluation(case, self.reference, "float64").gradients
+
+
+def evaluate(case: Case, backend: Backend, point: Point, dtype: str) -> Evaluation:
+    """Return what the library computes at a point in that dtype, as NumPy arrays."""
+    with backend.precision(dtype):
+        arguments = backend.from_numpy(_cast(point, dtype))
+        result: Evaluation = _run_compiled(backend, partial(case.evaluate, backend), arguments)
+    return result
+
+
+def central_differences(case: Case, backend: Backend, point: Point) -> Tree:
+    """Return the gradient by central differences in float64, in the structure of the variables.
+
+    f'(x) = (f(x - 2h) - 8 f(x - h) + 8 f(x + h) - f(x + 2h)) / 12h + O(h⁴). With h = 2⁻¹⁰, for functions
+    that vary on a scale of 1, truncation and rounding are both about 1e-12, and x + h is exact.
+    Source: B. Fornberg, Generation of finite difference formulas on arbitrarily spaced grids, 1988.
+    """
+    x = np.concatenate([leaf.reshape(-1) for leaf in tree.leaves(point.variables)])
+    stencil = np.stack([x + offset * _STEP * np.eye(x.size) for offset in (-2.0, -1.0, 1.0, 2.0)])
+    values = _values(case, backend, point, stencil.reshape(-1, x.size)).reshape(4, -1)
+    slopes = ((values[0] - values[3]) + 8.0 * (values[2] - values[1])) / (12.0 * _STEP)
+    return _unflatten(np, slopes, point.variables)
+
+
+def jax_vjp(case: Case, backend: Backend, point: Point) -> Tree:
+    """Return the gradient that JAX derives from the forward pass, in float64.
+
+    Args:
+        case: what to differentiate.
+        backend: one whose arrays are JAX's.
+        point: where.
+    """
+    import jax
+
+    def gradients(variables: Tree, constants: Tree) -> Tree:
+        value, pull_back = jax.vjp(lambda v: case.value(backend, v, constants), variables)
+        return pull_back(backend.xp.ones_like(value))[0]
+
+    with backend.precision("float64"):
+        return _run_compiled(backend, gradients, backend.from_numpy(point))
+
+
+def malformed(evaluation: Evaluation, point: Point, dtype: str) -> int:
+    """Count what has not the variables' shape or the dtype, is missing, or differs from its twin."""
+    right_forms = {"": ((), dtype)}
+    for path, leaf in tree.leaves_with_paths(point.variables):
+        right_forms[path] = (leaf.shape, dtype)
+    forms = {
+        path: (leaf.shape, str(leaf.dtype))
+        for path, leaf in [("", evaluation.value), *tree.leaves_with_paths(evaluation.gradients)]
+    }
+    one, other = (
+        {path: leaf.tobytes() for path, leaf in tree.leaves_with_paths(twin)}
+        for twin in evaluation.twins
+    )
+    return _count_differences(right_forms, forms) + _count_differences(one, other)
+
+
+def tree_error(got: Tree, expected: Tree) -> float:
+    """Return the largest `relative_error` of the arrays; infinity where the structures differ."""
+    got_leaves = dict(tree.leaves_with_paths(got))
+    expected_leaves = dict(tree.leaves_with_paths(expected))
+    if got_leaves.keys() != expected_leaves.keys():
+        return math.inf
+    return max(relative_error(got_leaves[path], leaf) for path, leaf in expected_leaves.items())
+
+
+def relative_error(got: HostArray, expected: HostArray) -> float:
+    """Return max |got - expected| / max(max |got|, max |expected|, SMALL).
+
+    Infinity where the shapes differ, or where either holds NaN or infinity.
+    """
+    if got.shape != expected.shape or not (np.isfinite(got).all() and np.isfinite(expected).all()):
+        return math.inf
+    if not got.size:
+        return 0.0
+    got, expected = got.astype(np.float64), expected.astype(np.float64)
+    scale = max(float(np.abs(got).max()), float(np.abs(expected).max()), SMALL)
+    return float(np.abs(got - expected).max()) / scale
+
+
+def _values(case: Case, backend: Backend, point: Point, rows: HostArray) -> HostArray:
+    """Return the values of the function where the variables, flattened, are each of the rows."""
+
+    def value(constants: Tree, row: Array) -> tuple[Tree, Array]:
+        return constants, case.value(backend, _unflatten(backend.xp, row, point.variables), constants)
+
+    with backend.precision("float64"):
+        arguments = backend.from_numpy((point.constants, rows))
+        values: HostArray = _run_compiled(backend, partial(backend.scan, value), arguments)[1]
+    return values
+
+
+def _run_compiled(backend: Backend, function: Callable[..., Tree], arguments: tuple[Tree, ...]) -> Tree:
+    """Return the results as NumPy arrays. What trains is compiled, so that is what is checked."""
+    return backend.to_numpy(backend.jit(function, *arguments)(*arguments))
+
+
+def _unflatten(xp: Any, row: Array, like: Tree) -> Tree:
+    """Return the numbers of ``row``, in the order of `tree.leaves`, in the shapes of ``like``."""
+    parts = {}
+    start = 0
+    for path, leaf in tree.leaves_with_paths(like):
+        parts[path] = xp.reshape(row[start : start + leaf.size], leaf.shape)
+        start += leaf.size
+    return tree.map_with_paths(lambda path, _leaf: parts[path], like)
+
+
+def _cast(point: Point, dtype: str) -> Point:
+    cast: Point = tree.map(lambda leaf: leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf, point)
+    return cast
+
+
+def _count_differences(one: dict[str, Any], other: dict[str, Any]) -> int:
+    return sum(one.get(key) != other.get(key) for key in one.keys() | other.keys())

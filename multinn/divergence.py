@@ -1,0 +1,58 @@
+"""Where a run went wrong."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from backends import Backend, Tree, tree
+from multinn.training import Examples, Plan, TrainingProgram
+
+
+class Divergence(NamedTuple):
+    """The first step that went wrong.
+
+    Attributes:
+        step: its number within the epoch, from 1.
+        what: what became NaN or infinite.
+        carry: the parameters and the optimizer's state before it, the parameters finite.
+    """
+
+    step: int
+    what: str
+    carry: Tree
+
+
+def all_finite(backend: Backend, params: Tree) -> bool:
+    """Tell whether no parameter is NaN or infinite."""
+    return all(np.isfinite(leaf).all() for leaf in tree.leaves(backend.to_numpy(params)))
+
+
+def find_divergence(
+    program: TrainingProgram, carry: Tree, data: Examples, plan: Plan
+) -> Divergence | None:
+    """Repeat one epoch step by step, up to the first whose loss or new parameters are not finite."""
+    backend = program.backend
+    step = backend.jit(program.step)
+    for number, (batch, words) in enumerate(_batches(backend, data, plan), start=1):
+        following, record = step(carry, batch, words)
+        if not np.isfinite(backend.to_numpy(record["loss"])):
+            return Divergence(number, "the loss", carry)
+        if not all_finite(backend, following[0]):
+            return Divergence(number, "a parameter", carry)
+        carry = following
+    return None
+
+
+def _batches(backend: Backend, data: Examples, plan: Plan) -> Iterator[tuple[Examples, Any]]:
+    """Yield each batch of the first epoch of a plan, and the words of its step."""
+
+    def batch(rows: Any) -> Examples:
+        on_backend = backend.from_numpy(rows)
+        taken: Examples = tree.map(lambda leaf: backend.xp.take(leaf, on_backend, axis=0), data)
+        return taken
+
+    for step, words in enumerate(plan.words[0]):
+        yield data if plan.rows is None else batch(plan.rows[0, step]), backend.from_numpy(words)
+    if plan.tail_rows is not None and plan.tail_words is not None:
+        yield batch(plan.tail_rows[0]), backend.from_numpy(plan.tail_words[0])

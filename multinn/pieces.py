@@ -1,0 +1,43 @@
+"""Cutting examples into pieces of few different sizes, so that few programs are compiled."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from backends import tree
+from multinn.training import Examples
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+
+
+def pieces(count: int, size: int) -> Iterator[tuple[slice, int]]:
+    """Yield the rows of each piece, and the size that it is padded to.
+
+    All pieces have ``size`` rows but the last, which is padded to a power of two.
+
+    >>> list(pieces(21, 8))
+    [(slice(0, 8, None), 8), (slice(8, 16, None), 8), (slice(16, 21, None), 8)]
+    >>> list(pieces(3, 8))
+    [(slice(0, 3, None), 4)]
+    """
+    for start in range(0, count, size):
+        rows = min(size, count - start)
+        yield slice(start, start + rows), min(size, 1 << (rows - 1).bit_length())
+
+
+def padded(array: HostArray, size: int) -> HostArray:
+    """Return the array with rows of zeros added, up to that many."""
+    missing = size - array.shape[0]
+    if not missing:
+        return array
+    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
+
+
+def weighted_pieces(examples: Examples, size: int) -> Iterator[Examples]:
+    """Yield examples in pieces, padded with examples of weight zero."""
+    count = examples.x.shape[0]
+    if examples.weights is None:
+        examples = examples._replace(weights=np.ones(count, examples.x.dtype))
+    for rows, padded_size in pieces(count, size):
+        yield tree.map(lambda leaf, rows=rows, size=padded_size: padded(leaf[rows], size), examples)

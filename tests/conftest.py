@@ -1,0 +1,29 @@
+"""What every test can ask for, and the settings of hypothesis."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+from backends import Backend, get_backend
+from backends.registry import ENVIRONMENT_VARIABLE
+from tests.strict_backend import StrictBackend
+
+BACKENDS = ("numpy", "jax", "array_api_strict")
+
+# No deadline: the first example of a shape may compile. In CI, the same examples every time.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(autouse=True)
+def no_backend_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of who runs the tests out of them."""
+    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each backend in turn. `parametrize("backend", [...], indirect=True)` picks some by name."""
+    return StrictBackend() if request.param == StrictBackend.name else get_backend(request.param)

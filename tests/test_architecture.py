@@ -1,0 +1,238 @@
+"""The house rules that one source for all array libraries rests on, read off the source itself."""
+
+import ast
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from backends import Backend
+from tests.helpers import ROOT, run_python
+
+ARRAY_LIBRARIES = {
+    "array_api_compat",
+    "array_api_extra",
+    "array_api_strict",
+    "cupy",
+    "dask",
+    "jax",
+    "jaxlib",
+    "mlx",
+    "tensorflow",
+    "torch",
+}
+OPTIONAL_LIBRARIES = ARRAY_LIBRARIES | {"matplotlib", "rich", "scipy", "sklearn", "sympy"}
+
+JAX_BACKEND = "backends/jax_backend.py"
+
+# Which files may import an array library, within a function, and why.
+LAZY_IMPORTS = {
+    "experiments/gradient_oracles.py": "one oracle is JAX's own differentiation",
+    "experiments/handwritten.py": "the loops by hand that our speed is measured against",
+}
+
+
+def sources(package: str) -> dict[str, ast.Module]:
+    """The files of a package, by their path from the root."""
+    return {
+        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+
+
+PACKAGES = {package: sources(package) for package in ("backends", "multinn", "experiments")}
+ALL = {path: tree for files in PACKAGES.values() for path, tree in files.items()}
+ABOVE_BACKENDS = PACKAGES["multinn"] | PACKAGES["experiments"]
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported anywhere below."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def tops(tree: ast.AST) -> set[str]:
+    return {name.partition(".")[0] for name in imported(tree)}
+
+
+def at_module_level(tree: ast.Module) -> ast.Module:
+    """The tree without the bodies of functions, and without what only a type checker runs."""
+
+    class Outside(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+            return None
+
+        def visit_If(self, node: ast.If) -> ast.AST | None:
+            return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+    outside: ast.Module = Outside().visit(ast.parse(ast.unparse(tree)))
+    return outside
+
+
+def places(violation: dict[str, list[str]]) -> str:
+    return "\n".join(f"{path}: {line}" for path, lines in violation.items() for line in lines)
+
+
+def violations(files: dict[str, ast.Module], kind: type[ast.AST], test: Callable[[Any], bool]) -> str:
+    """Every node of that type for which the test is true, one a line, with its file."""
+    return "\n".join(
+        f"{path}:{node.lineno}: {ast.unparse(node)}"
+        for path, tree in files.items()
+        for node in ast.walk(tree)
+        if isinstance(node, kind) and test(node)
+    )
+
+
+def test_the_sources_are_found():
+    assert {"backends/registry.py", "multinn/layers/dense.py", "experiments/command_line.py"} <= set(ALL)
+
+
+@pytest.mark.parametrize(
+    ("package", "above"),
+    [
+        ("backends", {"multinn", "experiments", "tests"}),
+        ("multinn", {"experiments", "tests"}),
+        ("experiments", {"tests"}),
+    ],
+)
+def test_dependencies_run_one_way(package, above):
+    upwards = {path: sorted(tops(tree) & above) for path, tree in PACKAGES[package].items()}
+    assert not any(upwards.values()), places(upwards)
+
+
+def test_imports_are_absolute():
+    relative = {path: [name for name in imported(tree) if name[0] == "."] for path, tree in ALL.items()}
+    assert not any(relative.values()), places(relative)
+
+
+def test_one_file_imports_jax_and_none_another_array_library():
+    found = {path: tops(tree) & ARRAY_LIBRARIES for path, tree in PACKAGES["backends"].items()}
+    assert {path: names for path, names in found.items() if names} == {
+        "backends/jax_backend.py": {"jax"}
+    }
+
+
+def test_multinn_imports_no_array_library_and_no_single_backend():
+    """Of backends, it knows what the package itself offers, and trees."""
+    inside = {path.stem for path in (ROOT / "backends").iterdir()} - {"tree"}
+    forbidden = ARRAY_LIBRARIES | {f"backends.{name}" for name in inside}
+    found = {
+        path: sorted(name for name in imported(tree) if within(name, forbidden))
+        for path, tree in PACKAGES["multinn"].items()
+    }
+    assert not any(found.values()), places(found)
+
+
+def within(name: str, modules: set[str]) -> bool:
+    """Whether the name is that of one of the modules, or of something in it."""
+    return any(f"{name}.".startswith(f"{module}.") for module in modules)
+
+
+def test_experiments_import_array_libraries_where_it_is_allowed():
+    found = {path for path, tree in PACKAGES["experiments"].items() if tops(tree) & ARRAY_LIBRARIES}
+    assert found <= set(LAZY_IMPORTS)
+
+
+def test_what_is_optional_is_imported_where_it_is_used():
+    files = {path: tree for path, tree in ALL.items() if path != JAX_BACKEND}
+    found = {
+        path: sorted(tops(at_module_level(tree)) & OPTIONAL_LIBRARIES) for path, tree in files.items()
+    }
+    assert not any(found.values()), places(found)
+
+
+def test_no_backend_is_told_apart_by_its_name_outside_backends():
+    """Neither compared, nor matched, nor taken apart: a name is there to be shown."""
+
+    def tells_apart(node: ast.AST) -> bool:
+        if isinstance(node, ast.Compare):
+            return any(is_a_name(part) for part in (node.left, *node.comparators))
+        if isinstance(node, ast.Match):
+            return is_a_name(node.subject)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            return is_a_name(node.func.value)
+        return False
+
+    def is_a_name(node: ast.AST) -> bool:
+        if isinstance(node, ast.Constant):
+            return node.value in ("numpy", "jax")
+        return isinstance(node, ast.Attribute) and ast.unparse(node).endswith("backend.name")
+
+    assert not violations(ABOVE_BACKENDS, ast.AST, tells_apart)
+
+
+def test_no_backend_is_told_apart_by_its_class_or_namespace_outside_backends():
+    def asks_for_a_kind(node: ast.AST) -> bool:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            return "Backend" in ast.unparse(node.args[1])
+        if isinstance(node, ast.Compare):
+            parts = [ast.unparse(part) for part in (node.left, *node.comparators)]
+            return any(part.endswith((".xp", "Backend")) or part == "xp" for part in parts)
+        return False
+
+    assert not violations(ABOVE_BACKENDS, ast.AST, asks_for_a_kind)
+
+
+def test_one_file_reads_the_environment_variable():
+    def names_it(node: ast.AST) -> bool:
+        return (isinstance(node, ast.Constant) and node.value == "MULTINN_BACKEND") or (
+            isinstance(node, ast.Name) and node.id == "ENVIRONMENT_VARIABLE"
+        )
+
+    files = {path for path, tree in ALL.items() if any(names_it(node) for node in ast.walk(tree))}
+    assert files == {"backends/registry.py"}
+
+
+def test_only_progress_prints_in_multinn_and_nothing_in_backends():
+    def prints(node: ast.Call) -> bool:
+        return ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write")
+
+    files = PACKAGES["backends"] | PACKAGES["multinn"]
+    del files["multinn/progress.py"]
+    assert not violations(files, ast.Call, prints)
+
+
+def test_nothing_is_pickled():
+    pickles = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    found = {path: sorted(tops(tree) & pickles) for path, tree in ALL.items()}
+    assert not any(found.values()), places(found)
+    assert not violations(ALL, ast.keyword, lambda node: node.arg == "allow_pickle" and node.value.value)
+
+
+def test_no_global_setting_of_a_library_is_changed():
+    def changes(node: ast.AST) -> bool:
+        return isinstance(node, ast.Attribute) and ast.unparse(node) in (
+            "jax.config",
+            "np.seterr",
+            "numpy.seterr",
+            "np.random.seed",
+        )
+
+    assert not violations(PACKAGES["backends"] | PACKAGES["multinn"], ast.AST, changes)
+
+
+def test_the_contract_of_a_backend_stays_thin():
+    """A new member needs a reason: what no composition of the standard's functions can do."""
+    assert Backend.__abstractmethods__ == {
+        "version",
+        "from_numpy",
+        "to_numpy",
+        "scatter_add",
+        "jit",
+        "scan",
+        "sync",
+        "precision",
+    }
+
+
+def test_importing_brings_in_no_optional_library():
+    result = run_python("import sys, backends, multinn; print(*sys.modules)")
+    assert result.stderr == ""
+    modules = {name.partition(".")[0] for name in result.stdout.split()}
+    assert "multinn" in modules
+    assert not modules & OPTIONAL_LIBRARIES

@@ -1,0 +1,136 @@
+"""The script that checks gradients, as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backends import BackendNotInstalledError, get_backend
+from experiments import gradient_oracles
+from experiments.check_gradients import main
+from experiments.gradient_cases import CASES, LayerCase
+from multinn import Sigmoid
+from tests.helpers import ROOT
+
+NO_JAX = "backend 'jax' needs jax, which is not installed: pip install \"multinn[jax]\""
+ONE_CASE = ["--backends", "numpy", "--only", "SiLU"]
+
+
+class WrongFactor(Sigmoid):
+    def backward(self, backend, params, cache, dy):
+        return 2.0 * super().backward(backend, params, cache, dy)[0], {}
+
+
+WRONG = LayerCase("Sigmoid with a wrong factor", WrongFactor(), (2, 3))
+
+
+@pytest.fixture
+def no_jax(monkeypatch) -> None:
+    """Make the oracles believe that JAX is not installed."""
+
+    def get(name: str):
+        if name == "jax":
+            raise BackendNotInstalledError(NO_JAX)
+        return get_backend(name)
+
+    monkeypatch.setattr(gradient_oracles, "get_backend", get)
+
+
+def run_script(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.check_gradients", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_script_checks_tabulates_records_and_draws(tmp_path):
+    done = run_script(
+        "--only", "Dense no", "--seed", "3", "--json", "r.json", "--out", "f", folder=tmp_path
+    )
+    assert (done.returncode, done.stderr.count("case 2/2")) == (0, 1), done.stderr
+    assert "Warning" not in done.stderr
+    assert "Dense no bias" in done.stdout
+    assert "12 of 12 comparisons are within their tolerance" in done.stdout
+    assert (tmp_path / "f" / "gradients.png").read_bytes().startswith(b"\x89PNG")
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert (record["experiment"], record["seed"]) == ("check_gradients", 3)
+    assert record["backend"] == ["numpy", "jax"]
+    assert record["options"]["only"] == "Dense no"
+    assert {"python", "multinn", "numpy", "jax"} <= record["versions"].keys()
+    compared = [(r["backend"], r["oracle"], r["dtype"]) for r in record["results"]]
+    assert compared == [
+        ("numpy", "central", "float64"),
+        ("numpy", "jax.vjp", "float64"),
+        ("numpy", "float64", "float64"),
+        ("numpy", "float32", "float32"),
+        ("numpy", "form", "float64"),
+        ("numpy", "form", "float32"),
+        ("jax", "central", "float64"),
+        ("jax", "jax.vjp", "float64"),
+        ("jax", "float64", "float64"),
+        ("jax", "float32", "float32"),
+        ("jax", "form", "float64"),
+        ("jax", "form", "float32"),
+    ]
+    for result in record["results"]:
+        assert result["case"] == "Dense no bias"
+        assert result["passed"] == (result["error"] <= result["tolerance"]) is True
+
+
+def test_help_names_every_option(tmp_path):
+    done = run_script("--help", folder=tmp_path)
+    assert done.returncode == 0
+    for option in ("--seed", "--out", "--json", "--backends", "--backend", "--only"):
+        assert option in done.stdout
+
+
+def test_a_wrong_gradient_fails_the_script(tmp_path, capsys, no_jax):
+    record = tmp_path / "record.json"
+    status = main(["--backends", "numpy", "--only", "sig", "--json", str(record)], [*CASES, WRONG])
+    output = capsys.readouterr().out
+    assert status == 1
+    assert "FAIL: Sigmoid with a wrong factor, numpy, central in float64: 0.5 is above 1e-08" in output
+    assert output.count("FAIL:") == 1
+    failed = [r for r in json.loads(record.read_text())["results"] if not r["passed"]]
+    assert [(r["case"], r["oracle"]) for r in failed] == [(WRONG.name, "central")]
+
+
+def test_the_table_of_all_cases_fits_80_columns(capsys, no_jax):
+    main(["--backends", "numpy"], [*CASES, WRONG])
+    output = capsys.readouterr().out
+    assert "FAIL" in output
+    assert max(map(len, output.split("FAIL:")[0].splitlines())) <= 80
+
+
+def test_an_oracle_that_is_absent_is_named(capsys, no_jax):
+    assert main(ONE_CASE) == 0
+    assert f"jax.vjp is left out:\n{NO_JAX}\n" in capsys.readouterr().out
+
+
+def test_the_seed_moves_the_points(tmp_path, no_jax):
+    errors = []
+    for seed in ("0", "0", "1"):
+        path = tmp_path / "record.json"
+        main([*ONE_CASE, "--seed", seed, "--json", str(path)])
+        errors.append([result["error"] for result in json.loads(path.read_text())["results"]])
+    assert errors[0] == errors[1] != errors[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backends", "nmpy"], "unknown backend 'nmpy'"),
+        (["--only", "Convolution"], "no case has 'Convolution' in its name"),
+    ],
+)
+def test_what_does_not_exist_is_refused(capsys, arguments, message):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,273 @@
+"""The trainer's errors: bad input is named before anything is trained, and divergence is caught."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backends import PrecisionError, UnknownBackendError, tree
+from multinn import (
+    SGD,
+    BinaryCrossEntropy,
+    Dense,
+    DivergenceError,
+    Dropout,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Optimizer,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Trainer,
+    accuracy,
+)
+from multinn.schedules import StepDecay
+from tests.small_runs import (
+    CLASSES,
+    MODEL,
+    PLAIN,
+    X,
+    Y,
+    assert_same_bits,
+    fit,
+    host,
+    make_trainer,
+    reference_run,
+)
+
+NAN = math.nan
+
+
+def with_value(array: np.ndarray, place: tuple[int, ...], value: float) -> np.ndarray:
+    changed = np.array(array, np.float64)
+    changed[place] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (
+            {"x": X[:, 0]},
+            ValueError,
+            r"x: expected an array of shape \(examples, features, ...\), got \(10,\)",
+        ),
+        ({"x": X[:0], "y": Y[:0]}, ValueError, r"x: expected at least one example .* got \(0, 3\)"),
+        ({"x": X[:9]}, ValueError, "y: expected 9 rows, as many as x has, got 10"),
+        ({"x": with_value(X, (3, 1), NAN)}, ValueError, "x: .* got nan at row 3, column 1"),
+        ({"x": with_value(X, (0, 2), -math.inf)}, ValueError, "x: .* got -inf at row 0, column 2"),
+        ({"x": with_value(X, (4, 0), 1e300)}, ValueError, "x: .* got inf at row 4, column 0"),
+        ({"y": with_value(Y, (9, 1), NAN)}, ValueError, "y: .* got nan at row 9, column 1"),
+        ({"y": with_value(Y, (5, 0), 1e300)}, ValueError, "y: .* row 5, column 0"),
+        ({"x": [["a", "b"]] * 10}, TypeError, "x: expected numbers, got an array of dtype <U1"),
+        ({"y": ["a"] * 10}, TypeError, "y: expected numbers, got an array of dtype <U1"),
+        ({"x": [[1.0, 2.0], [3.0]] * 5}, ValueError, "x: expected rows of one common length"),
+        ({"y": Y[:, 0]}, ValueError, r"targets of shape \('examples', 2\).* got \(10,\)"),
+        ({"y": Y[:, :1]}, ValueError, r"targets of shape \('examples', 2\).* got \(10, 1\)"),
+        ({"weights": np.ones(9)}, ValueError, "weights: expected 10 rows"),
+        ({"weights": -np.ones(10)}, ValueError, "weights: expected 0 or more, got -1.0 at row 0"),
+        ({"weights": np.zeros(10)}, ValueError, "weights: expected at least one above 0"),
+        ({"validation_data": (X, Y[:3])}, ValueError, "validation y: expected 10 rows"),
+        (
+            {"validation_data": (X[:, :2], Y)},
+            ValueError,
+            r"validation x: .* shape \(3,\), as in training",
+        ),
+        ({"validation_data": (with_value(X, (1, 1), NAN), Y)}, ValueError, "validation x: .* row 1"),
+        ({"validation_data": X}, (TypeError, ValueError), "validation_data: expected"),
+        ({"validation_data": (X, Y, Y)}, (TypeError, ValueError), "validation_data: expected"),
+        ({"epochs": 0}, ValueError, "epochs: expected at least 1, got 0"),
+        ({"batch_size": 0}, ValueError, "batch_size: expected at least 1, got 0"),
+        ({"batch_size": -3}, ValueError, "batch_size: expected at least 1, got -3"),
+        ({"report_every": 0}, ValueError, "report_every: expected at least 1, got 0"),
+        ({"epochs": 2.5}, TypeError, "epochs"),
+        ({"batch_size": 2.5}, TypeError, "batch_size"),
+    ],
+)
+def test_bad_data_are_refused_and_change_nothing(data, error, message):
+    trainer = make_trainer()
+    trainer.initialize((3,))
+    before = host(trainer)
+    with pytest.raises(error, match=message):
+        fit(trainer, **({"epochs": 1} | data))
+    tree.map(np.testing.assert_array_equal, host(trainer), before)
+    assert (trainer.epoch, trainer.step, len(trainer.history)) == (0, 0, 0)
+
+
+def test_a_refused_first_fit_does_not_fix_the_shape_of_the_inputs():
+    trainer = make_trainer()
+    with pytest.raises(ValueError, match="targets of shape"):
+        fit(trainer, 1, x=X[:, :2], y=Y[:, :1])
+    fit(trainer, 1)
+
+
+@pytest.mark.parametrize("wrong", [-1, 2, 1.5])
+def test_a_class_out_of_range_is_named_on_each_backend(backend, wrong):
+    with pytest.raises(ValueError, match=rf"integer classes in 0..1, got {wrong} at row 7"):
+        fit(make_trainer(backend, loss=SoftmaxCrossEntropy()), 1, y=with_value(CLASSES, (7,), wrong))
+
+
+def test_other_features_than_in_training_are_refused():
+    trainer = fit(make_trainer(), 1)
+    for call in (
+        lambda: fit(trainer, 1, x=X[:, :2]),
+        lambda: trainer.predict(X[:, :2]),
+        lambda: trainer.evaluate(X[:, :2], Y),
+    ):
+        with pytest.raises(
+            ValueError, match=r"x: expected examples of shape \(3,\), as in training, got \(2,\)"
+        ):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda t: t.predict(with_value(X, (2, 0), NAN)), "x: .* got nan at row 2, column 0"),
+        (lambda t: t.predict(X[0]), r"x: expected an array of shape .* x.reshape\(1, -1\)"),
+        (lambda t: t.predict(X[:0]), "x: expected at least one example"),
+        (lambda t: t.predict(X, batch_size=0), "batch_size: expected at least 1, got 0"),
+        (lambda t: t.evaluate(X, Y, batch_size=0), "batch_size: expected at least 1, got 0"),
+        (lambda t: t.evaluate(X, Y[:2]), "y: expected 10 rows"),
+        (lambda t: t.evaluate(X, Y, weights=np.zeros(10)), "weights: expected at least one above 0"),
+    ],
+)
+def test_bad_data_are_refused_at_inference(call: Callable[[Trainer], object], message):
+    with pytest.raises(ValueError, match=message):
+        call(reference_run(make_trainer().backend, 1))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "message"),
+    [
+        ({"seed": -1}, ValueError, "Trainer: expected a seed of 0 or more, got -1"),
+        ({"dtype": "float16"}, PrecisionError, "'float32' or 'float64', got dtype 'float16'"),
+        ({"backend": "nunpy"}, UnknownBackendError, "did you mean 'numpy'"),
+        ({"metrics": {"loss": accuracy}}, ValueError, "the history uses the name 'loss' itself"),
+        ({"metrics": {"epoch": accuracy}}, ValueError, "the history uses the name 'epoch' itself"),
+        ({"metrics": {"validation_loss": accuracy}}, ValueError, "'validation_loss'"),
+    ],
+)
+def test_wrong_settings_are_refused(keywords, error, message):
+    with pytest.raises(error, match=message):
+        make_trainer(**keywords)
+
+
+def test_starting_anew_with_a_wrong_seed_is_refused():
+    trainer = make_trainer(seed=3)
+    with pytest.raises(ValueError, match="expected a seed of 0 or more, got -1"):
+        trainer.initialize((3,), seed=-1)
+    assert trainer.seed == 3
+
+
+GIVEN = PLAIN.init(np.random.default_rng(0), (3,))[0]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (GIVEN[:2], "trees differ: expected a tuple of length 3, got a tuple of length 2"),
+        (({"W": GIVEN[0]["W"]}, *GIVEN[1:]), r"trees differ: expected a dict with keys \['W', 'b'\]"),
+        (
+            ({**GIVEN[0], "b": np.ones(3)}, *GIVEN[1:]),
+            r"parameter 0.b: expected shape \(4,\).* got \(3,\)",
+        ),
+    ],
+)
+def test_parameters_that_do_not_fit_the_model_are_refused(params: Any, message):
+    with pytest.raises(ValueError, match=message):
+        make_trainer(model=PLAIN).initialize((3,), params=params)
+
+
+def test_inputs_that_the_model_cannot_take_are_refused():
+    with pytest.raises(ValueError, match="layer 0 of Sequential: Dense: expected inputs"):
+        make_trainer().initialize(())
+
+
+def test_a_model_without_parameters_can_be_fitted_and_does_nothing(backend):
+    """A baseline: the loss is reported, and there is nothing to change."""
+    trainer = make_trainer(backend, Sequential([ReLU(), Dropout(0.0)]))
+    fit(trainer, 1, x=np.abs(Y))
+    np.testing.assert_array_equal(trainer.predict(np.abs(Y)), np.abs(Y))
+
+
+# After five steps of 0.01, a step far too large: at 10³⁰ the next loss is infinite; at 10³⁶, and with
+# inputs of 10⁴, the step itself leaves the range of float32.
+LARGE_STEP = SGD(StepDecay(0.01, 1e32, every=5))
+LARGER_STEP = SGD(StepDecay(0.01, 1e38, every=5))
+LINEAR = Sequential([Dense(2)])
+FAR = X * np.float32(1e4)
+
+
+def diverge(
+    backend: Any, loss: Loss, optimizer: Optimizer, epochs: int = 4, **keywords: Any
+) -> tuple[Trainer, DivergenceError]:
+    trainer = make_trainer(backend, LINEAR, loss, optimizer=optimizer)
+    with pytest.raises(DivergenceError) as caught:
+        fit(trainer, epochs, **keywords)
+    return trainer, caught.value
+
+
+def all_finite(trainer: Trainer) -> bool:
+    return all(np.isfinite(leaf).all() for leaf in tree.leaves(host(trainer)[0]))
+
+
+@pytest.mark.parametrize("report_every", [1, 4])
+def test_a_loss_that_overflows_stops_the_run(backend, report_every):
+    """The sixth step goes too far; the seventh, the first of epoch 3, sees an infinite loss."""
+    trainer, error = diverge(backend, MeanSquaredError(), LARGE_STEP, report_every=report_every)
+    assert (error.epoch, error.step) == (3, 1)
+    assert "the loss became NaN or infinite at epoch 3, step 1" in str(error)
+    assert all_finite(trainer)
+
+
+def test_a_parameter_that_overflows_stops_the_run(backend):
+    trainer, error = diverge(backend, MeanAbsoluteError(), LARGER_STEP, x=FAR)
+    assert (error.epoch, error.step) == (2, 3)
+    assert "a parameter became NaN or infinite at epoch 2, step 3" in str(error)
+    assert all_finite(trainer)
+
+
+def test_the_last_finite_parameters_are_held(backend):
+    """With one batch an epoch they are those after five epochs: the second of the second report."""
+    keywords = {"x": FAR, "batch_size": 10, "shuffle": False}
+    trainer, error = diverge(backend, MeanAbsoluteError(), LARGER_STEP, 9, report_every=4, **keywords)
+    before = fit(
+        make_trainer(backend, LINEAR, MeanAbsoluteError(), optimizer=LARGER_STEP), 5, **keywords
+    )
+    assert (error.epoch, error.step) == (6, 1)
+    tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), host(trainer)[0], host(before)[0])
+
+
+@pytest.mark.parametrize("report_every", [1, 2, 4])
+def test_the_epochs_before_the_divergence_are_kept(report_every):
+    trainer, _ = diverge("numpy", MeanSquaredError(), LARGE_STEP, report_every=report_every)
+    before = fit(make_trainer("numpy", LINEAR, optimizer=LARGE_STEP), 2)
+    assert_same_bits(trainer, before)
+
+
+def test_training_goes_on_from_the_last_finite_parameters(backend):
+    diverged, _ = diverge(backend, MeanAbsoluteError(), LARGER_STEP, x=FAR)
+    follower = make_trainer(backend, LINEAR, MeanAbsoluteError(), optimizer=SGD(1e-7))
+    follower.initialize((3,), params=host(diverged)[0])
+    fit(follower, 3, x=FAR)
+    assert follower.history.losses == sorted(follower.history.losses, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("loss", "rate"), [(MeanSquaredError(), 1e10), (BinaryCrossEntropy(), 1e38)], ids=str
+)
+def test_a_hopeless_learning_rate_gives_one_error_and_no_warning(backend, loss, rate):
+    y = np.abs(np.sign(Y))
+    trainer = make_trainer(backend, MODEL, loss, optimizer=SGD(rate))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(DivergenceError):
+            fit(trainer, 30, x=X * 100.0, y=y, validation_data=(X, y))
+    assert not caught
+    assert all_finite(trainer)
+    assert trainer.predict(X).shape == (10, 2)
