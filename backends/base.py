@@ -39,7 +39,8 @@ class Backend(ABC):
     def from_numpy(self, tree: Tree) -> Tree:
         """Return the tree with each NumPy leaf as an array of this backend, on its device.
 
-        Shape and dtype are kept.
+        Shape and dtype are kept. Memory may be shared: who changes the NumPy array afterwards may
+        change the other.
 
         Raises:
             PrecisionError: the dtype cannot be had here, or not outside ``precision("float64")``.

@@ -34,6 +34,7 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
             Backend, which is returned as it is.
 
     Raises:
+        TypeError: ``backend`` is neither.
         UnknownBackendError: no backend has that name.
         BackendNotInstalledError: the library that it needs is missing.
         BrokenBackendError: it fails to load, or does not keep the contract.
@@ -45,6 +46,8 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
     if isinstance(backend, Backend):
         return backend
     if backend is not None:
+        if not isinstance(backend, str):
+            raise TypeError(f"expected a Backend or the name of one, got {backend!r}")
         return _construct(backend)
     try:
         return _construct(os.environ.get(ENVIRONMENT_VARIABLE) or "numpy")

@@ -8,6 +8,7 @@ from typing import Any
 
 Tree = Any
 _SEQUENCES = (tuple, list)  # isinstance is in the hot path, and slower on a union
+_BRANCHES = (dict, *_SEQUENCES)
 
 
 def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
@@ -34,6 +35,9 @@ def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
         for other in others:
             _check_same_structure(tree, other)
         return _rebuild(tree, [map(function, *parts) for parts in zip(tree, *others, strict=True)])
+    for other in others:
+        if isinstance(other, _BRANCHES) or (other is None) != (tree is None):
+            _check_same_structure(tree, other)
     return None if tree is None else function(tree, *others)
 
 
@@ -80,7 +84,7 @@ def _paths(tree: Tree, path: str) -> Tree:
 
 
 def _check_same_structure(tree: Tree, other: Tree) -> None:
-    same = type(tree) is type(other) and len(tree) == len(other)
+    same = type(tree) is type(other) and isinstance(tree, _BRANCHES) and len(tree) == len(other)
     if same and type(tree) is dict:
         same = tree.keys() == other.keys()
     if not same:

@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None, cases: Sequence[Case] = CASES) 
     parser.add_argument(
         "--only", metavar="TEXT", help="only the cases that have this text in their name"
     )
+    parser.add_argument(
+        "--brief", action="store_true", help="print the largest error of each oracle alone"
+    )
     return run_script(partial(_run, cases), parser, arguments)
 
 
@@ -71,7 +74,7 @@ def _run(cases: Sequence[Case], options: argparse.Namespace) -> int:
     backends = {name: get_backend(name) for name in options.backends or installed_backends()}
     checker = GradientChecker(options.seed)
     checks = list(_check_all(checker, chosen, backends))
-    _print_tables(checker, checks, backends)
+    _print_tables(checker, checks, backends, options.brief)
     if options.json:
         write_json(options.json, _record(options, checks, backends))
     if options.out:
@@ -94,10 +97,12 @@ def _check_all(
 
 
 def _print_tables(
-    checker: GradientChecker, checks: Sequence[Check], backends: Mapping[str, Backend]
+    checker: GradientChecker, checks: Sequence[Check], backends: Mapping[str, Backend], brief: bool
 ) -> None:
     print(f"Relative errors of hand-derived gradients, at points drawn from seed {checker.seed}")
-    for name, own in groupby(checks, lambda check: check.backend):
+    if brief:
+        print(f"The largest of {len({check.case for check in checks})} cases:\n\n{_brief_table(checks)}")
+    for name, own in groupby([] if brief else checks, lambda check: check.backend):
         print(f"\n{name} {backends[name].version} on {backends[name].device}\n\n{_table(list(own))}")
     print()
     for oracle in (*_COLUMNS, FORM64):
@@ -107,14 +112,29 @@ def _print_tables(
 
 
 def _table(checks: Sequence[Check]) -> str:
-    tolerances = {check.oracle: f"{check.tolerance:.0e}" for check in checks}
-    rows = [["tolerance", *(tolerances.get(oracle.name, "-") for oracle in _COLUMNS), ""]]
-    for case, group in groupby(checks, lambda check: check.case):
-        own = list(group)
-        errors = {check.oracle: f"{check.error:.1e}" for check in own}
-        verdict = "ok" if all(check.passed for check in own) else "FAIL"
-        rows.append([case, *(errors.get(oracle.name, "-") for oracle in _COLUMNS), verdict])
+    rows = [_tolerances(checks)]
+    rows += [_row(case, list(own)) for case, own in groupby(checks, lambda check: check.case)]
     return format_table(["case", *(oracle.name for oracle in _COLUMNS), ""], rows)
+
+
+def _brief_table(checks: Sequence[Check]) -> str:
+    rows = [_tolerances(checks)]
+    rows += [_row(name, list(own)) for name, own in groupby(checks, lambda check: check.backend)]
+    return format_table(["backend", *(oracle.name for oracle in _COLUMNS), ""], rows)
+
+
+def _tolerances(checks: Sequence[Check]) -> list[str]:
+    tolerances = {check.oracle: f"{check.tolerance:.0e}" for check in checks}
+    return ["tolerance", *(tolerances.get(oracle.name, "-") for oracle in _COLUMNS), ""]
+
+
+def _row(title: str, checks: Sequence[Check]) -> list[str]:
+    """Return the largest error by each oracle, and the verdict on all."""
+    errors: dict[str, float] = {}
+    for check in checks:
+        errors[check.oracle] = max(errors.get(check.oracle, 0.0), check.error)
+    cells = [f"{errors[oracle.name]:.1e}" if oracle.name in errors else "-" for oracle in _COLUMNS]
+    return [title, *cells, "ok" if all(check.passed for check in checks) else "FAIL"]
 
 
 def _conclude(checks: Sequence[Check]) -> int:

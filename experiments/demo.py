@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         if status:
             return status
     _headline("Hand-derived gradients against central differences, jax.vjp and the other backends")
-    status = check_gradients.main(["--out", str(options.out)])
+    status = check_gradients.main(["--brief", "--out", str(options.out)])
     if status:
         return status
     _headline("The same training on each backend, timed")

@@ -15,7 +15,7 @@ class Divergence(NamedTuple):
     Attributes:
         step: its number within the epoch, from 1.
         what: what became NaN or infinite.
-        carry: the parameters and the optimizer's state before it, the parameters finite.
+        carry: the parameters and the optimizer's state before it, all finite.
     """
 
     step: int
@@ -23,23 +23,24 @@ class Divergence(NamedTuple):
     carry: Tree
 
 
-def all_finite(backend: Backend, params: Tree) -> bool:
-    """Tell whether no parameter is NaN or infinite."""
-    return all(np.isfinite(leaf).all() for leaf in tree.leaves(backend.to_numpy(params)))
+def all_finite(backend: Backend, arrays: Tree) -> bool:
+    """Tell whether nothing in a tree of arrays is NaN or infinite."""
+    return all(np.isfinite(leaf).all() for leaf in tree.leaves(backend.to_numpy(arrays)))
 
 
 def find_divergence(
     program: TrainingProgram, carry: Tree, data: Examples, plan: Plan
 ) -> Divergence | None:
-    """Repeat one epoch step by step, up to the first whose loss or new parameters are not finite."""
+    """Repeat one epoch step by step, up to the first that gives something that is not finite."""
     backend = program.backend
     step = backend.jit(program.step)
     for number, (batch, words) in enumerate(_batches(backend, data, plan), start=1):
         following, record = step(carry, batch, words)
-        if not np.isfinite(backend.to_numpy(record["loss"])):
-            return Divergence(number, "the loss", carry)
-        if not all_finite(backend, following[0]):
-            return Divergence(number, "a parameter", carry)
+        params, state = following
+        suspects = {"the loss": record["loss"], "a parameter": params, "the optimizer's state": state}
+        for what, arrays in suspects.items():
+            if not all_finite(backend, arrays):
+                return Divergence(number, what, carry)
         carry = following
     return None
 

@@ -2,7 +2,7 @@
 
 
 class DivergenceError(ArithmeticError):
-    """The loss or a parameter became NaN or infinite.
+    """The loss, a parameter or the optimizer's state became NaN or infinite.
 
     Attributes:
         epoch: the epoch, counted from 1, in which it happened.

@@ -28,9 +28,17 @@ class Initializer(ABC):
 
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """Every entry is ``value``."""
+    """Every entry is ``value``.
+
+    Raises:
+        ValueError: the value is not finite.
+    """
 
     value: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"Constant: expected a finite value, got {self.value}")
 
     def __call__(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -84,13 +92,15 @@ class Normal(Initializer):
     """Normal with that mean and standard deviation.
 
     Raises:
-        ValueError: the standard deviation is negative or not finite.
+        ValueError: the mean is not finite, or the standard deviation is negative or not finite.
     """
 
     mean: float = 0.0
     standard_deviation: float = 0.05
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.mean):
+            raise ValueError(f"Normal: expected a finite mean, got {self.mean}")
         if not 0.0 <= self.standard_deviation < math.inf:
             raise ValueError(
                 "Normal: expected a finite standard_deviation of 0 or more, "

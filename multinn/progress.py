@@ -33,20 +33,18 @@ def progress(total: int, unit: str, show: bool = True) -> Iterator[Advance]:
 @contextmanager
 def _bar(total: int, unit: str) -> Iterator[Advance]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    def fixed(width: int) -> Column:
+        return Column(no_wrap=True, min_width=width)
 
     columns = (
-        TextColumn(unit),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn(unit, table_column=fixed(len(unit))),
+        MofNCompleteColumn(table_column=fixed(len(f"{total}/{total}"))),
+        BarColumn(bar_width=12, table_column=fixed(12)),
+        TimeRemainingColumn(compact=True, table_column=fixed(len("00:00"))),
+        TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(unit, total=total, figures="")

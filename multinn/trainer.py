@@ -295,7 +295,7 @@ class Trainer:
             carry, records = self.backend.sync(run(*arguments))
             records = self.backend.to_numpy(records)
         figures = epoch_figures(records, plan, job.count, self.program.reductions)
-        if not (np.isfinite(figures.step_losses).all() and all_finite(self.backend, carry[0])):
+        if not (np.isfinite(figures.step_losses).all() and all_finite(self.backend, carry)):
             return self._diverge(job, plan, epochs)
         self.params, self.optimizer_state = carry
         self.epoch += epochs

@@ -128,45 +128,44 @@ TAIL = {"loss": np.array([9.0, 7.0], np.float32), "accuracy": np.array([0.0, 0.0
 MEANS = {"loss": "mean", "accuracy": "mean"}
 
 
-MEANS = {"loss": "mean", "accuracy": "mean"}
-
-
 def test_a_smaller_batch_counts_by_its_examples():
-    figures = epoch_figures((FULL, TAIL), plan_of(5, 2), 5, MEANS).last
-    assert figures["loss"] == pytest.approx((2 * 1 + 2 * 2 + 7) / 5)
-    assert figures["accuracy"] == pytest.approx((2 * 0.5 + 2) / 5)
+    figures = epoch_figures((FULL, TAIL), plan_of(5, 2, epochs=2), 5, MEANS)
+    assert figures.last == {
+        "loss": pytest.approx((2 * 1 + 2 * 2 + 7) / 5),
+        "accuracy": pytest.approx((2 * 0.5 + 2) / 5),
+    }
 
 
 def test_a_batch_of_weighted_examples_counts_by_their_weights():
-    full = FULL | {"weight": np.array([[3.0, 0.0]], np.float32)}
-    tail = TAIL | {"weight": np.array([1.0], np.float32)}
-    figures = epoch_figures((full, tail), plan_of(5, 2), 5, MEANS).last
-    assert figures == {"loss": pytest.approx((3 + 7) / 4), "accuracy": pytest.approx(1.5 / 4)}
+    full = FULL | {"weight": np.array([[1.0, 1.0], [3.0, 0.0]], np.float32)}
+    tail = TAIL | {"weight": np.array([1.0, 1.0], np.float32)}
+    figures = epoch_figures((full, tail), plan_of(5, 2, epochs=2), 5, MEANS)
+    assert figures.last == {"loss": pytest.approx((3 + 7) / 4), "accuracy": pytest.approx(1.5 / 4)}
 
 
-def test_a_loss_that_is_a_sum_is_added_up():
-    figures = epoch_figures((FULL, TAIL), plan_of(5, 2), 5, MEANS | {"loss": "sum"})
-    assert (figures.last["loss"], figures.losses.tolist()) == (10.0, [10.0])
+def test_a_figure_that_is_a_sum_is_added_up():
+    figures = epoch_figures((FULL, TAIL), plan_of(5, 2, epochs=2), 5, MEANS | {"loss": "sum"})
+    assert figures.losses.tolist() == [27.0, 10.0]
+    assert figures.last["loss"] == 10.0
 
 
-def test_each_epoch_has_its_loss_and_the_last_its_figures():
-    full = {"loss": np.array([[1.0, 3.0], [5.0, 7.0]]), "accuracy": np.array([[0.0, 0.0], [0.5, 1.0]])}
-    figures = epoch_figures((full, None), plan_of(4, 2, epochs=2), 4, MEANS)
-    assert figures.losses.tolist() == [2.0, 6.0]
-    assert figures.last == {"loss": 6.0, "accuracy": 0.75}
+def test_every_epoch_has_a_loss_and_every_step_in_its_order():
+    figures = epoch_figures((FULL, TAIL), plan_of(5, 2, epochs=2), 5, MEANS)
+    np.testing.assert_allclose(figures.losses, [9.0, (2 * 1 + 2 * 2 + 7) / 5])
+    assert figures.step_losses.tolist() == [[9.0, 9.0, 9.0], [1.0, 2.0, 7.0]]
+
+
+def test_equal_batches_count_equally():
+    figures = epoch_figures((FULL, None), plan_of(4, 2, epochs=2), 4, MEANS)
+    assert figures.last == {"loss": 1.5, "accuracy": 0.75}
 
 
 def test_figures_come_in_the_order_of_the_metrics():
     backwards = {name: FULL[name] for name in reversed(FULL)}
-    figures = epoch_figures((backwards, None), plan_of(4, 2), 4, MEANS)
+    figures = epoch_figures((backwards, None), plan_of(4, 2, epochs=2), 4, MEANS)
     assert list(figures.last) == ["loss", "accuracy"]
 
 
 def test_batches_without_weight_do_not_count():
-    figures = {"loss": np.array([5.0, 1.0])}
-    assert combine(figures, np.array([0.0, 2.0]), {"loss": "mean"}) == {"loss": 1.0}
-
-
-def test_the_losses_of_all_steps_come_in_order():
-    plan = plan_of(5, 2)
-    assert epoch_figures((FULL, TAIL), plan, 5, MEANS).step_losses.tolist() == [[1.0, 2.0, 7.0]]
+    batches = {"loss": np.array([5.0, 1.0])}
+    assert combine(batches, np.array([0.0, 2.0]), {"loss": "mean"}) == {"loss": 1.0}

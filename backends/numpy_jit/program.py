@@ -34,7 +34,7 @@ def compile_function(function: Callable[..., Tree], example: tuple[Tree, ...]) -
     replay = writer.function()
     order = {path: index for index, (path, _) in enumerate(trees.leaves_with_paths(outputs))}
     places = trees.map_with_paths(lambda path, _leaf: order[path], outputs)
-    kinds = trees.map(lambda value: (value.shape, value.dtype), arguments)
+    kinds = trees.map(lambda value: np.broadcast_to(np.empty((), value.dtype), value.shape), arguments)
     lock = Lock()  # the buffers serve one call at a time
 
     def run(*arguments: Tree) -> Tree:
@@ -241,9 +241,9 @@ def _as_array(argument: Any, arguments: tuple[Any, ...]) -> Any:
     return np.asarray(argument, np.result_type(*dtypes, argument))
 
 
-def _check_kind(leaf: Any, expected: tuple[tuple[int, ...], "np.dtype[Any]"]) -> None:
-    if (np.shape(leaf), leaf.dtype) != expected:
+def _check_kind(leaf: Any, expected: HostArray) -> None:
+    if (np.shape(leaf), leaf.dtype) != (expected.shape, expected.dtype):
         raise TypeError(
-            f"this function is compiled for an array of {expected[1]} {expected[0]}, "
+            f"this function is compiled for an array of {expected.dtype} {expected.shape}, "
             f"got {leaf.dtype} {np.shape(leaf)}"
         )

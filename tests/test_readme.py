@@ -1,0 +1,35 @@
+"""What the README shows works: its code blocks run, and its pictures are there."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def block_with(text: str) -> str:
+    return next(block for block in BLOCKS if text in block)
+
+
+def test_the_example_learns_the_digits(capsys):
+    exec(block_with("load_digits"), {})
+    accuracy, labels = capsys.readouterr().out.splitlines()
+    assert float(accuracy) > 0.9
+    assert labels == "[0 1 2] [0 1 2]"
+
+
+def test_the_backend_of_the_example_is_whole():
+    names: dict[str, object] = {}
+    exec(block_with("class TinyBackend"), names)
+    backend = names["TinyBackend"]()  # type: ignore[operator]
+    table, ids = np.zeros((2, 1)), np.array([1, 1])
+    assert backend.scatter_add(table, ids, np.ones((2, 1))).tolist() == [[0.0], [2.0]]
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)h][^)]*)\)", README))
+def test_what_the_readme_links_to_is_there(target):
+    assert (ROOT / target).is_file()
