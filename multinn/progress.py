@@ -34,21 +34,25 @@ def progress(total: int, unit: str, show: bool = True) -> Iterator[Advance]:
 def _bar(total: int, unit: str) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    from rich.table import Column
 
-    def fixed(width: int) -> Column:
-        return Column(no_wrap=True, min_width=width)
-
+    console = Console(stderr=True)
     columns = (
-        TextColumn(unit, table_column=fixed(len(unit))),
-        MofNCompleteColumn(table_column=fixed(len(f"{total}/{total}"))),
-        BarColumn(bar_width=12, table_column=fixed(12)),
-        TimeRemainingColumn(compact=True, table_column=fixed(len("00:00"))),
-        TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn(unit),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=12),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[figures]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    # rich would cut every column to make room for a long one.
+    others = len(f"{unit} {total}/{total} ") + 12 + len(" 00:00 ") + 1
+
+    def cut(text: str) -> str:
+        room = max(console.width - others, 0)
+        return text if len(text) <= room else text[: max(room - 1, 0)] + "…"
+
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task(unit, total=total, figures="")
-        yield lambda done, figures: bar.update(task, advance=done, figures=_text(figures))
+        yield lambda done, figures: bar.update(task, advance=done, figures=cut(_text(figures)))
 
 
 class _Lines:
