@@ -1,5 +1,6 @@
 """Checks of data on the host: one clear error before anything is computed."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,29 @@ def check_weights(weights: Any, examples: int, dtype: str) -> HostArray:
     if not array.any():
         raise ValueError("weights: expected at least one above 0, got zeros only")
     return array
+
+
+def check_input_shape(inputs: HostArray, expected: tuple[int, ...], name: str) -> None:
+    """Raise ValueError unless each example has the expected shape."""
+    if inputs.shape[1:] != expected:
+        raise ValueError(
+            f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}"
+        )
+
+
+def check_seed(seed: int) -> None:
+    """Raise ValueError if the seed is negative."""
+    if seed < 0:
+        raise ValueError(f"Trainer: expected a seed of 0 or more, got {seed}")
+
+
+def check_at_least_one(**values: int) -> None:
+    """Raise TypeError or ValueError unless each is an integer of 1 or more."""
+    for name, value in values.items():
+        if not isinstance(value, Integral):
+            raise TypeError(f"{name}: expected an integer, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
 
 
 def rounded(array: HostArray, dtype: str, name: str) -> HostArray:

@@ -4,13 +4,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from backends import Backend, Tree, get_backend, tree
-from multinn.checks import check_inputs, check_targets, check_weights
+from multinn.checks import (
+    check_at_least_one,
+    check_input_shape,
+    check_inputs,
+    check_seed,
+    check_targets,
+    check_weights,
+)
 from multinn.divergence import all_finite, find_divergence
 from multinn.errors import DivergenceError, NotInitializedError
 from multinn.history import History
@@ -92,7 +98,7 @@ class Trainer:
             BackendError: the backend, or the dtype on it, cannot be had.
             ValueError: the seed is negative, or a metric has a name that the history uses itself.
         """
-        _check_seed(seed)
+        check_seed(seed)
         for name in metrics or {}:
             if name in ("loss", "epoch", "weight") or name.startswith("validation_"):
                 raise ValueError(f"Trainer: the history uses the name {name!r} itself")
@@ -132,7 +138,7 @@ class Trainer:
             ValueError: the model cannot take such inputs, or ``params`` do not fit the model.
         """
         if seed is not None:
-            _check_seed(seed)
+            check_seed(seed)
         drawn, output_shape = self._draw(tuple(input_shape), self.seed if seed is None else seed)
         chosen = drawn if params is None else tree.map_with_paths(_check_shape, drawn, params)
         self.seed = self.seed if seed is None else seed
@@ -175,7 +181,7 @@ class Trainer:
             DivergenceError: the loss or a parameter became NaN or infinite. The trainer then holds the
                 last finite parameters, and its history the epochs before.
         """
-        _check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
+        check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
         examples = self._prepare(x, y, weights)
         new = History()
         with self.backend.precision(self.dtype), show_progress(epochs, "epoch", progress) as advance:
@@ -202,7 +208,7 @@ class Trainer:
             NotInitializedError: there are no parameters yet.
             TypeError, ValueError: the data do not fit the model or the loss.
         """
-        _check_at_least_one(batch_size=batch_size)
+        check_at_least_one(batch_size=batch_size)
         self._known_shapes()
         examples = self._prepare(x, y, weights)
         with self.backend.precision(self.dtype):
@@ -215,10 +221,10 @@ class Trainer:
             NotInitializedError: there are no parameters yet.
             TypeError, ValueError: the data do not fit the model.
         """
-        _check_at_least_one(batch_size=batch_size)
+        check_at_least_one(batch_size=batch_size)
         input_shape, _ = self._known_shapes()
         inputs = check_inputs(x, self.dtype)
-        _check_input_shape(inputs, input_shape, "x")
+        check_input_shape(inputs, input_shape, "x")
         outputs = []
         with self.backend.precision(self.dtype):
             for rows, size in pieces(len(inputs), batch_size):
@@ -260,7 +266,7 @@ class Trainer:
             shapes = (inputs.shape[1:], output_shape)
         else:
             shapes = self._shapes
-        _check_input_shape(inputs, shapes[0], f"{name}x")
+        check_input_shape(inputs, shapes[0], f"{name}x")
         targets = self.program.loss.prepare_targets(targets, shapes[1], self.dtype)
         if drawn is not None:
             self._start(drawn, shapes)
@@ -327,10 +333,8 @@ class Trainer:
 
     def _compile(self, function: Callable[..., Tree], *arguments: Tree) -> Callable[..., Tree]:
         """Return the compiled function for arguments of these shapes, compiled once."""
-        shapes = [
-            (path, leaf.shape, str(leaf.dtype)) for path, leaf in tree.leaves_with_paths(arguments)
-        ]
-        signature = (function.__name__, *shapes)
+        leaves = tree.leaves_with_paths(arguments)
+        signature = (function.__name__, *((path, leaf.shape, leaf.dtype) for path, leaf in leaves))
         if signature not in self._compiled:
             start = time.perf_counter()
             self._compiled[signature] = self.backend.jit(function, *arguments)
@@ -362,23 +366,3 @@ def _check_shape(path: str, drawn: HostArray, given: Any) -> Any:
             f"got {np.shape(given)}"
         )
     return given
-
-
-def _check_input_shape(inputs: HostArray, expected: Shape, name: str) -> None:
-    if inputs.shape[1:] != expected:
-        raise ValueError(
-            f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}"
-        )
-
-
-def _check_seed(seed: int) -> None:
-    if seed < 0:
-        raise ValueError(f"Trainer: expected a seed of 0 or more, got {seed}")
-
-
-def _check_at_least_one(**values: int) -> None:
-    for name, value in values.items():
-        if not isinstance(value, Integral):
-            raise TypeError(f"{name}: expected an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
