@@ -48,7 +48,10 @@ class Backend(ABC):
 
     @abstractmethod
     def to_numpy(self, tree: Tree) -> Tree:
-        """Return the tree with each leaf as a NumPy array of the same shape and dtype."""
+        """Return the tree with each leaf as a NumPy array of the same shape and dtype.
+
+        Memory may be shared, and the arrays read-only: copy what you want to change.
+        """
 
     @abstractmethod
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,15 +14,21 @@ from backends.tree import Tree
 
 
 class EagerBackend(Backend):
-    """A backend whose verbs are plain Python over a library that computes at once on the CPU."""
+    """A backend whose verbs are plain Python over a library that computes at once on the CPU.
+
+    Attributes:
+        devices: what may stand after the colon, the default first.
+    """
+
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
 
     def __init__(self, device: str | None = None) -> None:
-        if device not in (None, "cpu"):
+        if device is not None and device not in self.devices:
+            names = ", ".join(f"'{self.name}:{known}'" for known in self.devices)
             raise DeviceNotFoundError(
-                f"backend {self.name!r} has no device {device!r}: it runs on 'cpu' alone; "
-                f"use {self.name!r} or '{self.name}:cpu'"
+                f"backend {self.name!r} has no device {device!r}: expected {self.name!r}, {names}"
             )
-        self.device = "cpu"
+        self.device = device or self.devices[0]
 
     @property
     def version(self) -> str:

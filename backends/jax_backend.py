@@ -1,4 +1,4 @@
-"""JAX: compiled by XLA, on the CPU or an accelerator. The only file that imports jax."""
+"""JAX: compiled by XLA, on the CPU or an accelerator."""
 
 import re
 from collections.abc import Callable

@@ -19,11 +19,8 @@ class NumpyBackend(EagerBackend):
     """
 
     name: ClassVar[str] = "numpy"
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "eager")
     xp: Any = np
-
-    def __init__(self, device: str | None = None) -> None:
-        self.compiles = device != "eager"
-        super().__init__(device if self.compiles else None)
 
     def from_numpy(self, tree: Tree) -> Tree:
         return trees.map(np.asarray, tree)
@@ -37,7 +34,7 @@ class NumpyBackend(EagerBackend):
         return _scatter_add(table, ids, rows)
 
     def jit(self, function: Function, *example: Tree) -> Function:
-        if self.compiles and example:
+        if example and self.device != "eager":
             return numpy_jit.compile_function(function, example)
         return super().jit(function, *example)
 

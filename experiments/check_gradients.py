@@ -3,22 +3,23 @@
 import argparse
 import math
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends import Backend, get_backend, installed_backends
+from backends import Backend
 from experiments.command_line import (
-    comma_separated,
+    add_backends,
+    chosen_backends,
     format_table,
+    make_comparison_record,
     make_parser,
-    plain_options,
     run_script,
-    versions,
     write_json,
 )
 from experiments.figures import new_figure, save_figure, style
@@ -49,13 +50,7 @@ def main(arguments: Sequence[str] | None = None, cases: Sequence[Case] = CASES) 
         cases: what to check.
     """
     parser = make_parser("check_gradients", __doc__ or "")
-    parser.add_argument(
-        "--backends",
-        "--backend",
-        type=comma_separated,
-        metavar="NAME,...",
-        help="which backends; all that are installed if left out",
-    )
+    add_backends(parser)
     parser.add_argument(
         "--only", metavar="TEXT", help="only the cases that have this text in their name"
     )
@@ -71,12 +66,19 @@ def _run(cases: Sequence[Case], options: argparse.Namespace) -> int:
         kinds = ", ".join(dict.fromkeys(case.name.split()[0] for case in cases))
         print(f"error: no case has {options.only!r} in its name; there are {kinds}", file=sys.stderr)
         return 2
-    backends = {name: get_backend(name) for name in options.backends or installed_backends()}
+    backends = chosen_backends(options)
+    start = time.perf_counter()
     checker = GradientChecker(options.seed)
     checks = list(_check_all(checker, chosen, backends))
     _print_tables(checker, checks, backends, options.brief)
     if options.json:
-        write_json(options.json, _record(options, checks, backends))
+        results = [check._asdict() | {"passed": check.passed} for check in checks]
+        seconds = {"check": time.perf_counter() - start}
+        dtypes = ["float64", "float32"]
+        write_json(
+            options.json,
+            make_comparison_record("check_gradients", options, backends, dtypes, results, seconds),
+        )
     if options.out:
         _draw(checks, options.out)
     return _conclude(checks)
@@ -147,20 +149,6 @@ def _conclude(checks: Sequence[Check]) -> int:
         )
     print(f"{len(checks) - len(failed)} of {len(checks)} comparisons are within their tolerance")
     return 1 if failed else 0
-
-
-def _record(
-    options: argparse.Namespace, checks: Sequence[Check], backends: Mapping[str, Backend]
-) -> dict[str, Any]:
-    return {
-        "experiment": "check_gradients",
-        "backend": list(backends),
-        "device": [backend.device for backend in backends.values()],
-        "seed": options.seed,
-        "options": plain_options(options),
-        "results": [check._asdict() | {"passed": check.passed} for check in checks],
-        "versions": versions(*backends.values()),
-    }
 
 
 def _draw(checks: Sequence[Check], folder: Path) -> None:

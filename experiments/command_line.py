@@ -11,7 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from backends import Backend, BackendError
+import numpy as np
+
+from backends import Backend, BackendError, get_backend, installed_backends
 from experiments.datasets import DatasetError
 from multinn import DivergenceError, Trainer
 
@@ -45,6 +47,28 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
         "--backend",
         help="numpy, jax, jax:gpu:1, ...; the environment variable MULTINN_BACKEND if left out",
     )
+
+
+def add_backends(parser: argparse.ArgumentParser, choose_from: Sequence[str] | None = None) -> None:
+    """Add ``--backends`` to the parser of an experiment that compares several.
+
+    Args:
+        parser: from `make_parser`.
+        choose_from: the names of those that it knows; all if None.
+    """
+    known = f"some of {', '.join(choose_from)}" if choose_from else "numpy, jax, jax:gpu:1, ..."
+    parser.add_argument(
+        "--backends",
+        "--backend",
+        type=comma_separated,
+        metavar="NAME,...",
+        help=f"{known}; all that are installed if left out, whatever MULTINN_BACKEND says",
+    )
+
+
+def chosen_backends(options: argparse.Namespace) -> dict[str, Backend]:
+    """Return the backends of ``--backends``, by the names under which they were asked for."""
+    return {name: get_backend(name) for name in options.backends or installed_backends()}
 
 
 def positive(text: str) -> int:
@@ -89,7 +113,12 @@ def run_script(
         print('error: --out needs matplotlib: pip install "multinn[plot]"', file=sys.stderr)
         return 2
     try:
+        if options_json := getattr(options, "json", None):
+            options_json.parent.mkdir(parents=True, exist_ok=True)  # fails now rather than at the end
         return run(options)
+    except BrokenPipeError:  # whoever read the output has gone, such as `head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for Python's flush at exit
+        return 141
     except (BackendError, DatasetError, DivergenceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -120,6 +149,29 @@ def make_record(
     }
 
 
+def make_comparison_record(
+    experiment: str,
+    options: argparse.Namespace,
+    backends: Mapping[str, Backend],
+    dtype: str | list[str],
+    results: Any,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return the record of a run on several backends, by the names under which they were asked for."""
+    return {
+        "experiment": experiment,
+        "backend": list(backends),
+        "device": [backend.device for backend in backends.values()],
+        "dtype": dtype,
+        "seed": options.seed,
+        "options": plain_options(options),
+        "history": [],
+        "results": results,
+        "seconds": dict(seconds),
+        "versions": versions(*backends.values()),
+    }
+
+
 def plain_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options as JSON can hold them."""
     return {
@@ -136,6 +188,7 @@ def versions(*backends: Backend) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "multinn": own,
+        "numpy": np.__version__,
         **{backend.name: backend.version for backend in backends},
     }
 

@@ -4,25 +4,26 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from backends import Backend, Tree, get_backend, installed_backends, tree
+from backends import Backend, Tree, tree
 from experiments.command_line import (
+    add_backends,
+    chosen_backends,
     comma_separated,
     format_table,
+    make_comparison_record,
     make_parser,
-    plain_options,
     positive,
     run_script,
-    versions,
     write_json,
 )
 from experiments.compare_backends_figure import draw_comparison
-from experiments.workloads import Workload, all_workloads
+from experiments.workloads import Workload, all_workloads, settle
 from multinn.progress import Advance, progress
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -38,7 +39,7 @@ class Timing:
 
     Attributes:
         workload: the name of the job.
-        backend: the name of the backend.
+        backend: the name under which the backend was asked for.
         compile: seconds to compile.
         first_call: seconds of the first call of `Trainer.fit`, compilation included.
         steady: seconds of each timed run after that.
@@ -65,12 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "apart, steady runs in float32 as medians of several rounds, with the ratio to the first "
         "backend, and whether the parameters agree after one run in float64.",
     )
-    parser.add_argument(
-        "--backends",
-        type=comma_separated,
-        metavar="NAME,...",
-        help="which backends, the first being the reference; all that are installed if left out",
-    )
+    add_backends(parser)
     parser.add_argument(
         "--workloads",
         type=comma_separated,
@@ -93,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         expected = ", ".join(workloads)
         print(f"error: unknown workload {unknown[0]!r}, expected some of {expected}", file=sys.stderr)
         return 2
-    backends = [get_backend(name) for name in options.backends or installed_backends()]
+    backends = chosen_backends(options)
     chosen = [workloads[name] for name in options.workloads]
     timings: list[Timing] = []
     with progress(len(chosen) * (options.repeats + 1), "round") as advance:
@@ -109,34 +105,49 @@ def run(options: argparse.Namespace) -> int:
             options.out,
         )
     if options.json:
-        write_json(options.json, _record(options, backends, timings))
+        results = [
+            asdict(timing)
+            | {"median": statistics.median(timing.steady), "agree": timing.difference <= AGREEMENT}
+            for timing in timings
+        ]
+        seconds = {
+            "compile": sum(timing.compile for timing in timings),
+            "train": sum(sum(timing.steady) for timing in timings),
+        }
+        record = make_comparison_record(
+            "compare_backends", options, backends, "float32", results, seconds
+        )
+        write_json(options.json, record)
     return 0
 
 
 def _measure(
-    workload: Workload, backends: Sequence[Backend], repeats: int, seed: int, advance: Advance
+    workload: Workload, backends: Mapping[str, Backend], repeats: int, seed: int, advance: Advance
 ) -> list[Timing]:
     """Run a job on each backend: once to compile and warm up, then in turn, then once in float64."""
     x, y = workload.data()
-    trainers = [workload.trainer(backend, seed) for backend in backends]
-    timings = []
-    for trainer in trainers:
+    trainers = {name: workload.trainer(backend, seed) for name, backend in backends.items()}
+    timings = {}
+    for name, trainer in trainers.items():
         start = time.perf_counter()
         workload.train(trainer, x, y)
         first_call = time.perf_counter() - start
-        name = trainer.backend.name
-        timings.append(Timing(workload.name, name, trainer.seconds.compile, first_call))
+        timings[name] = Timing(workload.name, name, trainer.seconds.compile, first_call)
     for _ in range(repeats):
-        for trainer, timing in zip(trainers, timings, strict=True):
-            timing.steady.append(workload.train(trainer, x, y))
+        for name, trainer in trainers.items():
+            settle()
+            timings[name].steady.append(workload.train(trainer, x, y))
         advance(1, {})
-    params = [_params_in_float64(workload, backend, seed, x, y) for backend in backends]
-    for timing, own in zip(timings, params, strict=True):
-        pairs = zip(timing.steady, timings[0].steady, strict=True)
+    params = {
+        name: _params_in_float64(workload, backend, seed, x, y) for name, backend in backends.items()
+    }
+    first = next(iter(timings))
+    for name, timing in timings.items():
+        pairs = zip(timing.steady, timings[first].steady, strict=True)
         timing.ratio = statistics.median(seconds / other for seconds, other in pairs)
-        timing.difference = max(tree.leaves(tree.map(_difference, own, params[0])))
+        timing.difference = max(tree.leaves(tree.map(_difference, params[name], params[first])))
     advance(1, {})
-    return timings
+    return list(timings.values())
 
 
 def _params_in_float64(
@@ -168,30 +179,6 @@ def _table(timings: Sequence[Timing]) -> str:
             ]
         )
     return format_table(columns, rows)
-
-
-def _record(
-    options: argparse.Namespace, backends: Sequence[Backend], timings: Sequence[Timing]
-) -> dict[str, Any]:
-    return {
-        "experiment": "compare_backends",
-        "backend": [backend.name for backend in backends],
-        "device": [backend.device for backend in backends],
-        "dtype": "float32",
-        "seed": options.seed,
-        "options": plain_options(options),
-        "history": [],
-        "results": [
-            asdict(timing)
-            | {"median": statistics.median(timing.steady), "agree": timing.difference <= AGREEMENT}
-            for timing in timings
-        ],
-        "seconds": {
-            "compile": sum(timing.compile for timing in timings),
-            "train": sum(sum(timing.steady) for timing in timings),
-        },
-        "versions": versions(*backends),
-    }
 
 
 if __name__ == "__main__":

@@ -4,30 +4,36 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from backends import installed_backends
+from backends import Backend
 from experiments import handwritten
 from experiments.command_line import (
+    add_backends,
+    chosen_backends,
     format_table,
+    make_comparison_record,
     make_parser,
-    plain_options,
     positive,
     run_script,
-    versions,
     write_json,
 )
+from experiments.compare_backends_figure import draw_comparison
+from experiments.workloads import settle
 from multinn import SGD, Dense, ReLU, Sequential, SoftmaxCrossEntropy, Trainer
-from multinn.progress import progress
+from multinn.progress import Advance, progress
 
 INPUTS, HIDDEN, CLASSES = 784, 128, 10
 LEARNING_RATE = 0.1
 YARDSTICKS = {"numpy": handwritten.numpy_epoch, "jax": handwritten.jax_epoch}
 
+OWN, HAND = "multinn", "by hand"
+
 HostArray = np.ndarray[Any, np.dtype[Any]]
+Seconds = Mapping[tuple[str, str], Sequence[float]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "NumPy backend, jax.grad under lax.scan for the JAX backend. Below a ratio of 1, multinn is "
         "faster.",
     )
+    add_backends(parser, list(YARDSTICKS))
     parser.add_argument("--examples", type=positive, default=60000, help="examples an epoch")
     parser.add_argument("--batch-size", type=positive, default=64, help="examples a step")
     parser.add_argument("--repeats", type=positive, default=11, help="timed epochs of each")
@@ -45,39 +52,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Time, print the table, and write the record."""
+    """Time, print the table, draw the chart, and write the record."""
+    backends = chosen_backends(options)
+    unknown = [name for name in backends if name not in YARDSTICKS]
+    if options.backends and unknown:
+        expected = ", ".join(YARDSTICKS)
+        print(f"error: no loop by hand for {unknown[0]!r}, only for {expected}", file=sys.stderr)
+        return 2
     x, y = _random_examples(options.examples, options.seed)
-    names = [name for name in installed_backends() if name in YARDSTICKS]
-    epochs: dict[str, Callable[[int], float]] = {}
-    trainers = {}
-    for name in names:
-        trainers[name] = _trainer(name, options.seed)
-        epochs[f"{name} multinn"] = _framework_epoch(trainers[name], x, y, options.batch_size)
-        epochs[f"{name} by hand"] = _handwritten_epoch(
-            trainers[name], YARDSTICKS[name], x, y, options.batch_size
-        )
-    seconds = _time_interleaved(epochs, options.repeats)
-    rows, results = [], {}
-    for name in names:
-        own, hand = seconds[f"{name} multinn"], seconds[f"{name} by hand"]
-        ratios = [a / b for a, b in zip(own, hand, strict=True)]
-        results[name] = {"multinn": own, "by_hand": hand, "ratio": statistics.median(ratios)}
-        figures = [statistics.median(own), statistics.median(hand), statistics.median(ratios)]
-        rows.append([name, *(f"{figure:.3f}" for figure in [*figures, min(ratios), max(ratios)])])
-    print(
-        f"784-128-10, batch {options.batch_size}, SGD, float32: seconds an epoch of {options.examples}"
-    )
-    print(f"examples, medians of {options.repeats} epochs, interleaved, compilation not counted\n")
-    print(format_table(["backend", "multinn", "by hand", "ratio", "least", "most"], rows))
+    seconds: dict[tuple[str, str], list[float]] = {}
+    compile_seconds = 0.0
+    names = [name for name in backends if name in YARDSTICKS]
+    with progress(len(names) * (options.repeats + 1), "round") as advance:
+        for name in names:
+            trainer = _trainer(backends[name], options.seed)
+            epochs = [
+                _framework_epoch(trainer, x, y, options.batch_size),
+                _handwritten_epoch(trainer, YARDSTICKS[name], x, y, options.batch_size),
+            ]
+            own, hand = _time_in_turn(epochs, options.repeats, advance)
+            seconds |= {(name, OWN): own, (name, HAND): hand}
+            compile_seconds += trainer.seconds.compile
+    network = f"784-128-10, batch {options.batch_size}, SGD, float32"
+    print(f"{network}: seconds an epoch of {options.examples}")
+    print(f"examples, medians of {options.repeats} epochs in turn, compilation not counted\n")
+    print(_table(names, seconds))
+    if options.out:
+        titles = dict.fromkeys(names, f"{network}, 1 epoch of {options.examples:,}")
+        draw_comparison(titles, seconds, options.out, "compare_handwritten")
     if options.json:
-        record = {
-            "experiment": "compare_handwritten",
-            "options": plain_options(options),
-            "results": results,
-            "versions": versions(*(trainer.backend for trainer in trainers.values())),
+        results = {
+            name: {
+                "multinn": seconds[name, OWN],
+                "by_hand": seconds[name, HAND],
+                "ratio": statistics.median(_ratios(name, seconds)),
+            }
+            for name in names
         }
+        totals = {"compile": compile_seconds, "train": sum(map(sum, seconds.values()))}
+        record = make_comparison_record(
+            "compare_handwritten", options, backends, "float32", results, totals
+        )
         write_json(options.json, record)
     return 0
+
+
+def _table(names: Sequence[str], seconds: Seconds) -> str:
+    rows = []
+    for name in names:
+        ratios = _ratios(name, seconds)
+        medians = [
+            statistics.median(values) for values in (seconds[name, OWN], seconds[name, HAND], ratios)
+        ]
+        rows.append([name, *(f"{figure:.3f}" for figure in [*medians, min(ratios), max(ratios)])])
+    return format_table(["backend", OWN, HAND, "ratio", "least", "most"], rows)
+
+
+def _ratios(name: str, seconds: Seconds) -> list[float]:
+    return [own / hand for own, hand in zip(seconds[name, OWN], seconds[name, HAND], strict=True)]
 
 
 def _random_examples(examples: int, seed: int) -> tuple[HostArray, HostArray]:
@@ -86,7 +118,7 @@ def _random_examples(examples: int, seed: int) -> tuple[HostArray, HostArray]:
     return x, generator.integers(0, CLASSES, examples).astype(np.int32)
 
 
-def _trainer(backend: str, seed: int) -> Trainer:
+def _trainer(backend: Backend, seed: int) -> Trainer:
     model = Sequential([Dense(HIDDEN), ReLU(), Dense(CLASSES)])
     trainer = Trainer(model, SoftmaxCrossEntropy(), SGD(LEARNING_RATE), backend=backend, seed=seed)
     trainer.initialize((INPUTS,))
@@ -128,16 +160,19 @@ def _handwritten_epoch(
     return epoch
 
 
-def _time_interleaved(epochs: dict[str, Callable[[int], float]], repeats: int) -> dict[str, list[float]]:
-    """Run each once to compile and warm up, then all in turn; return the seconds of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in epochs}
-    with progress(repeats + 1, "round") as advance:
-        for index in range(repeats + 1):
-            for name, epoch in epochs.items():
-                taken = epoch(index)
-                if index:
-                    seconds[name].append(taken)
-            advance(1, {})
+def _time_in_turn(
+    epochs: Sequence[Callable[[int], float]], repeats: int, advance: Advance
+) -> list[list[float]]:
+    """Run each once to compile and warm up, then in turn, first the one, then the other ahead."""
+    seconds: list[list[float]] = [[] for _ in epochs]
+    for index in range(repeats + 1):
+        order = list(range(len(epochs)))
+        for which in order if index % 2 else reversed(order):
+            settle()
+            taken = epochs[which](index)
+            if index:
+                seconds[which].append(taken)
+        advance(1, {})
     return seconds
 
 

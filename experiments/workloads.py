@@ -1,5 +1,6 @@
 """The training jobs whose time is compared: model, loss, optimizer, and data of the right size."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,15 @@ class Workload:
             progress=False,
         )
         return trainer.seconds.train - before
+
+
+def settle() -> None:
+    """Wait for a moment, before a timed run, until what ran before has come to rest.
+
+    The threads of OpenBLAS go on spinning for some hundredths of a second after a product, and would
+    take the cores from another library.
+    """
+    time.sleep(0.1)
 
 
 def all_workloads(examples: int) -> list[Workload]:

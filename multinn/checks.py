@@ -70,7 +70,9 @@ def check_input_shape(inputs: HostArray, expected: tuple[int, ...], name: str) -
 
 
 def check_seed(seed: int) -> None:
-    """Raise ValueError if the seed is negative."""
+    """Raise TypeError or ValueError unless the seed is an integer of 0 or more."""
+    if not isinstance(seed, Integral):
+        raise TypeError(f"Trainer: expected an integer seed, got {seed!r}")
     if seed < 0:
         raise ValueError(f"Trainer: expected a seed of 0 or more, got {seed}")
 

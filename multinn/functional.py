@@ -74,7 +74,9 @@ def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array
 
 
 def normal_cdf(backend: Backend, x: Array) -> Array:
-    """Return Φ(x), the cumulative distribution of the standard normal, to the dtype's precision.
+    """Return Φ(x), the cumulative distribution of the standard normal.
+
+    The absolute error is that of the dtype's rounding; far out to the left, exp(-z²) costs digits.
 
     Φ(x) = erfc(-x / √2) / 2, and for z = |x| / √2 and t = 2 / (2 + z) the complementary error function
     is erfc(z) = t exp(-z² + P(t)), where P is a Chebyshev series summed by Clenshaw's recurrence.

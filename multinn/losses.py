@@ -79,7 +79,7 @@ class Loss(ABC):
                 f"{type(self).__name__}: expected targets of shape {('examples', *output_shape)}, as "
                 f"the model's outputs, got {targets.shape}; reshape one of them"
             )
-        return rounded(targets, dtype, "y")
+        return rounded(targets, dtype, "targets")
 
 
 @dataclass(frozen=True)
@@ -155,13 +155,15 @@ class Huber(Loss):
 class BinaryCrossEntropy(Loss):
     """l = Σ_j -(t_j log σ(z_j) + (1 - t_j) log(1 - σ(z_j))) / m on logits z, targets t in [0, 1].
 
-    log σ(z) = z - softplus(z) and log(1 - σ(z)) = -softplus(z), so each term is softplus(z) - t z, which
-    neither overflows nor loses precision, and its derivative is σ(z) - t.
+    log σ(z) = z - softplus(z) and log(1 - σ(z)) = -softplus(z), so each term is softplus(z) - t z, and
+    its derivative is σ(z) - t. With softplus(z) = max(z, 0) + log(1 + exp(-|z|)), the large parts cancel
+    before the small one is added, so that a small loss keeps its digits.
     """
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (σ(z) - t) / m."""
-        values = functional.softplus(backend, outputs) - targets * outputs
+        xp = backend.xp
+        values = (xp.maximum(outputs, 0.0) - targets * outputs) + xp.log1p(xp.exp(-xp.abs(outputs)))
         error = functional.sigmoid(backend, outputs) - targets
         return _mean(backend, values), error * (1.0 / _outputs_per_example(error))
 
@@ -224,7 +226,7 @@ class SoftmaxCrossEntropy(Loss):
         if targets.shape[1:] == output_shape:
             sums = targets.sum(axis=-1, keepdims=True)
             _check_probabilities(targets, sums)
-            return rounded(targets / sums, dtype, "y")
+            return rounded(targets / sums, dtype, "targets")
         if targets.shape[1:] != output_shape[:-1]:
             raise ValueError(
                 "SoftmaxCrossEntropy: expected targets of shape "

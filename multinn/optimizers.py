@@ -229,6 +229,8 @@ class ClipByGlobalNorm(Optimizer):
 class Freeze(Optimizer):
     """Another optimizer that leaves some parameters as they are.
 
+    It sees gradients of zero for them: around `ClipByGlobalNorm`, they do not count in the norm.
+
     Attributes:
         optimizer: updates all the others.
         paths: patterns of places in the tree of parameters, such as ``0.W`` or ``*.b``, in which
@@ -247,6 +249,7 @@ class Freeze(Optimizer):
     def __post_init__(self) -> None:
         if isinstance(self.paths, str):
             raise TypeError(f"Freeze: expected a tuple of patterns, got the string {self.paths!r}")
+        object.__setattr__(self, "paths", tuple(self.paths))
 
     def init(self, params: Tree) -> Tree:
         """Return the state of the other optimizer.
@@ -264,6 +267,9 @@ class Freeze(Optimizer):
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
+        gradients = tree.map_with_paths(
+            lambda name, g: backend.xp.zeros_like(g) if self._frozen(name) else g, gradients
+        )
         updated, state = self.optimizer.update(backend, gradients, state, params)
         return tree.map_with_paths(
             lambda name, new, old: old if self._frozen(name) else new, updated, params

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Integral
 
 from backends import Array, Backend
 
@@ -145,5 +146,7 @@ def _check(schedule: Schedule, **values: float) -> None:
 
 
 def _check_steps(schedule: Schedule, name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{type(schedule).__name__}: expected {name} of at least {least}, got {value}")
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(
+            f"{type(schedule).__name__}: expected {name} of at least {least}, got {value!r}"
+        )

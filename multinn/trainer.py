@@ -17,7 +17,7 @@ from multinn.checks import (
     check_targets,
     check_weights,
 )
-from multinn.divergence import all_finite, find_divergence
+from multinn.divergence import find_divergence
 from multinn.errors import DivergenceError, NotInitializedError
 from multinn.history import History
 from multinn.layers import Layer
@@ -96,8 +96,15 @@ class Trainer:
 
         Raises:
             BackendError: the backend, or the dtype on it, cannot be had.
+            TypeError: the model, the loss, the optimizer or the metrics are something else.
             ValueError: the seed is negative, or a metric has a name that the history uses itself.
         """
+        optimizer = Adam() if optimizer is None else optimizer
+        for part, kind in ((model, Layer), (loss, Loss), (optimizer, Optimizer)):
+            if not isinstance(part, kind):
+                raise TypeError(f"Trainer: expected an instance of {kind.__name__}, got {part!r}")
+        if not isinstance(metrics, Mapping | None):
+            raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
         check_seed(seed)
         for name in metrics or {}:
             if name in ("loss", "epoch", "weight") or name.startswith("validation_"):
@@ -105,9 +112,7 @@ class Trainer:
         self.backend = get_backend(backend)
         self.dtype = dtype
         self.seed = seed
-        self.program = TrainingProgram(
-            self.backend, model, loss, Adam() if optimizer is None else optimizer, metrics or {}
-        )
+        self.program = TrainingProgram(self.backend, model, loss, optimizer, metrics or {})
         with self.backend.precision(dtype):
             pass
         self.seconds = Seconds()
@@ -167,7 +172,8 @@ class Trainer:
             y: targets, as the loss wants them.
             epochs: 1 or more.
             batch_size: examples a step; the last step of an epoch takes what is left over.
-            weights: (examples,) numbers of 0 or more, or None.
+            weights: (examples,) numbers of 0 or more, or None: how much each example counts, in
+                relation to the mean of all weights.
             validation_data: inputs and targets that are evaluated at each report.
             shuffle: whether each epoch has its own random order.
             report_every: epochs between two records of the history.
@@ -182,11 +188,18 @@ class Trainer:
                 last finite parameters, and its history the epochs before.
         """
         check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
-        examples = self._prepare(x, y, weights)
+        inputs = check_inputs(x, self.dtype)
+        shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
+        examples = self._check(inputs, y, weights, shapes)
+        held_out = None if validation_data is None else self._check_pair(validation_data, shapes)
+        if drawn is not None:
+            self._start(drawn, shapes)
+        if examples.weights is not None and self.program.loss.reduction == "mean":
+            examples = examples._replace(weights=examples.weights / np.mean(examples.weights))
         new = History()
         with self.backend.precision(self.dtype), show_progress(epochs, "epoch", progress) as advance:
-            validation = self._prepare_validation(validation_data)
             data = self.backend.sync(self.backend.from_numpy(examples))
+            validation = None if held_out is None else self._pieces(held_out, 1024)
             job = _Job(data, examples.x.shape[0], batch_size, shuffle, [new, self.history])
             for done in range(0, epochs, report_every):
                 chunk = min(report_every, epochs - done)
@@ -209,10 +222,9 @@ class Trainer:
             TypeError, ValueError: the data do not fit the model or the loss.
         """
         check_at_least_one(batch_size=batch_size)
-        self._known_shapes()
-        examples = self._prepare(x, y, weights)
+        examples = self._check(check_inputs(x, self.dtype), y, weights, self._known_shapes())
         with self.backend.precision(self.dtype):
-            return self._evaluate(self.backend.from_numpy(list(weighted_pieces(examples, batch_size))))
+            return self._evaluate(self._pieces(examples, batch_size))
 
     def predict(self, x: Any, *, batch_size: int = 1024) -> HostArray:
         """Return the model's outputs at inference, (examples, ...), as a NumPy array.
@@ -254,32 +266,36 @@ class Trainer:
             raise NotInitializedError("the trainer has no parameters yet: call fit or initialize first")
         return self._shapes
 
-    def _prepare(self, x: Any, y: Any, weights: Any, name: str = "") -> Examples:
-        """Check examples on the host, and draw the first parameters if there are none."""
-        inputs = check_inputs(x, self.dtype, f"{name}x")
+    def _shapes_or_draw(self, input_shape: Shape) -> tuple[tuple[Shape, Shape], Tree]:
+        """Return the shapes of inputs and outputs, and first parameters if there are none yet."""
+        if self._shapes is not None:
+            return self._shapes, None
+        drawn, output_shape = self._draw(input_shape, self.seed)
+        return (input_shape, output_shape), drawn
+
+    def _check(
+        self, inputs: HostArray, y: Any, weights: Any, shapes: tuple[Shape, Shape], name: str = ""
+    ) -> Examples:
+        """Check examples on the host."""
+        input_shape, output_shape = shapes
         count = inputs.shape[0]
         targets = check_targets(y, count, f"{name}y")
         checked = None if weights is None else check_weights(weights, count, self.dtype)
-        drawn = None
-        if self._shapes is None:
-            drawn, output_shape = self._draw(inputs.shape[1:], self.seed)
-            shapes = (inputs.shape[1:], output_shape)
-        else:
-            shapes = self._shapes
-        check_input_shape(inputs, shapes[0], f"{name}x")
-        targets = self.program.loss.prepare_targets(targets, shapes[1], self.dtype)
-        if drawn is not None:
-            self._start(drawn, shapes)
-        return Examples(inputs, targets, checked)
+        check_input_shape(inputs, input_shape, f"{name}x")
+        try:
+            prepared = self.program.loss.prepare_targets(targets, output_shape, self.dtype)
+        except ValueError as error:
+            raise ValueError(f"{name}y: {error}") from error
+        return Examples(inputs, prepared, checked)
 
-    def _prepare_validation(self, data: Any) -> list[Examples] | None:
-        if data is None:
-            return None
+    def _check_pair(self, data: Any, shapes: tuple[Shape, Shape]) -> Examples:
         if not (isinstance(data, tuple | list) and len(data) == 2):
             raise ValueError("validation_data: expected a pair (x, y)")
         x, y = data
-        examples = self._prepare(x, y, None, "validation ")
-        on_backend: list[Examples] = self.backend.from_numpy(list(weighted_pieces(examples, 1024)))
+        return self._check(check_inputs(x, self.dtype, "validation x"), y, None, shapes, "validation ")
+
+    def _pieces(self, examples: Examples, size: int) -> list[Examples]:
+        on_backend: list[Examples] = self.backend.from_numpy(list(weighted_pieces(examples, size)))
         return on_backend
 
     def _train(self, job: "_Job", epochs: int) -> dict[str, float]:
@@ -298,10 +314,10 @@ class Trainer:
             arguments = (carry, job.data, self.backend.from_numpy(plan))
         run = self._compile(self.program.run, *arguments)
         with self._timed():
-            carry, records = self.backend.sync(run(*arguments))
-            records = self.backend.to_numpy(records)
-        figures = epoch_figures(records, plan, job.count, self.program.reductions)
-        if not (np.isfinite(figures.step_losses).all() and all_finite(self.backend, carry)):
+            carry, records, finite = self.backend.sync(run(*arguments))
+            records, finite = self.backend.to_numpy((records, finite))
+            figures = epoch_figures(records, plan, job.count, self.program.reductions)
+        if not (finite and np.isfinite(figures.step_losses).all()):
             return self._diverge(job, plan, epochs)
         self.params, self.optimizer_state = carry
         self.epoch += epochs

@@ -113,6 +113,7 @@ class TrainingProgram:
 
     ``carry`` is the pair of the parameters and the optimizer's state. A record is a dict of arrays
     without axes: ``loss``, the metrics, and with weighted examples ``weight``, the sum of the weights.
+    Weights of training examples have a mean of 1 over all of them.
     """
 
     backend: Backend
@@ -136,15 +137,20 @@ class TrainingProgram:
         value, outputs, gradients = value_and_gradients(
             self.backend, self.model, self.loss, params, batch, Key(words)
         )
+        if batch.weights is not None and self.loss.reduction == "mean":
+            # Over an epoch, an example counts by its weight, not by its share in its batch.
+            share = self.backend.xp.mean(batch.weights)
+            gradients = tree.map(lambda g: g * share, gradients)
         record = {"loss": value} | self._metrics(outputs, batch)
         return self.optimizer.update(self.backend, gradients, state, params), record
 
-    def run(self, carry: Tree, data: Examples, plan: Plan) -> tuple[Tree, Tree]:
-        """Train for all epochs of the plan: the last carry, and the records of all steps.
+    def run(self, carry: Tree, data: Examples, plan: Plan) -> tuple[Tree, Tree, Array]:
+        """Train for all epochs of the plan.
 
         Returns:
-            The carry, and a pair of records: of the full batches, each leaf (epochs, steps), and of the
-            last, smaller batches, each (epochs,), or None.
+            The last carry; a pair of records, of the full batches, each leaf (epochs, steps), and of
+            the last, smaller batches, each (epochs,), or None; and whether all that is in the last
+            carry is finite, a boolean without axes.
         """
         xp = self.backend.xp
 
@@ -163,7 +169,9 @@ class TrainingProgram:
             carry, tail_record = step(carry, (tail_rows, tail_words))
             return carry, (records, tail_record)
 
-        return self.backend.scan(epoch, carry, plan)
+        carry, records = self.backend.scan(epoch, carry, plan)
+        finite = [xp.all(xp.isfinite(leaf)) for leaf in tree.leaves(carry)]
+        return carry, records, xp.all(xp.stack(finite))
 
     def evaluate(self, params: Tree, examples: Examples) -> Tree:
         """Return the record of some examples at inference."""

@@ -284,3 +284,13 @@ def test_a_binary_target_out_of_range_is_named_with_its_row(wrong):
     targets = np.array([[0.0, 1.0], [0.5, wrong]])
     with pytest.raises(ValueError, match=rf"targets in \[0, 1\], got {wrong} at row 1, column 1"):
         BinaryCrossEntropy().prepare_targets(targets, (2,), "float64")
+
+
+def test_a_small_binary_cross_entropy_keeps_its_digits(backend):
+    logits = np.array([[5.0], [10.0], [20.0], [60.0]], np.float32)
+    loss = BinaryCrossEntropy()
+    for one, target in ((logits, 1.0), (-logits, 0.0)):
+        outputs, targets = backend.from_numpy((one, np.full_like(one, target)))
+        values, _ = loss.per_example(backend, outputs, targets)
+        expected = np.log1p(np.exp(-logits[:, 0].astype(np.float64)))
+        np.testing.assert_allclose(backend.to_numpy(values), expected, rtol=1e-6)

@@ -277,3 +277,14 @@ def test_one_string_is_not_taken_for_many_patterns():
 def test_wrong_hyperparameters_are_refused(make: Callable[[], Optimizer], message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_frozen_parameters_do_not_count_in_the_norm():
+    params = {"W": np.zeros(1), "b": np.zeros(1)}
+    gradients = {"W": np.array([1000.0]), "b": np.array([0.5])}
+    after, _ = descend(NUMPY, Freeze(ClipByGlobalNorm(SGD(1.0), 1.0), ("W",)), [gradients], params)
+    np.testing.assert_array_equal(after["b"], [-0.5])
+
+
+def test_patterns_may_be_a_list():
+    assert hash(Freeze(SGD(), ["*.b"])) == hash(Freeze(SGD(), ("*.b",)))  # type: ignore[arg-type]

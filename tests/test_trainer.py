@@ -238,3 +238,19 @@ def test_progress_goes_to_standard_error(capsys):
 def test_silence_on_request(capsys):
     fit(make_trainer(), 2, progress=False)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_a_weight_counts_in_relation_to_all_examples_and_not_to_its_batch(batch_size):
+    """The best constant is the weighted mean of the targets, here almost 0, however the data are cut."""
+    x, y = np.ones((4, 1)), np.array([[0.0], [0.0], [0.0], [10.0]])
+    trainer = Trainer(Sequential([Dense(1, use_bias=False)]), MeanSquaredError(), SGD(0.1))
+    weights = np.array([1.0, 1.0, 1.0, 1e-6])
+    trainer.fit(x, y, weights=weights, batch_size=batch_size, epochs=200, progress=False)
+    assert abs(trainer.predict(x)[0, 0]) < 1e-3
+
+
+@pytest.mark.parametrize("scale", [0.01, 100.0])
+def test_the_scale_of_all_weights_does_not_matter(scale):
+    one, other = (fit(make_trainer(model=PLAIN), 3, weights=WEIGHTS * factor) for factor in (1.0, scale))
+    np.testing.assert_allclose(one.history.losses, other.history.losses, rtol=1e-5)

@@ -271,3 +271,25 @@ def test_a_hopeless_learning_rate_gives_one_error_and_no_warning(backend, loss, 
     assert not caught
     assert all_finite(trainer)
     assert trainer.predict(X).shape == (10, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": [Dense(2)]}, "Trainer: expected an instance of Layer"),
+        ({"loss": MeanSquaredError}, "Trainer: expected an instance of Loss"),
+        ({"optimizer": SGD}, "Trainer: expected an instance of Optimizer"),
+        ({"metrics": [accuracy]}, "Trainer: expected metrics as a dict"),
+        ({"seed": None}, "Trainer: expected an integer seed, got None"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(arguments: dict[str, Any], message):
+    with pytest.raises(TypeError, match=message):
+        make_trainer(**arguments)
+
+
+def test_an_error_in_the_validation_data_says_so_and_starts_nothing():
+    trainer = make_trainer(loss=SoftmaxCrossEntropy())
+    with pytest.raises(ValueError, match=r"validation y: .* got 9 at row 0"):
+        fit(trainer, 1, y=CLASSES, validation_data=(X, CLASSES + 9 - CLASSES[0]))
+    assert trainer.params is None

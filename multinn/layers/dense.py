@@ -1,6 +1,7 @@
 """The fully connected layer."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -39,8 +40,8 @@ class Dense(Layer):
     bias_initializer: Initializer = Zeros()
 
     def __post_init__(self) -> None:
-        if self.units < 1:
-            raise ValueError(f"Dense: expected units of at least 1, got {self.units}")
+        if not isinstance(self.units, Integral) or self.units < 1:
+            raise ValueError(f"Dense: expected units of at least 1, got {self.units!r}")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw W (inputs, units) and, with a bias, b (units,)."""

@@ -34,6 +34,8 @@ class Sequential(Layer):
     layers: tuple[Layer, ...]
 
     def __init__(self, layers: Iterable[Layer]) -> None:
+        if isinstance(layers, Layer):
+            raise TypeError(f"Sequential: expected a list of layers, got the layer {layers!r}")
         object.__setattr__(self, "layers", tuple(layers))
         if not self.layers:
             raise ValueError("Sequential: expected at least one layer, got none")
