@@ -22,6 +22,8 @@ from multinn import Examples, Sequential, Trainer, value_and_gradients
 _STEP = 1e-5
 # If the last tenth of the epochs changed the loss by less than this share, training has all but stopped.
 _LITTLE = 0.01
+# A change over the last tenth of fewer steps than this says little.
+_FEW = 1000
 # If the outputs of each hidden unit differ by less than this, they are alike.
 _ALIKE = 0.02
 # If their common predictions are this near to the best possible ones, that explains them.
@@ -106,7 +108,7 @@ def _state(recipe: Recipe, run: Run) -> list[str]:
         f"the last {count(tail, 'step')} changed the {recipe.loss_name} by {100 * change:+.2g} %, and "
         f"the norm of the gradient is {gradient_norm(recipe, run.params):.2g}."
     )
-    if change <= -_LITTLE:
+    if change <= -_LITTLE or len(run.losses) < _FEW:
         return [f"Training has not come to rest: {facts} More steps may help: see --epochs."]
     if change >= _LITTLE:
         return [f"The loss does not settle: {facts} The steps are too large for the slopes here."]

@@ -1,14 +1,15 @@
 """A compiler for NumPy: record the calls of a pure function once, replay them into fixed buffers.
 
 Eager NumPy spends much of a small training step on Python and on fresh memory. As the functions that
-a backend compiles are pure, a run of one on stand-ins for arrays (`recording`) tells all that it does;
-`schedule` keeps what the results need, and finds how long each array is needed; `program` gives out
-buffers, and writes the calls down as one Python function. Views are made once, elementwise calls work
-in place where they may, a loop's carry stays where it is. The same calls on the same numbers: results
-are equal to the bit to those of the eager path, ``numpy:eager``.
+a backend compiles are pure, a run of one on stand-ins for arrays (`recording`, `scanning`) tells all
+that it does; `schedule` keeps what the results need, and finds how long each array is needed;
+`memory` gives out buffers, and `writing` writes the calls down as one Python function, each as `calls`
+has it. Views are made once, elementwise calls work in place where they may, a loop's carry stays where
+it is. The same arithmetic on the same numbers in the same order: results are equal to the bit to those
+of the eager path, ``numpy:eager``, but for the sign of a NaN, which differs within NumPy, too.
 """
 
 from backends.numpy_jit.program import compile_function as compile_function
 from backends.numpy_jit.recording import is_recorded as is_recorded
 from backends.numpy_jit.recording import record as record
-from backends.numpy_jit.recording import record_scan as record_scan
+from backends.numpy_jit.scanning import record_scan as record_scan

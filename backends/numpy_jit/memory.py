@@ -1,6 +1,6 @@
 """Buffers, allocated once and reused as soon as nothing needs what is in them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,50 +16,54 @@ class Buffer:
 
     Attributes:
         memory: the bytes.
-        needed_until: the time at which it may be given to another value.
-        residents: the values that are in it, one after another.
+        needed_until: the time after which it may be given to another value.
+        last_read: the time after which nothing reads a value that is in it.
     """
 
     memory: "np.ndarray[Any, np.dtype[np.uint8]]"
-    needed_until: int
-    residents: list[Value] = field(default_factory=list)
+    needed_until: int = -1
+    last_read: int = -1
 
 
 class Memory:
     """Which value is in which buffer, while time passes.
 
     Attributes:
-        arrays: the array of each value that has one.
+        arrays: the array of each value that is known before the function runs: on a buffer or, for a
+            view, on that of another value.
     """
 
     def __init__(self, last_read: dict[Value, int]) -> None:
         self.arrays: dict[Value, HostArray] = {}
         self._last_read = last_read
         self._buffers: dict[Value, Buffer] = {}
-        self._in_use: list[Buffer] = []
         self._free: dict[int, list[Buffer]] = {}
+        self._needed_until: dict[int, list[Buffer]] = {}
 
     def allocate(self, value: Value, until: int) -> None:
         """Give a value a buffer of its own."""
-        size = max(_CACHE_LINE, -(-value.example.nbytes // _CACHE_LINE) * _CACHE_LINE)
+        low, high = np.lib.array_utils.byte_bounds(np.asarray(value.example))
+        size = max(_CACHE_LINE, -(-(high - low) // _CACHE_LINE) * _CACHE_LINE)
         free = self._free.get(size)
-        buffer = free.pop() if free else Buffer(_aligned(size), until)
-        buffer.residents, buffer.needed_until = [], until
-        self._in_use.append(buffer)
-        self._move_in(value, buffer)
+        buffer = free.pop() if free else Buffer(_aligned(size))
+        buffer.needed_until = buffer.last_read = -1
+        self._move_in(value, buffer, until)
 
     def take_over(self, value: Value, previous: Value, until: int) -> None:
         """Put a value into the buffer of a previous one."""
-        buffer = self._buffers[previous]
-        buffer.needed_until = max(buffer.needed_until, until)
-        self._move_in(value, buffer)
+        self._move_in(value, self._buffers[previous], until)
+        # NumPy sees at once that an array is the same, not that it is on the same memory.
+        self.arrays[value] = self.arrays[previous]
 
     def can_take_over(self, value: Value, previous: Any, time: int) -> bool:
-        """Tell whether, at that time, a value may overwrite a previous one, entry by entry."""
-        buffer = self._buffers.get(previous) if isinstance(previous, Value) else None
+        """Tell whether, at that time, a value may overwrite a previous one, entry by entry.
+
+        They must have the same layout.
+        """
+        buffer = self.buffer(previous)
         return (
             buffer is not None
-            and all(self._last_read.get(resident, -1) <= time for resident in buffer.residents)
+            and buffer.last_read <= time
             and _layout(value.example) == _layout(previous.example)
         )
 
@@ -67,20 +71,23 @@ class Memory:
         """Tell whether the buffer of a value is needed after that time, for the next round of a loop."""
         return self._buffers[value].needed_until > time
 
-    def same_place(self, value: Any, other: Value) -> bool:
-        """Tell whether two values are in the same buffer."""
-        return isinstance(value, Value) and self._buffers.get(value) is self._buffers[other]
+    def buffer(self, value: Any) -> Buffer | None:
+        """Return the buffer that a value is in, if it is in one and no view."""
+        return self._buffers.get(value) if isinstance(value, Value) else None
 
     def release(self, time: int) -> None:
-        """Free the buffers that nothing needs after that time."""
-        for buffer in [buffer for buffer in self._in_use if buffer.needed_until <= time]:
-            self._in_use.remove(buffer)
-            self._free.setdefault(buffer.memory.nbytes, []).append(buffer)
+        """Free the buffers that nothing needs after that time. Each time is asked about once."""
+        for buffer in self._needed_until.pop(time, []):
+            if buffer.needed_until == time:  # and not prolonged since
+                self._free.setdefault(buffer.memory.nbytes, []).append(buffer)
 
-    def _move_in(self, value: Value, buffer: Buffer) -> None:
-        buffer.residents.append(value)
+    def _move_in(self, value: Value, buffer: Buffer, until: int) -> None:
+        if until > buffer.needed_until:
+            buffer.needed_until = until
+            self._needed_until.setdefault(until, []).append(buffer)
+        buffer.last_read = max(buffer.last_read, self._last_read.get(value, -1))
         self._buffers[value] = buffer
-        self.arrays[value] = _array_like(value.example, buffer.memory)
+        self.arrays[value] = _array_like(np.asarray(value.example), buffer.memory)
 
 
 def _aligned(size: int) -> "np.ndarray[Any, np.dtype[np.uint8]]":
@@ -90,16 +97,10 @@ def _aligned(size: int) -> "np.ndarray[Any, np.dtype[np.uint8]]":
 
 
 def _array_like(example: HostArray, memory: HostArray) -> HostArray:
-    """Return an array of the example's shape, dtype and order of axes on that memory."""
-    flat = memory[: example.nbytes].view(example.dtype)
-    if _is_fortran_ordered(example):
-        return flat.reshape(example.shape[::-1]).T
-    return flat.reshape(example.shape)
+    """Return an array of the example's shape, dtype and strides on that memory."""
+    offset = example.ctypes.data - np.lib.array_utils.byte_bounds(example)[0] if example.size else 0
+    return np.ndarray(example.shape, example.dtype, memory, offset, example.strides)
 
 
-def _layout(example: HostArray) -> tuple[Any, ...]:
-    return example.shape, example.dtype, _is_fortran_ordered(example)
-
-
-def _is_fortran_ordered(example: HostArray) -> bool:
-    return bool(example.flags.f_contiguous and not example.flags.c_contiguous)
+def _layout(example: Any) -> tuple[Any, ...]:
+    return example.shape, example.dtype, example.strides

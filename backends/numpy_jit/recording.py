@@ -7,7 +7,8 @@ function need not know. A loop (`Backend.scan`) is recorded as one item, whose b
 import operator
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,67 +19,111 @@ from backends.tree import Tree
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
+# What these return depends on shapes and dtypes alone.
+_OF_KINDS_ALONE = frozenset(
+    (np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj)
+) | frozenset((np.zeros_like, np.ones_like, np.empty_like))
+# The shape of what these return depends on the numbers.
+_OF_UNKNOWN_SHAPE = frozenset(
+    (np.nonzero, np.flatnonzero, np.argwhere, np.compress, np.extract, np.trim_zeros, np.bincount)
+) | frozenset((np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values))
+
 
 @dataclass(eq=False)
 class Scope:
-    """The whole function (depth 0), or the body of a loop, one deeper than where the loop stands."""
+    """The whole function (depth 0), or the body of a loop, one deeper than where the loop stands.
 
-    depth: int
+    Attributes:
+        depth: how many loops are around.
+        outer: the scope around this one.
+        values: all values of the recording.
+    """
+
+    depth: int = 0
+    outer: "Scope | None" = None
+    values: "list[Value]" = field(default_factory=list)
+
+    def is_around(self, inner: "Scope | None") -> bool:
+        """Tell whether ``inner`` is this scope or within it."""
+        while inner is not None and inner.depth > self.depth:
+            inner = inner.outer
+        return inner is self
 
 
-_scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
+_current_scope: ContextVar[Scope | None] = ContextVar("current_scope", default=None)
 
 
 class Value(NDArrayOperatorsMixin):
-    """A stand-in for an array.
+    """A stand-in for an array, or for one of NumPy's scalars.
 
     Attributes:
-        example: the array of the recorded run, for its shape, dtype and memory layout.
+        example: what the recorded run had, for its shape, dtype and strides. It cannot be written to.
         scope: the innermost scope that it depends on.
         maker: the call or loop that makes it; None for an input of the function or of a loop's body.
     """
 
-    def __init__(self, example: Any, scope: Scope, maker: "Call | Loop | None" = None) -> None:
-        self.example: HostArray = np.asarray(example)
+    def __init__(self, example: Any, scope: Scope) -> None:
+        self.example = example if isinstance(example, np.generic) else _read_only(example)
         self.scope = scope
-        self.maker = maker
+        self.maker: Call | Loop | None = None
+        scope.values.append(self)
 
     shape = property(lambda self: self.example.shape)
     dtype = property(lambda self: self.example.dtype)
     ndim = property(lambda self: self.example.ndim)
     size = property(lambda self: self.example.size)
+    device = property(lambda self: self.example.device)
     T = property(lambda self: record(np.transpose, self))
     mT = property(lambda self: record(np.matrix_transpose, self))  # noqa: N815
 
     def __len__(self) -> int:
-        return len(self.example)
+        return len(self.example)  # type: ignore[arg-type]  # a TypeError without axes, as NumPy has it
 
     def __getitem__(self, index: Any) -> "Value":
-        return record(operator.getitem, self, index)
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(part.dtype == bool for part in values_in(parts)):
+            raise TypeError(_unknown_shape("x[mask]"))
+        return record(operator.getitem, self, index)  # type: ignore[no-any-return]
 
+    # The operator has shortcuts, such as a square, that the ufunc has not.
     def __pow__(self, exponent: Any) -> "Value":
-        # The operator has shortcuts, such as a square, that the ufunc has not.
-        return record(operator.pow, self, exponent)
+        return record(operator.pow, self, exponent)  # type: ignore[no-any-return]
+
+    def __rpow__(self, base: Any) -> "Value":
+        return record(operator.pow, base, self)  # type: ignore[no-any-return]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if "out" in options:
-            return NotImplemented
-        function = ufunc if method == "__call__" else getattr(ufunc, method)
-        return record(function, *inputs, **options)
+        if method == "at":
+            raise TypeError(_in_place(f"{ufunc.__name__}.at"))
+        return record(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **options)
 
     def __array_function__(
         self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> "Value":
+    ) -> Any:
         return record(function, *args, **options)
 
-    def _has_no_numbers(self, *_: Any) -> Any:
-        raise TypeError(
-            "a function that is being compiled has no numbers yet, so Python cannot branch on an array "
-            "or convert it: use xp.where and the like, or the backend 'numpy:eager' to debug"
+    def __setitem__(self, index: Any, new: Any) -> None:
+        raise TypeError(_in_place("x[...] = y"))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"an array in a function that is being compiled has no attribute {name!r}, only those of "
+            "the Array API standard: use the functions of xp, or the backend 'numpy:eager' to debug"
         )
 
-    __bool__ = __float__ = __int__ = __index__ = __array__ = __iter__ = _has_no_numbers
+    def _has_no_numbers(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            "a function that is being compiled has no numbers yet, so Python cannot branch on an array, "
+            "iterate over it, print or convert it: use xp.where and the like, or the backend "
+            "'numpy:eager' to debug"
+        )
+
+    __bool__ = __float__ = __int__ = __complex__ = __index__ = __array__ = _has_no_numbers
+    __iter__ = __contains__ = __round__ = __format__ = _has_no_numbers
     __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<array of {self.dtype} {self.shape} in a function that is being compiled>"
 
 
 @dataclass(eq=False)
@@ -125,61 +170,82 @@ class Loop:
     ys: list[Value]
 
 
-def record(function: Callable[..., Any], *args: Any, **options: Any) -> Value:
-    """Run a pure function on the examples, and return the value that stands for its result."""
-    example = function(*examples_of(args), **examples_of(options))
+def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Run a pure function on the examples, and return the value that stands for its result.
+
+    A function that returns several arrays is recorded once for each.
+
+    Raises:
+        TypeError: the function writes into an array, its result is no array, or has a shape that
+            depends on the numbers, or it is called on arrays of another recording.
+    """
+    name = getattr(function, "__name__", str(function))
+    if any(part is not None for part in trees.leaves(options.get("out"))):
+        raise TypeError(_in_place(name))
+    if function in _OF_UNKNOWN_SHAPE or (function is np.where and len(args) == 1):
+        raise TypeError(_unknown_shape(name))
+    if function is np.repeat and is_recorded((args[1:], options)):
+        raise TypeError(_unknown_shape(name))
     inputs = values_in((args, options))
-    scope = max((value.scope for value in inputs), key=lambda scope: scope.depth)
-    result = Value(example, scope)
+    for value in inputs:
+        check_scope(value)
+    example = function(*examples_of(args), **examples_of(options))
+    if function in _OF_KINDS_ALONE:
+        return example
+    if isinstance(example, tuple | list):
+        parts = [record(partial(_part, function, i), *args, **options) for i in range(len(example))]
+        return type(example)(*parts) if hasattr(example, "_fields") else type(example)(parts)
+    if not isinstance(example, np.ndarray | np.generic) or example.dtype.hasobject:
+        raise TypeError(
+            f"{name}: a function that is being compiled has no numbers yet, so it can call only what "
+            f"returns arrays of numbers, got {type(example).__name__}"
+        )
+    result = Value(example, max((value.scope for value in inputs), key=lambda scope: scope.depth))
     result.maker = Call(function, args, options, result)
     return result
+
+
+def record_function(
+    function: Callable[..., Tree], example: tuple[Tree, ...], scope: Scope
+) -> tuple[Tree, Tree]:
+    """Run a function on stand-ins for the example arguments; return them, and its result."""
+    arguments = trees.map(lambda leaf: Value(leaf, scope), example)
+    return arguments, within(scope, function, *arguments)
+
+
+def within(scope: Scope, function: Callable[..., Any], *arguments: Tree) -> Any:
+    """Call a function whose calls, and results, belong to that scope."""
+    token = _current_scope.set(scope)
+    try:
+        results = function(*arguments)
+        for leaf in trees.leaves(results):
+            check_scope(leaf)
+        return results
+    finally:
+        _current_scope.reset(token)
+
+
+def current_scope() -> Scope:
+    """Return the scope that is being recorded.
+
+    Raises:
+        TypeError: nothing is being recorded.
+    """
+    scope = _current_scope.get()
+    if scope is None:
+        raise TypeError(_LEAKED)
+    return scope
+
+
+def check_scope(value: Any) -> None:
+    """Raise TypeError if ``value`` is a stand-in that does not belong to what is being recorded."""
+    if isinstance(value, Value) and not value.scope.is_around(_current_scope.get()):
+        raise TypeError(_LEAKED)
 
 
 def is_recorded(*trees_of_arrays: Tree) -> bool:
     """Tell whether there are stand-ins among the arrays."""
     return any(isinstance(leaf, Value) for leaf in trees.leaves(trees_of_arrays))
-
-
-def record_function(function: Callable[..., Tree], example: tuple[Tree, ...]) -> tuple[Tree, Tree]:
-    """Run a function on stand-ins for the example arguments; return them, and its result."""
-    scope = Scope(0)
-    arguments = trees.map(lambda leaf: Value(leaf, scope), example)
-    token = _scope.set(scope)
-    try:
-        with np.errstate(all="ignore"):
-            return arguments, function(*arguments)
-    finally:
-        _scope.reset(token)
-
-
-def record_scan(
-    step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree, length: int
-) -> tuple[Tree, Tree]:
-    """Record a loop: run its body once.
-
-    Raises:
-        TypeError: the carry changes its shape or dtype from one round to the next.
-        ValueError: it changes its structure.
-    """
-    outer = _scope.get()
-    if outer is None:
-        raise TypeError("an array of a compiled function is used outside of it: return it instead")
-    body = Scope(outer.depth + 1)
-    carry_in = trees.map(lambda leaf: Value(np.array(examples_of(leaf)), body), carry)
-    x_in = trees.map(lambda leaf: Value(examples_of(leaf)[0, ...], body), xs)
-    token = _scope.set(body)
-    try:
-        carry_out, y_out = step(carry_in, x_in)
-    finally:
-        _scope.reset(token)
-    trees.map(_check_same_kind, carry_in, carry_out)
-    results = trees.map(lambda leaf: Value(leaf.example, outer), carry_in)
-    ys = trees.map(lambda leaf: Value(_stacked_example(leaf, length), outer), y_out)
-    parts = (carry, xs, carry_in, x_in, carry_out, y_out, results, ys)
-    loop = Loop(body, length, *(trees.leaves(part) for part in parts))
-    for value in [*loop.results, *loop.ys]:
-        value.maker = loop
-    return results, ys
 
 
 def values_in(tree: Any) -> list[Value]:
@@ -192,15 +258,29 @@ def examples_of(tree: Any) -> Any:
     return trees.map(lambda leaf: leaf.example if isinstance(leaf, Value) else leaf, tree)
 
 
-def _stacked_example(leaf: Any, length: int) -> HostArray:
-    one = np.asarray(examples_of(leaf))
-    return np.zeros((length, *one.shape), one.dtype)
+_LEAKED = (
+    "an array of a function that was being compiled, or of the body of a scan, is used outside of it: "
+    "return it instead"
+)
 
 
-def _check_same_kind(before: Value, after: Any) -> None:
-    example = np.asarray(examples_of(after))
-    if (before.shape, before.dtype) != (example.shape, example.dtype):
-        raise TypeError(
-            f"scan: the carry enters the body as {before.dtype} {before.shape} and leaves it as "
-            f"{example.dtype} {example.shape}; expected the same"
-        )
+def _in_place(name: str) -> str:
+    return f"{name} writes into an array, a compiled function cannot: make a new one, as in x = x + y"
+
+
+def _unknown_shape(name: str) -> str:
+    return (
+        f"{name}: the shape of the result depends on numbers, which a function that is being compiled "
+        "does not have yet: use xp.where and the like"
+    )
+
+
+def _part(function: Callable[..., Any], index: int, *args: Any, **options: Any) -> Any:
+    """Return one of the several results of a function."""
+    return function(*args, **options)[index]
+
+
+def _read_only(example: Any) -> HostArray:
+    view = np.asarray(example).view()
+    view.flags.writeable = False
+    return view

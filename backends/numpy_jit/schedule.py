@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.numpy_jit.recording import Call, Loop, Scope, Value
+from backends.numpy_jit.recording import Call, Loop, Value
 
 Item = Call | Loop
 
@@ -30,7 +30,7 @@ class Schedule:
         self.last_read: dict[Value, int] = {}
         self.ends: dict[Loop, int] = {}
         self._bodies: dict[Loop, list[Item]] = {}
-        items, _ = self._needed(outputs, Scope(0))
+        items, _ = self._needed(outputs, depth=0)
         self._flatten(items)
         self._follow_reads(outputs)
 
@@ -38,8 +38,8 @@ class Schedule:
         """Return the value whose memory this one is or shows."""
         return self.base.get(value, value)
 
-    def _needed(self, wanted: list[Any], scope: Scope) -> tuple[list[Item], list[Value]]:
-        """Return the items of this scope that make the wanted values, in the order of first need.
+    def _needed(self, wanted: list[Any], depth: int) -> tuple[list[Item], list[Value]]:
+        """Return the items of a scope that make the wanted values, in the order of first need.
 
         Also return the values from outer scopes that they need. What was wanted first is made first
         with all that it needs, so that an optimizer's arithmetic on one array stays together.
@@ -51,7 +51,7 @@ class Schedule:
             value, needs_are_met = stack.pop()
             if not isinstance(value, Value):
                 continue
-            if value.scope.depth < scope.depth:
+            if value.scope.depth < depth:
                 outside.append(value)
             elif value.maker is None or value.maker in items:
                 continue
@@ -65,7 +65,7 @@ class Schedule:
     def _needs(self, item: Item) -> list[Any]:
         if isinstance(item, Call):
             return item.inputs
-        body, outside = self._needed([*item.carry_out, *item.y_out], item.scope)
+        body, outside = self._needed([*item.carry_out, *item.y_out], item.scope.depth)
         self._bodies[item] = body
         return [*item.init, *item.xs, *outside]
 
@@ -86,7 +86,8 @@ class Schedule:
         loops: list[Loop] = []
         for time, (kind, item) in enumerate(self.events):
             if kind == "begin":
-                self._read([*item.init, *item.xs], time, loops)
+                self._read(item.init, time, loops)
+                self._read(item.xs, self.ends[item], loops)
                 loops.append(item)
             elif kind == "end":
                 self._read([*item.carry_out, *item.y_out], time, loops)
@@ -111,7 +112,9 @@ def _with_root(schedule: Schedule, value: Any) -> Iterator[Value]:
 
 
 def _viewed(call: Call) -> Value | None:
-    """Return the input whose memory the result shows, if there is one."""
+    """Return the input whose memory the result shows, if there is one and only one."""
     result = call.result.example
-    shared = [value for value in call.inputs if np.may_share_memory(value.example, result)]
-    return shared[0] if shared else None
+    if isinstance(result, np.generic):
+        return None
+    shared = {value for value in call.inputs if np.may_share_memory(value.example, result)}
+    return shared.pop() if len(shared) == 1 else None

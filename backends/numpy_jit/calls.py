@@ -1,0 +1,185 @@
+"""How one recorded call is written down so that it fills a given array.
+
+Each form gives the same bits as the call itself, with less work around the arithmetic.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from backends.numpy_jit.recording import Call, HostArray, Value
+from backends.numpy_jit.source import Source
+
+_REDUCTIONS: dict[Any, Callable[..., Any]] = {
+    np.sum: np.add.reduce,
+    np.max: np.maximum.reduce,
+    np.min: np.minimum.reduce,
+}
+
+
+def write_call(source: Source, call: Call, ids_of: Callable[[Value], Value]) -> None:
+    """Write a call whose result goes to the array that is known for it.
+
+    Args:
+        source: to write to.
+        call: what to write.
+        ids_of: returns the array of which a value is an entry in some round of the loops around.
+    """
+    out, function, args = source.expression(call.result), call.function, call.args
+    if isinstance(function, np.ufunc):
+        _write_ufunc(source, call, out)
+    elif function in _REDUCTIONS and _is_plain_reduction(call):
+        _write_reduction(source, call, out)
+    elif function is np.take and _write_take(source, call, out, ids_of):
+        return
+    elif function is np.where and _is_plain_where(call):
+        condition, yes, no = (source.expression(_constant_array(arg, call.result.dtype)) for arg in args)
+        source.line(f"{out}[...] = {no}")
+        source.line(f"{source.constant(np.copyto)}({out}, {yes}, 'same_kind', {condition})")
+    elif function is np.astype:
+        source.line(f"{out}[...] = {source.expression(args[0])}")
+    else:
+        result = source.call(function, args, call.options)
+        source.line(f"{source.constant(_store)}({out}, {result})")
+
+
+def is_elementwise(call: Call) -> bool:
+    """Tell whether each entry of the result depends on entries at the same place alone."""
+    function = call.function
+    return isinstance(function, np.ufunc) and function.signature is None and not call.options
+
+
+def _write_ufunc(source: Source, call: Call, out: str) -> None:
+    args = call.args if call.options else _constant_arrays(call)
+    if not call.options and _is_plain_matrix_product(call):
+        a, b = (source.expression(arg) for arg in args)
+        source.line(f"{a}.dot({b}, {out})")
+        return
+    by_name = call.function in (np.maximum, np.minimum)  # which want no third argument by position
+    parts = [_operand(source, arg, call) for arg in args] + [f"out={out}" if by_name else out]
+    parts += [f"{name}={source.expression(value)}" for name, value in call.options.items()]
+    source.line(f"{source.constant(call.function)}({', '.join(parts)})")
+
+
+def _write_reduction(source: Source, call: Call, out: str) -> None:
+    array, result = call.args[0], call.result
+    if array.size == result.size and array.dtype == result.dtype:  # reductions of one number each
+        one = source.reshaped(array, result.shape)
+        zero = source.constant(np.zeros((), result.dtype))
+        is_sum = call.function is np.sum  # which begins at 0, and so makes 0 of -0
+        source.line(
+            f"{source.constant(np.add)}({one}, {zero}, {out})" if is_sum else f"{out}[...] = {one}"
+        )
+        return
+    axis = source.constant(call.options.get("axis"))
+    keepdims = source.constant(call.options.get("keepdims", False))
+    reduce = source.constant(_REDUCTIONS[call.function])
+    source.line(f"{reduce}({source.expression(array)}, {axis}, None, {out}, {keepdims})")
+
+
+def _operand(source: Source, argument: Any, call: Call) -> str:
+    """Return the text of an argument of a ufunc; one number without its axes, which is faster."""
+    if is_elementwise(call) and isinstance(argument, Value) and argument.size == 1 < call.result.size:
+        return source.reshaped(argument, ())
+    return source.expression(argument)
+
+
+def _write_take(source: Source, call: Call, out: str, ids_of: Callable[[Value], Value]) -> bool:
+    """Write `take` without a check of the ids where they are known to be checked once and for all."""
+    if len(call.args) != 2 or call.options.keys() != {"axis"} or call.options["axis"] is None:
+        return False
+    table, ids = call.args
+    if not (isinstance(table, Value) and isinstance(ids, Value) and table.ndim):
+        return False
+    all_ids, length = ids_of(ids), table.shape[call.options["axis"]]
+    if length == 0 or not source.is_parameter(all_ids):
+        return False
+    source.check(f"{source.constant(_check_ids)}({source.expression(all_ids)}, {length})")
+    axis = source.constant(call.options["axis"])
+    # Any mode but "raise" writes into out directly; this one counts negative ids from the end, too.
+    source.line(f"{source.expression(table)}.take({source.expression(ids)}, {axis}, {out}, 'wrap')")
+    return True
+
+
+def _is_plain_reduction(call: Call) -> bool:
+    """Tell whether it is a reduction that NumPy does in the same order when it is given an ``out``.
+
+    It turns axes around that run backwards in memory, but not those of an ``out``.
+    """
+    return (
+        len(call.args) == 1
+        and isinstance(call.args[0], Value)
+        and call.options.keys() <= {"axis", "keepdims"}
+        and min(call.args[0].example.strides, default=0) >= 0
+    )
+
+
+def _is_plain_where(call: Call) -> bool:
+    """Tell whether it is a call ``where(condition, yes, no)`` of booleans and two arrays or floats."""
+    condition = call.args[0]
+    return (
+        len(call.args) == 3
+        and isinstance(condition, Value | np.ndarray)
+        and condition.dtype == np.bool
+        and all(isinstance(arg, Value | np.ndarray | float) for arg in call.args[1:])
+    )
+
+
+def _is_plain_matrix_product(call: Call) -> bool:
+    """Tell whether it is a product for which `matmul` and `dot` make the same call of BLAS.
+
+    `dot` takes a quarter of the time to get there. The two differ where there is one row, a sum of one
+    term or none, where the axes are not contiguous, and could where a matrix meets itself.
+    """
+    if call.function is not np.matmul or not all(isinstance(arg, Value) for arg in call.args):
+        return False
+    first, second = (arg.example for arg in call.args)
+    kinds = {array.dtype.char for array in (first, second, call.result)}
+    return (
+        kinds in ({"f"}, {"d"})
+        and first.ndim == second.ndim == 2
+        and min(first.shape) > 1
+        and second.size > 0
+        and call.result.example.flags.c_contiguous
+        and all(array.flags.forc and array.flags.aligned for array in (first, second))
+        and not np.may_share_memory(first, second)
+    )
+
+
+def _constant_arrays(call: Call) -> tuple[Any, ...]:
+    """Return the arguments of a ufunc with Python numbers as the arrays that it makes of them."""
+    kinds = [
+        type(arg) if type(arg) in (int, float) else getattr(arg, "dtype", None) for arg in call.args
+    ]
+    if None in kinds:
+        return call.args
+    function: Any = call.function
+    try:
+        dtypes = function.resolve_dtypes((*kinds, None))
+        return tuple(
+            np.asarray(arg, dtype) if type(arg) in (int, float) and dtype.kind in "biuf" else arg
+            for arg, dtype in zip(call.args, dtypes, strict=False)
+        )
+    except (TypeError, OverflowError):  # such as a comparison with an integer that does not fit
+        return call.args
+
+
+def _constant_array(argument: Any, dtype: "np.dtype[Any]") -> Any:
+    return np.asarray(argument, dtype) if isinstance(argument, float) else argument
+
+
+def _store(out: HostArray, result: Any) -> None:
+    if result.shape != out.shape:
+        raise TypeError(
+            f"a compiled function met an array whose shape depends on numbers: {result.shape}, when it "
+            f"was compiled {out.shape}; use the backend 'numpy:eager'"
+        )
+    out[...] = result
+
+
+def _check_ids(ids: Any, length: int) -> None:
+    if ids.size and not -length <= ids.min() <= ids.max() < length:
+        raise IndexError(
+            f"take: expected indices in [-{length}, {length}), got {ids.min()} to {ids.max()}"
+        )

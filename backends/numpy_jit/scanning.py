@@ -1,0 +1,120 @@
+"""Recording of a loop: its body runs once on stand-ins."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from backends import tree as trees
+from backends.numpy_jit.recording import (
+    HostArray,
+    Loop,
+    Scope,
+    Value,
+    check_scope,
+    current_scope,
+    examples_of,
+    within,
+)
+from backends.tree import Tree
+
+Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
+
+
+def record_scan(step: Step, carry: Tree, xs: Tree, length: int) -> tuple[Tree, Tree]:
+    """Record a loop.
+
+    Rounds at the beginning, in which the order of the axes in memory still changes, are recorded one
+    by one, as that order decides in which order NumPy adds.
+
+    Raises:
+        TypeError: the carry has a leaf that is no array, or changes its shape or dtype.
+        ValueError: it changes its structure.
+    """
+    for leaf in trees.leaves((carry, xs)):
+        check_scope(leaf)
+    first_ys: list[Tree] = []
+    while True:
+        loop = _Body(step, carry, xs)
+        if loop.is_settled:
+            break
+        carry, y = step(carry, _entry(xs))
+        first_ys.append(y)
+        length -= 1
+        if length == 0:
+            return carry, trees.map(lambda *parts: np.stack(parts), *first_ys)
+        xs = trees.map(lambda leaf: leaf[1:, ...], xs)
+    carry, ys = loop.repeat(length)
+    if first_ys:
+        ys = trees.map(lambda *parts: np.concatenate([np.stack(parts[:-1]), parts[-1]]), *first_ys, ys)
+    return carry, ys
+
+
+class _Body:
+    """The body of a loop, recorded.
+
+    Attributes:
+        is_settled: whether the carry leaves it as it came, even in its order in memory.
+    """
+
+    def __init__(self, step: Step, carry: Tree, xs: Tree) -> None:
+        self._outer = current_scope()
+        self._scope = Scope(self._outer.depth + 1, self._outer, self._outer.values)
+        self._init, self._xs = carry, xs
+        trees.map(_check_array, carry)
+        self._carry_in = trees.map(lambda leaf: Value(examples_of(leaf), self._scope), carry)
+        self._x_in = trees.map(lambda leaf: Value(examples_of(leaf)[0, ...], self._scope), xs)
+        self._carry_out, self._y_out = within(self._scope, step, self._carry_in, self._x_in)
+        # Both ways, as None has no leaf to check.
+        trees.map(_check_same_kind, self._carry_in, self._carry_out)
+        trees.map(lambda after, before: _check_same_kind(before, after), self._carry_out, self._carry_in)
+        self.is_settled = all(
+            _layout(before) == _layout(after)
+            for before, after in zip(
+                trees.leaves(self._carry_in), trees.leaves(self._carry_out), strict=True
+            )
+        )
+
+    def repeat(self, length: int) -> tuple[Tree, Tree]:
+        """Record that it runs that many times: return the last carry, and the stacked ``y``."""
+        results = trees.map(lambda leaf: Value(leaf.example, self._outer), self._carry_in)
+        ys = trees.map(lambda leaf: Value(_stacked(leaf, length), self._outer), self._y_out)
+        before = (self._init, self._xs, self._carry_in, self._x_in)
+        parts = (*before, self._carry_out, self._y_out, results, ys)
+        loop = Loop(self._scope, length, *(trees.leaves(part) for part in parts))
+        for value in [*loop.results, *loop.ys]:
+            value.maker = loop
+        return results, ys
+
+
+def _entry(xs: Tree) -> Tree:
+    return trees.map(lambda leaf: leaf[0, ...], xs)
+
+
+def _stacked(leaf: Any, length: int) -> HostArray:
+    """Return zeros in the shape and the order in memory of so many arrays, stacked by NumPy."""
+    one = np.asarray(examples_of(leaf))
+    few = np.stack([one] * min(length, 2))
+    order = sorted(range(few.ndim), key=lambda axis: -few.strides[axis])
+    shape = (length, *one.shape)
+    return np.zeros([shape[axis] for axis in order], one.dtype).transpose(np.argsort(order))
+
+
+def _layout(leaf: Any) -> tuple[Any, ...]:
+    example = examples_of(leaf)
+    return isinstance(example, np.generic), example.strides
+
+
+def _check_array(leaf: Any) -> None:
+    if not isinstance(leaf, Value | np.ndarray | np.generic):
+        raise TypeError(f"scan: expected a carry of arrays, got {type(leaf).__name__} {leaf!r}")
+
+
+def _check_same_kind(before: Any, after: Any) -> None:
+    for leaf in (before, after):
+        _check_array(leaf)
+    if (before.shape, before.dtype) != (after.shape, after.dtype):
+        raise TypeError(
+            f"scan: the carry enters the body as {before.dtype} {before.shape} and leaves it as "
+            f"{after.dtype} {after.shape}; expected the same"
+        )

@@ -1,0 +1,176 @@
+"""From a schedule to a Python function: values get buffers, and the calls are written down."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from backends import tree as trees
+from backends.numpy_jit.calls import is_elementwise, write_call
+from backends.numpy_jit.memory import Memory
+from backends.numpy_jit.recording import Call, Loop, Value
+from backends.numpy_jit.schedule import Schedule
+from backends.numpy_jit.source import Source
+
+
+class Writer:
+    """Writes the Python function that replays a recording.
+
+    A value is known while writing, as an array on a buffer; but for the arguments, the entries that
+    loops run over, and views of these, which are variables of the function.
+
+    Attributes:
+        source: the function: the leaves of the arguments in, the leaves of the results out.
+    """
+
+    def __init__(self, inputs: list[Value], outputs: list[Any]) -> None:
+        self._schedule = Schedule(outputs)
+        self._memory = Memory(self._schedule.last_read)
+        self.source = Source(self._memory.arrays)
+        self._loops: list[tuple[Loop, AbstractContextManager[None]]] = []
+        self._entry_of: dict[Value, Any] = {}
+        for value in inputs:
+            self.source.parameter(value)
+        for time, (kind, item) in enumerate(self._schedule.events):
+            write = getattr(self, f"_{kind}")
+            write(item, time)
+            self._memory.release(time)
+        results = "".join(f"{self._result(output)}, " for output in outputs)
+        self.source.line(f"return ({results})")
+
+    def _call(self, call: Call, time: int) -> None:
+        root = self._schedule.root(call.result)
+        if root is call.result:
+            self._place(call, time)
+            write_call(self.source, call, self._whole)
+        elif set(call.inputs) <= self._memory.arrays.keys() and len(set(call.inputs)) == 1:
+            args, options = self._known((call.args, call.options))
+            self._memory.arrays[call.result] = call.function(*args, **options)
+        else:  # a view of an argument, or one at a place that is computed
+            expression = self.source.call(call.function, call.args, call.options)
+            self.source.line(f"{self.source.variable(call.result)} = {expression}")
+
+    def _place(self, call: Call, time: int) -> None:
+        """Give the result a buffer: that of the carry it becomes, of an input, or another."""
+        value, memory = call.result, self._memory
+        until = self._schedule.last_read.get(value, time)
+        if is_elementwise(call) and value.size != 1:  # one number in place confuses NumPy's short cuts
+            for loop, _ in self._loops[-1:]:
+                for before, after in zip(loop.carry_in, loop.carry_out, strict=True):
+                    if after is value and self._can_work_in_place(call, before, time):
+                        memory.take_over(value, before, until)
+                        return
+            for used in call.inputs:
+                if self._can_work_in_place(call, used, time) and not memory.is_kept(used, time):
+                    memory.take_over(value, used, until)
+                    return
+        memory.allocate(value, until)
+
+    def _can_work_in_place(self, call: Call, previous: Value, time: int) -> bool:
+        """Tell whether an elementwise call may overwrite that value, and reads no view of it."""
+        if not self._memory.can_take_over(call.result, previous, time):
+            return False
+        buffer = self._memory.buffer(previous)
+        views = (self._schedule.base.get(value) for value in call.inputs)
+        return all(self._memory.buffer(base) is not buffer for base in views)
+
+    def _begin(self, loop: Loop, time: int) -> None:
+        """Open a loop, with the carry in the buffers of the first carry where nothing else needs it."""
+        memory, last_read, end = self._memory, self._schedule.last_read, self._schedule.ends[loop]
+        taken = set()
+        for first, carry, last in zip(loop.init, loop.carry_in, loop.results, strict=True):
+            until = max(end, last_read.get(last, end))
+            if memory.can_take_over(carry, first, time) and memory.buffer(first) not in taken:
+                memory.take_over(carry, first, until)
+            else:
+                memory.allocate(carry, until)
+                self._copy(carry, first)
+            taken.add(memory.buffer(carry))
+        for y in loop.ys:
+            memory.allocate(y, max(end, last_read.get(y, end)))
+        self._open(loop)
+
+    def _open(self, loop: Loop) -> None:
+        """Write the head of a loop, and name the entries that it runs over."""
+        source, counter = self.source, _index(loop)
+        entries = [
+            (entry, xs)
+            for entry, xs in zip(loop.x_in, loop.xs, strict=True)
+            if entry in self._schedule.last_read
+        ]
+        self._entry_of |= entries
+        variables, iterables = [counter], [f"range({loop.length})"]
+        for entry, xs in entries:
+            if loop.length > 1 and entry.ndim:
+                iterables.append(source.expression(xs))
+                variables.append(source.variable(entry))
+        block: AbstractContextManager[None] = nullcontext()
+        if len(variables) > 1:
+            block = source.block(f"for {', '.join(variables)} in zip({', '.join(iterables)}):")
+        elif loop.length > 1:
+            block = source.block(f"for {counter} in {iterables[0]}:")
+        block.__enter__()
+        self._loops.append((loop, block))
+        for entry, xs in entries:
+            if loop.length == 1 and xs in self._memory.arrays:
+                self._memory.arrays[entry] = self._memory.arrays[xs][0, ...]
+            elif loop.length == 1 or not entry.ndim:  # of which iteration would make a scalar
+                array = source.expression(xs)
+                source.line(f"{source.variable(entry)} = {array}[{counter}, ...]")
+
+    def _end(self, loop: Loop, time: int) -> None:
+        for y, value in zip(loop.ys, loop.y_out, strict=True):
+            array, entry = self.source.expression(y), self.source.expression(value)
+            self.source.line(f"{array}[{_index(loop)}] = {entry}")
+        self._pass_on_carry(loop)
+        _, block = self._loops.pop()
+        block.__exit__(None, None, None)
+        for carry, last in zip(loop.carry_in, loop.results, strict=True):
+            self._memory.take_over(last, carry, max(time, self._schedule.last_read.get(last, time)))
+
+    def _pass_on_carry(self, loop: Loop) -> None:
+        """Copy the next carry to where the body reads it, unless it is there already."""
+        memory, source = self._memory, self.source
+        moves = [
+            (before, after)
+            for before, after in zip(loop.carry_in, loop.carry_out, strict=True)
+            if memory.buffer(after) is not memory.buffer(before)
+        ]
+        places = {memory.buffer(carry) for carry in loop.carry_in}
+        roots = [self._schedule.root(after) for _, after in moves if isinstance(after, Value)]
+        if any(memory.buffer(root) in places for root in roots):
+            # such as a carry that swaps two arrays: read all before writing any
+            for index, (_, after) in enumerate(moves):
+                source.line(f"moved_{index} = {source.expression(after)}.copy()")
+            for index, (before, _) in enumerate(moves):
+                source.line(f"{source.expression(before)}[...] = moved_{index}")
+        else:
+            for before, after in moves:
+                self._copy(before, after)
+
+    def _copy(self, target: Value, array: Any) -> None:
+        self.source.line(f"{self.source.expression(target)}[...] = {self.source.expression(array)}")
+
+    def _result(self, output: Any) -> str:
+        """Return the expression of a result: its own memory, no buffer's and not the caller's."""
+        expression = self.source.expression(output)
+        example = output.example if isinstance(output, Value) else output
+        if isinstance(example, np.ndarray):
+            return f"{expression}.copy('K')"
+        return f"{expression}[()]" if output in self._memory.arrays else expression
+
+    def _whole(self, value: Value) -> Value:
+        """Return the array of which a value is an entry in some round of the loops around."""
+        while value in self._entry_of:
+            value = self._entry_of[value]
+        return value
+
+    def _known(self, tree: Any) -> Any:
+        """Return nested arguments of a call with each value replaced by its array."""
+        return trees.map(
+            lambda leaf: self._memory.arrays[leaf] if isinstance(leaf, Value) else leaf, tree
+        )
+
+
+def _index(loop: Loop) -> str:
+    return f"round_{loop.scope.depth}" if loop.length > 1 else "0"
