@@ -1,13 +1,15 @@
 # make demo   train the same network on every installed backend, compare, draw
 # make test   the whole test suite
 # make lint   ruff and mypy
+# make test-lowest   the test suite on the lowest versions of everything that it declares
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 OUT ?= build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test test-lowest lint format clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -24,6 +26,12 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
+test-lowest: pyproject.toml tests/lowest-versions.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint tests/lowest-versions.txt --editable '.[dev]'
+	OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest --numprocesses 2
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,4 +42,4 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

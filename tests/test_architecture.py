@@ -1,6 +1,9 @@
 """The house rules that one source for all array libraries rests on, read off the source itself."""
 
 import ast
+import itertools
+import re
+import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -236,3 +239,13 @@ def test_importing_brings_in_no_optional_library():
     modules = {name.partition(".")[0] for name in result.stdout.split()}
     assert "multinn" in modules
     assert not modules & OPTIONAL_LIBRARIES
+
+
+def test_the_lowest_versions_that_are_tested_are_those_that_are_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = dict(re.findall(r"([\w-]+)>=([\d.]+)", " ".join(itertools.chain(*groups))))
+    pinned = (ROOT / "tests" / "lowest-versions.txt").read_text()
+    tested = dict(re.findall(r"^([\w-]+)==([\d.]+)$", pinned, flags=re.MULTILINE))
+    for name, version in declared.items():
+        assert f"{tested[name]}.".startswith(f"{version}."), name
