@@ -1,7 +1,8 @@
 """Functions that the Array API standard lacks, each a short composition of functions that it has.
 
 Arrays are of the backend that is handed over; results have the shape and dtype of ``x`` unless said
-otherwise. None of them overflows, however large the input.
+otherwise. None of them overflows, however large the input, as long as the differences between entries
+of one array are finite.
 """
 
 import math

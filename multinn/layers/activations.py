@@ -116,7 +116,7 @@ class ELU(ParameterFree):
 
     f'(x) is 1 for x > 0, else α exp(x) = y + α. As α > 0, y > 0 if and only if x > 0.
     Source: D.-A. Clevert, T. Unterthiner and S. Hochreiter, Fast and accurate deep network learning by
-    exponential linear units, ICLR 2016, equation 16.
+    exponential linear units, ICLR 2016, section 3.
 
     Raises:
         ValueError: alpha is not positive and finite.
@@ -193,7 +193,7 @@ class SiLU(ParameterFree):
 
     The product rule and σ' = σ (1 - σ) give f'(x) = σ + x σ (1 - σ) = σ + y (1 - σ).
     Source: S. Elfwing, E. Uchibe and K. Doya, Sigmoid-weighted linear units for neural network function
-    approximation in reinforcement learning, Neural Networks 107, 2018, equations 3 and 5.
+    approximation in reinforcement learning, Neural Networks 107, 2018.
     """
 
     def forward(

@@ -21,6 +21,7 @@ class LayerNorm(Layer):
         ∂μ/∂x_j = 1 / n, and ∂s/∂x_j = (x_j - μ) / (n s) = z_j / n, since Σ_i (x_i - μ) = 0. So
         ∂z_i/∂x_j = (δ_ij - 1 / n) / s - z_i z_j / (n s), and with means along the last axis
         dx = (dz - mean(dz) - z mean(dz z)) / s.
+    Numbers whose square overflows, from about 1e19 on in float32, are out of its range.
     Source: J. L. Ba, J. R. Kiros and G. E. Hinton, Layer normalization, 2016, equation 3.
 
     Attributes:
