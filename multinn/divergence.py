@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends import Backend, Tree, tree
-from multinn.training import Examples, Plan, TrainingProgram
+from multinn.training import Examples, Plan, TrainingProgram, take_rows
 
 
 class Divergence(NamedTuple):
@@ -49,9 +49,7 @@ def _batches(backend: Backend, data: Examples, plan: Plan) -> Iterator[tuple[Exa
     """Yield each batch of the first epoch of a plan, and the words of its step."""
 
     def batch(rows: Any) -> Examples:
-        on_backend = backend.from_numpy(rows)
-        taken: Examples = tree.map(lambda leaf: backend.xp.take(leaf, on_backend, axis=0), data)
-        return taken
+        return take_rows(backend, data, backend.from_numpy(rows))
 
     for step, words in enumerate(plan.words[0]):
         yield data if plan.rows is None else batch(plan.rows[0, step]), backend.from_numpy(words)

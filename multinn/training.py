@@ -84,6 +84,12 @@ def _epoch_order(examples: int, seed: int, epoch: int, shuffle: bool) -> HostArr
     return np.random.default_rng(sequence).permutation(examples)
 
 
+def take_rows(backend: Backend, examples: Examples, rows: Array) -> Examples:
+    """Return the examples at those rows, (n,) integers."""
+    taken: Examples = tree.map(lambda leaf: backend.xp.take(leaf, rows, axis=0), examples)
+    return taken
+
+
 def value_and_gradients(
     backend: Backend,
     model: Layer,
@@ -158,8 +164,7 @@ class TrainingProgram:
             rows, words = rows_and_words
             if rows is None:
                 return self.step(carry, data, words)
-            batch = tree.map(lambda leaf: xp.take(leaf, rows, axis=0), data)
-            return self.step(carry, batch, words)
+            return self.step(carry, take_rows(self.backend, data, rows), words)
 
         def epoch(carry: Tree, plan: Tree) -> tuple[Tree, Tree]:
             rows, words, tail_rows, tail_words = plan

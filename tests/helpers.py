@@ -19,11 +19,43 @@ def run_python(
         path: folders to import from, before the project itself.
         environment: variables to set; MULTINN_BACKEND is unset if it is not among them.
     """
+    return _run_interpreter("-c", code, path=path, environment=environment)
+
+
+def run_experiment(
+    name: str,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    folder: Path = ROOT,
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m experiments.NAME`` as a person does, but with warnings as errors.
+
+    Args:
+        name: of the experiment.
+        arguments: those of the command line.
+        environment: as in `run_python`.
+        folder: where to be.
+    """
+    return _run_interpreter(
+        "-m", f"experiments.{name}", *arguments, environment=environment, folder=folder
+    )
+
+
+def _run_interpreter(
+    *arguments: str,
+    path: Sequence[Path] = (),
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name != "MULTINN_BACKEND"}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
         env={
             **inherited,
+            "COLUMNS": "80",
+            # The tests run side by side: threads of one process would wait for cores that another has.
+            "OPENBLAS_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT])),
             **(environment or {}),
         },

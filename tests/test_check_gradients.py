@@ -1,9 +1,7 @@
 """The script that checks gradients, as a person runs it."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from experiments import gradient_oracles
 from experiments.check_gradients import main
 from experiments.gradient_cases import CASES, LayerCase
 from multinn import Sigmoid
-from tests.helpers import ROOT
+from tests.helpers import run_experiment
 
 NO_JAX = "backend 'jax' needs jax, which is not installed: pip install \"multinn[jax]\""
 ONE_CASE = ["--backends", "numpy", "--only", "SiLU"]
@@ -40,15 +38,7 @@ def no_jax(monkeypatch) -> None:
 
 
 def run_script(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.check_gradients", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_experiment("check_gradients", *arguments, folder=folder)
 
 
 def test_the_script_checks_tabulates_records_and_draws(tmp_path):

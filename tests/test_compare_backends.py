@@ -1,25 +1,14 @@
 """The comparison of backends, as a person runs it: tables, a chart, a record."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import run_experiment
+
 QUICK = ("--repeats", "2", "--examples", "200")
-
-
-def run_script(name: str, *options: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", f"experiments.{name}", *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +16,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str,
     """What a run on two backends prints, its record, and the folder of its figure."""
     folder = tmp_path_factory.mktemp("comparison")
     options = (*QUICK, "--backends", "numpy,jax", "--out", str(folder))
-    result = run_script("compare_backends", *options, "--json", str(folder / "record.json"))
+    result = run_experiment("compare_backends", *options, "--json", str(folder / "record.json"))
     assert result.returncode == 0, result.stderr
     return result.stdout, json.loads((folder / "record.json").read_text()), folder
 
@@ -73,7 +62,7 @@ def test_the_chart_is_drawn(comparison):
 def test_two_devices_of_one_library_are_told_apart(tmp_path):
     path = tmp_path / "record.json"
     options = ("--workloads", "xor", "--backends", "numpy,numpy:eager", "--json", str(path))
-    assert run_script("compare_backends", *QUICK, *options).returncode == 0
+    assert run_experiment("compare_backends", *QUICK, *options).returncode == 0
     record = json.loads(path.read_text())
     assert [timing["backend"] for timing in record["results"]] == ["numpy", "numpy:eager"]
     assert record["device"] == ["cpu", "eager"]
@@ -87,7 +76,7 @@ def test_two_devices_of_one_library_are_told_apart(tmp_path):
     ],
 )
 def test_what_is_unknown_is_one_line_and_status_2(options, message):
-    result = run_script("compare_backends", *options)
+    result = run_experiment("compare_backends", *options)
     assert result.returncode == 2
     assert result.stderr.startswith(message)
     assert result.stderr.count("\n") == 1
@@ -96,7 +85,7 @@ def test_what_is_unknown_is_one_line_and_status_2(options, message):
 def test_the_framework_is_held_against_loops_by_hand(tmp_path):
     path = tmp_path / "record.json"
     options = (*QUICK, "--backends", "numpy,jax", "--json", str(path), "--out", str(tmp_path))
-    result = run_script("compare_handwritten", *options)
+    result = run_experiment("compare_handwritten", *options)
     assert result.returncode == 0, result.stderr
     results = json.loads(path.read_text())["results"]
     assert results.keys() == {"numpy", "jax"}
@@ -105,6 +94,6 @@ def test_the_framework_is_held_against_loops_by_hand(tmp_path):
 
 
 def test_there_is_no_loop_by_hand_for_every_backend():
-    result = run_script("compare_handwritten", "--backends", "numpy:eager")
+    result = run_experiment("compare_handwritten", "--backends", "numpy:eager")
     assert (result.returncode, result.stdout) == (2, "")
     assert "no loop by hand for 'numpy:eager'" in result.stderr

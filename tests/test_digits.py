@@ -1,9 +1,6 @@
 """The digits experiment, as a person runs it."""
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +16,7 @@ from experiments.digits import confusion_matrix, main, make_trainer
 from experiments.digits_figures import draw_samples
 from experiments.digits_options import digits_parser, with_defaults
 from multinn.schedules import Constant, CosineDecay
-from tests.helpers import ROOT
+from tests.helpers import ROOT, run_experiment
 
 REAL_MNIST = ROOT.parent / "shared" / "mnist"
 BACKENDS = ("numpy", "jax")
@@ -39,16 +36,7 @@ class Run:
 def run_digits(folder: Path, *arguments: str, backend: str) -> Run:
     """Run the script on a backend named by the environment variable; any warning is an error."""
     written = ["--json", str(folder / "record.json"), "--out", str(folder)]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "experiments.digits", *arguments, *written],
-        cwd=ROOT,
-        # The tests run side by side: threads of one process would wait for cores that another has.
-        env={**os.environ, "MULTINN_BACKEND": backend, "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_experiment("digits", *arguments, *written, environment={"MULTINN_BACKEND": backend})
     assert done.returncode == 0, done.stderr
     return Run(done.stdout, json.loads((folder / "record.json").read_text()), folder)
 

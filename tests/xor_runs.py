@@ -1,8 +1,6 @@
 """Runs of XOR that several test files share: the sources written by hand, the script, the recipes."""
 
-import os
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -11,7 +9,7 @@ import numpy as np
 
 from experiments.xor_recipes import RECIPES, Recipe, Run
 from multinn import Trainer
-from tests.helpers import ROOT
+from tests.helpers import run_experiment
 
 # The sources, as anybody writes them: nothing below comes from the project.
 
@@ -71,15 +69,7 @@ BY_HAND = {"notebook": notebook, "classroom": classroom}
 
 def run_xor(*arguments: str, backend: str = "") -> subprocess.CompletedProcess[str]:
     """Run the script as a person does; `backend` is the environment variable."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "experiments.xor", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "MULTINN_BACKEND": backend, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_experiment("xor", *arguments, environment={"MULTINN_BACKEND": backend})
 
 
 @cache
