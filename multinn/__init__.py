@@ -33,12 +33,12 @@ from multinn.losses import MeanSquaredError as MeanSquaredError
 from multinn.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
 from multinn.metrics import accuracy as accuracy
 from multinn.metrics import binary_accuracy as binary_accuracy
+from multinn.optimizer_wrappers import ClipByGlobalNorm as ClipByGlobalNorm
+from multinn.optimizer_wrappers import Freeze as Freeze
 from multinn.optimizers import SGD as SGD
 from multinn.optimizers import Adagrad as Adagrad
 from multinn.optimizers import Adam as Adam
 from multinn.optimizers import AdamW as AdamW
-from multinn.optimizers import ClipByGlobalNorm as ClipByGlobalNorm
-from multinn.optimizers import Freeze as Freeze
 from multinn.optimizers import Optimizer as Optimizer
 from multinn.optimizers import RMSProp as RMSProp
 from multinn.trainer import Seconds as Seconds

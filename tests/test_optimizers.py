@@ -10,7 +10,7 @@ import pytest
 
 from backends import Backend, Tree, get_backend, tree
 from multinn import SGD, Adagrad, Adam, AdamW, ClipByGlobalNorm, Freeze, Optimizer, RMSProp
-from multinn.optimizers import global_norm
+from multinn.optimizer_wrappers import global_norm
 from multinn.schedules import InverseTimeDecay, StepDecay
 from tests.optimizer_formulas import Reference, Vector, adagrad, adam, always, clipped, rmsprop, sgd
 

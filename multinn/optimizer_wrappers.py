@@ -1,0 +1,110 @@
+"""Optimizers around another optimizer."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from backends import Array, Backend, Tree, tree
+from multinn.optimizers import Optimizer, check_positive
+
+
+@dataclass(frozen=True)
+class ClipByGlobalNorm(Optimizer):
+    """Another optimizer on gradients scaled down to a global norm of at most ``max_norm``.
+
+    With ‖g‖ the norm of all gradients as one vector: where it is larger, g ← g · max_norm / ‖g‖.
+    Source: R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural
+    networks, ICML 2013, algorithm 1.
+
+    Raises:
+        ValueError: max_norm is not positive and finite.
+    """
+
+    optimizer: Optimizer
+    max_norm: float
+
+    def __post_init__(self) -> None:
+        check_positive(self, max_norm=self.max_norm)
+
+    def init(self, params: Tree) -> Tree:
+        """Return the state of the other optimizer."""
+        return self.optimizer.init(params)
+
+    def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
+        """Return the new parameters and state."""
+        if not tree.leaves(gradients):
+            return self.optimizer.update(backend, gradients, state, params)
+        norm = global_norm(backend, gradients)
+        too_long = norm > self.max_norm
+        length = backend.xp.maximum(norm, self.max_norm)
+        clipped = tree.map(
+            lambda g: backend.xp.where(too_long, g / length * self.max_norm, g), gradients
+        )
+        return self.optimizer.update(backend, clipped, state, params)
+
+
+@dataclass(frozen=True)
+class Freeze(Optimizer):
+    """Another optimizer that leaves some parameters as they are.
+
+    It sees gradients of zero for them: around `ClipByGlobalNorm`, they do not count in the norm.
+
+    Attributes:
+        optimizer: updates all the others.
+        paths: patterns of places in the tree of parameters, such as ``0.W`` or ``*.b``, in which
+            ``*`` matches anything.
+
+    Raises:
+        TypeError: paths is one string.
+
+    >>> from multinn import SGD
+    >>> Freeze(SGD(0.1), ("*.b",)).paths
+    ('*.b',)
+    """
+
+    optimizer: Optimizer
+    paths: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.paths, str):
+            raise TypeError(f"Freeze: expected a tuple of patterns, got the string {self.paths!r}")
+        object.__setattr__(self, "paths", tuple(self.paths))
+
+    def init(self, params: Tree) -> Tree:
+        """Return the state of the other optimizer.
+
+        Raises:
+            ValueError: a pattern matches no parameter.
+        """
+        names = [name for name, _ in tree.leaves_with_paths(params)]
+        for pattern in self.paths:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise ValueError(
+                    f"Freeze: the path {pattern!r} matches none of the parameters {', '.join(names)}"
+                )
+        return self.optimizer.init(params)
+
+    def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
+        """Return the new parameters and state."""
+        gradients = tree.map_with_paths(
+            lambda name, g: backend.xp.zeros_like(g) if self._frozen(name) else g, gradients
+        )
+        updated, state = self.optimizer.update(backend, gradients, state, params)
+        return tree.map_with_paths(
+            lambda name, new, old: old if self._frozen(name) else new, updated, params
+        ), state
+
+    def _frozen(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self.paths)
+
+
+def global_norm(backend: Backend, gradients: Tree) -> Array:
+    """Return the Euclidean norm of all leaves taken as one vector, an array without axes.
+
+    In units of the largest entry, so that no square overflows.
+    """
+    xp = backend.xp
+    leaves = tree.leaves(gradients)
+    largest = xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves]))
+    unit = xp.where(largest > 0.0, largest, xp.ones_like(largest))
+    squares = [xp.sum((g / unit) * (g / unit)) for g in leaves]
+    return unit * xp.sqrt(sum(squares[1:], start=squares[0]))
