@@ -15,7 +15,10 @@ from backends import Array, Backend, Tree, tree
 from multinn import (
     ELU,
     GELU,
+    AveragePool2D,
     BinaryCrossEntropy,
+    ChannelsLast,
+    Conv2D,
     Dense,
     Dropout,
     Flatten,
@@ -25,6 +28,7 @@ from multinn import (
     LayerNorm,
     LeakyReLU,
     Loss,
+    MaxPool2D,
     MeanAbsoluteError,
     MeanSquaredError,
     ReLU,
@@ -239,6 +243,18 @@ def _after_first_layer(point: Point) -> Any:
     return _inputs(point) @ params["W"] + params["b"]
 
 
+def _lead_of_largest(size: int, stride: int) -> Callable[[Point], HostArray]:
+    """Return what gives, for each window of images, by how much its largest entry leads."""
+
+    def lead(point: Point) -> HostArray:
+        windows = np.lib.stride_tricks.sliding_window_view(_inputs(point), (size, size), axis=(1, 2))
+        entries = windows[:, ::stride, ::stride].reshape(-1, size * size)
+        first, second = np.sort(entries, axis=1)[:, :-3:-1].T
+        return np.asarray(first - second)
+
+    return lead
+
+
 def _errors(point: Point) -> Any:
     return point.variables["outputs"] - point.constants["targets"]
 
@@ -255,6 +271,10 @@ _NESTED = Sequential(
         Flatten(),
         Sequential([Dense(5, use_bias=False), Tanh(), Sequential([Dense(4), SiLU()])]),
     ]
+)
+
+_CONVOLUTIONAL = Sequential(
+    [Conv2D(2, 2), Tanh(), AveragePool2D(), Conv2D(3, 2), SiLU(), Dropout(0.3), Flatten(), Dense(2)]
 )
 
 _weighted = partial(LossCase, weighted=True)
@@ -286,6 +306,19 @@ LAYERS: tuple[LayerCase, ...] = (
     LayerCase("LayerNorm 3-D", LayerNorm(), (2, 3, 5)),
     LayerCase("LayerNorm epsilon 0.1", LayerNorm(0.1), (4, 6)),
     LayerCase("Flatten", Flatten(), (2, 3, 4)),
+    LayerCase("ChannelsLast", ChannelsLast(), (2, 3, 4, 5)),
+    LayerCase("Conv2D", Conv2D(3, 2), (2, 4, 5, 2)),
+    LayerCase("Conv2D no bias", Conv2D(2, (3, 1), use_bias=False), (3, 4, 3, 1)),
+    LayerCase("Conv2D as large as the image", Conv2D(4, (3, 4)), (2, 3, 4, 2)),
+    LayerCase("Conv2D stride 2", Conv2D(2, 3, 2), (2, 7, 6, 2)),
+    LayerCase("Conv2D stride (1, 3)", Conv2D(2, 2, (1, 3)), (2, 3, 8, 2)),
+    LayerCase("MaxPool2D", MaxPool2D(), (2, 4, 4, 2), kink=_lead_of_largest(2, 2)),
+    LayerCase("MaxPool2D ragged", MaxPool2D(), (2, 5, 3, 2), kink=_lead_of_largest(2, 2)),
+    LayerCase("MaxPool2D overlapping", MaxPool2D(3, 2), (1, 5, 7, 2), kink=_lead_of_largest(3, 2)),
+    LayerCase("MaxPool2D with gaps", MaxPool2D(2, 3), (1, 5, 8, 2), kink=_lead_of_largest(2, 3)),
+    LayerCase("AveragePool2D", AveragePool2D(), (2, 4, 5, 2)),
+    LayerCase("AveragePool2D overlapping", AveragePool2D((3, 2), 1), (2, 4, 5, 2)),
+    LayerCase("Sequential convolutional", _CONVOLUTIONAL, (2, 9, 9, 1)),
     LayerCase("Sequential perceptron", _PERCEPTRON, (4, 5), kink=_after_first_layer),
     LayerCase("Sequential nested training", _NESTED, (4, 2, 3), training=True),
     LayerCase("Sequential nested inference", _NESTED, (4, 2, 3)),

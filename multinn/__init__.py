@@ -11,12 +11,16 @@ from multinn.errors import NotInitializedError as NotInitializedError
 from multinn.history import History as History
 from multinn.layers import ELU as ELU
 from multinn.layers import GELU as GELU
+from multinn.layers import AveragePool2D as AveragePool2D
+from multinn.layers import ChannelsLast as ChannelsLast
+from multinn.layers import Conv2D as Conv2D
 from multinn.layers import Dense as Dense
 from multinn.layers import Dropout as Dropout
 from multinn.layers import Flatten as Flatten
 from multinn.layers import Layer as Layer
 from multinn.layers import LayerNorm as LayerNorm
 from multinn.layers import LeakyReLU as LeakyReLU
+from multinn.layers import MaxPool2D as MaxPool2D
 from multinn.layers import ReLU as ReLU
 from multinn.layers import Sequential as Sequential
 from multinn.layers import Sigmoid as Sigmoid

@@ -1,0 +1,38 @@
+"""From images with the channels first to images with the channels last."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends import Array, Backend, Tree
+from multinn.layers.base import Layer, Shape
+from multinn.random import Key
+
+
+@dataclass(frozen=True)
+class ChannelsLast(Layer):
+    """y_nhwc = x_nchw: images (batch, channels, height, width) become (batch, height, width, channels).
+
+    The first layer of a model whose images have the channels first, as PyTorch has them: the layers for
+    images have them last. The same numbers in another order, so dx_nchw = dy_nhwc.
+    """
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Return no parameters, and (height, width, channels)."""
+        if len(input_shape) != 3:
+            raise ValueError(
+                "ChannelsLast: expected images of shape (batch, channels, height, width), "
+                f"got {('batch', *input_shape)}"
+            )
+        channels, height, width = input_shape
+        return {}, (height, width, channels)
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and None."""
+        return backend.xp.permute_dims(x, (0, 2, 3, 1)), None
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dy with the channels first."""
+        return backend.xp.permute_dims(dy, (0, 3, 1, 2)), {}
