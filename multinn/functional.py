@@ -26,10 +26,9 @@ _NORMAL_ENDS = 40.0  # φ and the tail of Φ are 0 from there on, and x² does n
 
 
 def sigmoid(backend: Backend, x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)), computed from exp(-|x|), which never overflows."""
+    """Return 1 / (1 + exp(-x)) = exp(min(x, 0)) / (1 + exp(-|x|)), in which nothing overflows."""
     xp = backend.xp
-    decay = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0.0, 1.0, decay) / (1.0 + decay)
+    return xp.exp(xp.minimum(x, 0.0)) / (1.0 + xp.exp(-xp.abs(x)))
 
 
 def softplus(backend: Backend, x: Array) -> Array:

@@ -46,8 +46,11 @@ class Loss(ABC):
         xp = backend.xp
         values, gradient = self.per_example(backend, outputs, targets)
         if weights is None:
-            share = 1.0 / outputs.shape[0] if self.reduction == "mean" else 1.0
-            return xp.sum(values) * share, (gradient if share == 1.0 else gradient * share)
+            value = xp.sum(values)
+            if self.reduction == "sum":
+                return value, gradient
+            share = 1.0 / outputs.shape[0]
+            return value * share, gradient * share
         if self.reduction == "mean":
             total = xp.sum(weights)
             weights = weights / xp.where(total > 0.0, total, xp.ones_like(total))

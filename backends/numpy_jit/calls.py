@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.numpy_jit.padding import AddWithin
 from backends.numpy_jit.recording import Call, HostArray, Value
 from backends.numpy_jit.source import Source
 
@@ -39,14 +40,22 @@ def write_call(source: Source, call: Call, ids_of: Callable[[Value], Value]) -> 
         source.line(f"{source.constant(np.copyto)}({out}, {yes}, 'same_kind', {condition})")
     elif function is np.astype:
         source.line(f"{out}[...] = {source.expression(args[0])}")
+    elif isinstance(function, AddWithin):
+        _write_add_within(source, call, function.index)
+    elif function in (np.concatenate, np.stack) and call.options.keys() <= {"axis"}:
+        source.line(source.call(function, args, call.options, out))
+    elif function is np.reshape and _is_plain_reshape(call):
+        source.line(f"{source.reshaped(call.result, args[0].shape)}[...] = {source.expression(args[0])}")
     else:
         result = source.call(function, args, call.options)
         source.line(f"{source.constant(_store)}({out}, {result})")
 
 
 def is_elementwise(call: Call) -> bool:
-    """Tell whether each entry of the result depends on entries at the same place alone."""
+    """Tell whether each entry of the result may be written where an input of its layout has its own."""
     function = call.function
+    if isinstance(function, AddWithin):
+        return True
     return isinstance(function, np.ufunc) and function.signature is None and not call.options
 
 
@@ -60,6 +69,14 @@ def _write_ufunc(source: Source, call: Call, out: str) -> None:
     parts = [_operand(source, arg, call) for arg in args] + [f"out={out}" if by_name else out]
     parts += [f"{name}={source.expression(value)}" for name, value in call.options.items()]
     source.line(f"{source.constant(call.function)}({', '.join(parts)})")
+
+
+def _write_add_within(source: Source, call: Call, index: tuple[slice, ...]) -> None:
+    whole, part = call.args
+    out, place = source.expression(call.result), source.part(call.result, index)
+    if source.expression(whole) != out:
+        source.line(f"{out}[...] = {source.expression(whole)}")
+    source.line(f"{source.constant(np.add)}({place}, {source.expression(part)}, {place})")
 
 
 def _write_reduction(source: Source, call: Call, out: str) -> None:
@@ -113,6 +130,12 @@ def _is_plain_reduction(call: Call) -> bool:
         and call.options.keys() <= {"axis", "keepdims"}
         and min(call.args[0].example.strides, default=0) >= 0
     )
+
+
+def _is_plain_reshape(call: Call) -> bool:
+    """Tell whether it is a call ``reshape(array, shape)`` in the usual order of the entries."""
+    result = call.result.example
+    return len(call.args) == 2 and not call.options and result.flags.c_contiguous
 
 
 def _is_plain_where(call: Call) -> bool:

@@ -34,20 +34,37 @@ def record_scan(step: Step, carry: Tree, xs: Tree, length: int) -> tuple[Tree, T
     for leaf in trees.leaves((carry, xs)):
         check_scope(leaf)
     first_ys: list[Tree] = []
-    while True:
+    while length > 1:
         loop = _Body(step, carry, xs)
         if loop.is_settled:
-            break
-        carry, y = step(carry, _entry(xs))
+            carry, ys = loop.repeat(length)
+            if first_ys:
+                ys = trees.map(_concatenate, ys, *first_ys)
+            return carry, ys
+        carry, y = _single_round(step, carry, xs)
         first_ys.append(y)
         length -= 1
-        if length == 0:
-            return carry, trees.map(lambda *parts: np.stack(parts), *first_ys)
         xs = trees.map(lambda leaf: leaf[1:, ...], xs)
-    carry, ys = loop.repeat(length)
-    if first_ys:
-        ys = trees.map(lambda *parts: np.concatenate([np.stack(parts[:-1]), parts[-1]]), *first_ys, ys)
-    return carry, ys
+    carry, y = _single_round(step, carry, xs)
+    return carry, trees.map(_stack, *first_ys, y)
+
+
+def _single_round(step: Step, carry: Tree, xs: Tree) -> tuple[Tree, Tree]:
+    """Record one round of a loop on its own."""
+    trees.map(_check_array, carry)
+    after, y = step(carry, trees.map(lambda leaf: leaf[0, ...], xs))
+    _check_same_kinds(carry, after)
+    return after, y
+
+
+def _stack(*rounds: Any) -> Any:
+    if len(rounds) == 1 and rounds[0].ndim < 2:
+        return rounds[0][None, ...]  # which has no order of axes that `stack` would decide on
+    return np.stack(rounds)
+
+
+def _concatenate(later: Any, *first: Any) -> Any:
+    return np.concatenate([np.stack(first), later])
 
 
 class _Body:
@@ -65,9 +82,7 @@ class _Body:
         self._carry_in = trees.map(lambda leaf: Value(examples_of(leaf), self._scope), carry)
         self._x_in = trees.map(lambda leaf: Value(examples_of(leaf)[0, ...], self._scope), xs)
         self._carry_out, self._y_out = within(self._scope, step, self._carry_in, self._x_in)
-        # Both ways, as None has no leaf to check.
-        trees.map(_check_same_kind, self._carry_in, self._carry_out)
-        trees.map(lambda after, before: _check_same_kind(before, after), self._carry_out, self._carry_in)
+        _check_same_kinds(self._carry_in, self._carry_out)
         self.is_settled = all(
             _layout(before) == _layout(after)
             for before, after in zip(
@@ -87,10 +102,6 @@ class _Body:
         return results, ys
 
 
-def _entry(xs: Tree) -> Tree:
-    return trees.map(lambda leaf: leaf[0, ...], xs)
-
-
 def _stacked(leaf: Any, length: int) -> HostArray:
     """Return zeros in the shape and the order in memory of so many arrays, stacked by NumPy."""
     one = np.asarray(examples_of(leaf))
@@ -108,6 +119,12 @@ def _layout(leaf: Any) -> tuple[Any, ...]:
 def _check_array(leaf: Any) -> None:
     if not isinstance(leaf, Value | np.ndarray | np.generic):
         raise TypeError(f"scan: expected a carry of arrays, got {type(leaf).__name__} {leaf!r}")
+
+
+def _check_same_kinds(before: Tree, after: Tree) -> None:
+    # Both ways, as None has no leaf to check.
+    trees.map(_check_same_kind, before, after)
+    trees.map(lambda after, before: _check_same_kind(before, after), after, before)
 
 
 def _check_same_kind(before: Any, after: Any) -> None:

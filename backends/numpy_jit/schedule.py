@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.numpy_jit.padding import simplify
 from backends.numpy_jit.recording import Call, Loop, Value
 
 Item = Call | Loop
@@ -64,6 +65,7 @@ class Schedule:
 
     def _needs(self, item: Item) -> list[Any]:
         if isinstance(item, Call):
+            simplify(item)
             return item.inputs
         body, outside = self._needed([*item.carry_out, *item.y_out], item.scope.depth)
         self._bodies[item] = body

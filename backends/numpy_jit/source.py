@@ -70,10 +70,15 @@ class Source:
             return f"{self.expression(value)}.reshape({shape})"
         return self.constant(known.reshape(shape))
 
-    def call(self, function: Any, args: tuple[Any, ...], options: dict[str, Any]) -> str:
+    def part(self, value: Value, index: tuple[slice, ...]) -> str:
+        """Return the text that stands for a view of some entries of a value."""
+        return self.constant(self._arrays[value][index])
+
+    def call(self, function: Any, args: tuple[Any, ...], options: dict[str, Any], out: str = "") -> str:
         """Return the text of a call, which gets scalars where the recorded call got scalars."""
         parts = [self._text(arg, scalars=True) for arg in args]
         parts += [f"{name}={self._text(value, scalars=True)}" for name, value in options.items()]
+        parts += [f"out={out}"] if out else []
         return f"{self.constant(function)}({', '.join(parts)})"
 
     def constant(self, value: Any) -> str:

@@ -1,6 +1,6 @@
 """From a schedule to a Python function: values get buffers, and the calls are written down."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -101,20 +101,15 @@ class Writer:
         self._entry_of |= entries
         variables, iterables = [counter], [f"range({loop.length})"]
         for entry, xs in entries:
-            if loop.length > 1 and entry.ndim:
+            if entry.ndim:
                 iterables.append(source.expression(xs))
                 variables.append(source.variable(entry))
-        block: AbstractContextManager[None] = nullcontext()
-        if len(variables) > 1:
-            block = source.block(f"for {', '.join(variables)} in zip({', '.join(iterables)}):")
-        elif loop.length > 1:
-            block = source.block(f"for {counter} in {iterables[0]}:")
+        iterable = f"zip({', '.join(iterables)})" if len(iterables) > 1 else iterables[0]
+        block = source.block(f"for {', '.join(variables)} in {iterable}:")
         block.__enter__()
         self._loops.append((loop, block))
         for entry, xs in entries:
-            if loop.length == 1 and xs in self._memory.arrays:
-                self._memory.arrays[entry] = self._memory.arrays[xs][0, ...]
-            elif loop.length == 1 or not entry.ndim:  # of which iteration would make a scalar
+            if not entry.ndim:  # of which iteration would make a scalar
                 array = source.expression(xs)
                 source.line(f"{source.variable(entry)} = {array}[{counter}, ...]")
 
@@ -173,4 +168,4 @@ class Writer:
 
 
 def _index(loop: Loop) -> str:
-    return f"round_{loop.scope.depth}" if loop.length > 1 else "0"
+    return f"round_{loop.scope.depth}"

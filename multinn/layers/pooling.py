@@ -78,9 +78,9 @@ class MaxPool2D(_Pooling):
     (width - k) // s + 1, channels) for windows of size k and stride s; rows and columns that no whole
     window reaches are left out.
 
-    With x_k for what a window has at place k, ∂y/∂x_k is 1 where x_k is the largest, else 0. Where several
-    are, any of them may be taken for the largest: the first is. So dy goes to the first x_k that equals y,
-    and entries of x that are in several windows sum up what they get.
+    With x_k for what a window has at place k, ∂y/∂x_k is 1 where x_k is the largest, else 0. Where
+    several are equally large, any of them may be taken: the first is. So dy goes to the first x_k that
+    equals y, and entries of x that are in several windows sum up what they get.
     Source: D. Scherer, A. Müller and S. Behnke, Evaluation of pooling operations in convolutional
     architectures for object recognition, ICANN 2010, section 3.
 

@@ -51,8 +51,8 @@ def windows(planes: Array, size: Pair, stride: Pair) -> list[Array]:
 def sum_windows(backend: Backend, parts: list[Array], size: Pair, stride: Pair, shape: Pair) -> Array:
     """Return planes to which each window has added its entries: the adjoint of `windows`.
 
-    `windows` copies plane entry p to each place (window w, place k) with w stride + k = p, so its adjoint
-    sums over these. With k = q stride + r and 0 <= r < stride, that is p = (w + q) stride + r: for each
+    `windows` copies entry p of the planes to place k of window w wherever p = w stride + k, so its
+    adjoint sums over these. With k = q stride + r and 0 <= r < stride, p = (w + q) stride + r: for each
     remainder r, the parts with that remainder are shifted by q and added; then the results interleave.
 
     Args:
