@@ -33,9 +33,10 @@ class Memory:
             view, on that of another value.
     """
 
-    def __init__(self, last_read: dict[Value, int]) -> None:
+    def __init__(self, last_read: dict[Value, int], base: dict[Value, Value]) -> None:
         self.arrays: dict[Value, HostArray] = {}
         self._last_read = last_read
+        self._base = base
         self._buffers: dict[Value, Buffer] = {}
         self._free: dict[int, list[Buffer]] = {}
         self._needed_until: dict[int, list[Buffer]] = {}
@@ -50,8 +51,8 @@ class Memory:
         self._move_in(value, buffer, until)
 
     def take_over(self, value: Value, previous: Value, until: int) -> None:
-        """Put a value into the buffer of a previous one."""
-        self._move_in(value, self._buffers[previous], until)
+        """Put a value where a previous one is, or where it shows another."""
+        self._move_in(value, self._buffers[self._root(previous)], until)
         # NumPy sees at once that an array is the same, not that it is on the same memory.
         self.arrays[value] = self.arrays[previous]
 
@@ -60,7 +61,7 @@ class Memory:
 
         They must have the same layout.
         """
-        buffer = self.buffer(previous)
+        buffer = self.shown_buffer(previous)
         return (
             buffer is not None
             and buffer.last_read <= time
@@ -69,11 +70,18 @@ class Memory:
 
     def is_kept(self, value: Value, time: int) -> bool:
         """Tell whether the buffer of a value is needed after that time, for the next round of a loop."""
-        return self._buffers[value].needed_until > time
+        return self._buffers[self._root(value)].needed_until > time
 
     def buffer(self, value: Any) -> Buffer | None:
         """Return the buffer that a value is in, if it is in one and no view."""
         return self._buffers.get(value) if isinstance(value, Value) else None
+
+    def shown_buffer(self, value: Any) -> Buffer | None:
+        """Return the buffer that a value is in or, as a view, shows."""
+        return self.buffer(self._root(value)) if isinstance(value, Value) else None
+
+    def _root(self, value: Value) -> Value:
+        return self._base.get(value, value)
 
     def release(self, time: int) -> None:
         """Free the buffers that nothing needs after that time. Each time is asked about once."""

@@ -25,7 +25,7 @@ class Writer:
 
     def __init__(self, inputs: list[Value], outputs: list[Any]) -> None:
         self._schedule = Schedule(outputs)
-        self._memory = Memory(self._schedule.last_read)
+        self._memory = Memory(self._schedule.last_read, self._schedule.base)
         self.source = Source(self._memory.arrays)
         self._loops: list[tuple[Loop, AbstractContextManager[None]]] = []
         self._entry_of: dict[Value, Any] = {}
@@ -67,12 +67,12 @@ class Writer:
         memory.allocate(value, until)
 
     def _can_work_in_place(self, call: Call, previous: Value, time: int) -> bool:
-        """Tell whether an elementwise call may overwrite that value, and reads no view of it."""
-        if not self._memory.can_take_over(call.result, previous, time):
+        """Tell whether an elementwise call may overwrite that value, and reads no other view of it."""
+        memory = self._memory
+        if not memory.can_take_over(call.result, previous, time):
             return False
-        buffer = self._memory.buffer(previous)
-        views = (self._schedule.base.get(value) for value in call.inputs)
-        return all(self._memory.buffer(base) is not buffer for base in views)
+        others = [value for value in call.inputs if value is not previous]
+        return all(memory.shown_buffer(value) is not memory.shown_buffer(previous) for value in others)
 
     def _begin(self, loop: Loop, time: int) -> None:
         """Open a loop, with the carry in the buffers of the first carry where nothing else needs it."""
@@ -80,7 +80,7 @@ class Writer:
         taken = set()
         for first, carry, last in zip(loop.init, loop.carry_in, loop.results, strict=True):
             until = max(end, last_read.get(last, end))
-            if memory.can_take_over(carry, first, time) and memory.buffer(first) not in taken:
+            if memory.can_take_over(carry, first, time) and memory.shown_buffer(first) not in taken:
                 memory.take_over(carry, first, until)
             else:
                 memory.allocate(carry, until)
