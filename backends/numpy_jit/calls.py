@@ -18,6 +18,8 @@ _REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.min: np.minimum.reduce,
 }
 
+_FEW = 1024  # numbers that NumPy computes in less time than it needs to prepare a loop over several axes
+
 
 def write_call(source: Source, call: Call, ids_of: Callable[[Value], Value]) -> None:
     """Write a call whose result goes to the array that is known for it.
@@ -64,6 +66,8 @@ def _write_ufunc(source: Source, call: Call, out: str) -> None:
     if not call.options and _is_plain_matrix_product(call):
         a, b = (source.expression(arg) for arg in args)
         source.line(f"{a}.dot({b}, {out})")
+        if args[0].shape[1] == 1:  # where `matmul` begins at 0, and so makes 0 of -0
+            source.line(f"{source.constant(np.add)}({out}, {_zero(source, call)}, {out})")
         return
     by_name = call.function in (np.maximum, np.minimum)  # which want no third argument by position
     parts = [_operand(source, arg, call) for arg in args] + [f"out={out}" if by_name else out]
@@ -83,11 +87,9 @@ def _write_reduction(source: Source, call: Call, out: str) -> None:
     array, result = call.args[0], call.result
     if array.size == result.size and array.dtype == result.dtype:  # reductions of one number each
         one = source.reshaped(array, result.shape)
-        zero = source.constant(np.zeros((), result.dtype))
         is_sum = call.function is np.sum  # which begins at 0, and so makes 0 of -0
-        source.line(
-            f"{source.constant(np.add)}({one}, {zero}, {out})" if is_sum else f"{out}[...] = {one}"
-        )
+        add = f"{source.constant(np.add)}({one}, {_zero(source, call)}, {out})"
+        source.line(add if is_sum else f"{out}[...] = {one}")
         return
     axis = source.constant(call.options.get("axis"))
     keepdims = source.constant(call.options.get("keepdims", False))
@@ -95,11 +97,26 @@ def _write_reduction(source: Source, call: Call, out: str) -> None:
     source.line(f"{reduce}({source.expression(array)}, {axis}, None, {out}, {keepdims})")
 
 
+def _zero(source: Source, call: Call) -> str:
+    return source.constant(np.zeros((), call.result.dtype))
+
+
 def _operand(source: Source, argument: Any, call: Call) -> str:
-    """Return the text of an argument of a ufunc; one number without its axes, which is faster."""
-    if is_elementwise(call) and isinstance(argument, Value) and argument.size == 1 < call.result.size:
+    """Return the text of an argument of a ufunc, in a form on which NumPy is faster.
+
+    One number goes without its axes. What is repeated along an axis is written out before, where that is
+    less work than what NumPy does to find its way.
+    """
+    if not is_elementwise(call) or not isinstance(argument, Value):
+        return source.expression(argument)
+    if argument.size == 1 < call.result.size:
         return source.reshaped(argument, ())
-    return source.expression(argument)
+    is_simple = argument.shape == call.result.shape or not call.result.example.flags.c_contiguous
+    if is_simple or call.result.size > _FEW:
+        return source.expression(argument)
+    written_out = source.constant(np.empty(call.result.shape, argument.dtype))
+    source.line(f"{written_out}[...] = {source.expression(argument)}")
+    return written_out
 
 
 def _write_take(source: Source, call: Call, out: str, ids_of: Callable[[Value], Value]) -> bool:
@@ -152,8 +169,8 @@ def _is_plain_where(call: Call) -> bool:
 def _is_plain_matrix_product(call: Call) -> bool:
     """Tell whether it is a product for which `matmul` and `dot` make the same call of BLAS.
 
-    `dot` takes a quarter of the time to get there. The two differ where there is one row, a sum of one
-    term or none, where the axes are not contiguous, and could where a matrix meets itself.
+    `dot` takes a quarter of the time to get there. The two differ where there is one row or one column,
+    no term, where the axes are not contiguous, and could where a matrix meets itself.
     """
     if call.function is not np.matmul or not all(isinstance(arg, Value) for arg in call.args):
         return False
@@ -162,8 +179,9 @@ def _is_plain_matrix_product(call: Call) -> bool:
     return (
         kinds in ({"f"}, {"d"})
         and first.ndim == second.ndim == 2
-        and min(first.shape) > 1
+        and first.shape[0] > 1
         and second.size > 0
+        and (first.shape[1] > 1 or second.shape[1] > 1)
         and call.result.example.flags.c_contiguous
         and all(array.flags.forc and array.flags.aligned for array in (first, second))
         and not np.may_share_memory(first, second)

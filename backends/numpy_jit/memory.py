@@ -64,6 +64,7 @@ class Memory:
         buffer = self.shown_buffer(previous)
         return (
             buffer is not None
+            and previous in self.arrays
             and buffer.last_read <= time
             and _layout(value.example) == _layout(previous.example)
         )

@@ -59,7 +59,8 @@ def _single_round(step: Step, carry: Tree, xs: Tree) -> tuple[Tree, Tree]:
 
 def _stack(*rounds: Any) -> Any:
     if len(rounds) == 1 and rounds[0].ndim < 2:
-        return rounds[0][None, ...]  # which has no order of axes that `stack` would decide on
+        # One number, or one axis, has no order of axes that `stack` would decide on.
+        return np.reshape(rounds[0], (1, *rounds[0].shape))
     return np.stack(rounds)
 
 
