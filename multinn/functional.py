@@ -26,9 +26,21 @@ _NORMAL_ENDS = 40.0  # φ and the tail of Φ are 0 from there on, and x² does n
 
 
 def sigmoid(backend: Backend, x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)) = exp(min(x, 0)) / (1 + exp(-|x|)), in which nothing overflows."""
+    """Return 1 / (1 + exp(-x)); below the smallest normal number, some number between that and 0."""
+    return 1.0 / (1.0 + backend.xp.exp(-_with_finite_decay(backend, x)))
+
+
+def silu(backend: Backend, x: Array) -> tuple[Array, Array]:
+    """Return x / (1 + exp(-x)), and 1 / (1 + exp(-x))."""
+    x = _with_finite_decay(backend, x)
+    s = 1.0 / (1.0 + backend.xp.exp(-x))
+    return x * s, s
+
+
+def _with_finite_decay(backend: Backend, x: Array) -> Array:
+    """Return x raised to where exp(-x) is just finite, -88 in float32 and -709 in float64."""
     xp = backend.xp
-    return xp.exp(xp.minimum(x, 0.0)) / (1.0 + xp.exp(-xp.abs(x)))
+    return xp.maximum(x, -float(math.floor(math.log(xp.finfo(x.dtype).max))))
 
 
 def softplus(backend: Backend, x: Array) -> Array:

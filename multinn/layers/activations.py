@@ -200,8 +200,7 @@ class SiLU(ParameterFree):
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y, and (σ, y)."""
-        s = functional.sigmoid(backend, x)
-        y = x * s
+        y, s = functional.silu(backend, x)
         return y, (s, y)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
