@@ -128,12 +128,21 @@ class Value(NDArrayOperatorsMixin):
 
 @dataclass(eq=False)
 class Call:
-    """One call of a pure function on arrays, with `Value` where arrays went in, and its result."""
+    """One call of a pure function on arrays, with `Value` where arrays went in, and its result.
+
+    Attributes:
+        function: what is called.
+        args: by position.
+        options: by name.
+        result: stands for what it returns.
+        viewed: the input whose memory the result shows, if there is one and only one.
+    """
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
     options: dict[str, Any]
     result: Value
+    viewed: Value | None = None
 
     @property
     def inputs(self) -> list[Value]:
@@ -201,7 +210,7 @@ def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
             f"returns arrays of numbers, got {type(example).__name__}"
         )
     result = Value(example, max((value.scope for value in inputs), key=lambda scope: scope.depth))
-    result.maker = Call(function, args, options, result)
+    result.maker = Call(function, args, options, result, _viewed(inputs, example))
     return result
 
 
@@ -273,6 +282,14 @@ def _unknown_shape(name: str) -> str:
         f"{name}: the shape of the result depends on numbers, which a function that is being compiled "
         "does not have yet: use xp.where and the like"
     )
+
+
+def _viewed(inputs: list[Value], result: Any) -> Value | None:
+    """Return the input whose memory an array shows, if there is one and only one."""
+    if isinstance(result, np.generic):
+        return None
+    shared = {value for value in inputs if np.may_share_memory(value.example, result)}
+    return shared.pop() if len(shared) == 1 else None
 
 
 def _part(function: Callable[..., Any], index: int, *args: Any, **options: Any) -> Any:

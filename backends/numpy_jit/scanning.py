@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from backends import tree as trees
+from backends.numpy_jit.flattening import flatten_carry
 from backends.numpy_jit.recording import (
     HostArray,
     Loop,
@@ -100,6 +101,7 @@ class _Body:
         loop = Loop(self._scope, length, *(trees.leaves(part) for part in parts))
         for value in [*loop.results, *loop.ys]:
             value.maker = loop
+        flatten_carry(loop, self._outer)
         return results, ys
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from backends.numpy_jit.padding import simplify
 from backends.numpy_jit.recording import Call, Loop, Value
 
@@ -79,9 +77,8 @@ class Schedule:
                 self.ends[item] = len(self.events)
                 self.events.append(("end", item))
             else:
-                viewed = _viewed(item)
-                if viewed is not None:
-                    self.base[item.result] = self.root(viewed)
+                if item.viewed is not None:
+                    self.base[item.result] = self.root(item.viewed)
                 self.events.append(("call", item))
 
     def _follow_reads(self, outputs: list[Any]) -> None:
@@ -111,12 +108,3 @@ def _with_root(schedule: Schedule, value: Any) -> Iterator[Value]:
         yield value
         if schedule.root(value) is not value:
             yield schedule.root(value)
-
-
-def _viewed(call: Call) -> Value | None:
-    """Return the input whose memory the result shows, if there is one and only one."""
-    result = call.result.example
-    if isinstance(result, np.generic):
-        return None
-    shared = {value for value in call.inputs if np.may_share_memory(value.example, result)}
-    return shared.pop() if len(shared) == 1 else None

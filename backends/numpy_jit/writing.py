@@ -7,8 +7,9 @@ import numpy as np
 
 from backends import tree as trees
 from backends.numpy_jit.calls import is_elementwise, write_call
+from backends.numpy_jit.flattening import cut, join, places_in
 from backends.numpy_jit.memory import Memory
-from backends.numpy_jit.recording import Call, Loop, Value
+from backends.numpy_jit.recording import Call, HostArray, Loop, Value
 from backends.numpy_jit.schedule import Schedule
 from backends.numpy_jit.source import Source
 
@@ -29,6 +30,7 @@ class Writer:
         self.source = Source(self._memory.arrays)
         self._loops: list[tuple[Loop, AbstractContextManager[None]]] = []
         self._entry_of: dict[Value, Any] = {}
+        self._places = _places_in_vectors(self._schedule)
         for value in inputs:
             self.source.parameter(value)
         for time, (kind, item) in enumerate(self._schedule.events):
@@ -40,7 +42,9 @@ class Writer:
 
     def _call(self, call: Call, time: int) -> None:
         root = self._schedule.root(call.result)
-        if root is call.result:
+        if call.function is join:
+            self._join(call)
+        elif root is call.result:
             self._place(call, time)
             write_call(self.source, call, self._whole)
         elif set(call.inputs) <= self._memory.arrays.keys() and len(set(call.inputs)) == 1:
@@ -54,6 +58,10 @@ class Writer:
         """Give the result a buffer: that of the carry it becomes, of an input, or another."""
         value, memory = call.result, self._memory
         until = self._schedule.last_read.get(value, time)
+        if value in self._places:
+            vector, start = self._places[value]
+            memory.arrays[value] = cut(self._vector(vector), start, value.shape)
+            return
         if is_elementwise(call) and value.size != 1:  # one number in place confuses NumPy's short cuts
             for loop, _ in self._loops[-1:]:
                 for before, after in zip(loop.carry_in, loop.carry_out, strict=True):
@@ -65,6 +73,20 @@ class Writer:
                     memory.take_over(value, used, until)
                     return
         memory.allocate(value, until)
+
+    def _join(self, call: Call) -> None:
+        """Copy into a vector what was not made there."""
+        vector = self._vector(call.result)
+        for part, start in places_in(call):
+            if not isinstance(part, Value) or self._places.get(part) != (call.result, start):
+                target = self.source.constant(cut(vector, start, part.shape))
+                self.source.line(f"{target}[...] = {self.source.expression(part)}")
+
+    def _vector(self, vector: Value) -> HostArray:
+        """Return the array of a vector, which gets a buffer when the first of its parts is made."""
+        if vector not in self._memory.arrays:
+            self._memory.allocate(vector, self._schedule.last_read[vector])
+        return self._memory.arrays[vector]
 
     def _can_work_in_place(self, call: Call, previous: Value, time: int) -> bool:
         """Tell whether an elementwise call may overwrite that value, and reads no other view of it."""
@@ -165,6 +187,20 @@ class Writer:
         return trees.map(
             lambda leaf: self._memory.arrays[leaf] if isinstance(leaf, Value) else leaf, tree
         )
+
+
+def _places_in_vectors(schedule: Schedule) -> dict[Value, tuple[Value, int]]:
+    """Return the vector, and the place in it, for each result that nothing reads after it is joined."""
+    places: dict[Value, tuple[Value, int]] = {}
+    for time, (_, call) in enumerate(schedule.events):
+        if isinstance(call, Call) and call.function is join:
+            for part, start in places_in(call):
+                is_own = isinstance(part, Value) and isinstance(part.maker, Call)
+                if is_own and part.scope is call.result.scope and part not in places:
+                    made_anew = part.maker.viewed is None and part.maker.function is not join
+                    if made_anew and schedule.last_read[part] == time:
+                        places[part] = (call.result, start)
+    return places
 
 
 def _index(loop: Loop) -> str:

@@ -1,0 +1,186 @@
+"""The carry of a loop as few long vectors: what is done alike to many small arrays is done once.
+
+An optimizer does the same elementwise arithmetic to each parameter. On small arrays NumPy spends its
+time on the calls, not on the numbers, so arrays of a carry that are updated alike become parts of one
+vector. Where a vector is joined from the results of other calls, these are made in their places at once.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backends.numpy_jit.calls import is_elementwise
+from backends.numpy_jit.recording import Call, HostArray, Loop, Scope, Value
+
+LARGEST = 2**14  # numbers; larger arrays are better worked on one by one, while they are in the cache
+
+
+def join(*parts: HostArray) -> HostArray:
+    """Return the entries of all parts as one vector."""
+    return np.concatenate([np.reshape(part, (-1,)) for part in parts])
+
+
+def cut(vector: HostArray, start: int, shape: tuple[int, ...]) -> HostArray:
+    """Return a part of a vector, as a view of that shape."""
+    return vector[start : start + math.prod(shape)].reshape(shape)
+
+
+def places_in(joining: Call) -> list[tuple[Any, int]]:
+    """Return each part that a call of `join` joins, and where it begins in the vector."""
+    starts = np.cumsum([0, *(np.size(_example(part)) for part in joining.args)]).tolist()
+    return list(zip(joining.args, starts, strict=False))
+
+
+def flatten_carry(loop: Loop, outer: Scope) -> None:
+    """Let parts of a loop's carry that are updated alike be carried as one vector."""
+    groups: dict[Any, list[int]] = {}
+    for index, (before, after) in enumerate(zip(loop.carry_in, loop.carry_out, strict=True)):
+        if _may_be_cut(before) and isinstance(after, Value):
+            described = _description(after, before, loop.scope)
+            if described:
+                groups.setdefault((before.dtype, described), []).append(index)
+    flattening = _Flattening(loop, outer)
+    for indices in groups.values():
+        if len(indices) > 1:
+            flattening.add(indices)
+    flattening.finish()
+
+
+class _Flattening:
+    """Groups of a loop's carry, on the way to one vector each."""
+
+    def __init__(self, loop: Loop, outer: Scope) -> None:
+        self._loop, self._outer = loop, outer
+        self._groups: list[list[int]] = []
+        self._vectors: dict[tuple[Value, ...], Value] = {}
+
+    def add(self, indices: list[int]) -> None:
+        """Let the entries of a group come in as parts of a vector."""
+        entries = tuple(self._loop.carry_in[index] for index in indices)
+        example = join(*(entry.example for entry in entries))
+        vector = Value(example, self._loop.scope)
+        _cut_up(vector, entries)
+        self._vectors[entries] = vector
+        self._groups.append(indices)
+
+    def finish(self) -> None:
+        """Update the vectors instead of the entries, which become parts of the results."""
+        loop = self._loop
+        for indices in self._groups:
+            entries = tuple(loop.carry_in[index] for index in indices)
+            vector = self._vectors[entries]
+            loop.init.append(_joined(tuple(loop.init[index] for index in indices), self._outer))
+            loop.carry_in.append(vector)
+            loop.carry_out.append(self._vector(tuple(loop.carry_out[index] for index in indices)))
+            result = Value(vector.example, self._outer)
+            result.maker = loop
+            _cut_up(result, tuple(loop.results[index] for index in indices))
+            loop.results.append(result)
+        gone = {index for indices in self._groups for index in indices}
+        for part in (loop.init, loop.carry_in, loop.carry_out, loop.results):
+            part[:] = [each for index, each in enumerate(part) if index not in gone]
+
+    def _vector(self, values: tuple[Value, ...]) -> Value:
+        """Return the vector of some values that are made alike."""
+        if values not in self._vectors:
+            self._vectors[values] = self._make(values)
+        return self._vectors[values]
+
+    def _make(self, values: tuple[Value, ...]) -> Value:
+        calls = [_elementwise_call(value, self._loop.scope) for value in values]
+        columns = list(zip(*(call.args for call in calls if call), strict=False))
+        if not all(calls) or not all(_are_alike(column, values) for column in columns):
+            return _joined(values, self._loop.scope)
+        args = [
+            self._vector(column) if _has_shapes_of(column, values) else column[0] for column in columns
+        ]
+        function = calls[0].function  # type: ignore[union-attr]  # none of the calls is None
+        return _made(function, tuple(args), join(*(value.example for value in values)), self._loop.scope)
+
+
+def _description(value: Value, entry: Value, scope: Scope) -> Any:
+    """Return what is equal for values that are made alike, or None where there is nothing to gain."""
+    call = value.maker
+    if isinstance(call, Call) and call.function is cut and call.args[0].scope is scope:
+        return cut, call.args[0]
+    numbers: dict[Value, int] = {}
+
+    def describe(argument: Any) -> Any:
+        if not isinstance(argument, Value):
+            return type(argument), str(argument) if isinstance(argument, int | float) else id(argument)
+        if argument.shape != entry.shape or argument.dtype != entry.dtype:
+            return argument
+        if argument in numbers:
+            return numbers[argument]
+        numbers[argument] = len(numbers)
+        made_by = _elementwise_call(argument, scope)
+        if made_by is None:
+            return "made otherwise"
+        return made_by.function, *[describe(each) for each in made_by.args]
+
+    return describe(value) if _elementwise_call(value, scope) else None
+
+
+def _elementwise_call(value: Value, scope: Scope) -> Call | None:
+    """Return the call that makes the value, if it is elementwise and in that scope."""
+    call = value.maker
+    return call if isinstance(call, Call) and value.scope is scope and is_elementwise(call) else None
+
+
+def _are_alike(column: Sequence[Any], values: Sequence[Value]) -> bool:
+    """Tell whether arguments of calls can become one: the same number, or arrays that can be joined."""
+    return _has_shapes_of(column, values) or all(
+        each is column[0] or (isinstance(each, int | float) and repr(each) == repr(column[0]))
+        for each in column
+    )
+
+
+def _has_shapes_of(column: Sequence[Any], values: Sequence[Value]) -> bool:
+    return all(
+        isinstance(each, Value) and (each.shape, each.dtype) == (value.shape, value.dtype)
+        for each, value in zip(column, values, strict=True)
+    )
+
+
+def _may_be_cut(value: Value) -> bool:
+    example = value.example
+    return (
+        isinstance(example, np.ndarray)
+        and example.ndim > 0
+        and 0 < example.size <= LARGEST
+        and example.dtype.kind == "f"
+        and example.flags.c_contiguous
+    )
+
+
+def _joined(values: tuple[Any, ...], scope: Scope) -> Any:
+    """Return the vector of some values: that of which they are all the parts, or a new one."""
+    calls = [value.maker if isinstance(value, Value) else None for value in values]
+    if all(isinstance(call, Call) and call.function is cut for call in calls):
+        vectors = {call.args[0] for call in calls}  # type: ignore[union-attr]  # all are calls
+        starts = [call.args[1] for call in calls]  # type: ignore[union-attr]
+        ends = np.cumsum([value.size for value in values]).tolist()
+        vector = next(iter(vectors))
+        if len(vectors) == 1 and starts == [0, *ends[:-1]] and ends[-1] == vector.size:
+            return vector
+    return _made(join, values, join(*map(_example, values)), scope)
+
+
+def _example(array: Any) -> Any:
+    return array.example if isinstance(array, Value) else array
+
+
+def _cut_up(vector: Value, parts: tuple[Value, ...]) -> None:
+    """Let values be parts of a vector."""
+    start = 0
+    for part in parts:
+        part.maker = Call(cut, (vector, start, part.shape), {}, part, viewed=vector)
+        start += part.size
+
+
+def _made(function: Any, args: tuple[Any, ...], example: HostArray, scope: Scope) -> Value:
+    value = Value(example, scope)
+    value.maker = Call(function, args, {}, value)
+    return value
