@@ -468,6 +468,19 @@ def test_one_number_has_numpys_own_arithmetic():
     assert_compiles(function, (x,))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_the_larger_of_many_numbers_and_one(dtype):
+    special = [0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan]
+    x = np.random.default_rng(0).choice(special[: 4 if dtype == "int32" else 7], (50, 41)).astype(dtype)
+
+    def function(backend: Any, x: Any) -> Any:
+        numbers = (0, 1) if dtype == "int32" else special
+        return [f(x.T, n) for f in (backend.xp.maximum, backend.xp.minimum) for n in numbers]
+
+    for order in (x, np.asfortranarray(x), x[:, ::2]):
+        assert_compiles(function, (order,))
+
+
 def test_the_order_in_memory_may_change_between_calls():
     rng = np.random.default_rng(0)
     first, second = (rng.normal(size=(200, 70)).astype(np.float32) for _ in range(2))

@@ -18,7 +18,9 @@ _REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.min: np.minimum.reduce,
 }
 
+_WITHOUT_FAST_NUMBERS = (np.maximum, np.minimum)
 _FEW = 1024  # numbers that NumPy computes in less time than it needs to prepare a loop over several axes
+_MANY = 2**19  # numbers that a cache holds, so that reading as many more costs little
 
 
 def write_call(source: Source, call: Call, ids_of: Callable[[Value], Value]) -> None:
@@ -69,7 +71,7 @@ def _write_ufunc(source: Source, call: Call, out: str) -> None:
         if args[0].shape[1] == 1:  # where `matmul` begins at 0, and so makes 0 of -0
             source.line(f"{source.constant(np.add)}({out}, {_zero(source, call)}, {out})")
         return
-    by_name = call.function in (np.maximum, np.minimum)  # which want no third argument by position
+    by_name = call.function in _WITHOUT_FAST_NUMBERS  # which want no third argument by position either
     parts = [_operand(source, arg, call) for arg in args] + [f"out={out}" if by_name else out]
     parts += [f"{name}={source.expression(value)}" for name, value in call.options.items()]
     source.line(f"{source.constant(call.function)}({', '.join(parts)})")
@@ -104,10 +106,16 @@ def _zero(source: Source, call: Call) -> str:
 def _operand(source: Source, argument: Any, call: Call) -> str:
     """Return the text of an argument of a ufunc, in a form on which NumPy is faster.
 
-    One number goes without its axes. What is repeated along an axis is written out before, where that is
-    less work than what NumPy does to find its way.
+    One number goes without its axes, but for a maximum or minimum, which has no fast loop for that. What
+    is repeated along an axis is written out before, where that is less work than what NumPy does to find
+    its way.
     """
-    if not is_elementwise(call) or not isinstance(argument, Value):
+    if not is_elementwise(call):
+        return source.expression(argument)
+    if not isinstance(argument, Value):
+        is_number = isinstance(argument, np.ndarray) and argument.ndim == 0
+        if is_number and call.function in _WITHOUT_FAST_NUMBERS and _FEW < call.result.size <= _MANY:
+            return source.filled(argument, call.result.example)
         return source.expression(argument)
     if argument.size == 1 < call.result.size:
         return source.reshaped(argument, ())
