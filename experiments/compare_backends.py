@@ -1,184 +1,171 @@
-"""The same training job on each installed backend: how long it takes, and whether the results agree."""
+"""How long the same jobs take on each backend, beside other libraries and the bare matrix products."""
 
 import argparse
-import statistics
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
-from backends import Backend, Tree, tree
+from backends import get_backend, installed_backends
+from experiments import compare_backends_sweep
 from experiments.command_line import (
     add_backends,
-    chosen_backends,
     comma_separated,
-    format_table,
-    make_comparison_record,
     make_parser,
     positive,
     run_script,
     write_json,
 )
 from experiments.compare_backends_figure import draw_comparison
-from experiments.workloads import Workload, all_workloads, settle
-from multinn.progress import Advance, progress
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
-
-# Held against one run in float64: in float32, Adam turns a rounding error in a gradient near zero
-# into a step of full size, and the runs part.
-AGREEMENT = 1e-9
-
-
-@dataclass
-class Timing:
-    """What one backend took for one job.
-
-    Attributes:
-        workload: the name of the job.
-        backend: the name under which the backend was asked for.
-        compile: seconds to compile.
-        first_call: seconds of the first call of `Trainer.fit`, compilation included.
-        steady: seconds of each timed run after that.
-        ratio: the median of the ratios to the first backend, round by round.
-        difference: the largest difference of a parameter to that of the first backend after one run in
-            float64, in units of the largest parameter of the same array.
-    """
-
-    workload: str
-    backend: str
-    compile: float
-    first_call: float
-    steady: list[float] = field(default_factory=list)
-    ratio: float = 1.0
-    difference: float = 0.0
+from experiments.compare_backends_report import Comparison, make_report_record, print_report
+from experiments.compare_backends_runs import Rounds, Timing, compare_parameters, measure
+from experiments.competitors import (
+    FLOOR,
+    PEERS,
+    UsageError,
+    backend_of,
+    load_competitor,
+    missing_modules,
+    multinn_name,
+    pip_line,
+)
+from experiments.workloads import Workload, all_workloads
+from multinn.progress import progress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script, and return its exit status."""
-    names = [workload.name for workload in all_workloads(1)]
     parser = make_parser(
         "compare_backends",
-        "Train the same networks on each backend, in turn, and compare the seconds: compilation "
-        "apart, steady runs in float32 as medians of several rounds, with the ratio to the first "
-        "backend, and whether the parameters agree after one run in float64.",
+        "Do the same jobs on each backend, in turn, each in a process of its own, and compare the "
+        "seconds in float32, and the memory; the floor is what the matrix products alone take in "
+        "NumPy. Ctrl-C ends it with the tables of what is done.",
     )
     add_backends(parser)
+    names = ",".join(all_workloads())
     parser.add_argument(
         "--workloads",
         type=comma_separated,
-        default=names,
         metavar="NAME,...",
-        help=f"which jobs, of {', '.join(names)}",
+        help=f"which jobs, of {names}; all if left out",
     )
-    parser.add_argument("--repeats", type=positive, default=7, help="timed rounds")
     parser.add_argument(
-        "--examples", type=positive, default=12800, help="examples of the jobs of MNIST's size"
+        "--peers", action="store_true", help="also other libraries: all that are installed"
     )
+    parser.add_argument(
+        "--competitors",
+        type=comma_separated,
+        metavar="NAME,...",
+        help=f"also these, of {', '.join(PEERS)}, or module:Class; without --backends, only these",
+    )
+    parser.add_argument("--repeats", type=positive, help="timed rounds; 7, or 3 for --sweep")
+    parser.add_argument(
+        "--examples", type=positive, metavar="N", help="at most so many of each job, for a quick look"
+    )
+    parser.add_argument(
+        "--timeout", type=positive, default=600, metavar="SECONDS", help="the most a run may take"
+    )
+    compare_backends_sweep.add_options(parser)
     return run_script(run, parser, arguments)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Time each job, print the tables, draw the chart, and write the record."""
-    workloads = {workload.name: workload for workload in all_workloads(options.examples)}
-    unknown = [name for name in options.workloads if name not in workloads]
-    if unknown:
-        expected = ", ".join(workloads)
-        print(f"error: unknown workload {unknown[0]!r}, expected some of {expected}", file=sys.stderr)
+    """Time each job, or sweep; print the tables, draw the charts, and write the record."""
+    if options.sweep:
+        return compare_backends_sweep.run(options)
+    try:
+        workloads = _chosen_workloads(options)
+        competitors = _chosen_competitors(options)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    backends = chosen_backends(options)
-    chosen = [workloads[name] for name in options.workloads]
-    timings: list[Timing] = []
-    with progress(len(chosen) * (options.repeats + 1), "round") as advance:
-        for workload in chosen:
-            timings += _measure(workload, backends, options.repeats, options.seed, advance)
-    for workload in chosen:
-        print(f"\n{workload.name}: {workload.description}")
-        print(_table([timing for timing in timings if timing.workload == workload.name]))
-    if options.out:
-        draw_comparison(
-            {workload.name: workload.description for workload in chosen},
-            {(timing.workload, timing.backend): timing.steady for timing in timings},
-            options.out,
-        )
+    ours = {name: backend_of(name) for name in competitors}
+    comparison = Comparison(
+        workloads,
+        {name: get_backend(backend) for name, backend in ours.items() if backend is not None},
+    )
+    interrupted = False
+    try:
+        _measure_all(comparison, competitors, options)
+    except KeyboardInterrupt:
+        interrupted = True
+        print("interrupted: what follows is what was done", file=sys.stderr)
+    print_report(comparison)
+    if options.out and draw_comparison(comparison, options.out) is None:
+        print("no figure: nothing was measured beside the floor", file=sys.stderr)
     if options.json:
-        results = [
-            asdict(timing)
-            | {"median": statistics.median(timing.steady), "agree": timing.difference <= AGREEMENT}
-            for timing in timings
-        ]
-        seconds = {
-            "compile": sum(timing.compile for timing in timings),
-            "train": sum(sum(timing.steady) for timing in timings),
-        }
-        record = make_comparison_record(
-            "compare_backends", options, backends, "float32", results, seconds
-        )
-        write_json(options.json, record)
-    return 0
+        write_json(options.json, make_report_record(comparison, options))
+    return 130 if interrupted else 0
 
 
-def _measure(
-    workload: Workload, backends: Mapping[str, Backend], repeats: int, seed: int, advance: Advance
-) -> list[Timing]:
-    """Run a job on each backend: once to compile and warm up, then in turn, then once in float64."""
-    x, y = workload.data()
-    trainers = {name: workload.trainer(backend, seed) for name, backend in backends.items()}
-    timings = {}
-    for name, trainer in trainers.items():
-        start = time.perf_counter()
-        workload.train(trainer, x, y)
-        first_call = time.perf_counter() - start
-        timings[name] = Timing(workload.name, name, trainer.seconds.compile, first_call)
-    for _ in range(repeats):
-        for name, trainer in trainers.items():
-            settle()
-            timings[name].steady.append(workload.train(trainer, x, y))
-        advance(1, {})
-    params = {
-        name: _params_in_float64(workload, backend, seed, x, y) for name, backend in backends.items()
+def _chosen_workloads(options: argparse.Namespace) -> dict[str, Workload]:
+    """Return the jobs that are to be done, by name.
+
+    Raises:
+        UsageError: there is no such job, or an option is given that belongs to the sweep.
+    """
+    if options.batch_sizes or options.widths:
+        raise UsageError("--batch-sizes and --widths are those of --sweep")
+    known = all_workloads(options.examples)
+    names = dict.fromkeys(options.workloads or known)
+    for name in names:
+        if name not in known:
+            raise UsageError(f"unknown workload {name!r}, expected some of {', '.join(known)}")
+    return {name: known[name] for name in names}
+
+
+def _chosen_competitors(options: argparse.Namespace) -> list[str]:
+    """Return the names of all that are to compete, ours first, the floor last.
+
+    Raises:
+        UsageError: one is asked for by name that does not exist or is not installed.
+    """
+    asked = options.competitors or []
+    backends = options.backends or ([] if asked else installed_backends())
+    peers = list(PEERS) if options.peers else []
+    names = dict.fromkeys([*map(multinn_name, backends), *asked, *peers])
+    missing: dict[str, list[str]] = {}
+    for name in names:
+        if modules := missing_modules(load_competitor(name)):
+            missing[name] = modules
+    needed = [module for name in missing for module in missing[name]]
+    for name in asked:
+        if name in missing:
+            raise UsageError(f"{name} is not installed: {pip_line(missing[name])}")
+    if missing:
+        print(f"left out, not installed: {', '.join(missing)}: {pip_line(needed)}", file=sys.stderr)
+    installed = [name for name in names if name not in missing and name != FLOOR]
+    return [*sorted(installed, key=lambda name: backend_of(name) is None), FLOOR]
+
+
+def _measure_all(
+    comparison: Comparison, competitors: Sequence[str], options: argparse.Namespace
+) -> None:
+    """Measure job by job, and write the record whenever there is more to keep."""
+    rounds = Rounds(options.repeats or 7, options.examples, options.seed, options.timeout)
+    entrants = {
+        name: [each for each in competitors if load_competitor(each).supports(workload)]
+        for name, workload in comparison.workloads.items()
     }
-    first = next(iter(timings))
-    for name, timing in timings.items():
-        pairs = zip(timing.steady, timings[first].steady, strict=True)
-        timing.ratio = statistics.median(seconds / other for seconds, other in pairs)
-        timing.difference = max(tree.leaves(tree.map(_difference, params[name], params[first])))
-    advance(1, {})
-    return list(timings.values())
+    calls = sum(rounds.calls(len(names)) for names in entrants.values())
+
+    def keep() -> None:
+        if options.json:
+            write_json(options.json, make_report_record(comparison, options))
+
+    with progress(calls, "run") as advance:
+        for name, workload in comparison.workloads.items():
+            timings = [Timing(name, competitor) for competitor in entrants[name]]
+            comparison.timings += timings
+            measure(workload, timings, rounds, advance, keep)
+            _compare_parameters(comparison, workload, timings, options.seed)
+    comparison.complete = True
 
 
-def _params_in_float64(
-    workload: Workload, backend: Backend, seed: int, x: HostArray, y: HostArray
-) -> Tree:
-    trainer = workload.trainer(backend, seed, "float64")
-    workload.train(trainer, x, y)
-    return backend.to_numpy(trainer.params)
-
-
-def _difference(own: HostArray, other: HostArray) -> float:
-    largest = max(float(np.max(np.abs(other))), 1e-30)
-    return float(np.max(np.abs(own - other))) / largest
-
-
-def _table(timings: Sequence[Timing]) -> str:
-    columns = ["backend", "compile", "first call", "steady", "least", "most", "ratio", "parameters"]
-    rows = []
-    for timing in timings:
-        steady = [statistics.median(timing.steady), min(timing.steady), max(timing.steady)]
-        seconds = [timing.compile, timing.first_call, *steady]
-        verdict = "agree" if timing.difference <= AGREEMENT else "differ"
-        rows.append(
-            [
-                timing.backend,
-                *(f"{value:.4f}" for value in seconds),
-                f"{timing.ratio:.2f}",
-                "reference" if timing is timings[0] else f"{verdict} {timing.difference:.0e}",
-            ]
-        )
-    return format_table(columns, rows)
+def _compare_parameters(
+    comparison: Comparison, workload: Workload, timings: Sequence[Timing], seed: int
+) -> None:
+    own = [each for each in timings if each.competitor in comparison.backends and not each.failed]
+    if workload.task == "train" and len(own) > 1:
+        compare_parameters(workload, comparison.backends, own, seed)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from backends.numpy_jit.recording import Call, HostArray, Loop, Scope, Value
 LARGEST = 2**14  # numbers; larger arrays are better worked on one by one, while they are in the cache
 
 
-def join(*parts: HostArray) -> HostArray:
+def join(*parts: Any) -> HostArray:
     """Return the entries of all parts as one vector."""
     return np.concatenate([np.reshape(part, (-1,)) for part in parts])
 
@@ -155,14 +155,14 @@ def _may_be_cut(value: Value) -> bool:
     )
 
 
-def _joined(values: tuple[Any, ...], scope: Scope) -> Any:
+def _joined(values: tuple[Any, ...], scope: Scope) -> Value:
     """Return the vector of some values: that of which they are all the parts, or a new one."""
     calls = [value.maker if isinstance(value, Value) else None for value in values]
     if all(isinstance(call, Call) and call.function is cut for call in calls):
         vectors = {call.args[0] for call in calls}  # type: ignore[union-attr]  # all are calls
         starts = [call.args[1] for call in calls]  # type: ignore[union-attr]
         ends = np.cumsum([value.size for value in values]).tolist()
-        vector = next(iter(vectors))
+        vector: Value = next(iter(vectors))
         if len(vectors) == 1 and starts == [0, *ends[:-1]] and ends[-1] == vector.size:
             return vector
     return _made(join, values, join(*map(_example, values)), scope)

@@ -75,7 +75,7 @@ class Source:
         """Return the text that stands for a view of some entries of a value."""
         return self.constant(self._arrays[value][index])
 
-    def filled(self, number: HostArray, like: HostArray) -> str:
+    def filled(self, number: HostArray, like: Any) -> str:
         """Return the text that stands for an array of that layout that holds one number everywhere."""
         key = (number.tobytes(), number.dtype, like.shape, like.strides)
         if key not in self._filled:

@@ -8,6 +8,7 @@ converts its input, and those after it find it converted.
 """
 
 from numbers import Integral
+from typing import Any
 
 from backends import Array, Backend
 from multinn.layers.base import Shape
@@ -39,7 +40,8 @@ def windows(planes: Array, size: Pair, stride: Pair) -> list[Array]:
         size[0] size[1] arrays, each (channels, rows, columns, batch) with as many rows and columns as
         there are windows.
     """
-    (height, width), (rows, columns) = size, count(planes.shape[1:3], size, stride)
+    height, width = size
+    rows, columns = count(planes.shape[1:3], size, stride)
     ends = [(rows - 1) * stride[0] + 1, (columns - 1) * stride[1] + 1]
     return [
         planes[:, i : i + ends[0] : stride[0], j : j + ends[1] : stride[1], :]
@@ -87,14 +89,14 @@ def count(shape: Shape, size: Pair, stride: Pair) -> Pair:
     return rows, columns
 
 
-def pair(layer: str, name: str, value: "int | Pair") -> Pair:
+def pair(layer: str, name: str, value: Any) -> Pair:
     """Return a hyperparameter as (for the height, for the width).
 
     Raises:
         ValueError: it is neither an integer of 1 or more nor a pair of such.
     """
     both = value if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(isinstance(each, Integral) and each >= 1 for each in both):
+    if len(both) != 2 or not all(isinstance(each, Integral) and int(each) >= 1 for each in both):
         raise ValueError(f"{layer}: expected {name} of 1 or more, or a pair of such, got {value!r}")
     return int(both[0]), int(both[1])
 

@@ -1,0 +1,80 @@
+"""multinn itself, on any backend."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from backends import Backend, get_backend
+from experiments.competitors.base import Competitor, Run
+from experiments.workloads import Workload
+from multinn import Trainer
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+
+
+class Framework(Competitor):
+    """multinn's trainer.
+
+    What is timed of training is what the trainer itself counts: the planning of the epochs with their
+    random orders, and the steps. Checking the examples and handing them to the backend, once a call of
+    `fit`, belongs to the loading of data, which no competitor is timed for.
+    """
+
+    def __init__(self, backend: str) -> None:
+        """Compete on the backend of that name, as in `backends.get_backend`."""
+        self.name = f"multinn {backend}"
+        self._backend = backend
+        self._trainer: Trainer | None = None
+
+    def load(self) -> None:
+        """Import the array library, and start it."""
+        get_backend(self._backend)
+
+    def supports(self, workload: Workload) -> bool:
+        """Return True."""
+        return True
+
+    def prepare(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> Run:
+        """Return a function that trains for the epochs of a run more, or that predicts."""
+        trainer = workload.trainer(get_backend(self._backend), seed)
+
+        def run() -> None:
+            train(workload, trainer, x, y)
+            self.compile_seconds = trainer.seconds.compile
+
+        def predict() -> HostArray:
+            outputs = trainer.predict(x)
+            self.compile_seconds = trainer.seconds.compile
+            return outputs
+
+        if workload.task == "predict":
+            return predict
+        self._trainer = trainer
+        return run
+
+    def clock(self) -> float:
+        """Return the seconds spent in training so far, or the time where nothing is trained."""
+        return time.perf_counter() if self._trainer is None else self._trainer.seconds.train
+
+
+def train(workload: Workload, trainer: Trainer, x: HostArray, y: HostArray) -> None:
+    """Train for the epochs of one run, in one call of the compiled program."""
+    trainer.fit(
+        x,
+        y,
+        epochs=workload.epochs,
+        batch_size=workload.batch_size,
+        shuffle=workload.shuffle,
+        report_every=workload.epochs,
+        progress=False,
+    )
+
+
+def parameters_in_float64(
+    workload: Workload, backend: Backend, x: HostArray, y: HostArray, seed: int
+) -> Any:
+    """Return the parameters after one run in float64, a tree of NumPy arrays."""
+    trainer = workload.trainer(backend, seed, "float64")
+    train(workload, trainer, x, y)
+    return backend.to_numpy(trainer.params)

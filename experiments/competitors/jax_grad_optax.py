@@ -1,0 +1,175 @@
+"""JAX as its users write it: `jax.grad`, an optimizer of optax, and loops inside compiled programs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from experiments.competitors.models import (
+    Model,
+    ModelCompetitor,
+    Parameters,
+    epoch_batches,
+    initial_parameters,
+)
+from experiments.workloads import LeNet, Network, Workload
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+Array = Any
+Carry = tuple[Parameters, Any]
+
+
+class JaxGradOptax(ModelCompetitor):
+    """The functions by hand, differentiated and compiled by JAX.
+
+    An epoch is one compiled call, and so are all epochs where the batch is all there is. But on a CPU,
+    XLA is several times slower at a convolution inside a loop than at the same one outside: there, a
+    step is a call.
+    """
+
+    name = "jax.grad + optax"
+    requires = ("jax", "optax")
+
+    def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "JaxModel":
+        """Return the model."""
+        return JaxModel(workload, x, y, seed)
+
+
+class JaxModel(Model):
+    """Parameters and the state of the optimizer, both donated to each call, and the data.
+
+    Attributes:
+        parameters: the present ones.
+    """
+
+    def __init__(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> None:
+        import jax
+        import optax
+
+        make = optax.adam if workload.optimizer == "adam" else optax.sgd
+        optimizer = make(workload.learning_rate)
+        self._workload = workload
+        self._data = jax.device_put((x, y))
+        self._generator = np.random.default_rng(seed)
+        self.parameters: Parameters = jax.device_put(initial_parameters(workload.network, seed))
+        self._state = jax.device_put(optimizer.init(self.parameters))
+        step = _step(workload, optimizer)
+        self._step = jax.jit(step, donate_argnums=0)
+        self._epoch = jax.jit(_epoch(step), donate_argnums=0)
+        self._full_batch_epochs = jax.jit(_full_batch_epochs(step, workload.epochs), donate_argnums=0)
+        self._outputs = jax.jit(lambda parameters, x: outputs(workload.network, parameters, x))
+
+    def train(self) -> Array:
+        """Train for all epochs of a run, and return the mean loss of the last."""
+        import jax
+
+        if not self._workload.shuffle:
+            carry, loss = self._full_batch_epochs((self.parameters, self._state), *self._data)
+            self.parameters, self._state = carry
+        else:
+            for _ in range(self._workload.epochs):
+                loss = self.train_batches(epoch_batches(self._workload, self._generator))
+        jax.block_until_ready(self.parameters)  # type: ignore[no-untyped-call]
+        return loss
+
+    def train_batches(self, batches: list[HostArray]) -> Array:
+        """Train on the rows of each batch in turn, and return their mean loss."""
+        carry = (self.parameters, self._state)
+        if isinstance(self._workload.network, LeNet):
+            losses = []
+            for rows in batches:
+                carry, loss = self._step(carry, rows.astype(np.int32), *self._data)
+                losses.append(loss * len(rows))
+            total = sum(losses)
+        else:
+            full = [rows for rows in batches if len(rows) == len(batches[0])]
+            rest = batches[len(full) :]
+            arguments = [np.stack(full).astype(np.int32), [rows.astype(np.int32) for rows in rest]]
+            carry, total = self._epoch(carry, *arguments, *self._data)
+        self.parameters, self._state = carry
+        return total / self._workload.examples
+
+    def outputs(self) -> HostArray:
+        """Return the logits."""
+        return np.asarray(self._outputs(self.parameters, self._data[0]))
+
+
+def _step(workload: Workload, optimizer: Any) -> Callable[..., tuple[Carry, Array]]:
+    """Return the function that trains on the rows, or on all where they are None."""
+    import jax
+    import optax
+
+    def loss(parameters: Parameters, x: Array, y: Array) -> Array:
+        y_hat = outputs(workload.network, parameters, x)
+        if workload.loss == "half_squared_error":
+            return 0.5 * ((y_hat - y) ** 2).sum()
+        return optax.softmax_cross_entropy_with_integer_labels(y_hat, y).mean()
+
+    def step(carry: Carry, rows: Array | None, x: Array, y: Array) -> tuple[Carry, Array]:
+        parameters, state = carry
+        if rows is not None:
+            x, y = x[rows], y[rows]
+        value, gradients = jax.value_and_grad(loss)(parameters, x, y)
+        updates, state = optimizer.update(gradients, state, parameters)
+        return (optax.apply_updates(parameters, updates), state), value
+
+    return step
+
+
+def _epoch(step: Callable[..., tuple[Carry, Array]]) -> Callable[..., tuple[Carry, Array]]:
+    """Return the function that trains on batches of one size, then on the smaller one, if there is one.
+
+    It returns the sum of the losses of the examples.
+    """
+    from jax import lax
+
+    def epoch(carry: Carry, full: Array, rest: list[Array], x: Array, y: Array) -> tuple[Carry, Array]:
+        carry, losses = lax.scan(lambda carry, rows: step(carry, rows, x, y), carry, full)
+        total = losses.sum() * full.shape[1]
+        for rows in rest:
+            carry, loss = step(carry, rows, x, y)
+            total += loss * len(rows)
+        return carry, total
+
+    return epoch
+
+
+def _full_batch_epochs(
+    step: Callable[..., tuple[Carry, Array]], epochs: int
+) -> Callable[..., tuple[Carry, Array]]:
+    """Return the function that trains on all examples at once, for all epochs."""
+    from jax import lax
+
+    def train(carry: Carry, x: Array, y: Array) -> tuple[Carry, Array]:
+        carry, losses = lax.scan(lambda carry, _: step(carry, None, x, y), carry, length=epochs)
+        return carry, losses[-1]
+
+    return train
+
+
+def outputs(network: Network, parameters: Parameters, x: Array) -> Array:
+    """Return the outputs of the network."""
+    import jax
+
+    if isinstance(network, LeNet):
+        return _lenet(parameters, x)
+    activate = jax.nn.sigmoid if network.activation == "sigmoid" else jax.nn.relu
+    for W, b in parameters[:-1]:
+        x = activate(x @ W + b)
+    W, b = parameters[-1]
+    x = x @ W + b
+    return activate(x) if network.activated_output else x
+
+
+def _lenet(parameters: Parameters, x: Array) -> Array:
+    import jax
+    from jax import lax
+
+    for W, b in parameters[:2]:
+        layout = ("NHWC", "HWIO", "NHWC")
+        x = jax.nn.relu(lax.conv_general_dilated(x, W, (1, 1), "VALID", dimension_numbers=layout) + b)
+        batch, height, width, channels = x.shape
+        # faster, forward and back, than lax.reduce_window
+        x = x.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))
+    W, b = parameters[2]
+    return x.reshape(len(x), -1) @ W + b

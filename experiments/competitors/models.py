@@ -1,0 +1,142 @@
+"""What the competitors share: models that train and predict, first parameters, settings."""
+
+import math
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from experiments.competitors.base import Competitor, Run
+from experiments.workloads import LeNet, Network, Workload
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+
+Parameters = list[tuple[Any, Any]]
+"""Layer by layer, W (inputs, units) or (height, width, inputs, units), and b (units,)."""
+
+Setting = Callable[[], object]
+"""Switches a library to one of its settings."""
+
+TRIALS = 3
+TRIAL_SECONDS = 1.0
+
+
+class Model(ABC):
+    """A network with its data and its optimizer, in the hands of some library."""
+
+    @abstractmethod
+    def train(self) -> object:
+        """Train for all epochs of a timed run, from where the last one ended."""
+
+    @abstractmethod
+    def outputs(self) -> HostArray:
+        """Return the outputs for all examples: logits, or the library's probabilities."""
+
+    def settings(self) -> Sequence[Setting]:
+        """Return the settings of which the first run finds the fastest; none if there is no choice."""
+        return ()
+
+
+class ModelCompetitor(Competitor):
+    """A competitor that builds a `Model`."""
+
+    def supports(self, workload: Workload) -> bool:
+        """Return True: whoever cannot do a job says so."""
+        return True
+
+    @abstractmethod
+    def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> Model:
+        """Return the model that does the job; arguments as those of `prepare`."""
+
+    def prepare(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> Run:
+        """Build the model, and return its training or its outputs, on its fastest setting."""
+        model = self.build(workload, x, y, seed)
+        run = model.train if workload.task == "train" else model.outputs
+        return on_fastest_setting(run, model.settings())
+
+
+def on_fastest_setting(run: Run, settings: Sequence[Setting]) -> Run:
+    """Return the same work, on the setting that turns out fastest.
+
+    The first call finds it. With each setting it runs once to warm up, and then for a second, three
+    times at most; the shortest time counts.
+    """
+    chosen = len(settings) < 2
+
+    def tuned() -> Any:
+        nonlocal chosen
+        if not chosen:
+            seconds = [_shortest_seconds(run, setting) for setting in settings]
+            settings[int(np.argmin(seconds))]()
+            chosen = True
+        return run()
+
+    return tuned
+
+
+def _shortest_seconds(run: Run, setting: Setting) -> float:
+    setting()
+    run()
+    seconds: list[float] = []
+    while len(seconds) < TRIALS and sum(seconds) < TRIAL_SECONDS:
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def thread_settings(set_threads: Callable[[int], object]) -> list[Setting]:
+    """Return the settings "one thread" and "one thread a core", for a function that sets the number."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [partial(set_threads, count) for count in sorted({1, cores})]
+
+
+def blas_thread_settings() -> list[Setting]:
+    """Return the same for NumPy's BLAS; no choice where threadpoolctl is not installed."""
+    if find_spec("threadpoolctl") is None:
+        return []
+    from threadpoolctl import ThreadpoolController
+
+    controller = ThreadpoolController()
+    return thread_settings(lambda count: controller.limit(limits=count))
+
+
+def initial_parameters(network: Network, seed: int) -> Parameters:
+    """Return float32 parameters to start from: W by Glorot's uniform rule, b zero.
+
+    Args:
+        network: whose parameters; those of a LeNet are the two convolutions' and the dense layer's.
+        seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    parameters: Parameters = []
+    for shape in weight_shapes(network):
+        receptive_field = math.prod(shape[:-2])
+        limit = math.sqrt(6.0 / (receptive_field * (shape[-2] + shape[-1])))
+        W = generator.uniform(-limit, limit, shape).astype(np.float32)
+        parameters.append((W, np.zeros(shape[-1], np.float32)))
+    return parameters
+
+
+def weight_shapes(network: Network) -> list[tuple[int, ...]]:
+    """Return the shapes of the weights, as `Parameters` has them."""
+    if not isinstance(network, LeNet):
+        return list(zip(network.widths[:-1], network.widths[1:], strict=True))
+    height, width, inputs = network.input_shape
+    shapes: list[tuple[int, ...]] = []
+    for channels in network.channels:
+        shapes.append((network.kernel, network.kernel, inputs, channels))
+        height, width = ((side - network.kernel + 1) // 2 for side in (height, width))
+        inputs = channels
+    return [*shapes, (height * width * inputs, network.classes)]
+
+
+def epoch_batches(workload: Workload, generator: np.random.Generator) -> list[HostArray]:
+    """Return the rows of each batch of one epoch, in a new random order; the last may be smaller."""
+    order = generator.permutation(workload.examples)
+    return [order[at : at + workload.batch_size] for at in range(0, len(order), workload.batch_size)]
