@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from backends import tree as trees
@@ -101,6 +102,18 @@ class Backend(ABC):
 
         Raises:
             PrecisionError: the library or the device has no such numbers.
+        """
+
+    def keep_compiled(self, folder: Path) -> None:  # noqa: B027  # most libraries have nothing to keep
+        """Keep compiled programs in that folder from one process to the next, if the library can.
+
+        It is a setting of the whole process, for all who use the library in it: for a script to ask for,
+        and not for a library. A folder that the library was given elsewhere stays. Where the folder, or
+        what is in it, cannot be used, programs are compiled as without it, and nothing is said. Whoever
+        may write into the folder can have their code run: it has to be the user's own.
+
+        Args:
+            folder: is made where it is missing. It may be deleted at any time.
         """
 
     def __repr__(self) -> str:

@@ -1,8 +1,10 @@
 """JAX: compiled by XLA, on the CPU or an accelerator."""
 
 import re
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
@@ -16,7 +18,7 @@ from backends.tree import Tree
 
 
 class JaxBackend(Backend):
-    """JAX on one device. No global flag of JAX is touched: float64 is local to ``precision``."""
+    """JAX on one device. Float64 is local to ``precision``; only `keep_compiled` sets flags of JAX."""
 
     name: ClassVar[str] = "jax"
     xp: Any = jnp
@@ -55,6 +57,15 @@ class JaxBackend(Backend):
     def precision(self, dtype: str) -> AbstractContextManager[None]:
         check_precision(self.name, dtype)
         return jax.enable_x64(True) if dtype == "float64" else nullcontext()
+
+    def keep_compiled(self, folder: Path) -> None:
+        config: Any = jax.config
+        if config.jax_compilation_cache_dir:
+            return
+        config.update("jax_compilation_cache_dir", str(folder))
+        config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # small programs, too
+        # JAX compiles what it cannot read, and says so each time.
+        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
 
     def _put(self, leaf: Any) -> Array:
         array = np.asarray(leaf)

@@ -1,12 +1,20 @@
 """A compiler for NumPy: record the calls of a pure function once, replay them into fixed buffers.
 
 Eager NumPy spends much of a small training step on Python and on fresh memory. As the functions that
-a backend compiles are pure, a run of one on stand-ins for arrays (`recording`, `scanning`) tells all
-that it does; `schedule` keeps what the results need, and finds how long each array is needed;
-`memory` gives out buffers, and `writing` writes the calls down as one Python function, each as `calls`
-has it. Views are made once, elementwise calls work in place where they may, a loop's carry stays where
-it is. The same arithmetic on the same numbers in the same order: results are equal to the bit to those
-of the eager path, ``numpy:eager``, but for the sign of a NaN, which differs within NumPy, too.
+a backend compiles are pure, a run of one on stand-ins for arrays tells all that it does. In the order
+in which it happens:
+
+    recording, scanning   the function runs once, and its calls and loops are noted
+    flattening            small arrays that a loop updates alike are carried as one vector
+    schedule              what the results need, in order, and how long each array is needed
+    padding               sums of shifted arrays are added in place
+    memory                arrays get buffers, which are reused as soon as nothing needs what is in them
+    calls, source         each call is written down so that it fills its buffer
+    writing, program      the whole as one Python function, which is replayed
+
+Views are made once, elementwise calls work in place where they may, a loop's carry stays where it is.
+The same arithmetic on the same numbers in the same order: results are equal to the bit to those of the
+eager path, ``numpy:eager``, but for the sign of a NaN, which differs within NumPy, too.
 """
 
 from backends.numpy_jit.program import compile_function as compile_function
