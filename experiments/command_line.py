@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,16 +14,20 @@ from typing import Any
 import numpy as np
 
 from backends import Backend, BackendError, get_backend, installed_backends
+from experiments.dataset_cache import cache_folder
 from experiments.datasets import DatasetError
 from multinn import DivergenceError, Trainer
 
 
-def make_parser(name: str, description: str) -> argparse.ArgumentParser:
+def make_parser(
+    name: str, description: str, *, times_compilation: bool = False
+) -> argparse.ArgumentParser:
     """Return a parser with the options that every experiment has.
 
     Args:
         name: the module's name, as in ``python -m experiments.NAME``.
         description: one or two sentences for ``--help``.
+        times_compilation: whether everything is to be compiled anew, always.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m experiments.{name}",
@@ -33,6 +37,16 @@ def make_parser(name: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=non_negative, default=0, help="seed of all randomness")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for the record of the run")
+    if times_compilation:
+        parser.set_defaults(compilation_cache=False)
+        return parser
+    parser.add_argument(
+        "--no-compilation-cache",
+        dest="compilation_cache",
+        action="store_false",
+        default=True,
+        help="compile anew; otherwise, what JAX compiles is kept in the user's cache folder",
+    )
     return parser
 
 
@@ -67,8 +81,25 @@ def add_backends(parser: argparse.ArgumentParser, choose_from: Sequence[str] | N
 
 
 def chosen_backends(options: argparse.Namespace) -> dict[str, Backend]:
-    """Return the backends of ``--backends``, by the names under which they were asked for."""
-    return {name: get_backend(name) for name in options.backends or installed_backends()}
+    """Return the backends of ``--backends``, by the names under which they were asked for.
+
+    They keep what they compile, where `run_script` says so.
+    """
+    backends = {name: get_backend(name) for name in options.backends or installed_backends()}
+    _keep_compiled(options, backends.values())
+    return backends
+
+
+def _keep_compiled(options: argparse.Namespace, backends: Iterable[Backend]) -> None:
+    """Let the backends keep what they compile from one run of a script to the next."""
+    if not options.compilation_cache:
+        return
+    try:
+        folder = cache_folder("compiled")
+    except DatasetError:  # there is no home folder: there is no cache, and no need of one
+        return
+    for backend in backends:
+        backend.keep_compiled(folder)
 
 
 def positive(text: str) -> int:
@@ -103,18 +134,25 @@ def run_script(
 ) -> int:
     """Parse the arguments, run, and return the exit status; expected errors are one line each.
 
+    Compiled programs are kept for the next run, unless ``--no-compilation-cache`` is given or the
+    process is not that of a script: the setting is one of the whole process.
+
     Args:
         run: takes the parsed options, returns the exit status.
         parser: from `make_parser`.
         arguments: those of the command line if None.
     """
     options = parser.parse_args(arguments)
+    is_script = arguments is None
+    options.compilation_cache = is_script and getattr(options, "compilation_cache", True)
     if options.out and not find_spec("matplotlib"):
         print('error: --out needs matplotlib: pip install "multinn[plot]"', file=sys.stderr)
         return 2
     try:
         if options_json := getattr(options, "json", None):
             options_json.parent.mkdir(parents=True, exist_ok=True)  # fails now rather than at the end
+        if "backend" in options:
+            _keep_compiled(options, [get_backend(options.backend)])
         return run(options)
     except BrokenPipeError:  # whoever read the output has gone, such as `head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for Python's flush at exit

@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "Do the same jobs on each backend, in turn, each in a process of its own, and compare the "
         "seconds in float32, and the memory; the floor is what the matrix products alone take in "
         "NumPy. Ctrl-C ends it with the tables of what is done.",
+        times_compilation=True,
     )
     add_backends(parser)
     names = ",".join(all_workloads())

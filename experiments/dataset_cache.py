@@ -21,7 +21,7 @@ Bytes = NDArray[np.uint8]
 
 
 def cache_folder(name: str) -> Path:
-    """Return the folder of the cached data set of that name, which need not exist.
+    """Return the folder of that name in the user's cache, such as that of a data set; it need not exist.
 
     It is in MULTINN_CACHE, or else in multinn in XDG_CACHE_HOME, or else in ~/.cache/multinn.
 

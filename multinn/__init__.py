@@ -22,6 +22,7 @@ from multinn.layers import LayerNorm as LayerNorm
 from multinn.layers import LeakyReLU as LeakyReLU
 from multinn.layers import MaxPool2D as MaxPool2D
 from multinn.layers import ReLU as ReLU
+from multinn.layers import Rescale as Rescale
 from multinn.layers import Sequential as Sequential
 from multinn.layers import Sigmoid as Sigmoid
 from multinn.layers import SiLU as SiLU

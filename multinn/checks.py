@@ -7,9 +7,13 @@ import numpy as np
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
+_ENTRIES_A_PIECE = 2**18  # what is looked for is a mask of that size, not of the size of the data
+
 
 def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
-    """Return ``x`` as an array (examples, ...) of that dtype, with at least one example.
+    """Return ``x`` as an array (examples, ...), with at least one example.
+
+    Integers of at most 32 bits and booleans keep their dtype, floats and larger integers get ``dtype``.
 
     Raises:
         TypeError: it is not numeric.
@@ -23,6 +27,8 @@ def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
         )
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one example and one feature, got {array.shape}")
+    if array.dtype.kind in "iub" and array.dtype.itemsize <= 4:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
     check_finite(array, name)
     return rounded(array, dtype, name)
 
@@ -103,18 +109,28 @@ def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
 
 def check_finite(array: HostArray, name: str) -> None:
     """Raise ValueError with the place of the first NaN or infinity, if there is one."""
-    if array.dtype.kind != "f" or np.isfinite(array).all():
+    if array.dtype.kind != "f":
         return
-    index, where = first_place(~np.isfinite(array))
-    raise ValueError(
-        f"{name}: expected finite numbers, got {array[index]} at {where}; "
-        "drop or impute such values first"
-    )
+    rows = max(1, _ENTRIES_A_PIECE * len(array) // max(1, array.size))
+    for start in range(0, len(array), rows):
+        wrong = ~np.isfinite(array[start : start + rows])
+        if wrong.any():
+            index, where = first_place(wrong, start)
+            raise ValueError(
+                f"{name}: expected finite numbers, got {array[index]} at {where}; "
+                "drop or impute such values first"
+            )
 
 
-def first_place(wrong: HostArray) -> tuple[tuple[int, ...], str]:
-    """Return the first index at which ``wrong`` is True, and its name, such as "row 3, column 1"."""
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+def first_place(wrong: HostArray, first_row: int = 0) -> tuple[tuple[int, ...], str]:
+    """Return the first index at which ``wrong`` is True, and its name, such as "row 3, column 1".
+
+    Args:
+        wrong: booleans, of some rows of an array.
+        first_row: the number of the first of them.
+    """
+    row, *others = (int(i) for i in np.argwhere(wrong)[0])
+    index = (row + first_row, *others)
     axes = ["row", "column"] if len(index) == 2 else ["row", *["index"] * (len(index) - 1)]
     return index, ", ".join(f"{axis} {i}" for axis, i in zip(axes, index, strict=True))
 

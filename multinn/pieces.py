@@ -34,10 +34,10 @@ def padded(array: HostArray, size: int) -> HostArray:
     return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
 
 
-def weighted_pieces(examples: Examples, size: int) -> Iterator[Examples]:
-    """Yield examples in pieces, padded with examples of weight zero."""
-    count = examples.x.shape[0]
-    if examples.weights is None:
-        examples = examples._replace(weights=np.ones(count, examples.x.dtype))
-    for rows, padded_size in pieces(count, size):
-        yield tree.map(lambda leaf, rows=rows, size=padded_size: padded(leaf[rows], size), examples)
+def weighted_pieces(examples: Examples, size: int, dtype: str) -> Iterator[Examples]:
+    """Yield examples in pieces, padded with examples of weight zero; weights are of that dtype."""
+    for rows, padded_size in pieces(examples.x.shape[0], size):
+        piece = tree.map(lambda leaf, rows=rows: leaf[rows], examples)
+        if piece.weights is None:
+            piece = piece._replace(weights=np.ones(rows.stop - rows.start, dtype))
+        yield tree.map(lambda leaf, size=padded_size: padded(leaf, size), piece)

@@ -1,18 +1,22 @@
 """Progress of a long run: a bar on a terminal where rich is installed, plain lines elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-Advance = Callable[[int, Mapping[str, float]], None]
+Advance = Callable[[float, Mapping[str, float]], None]
 _FEW_LINES = 20
+_SECONDS_WITHIN = 30.0
 
 
 @contextmanager
 def progress(total: int, unit: str, show: bool = True) -> Iterator[Advance]:
     """Yield a function that is called with how many units were done, and with figures to show.
+
+    A unit may be done in fractions.
 
     Everything goes to the standard error stream, so that results on the standard output stay clean.
 
@@ -50,28 +54,53 @@ def _bar(total: int, unit: str) -> Iterator[Advance]:
         room = max(console.width - others, 0)
         return text if len(text) <= room else text[: max(room - 1, 0)] + "…"
 
+    done = 0.0
+
+    def advance(more: float, figures: Mapping[str, float]) -> None:
+        nonlocal done
+        done = _sum(done, more)
+        bar.update(task, completed=done, figures=cut(_text(figures)))
+
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(unit, total=total, figures="")
-        yield lambda done, figures: bar.update(task, advance=done, figures=cut(_text(figures)))
+        yield advance
 
 
 class _Lines:
-    """One line a call if few are expected, else the first, the last, and one a second between."""
+    """One line a call if few are expected, else the first, the last, and one a second between.
+
+    A call that ends within a unit gets a line if there was none for half a minute.
+    """
 
     def __init__(self, total: int, unit: str) -> None:
         self.total = total
         self.unit = unit
-        self.done = 0
-        self.last_line = -1.0
+        self.done = self.whole = 0.0
+        self.start = time.monotonic()
+        self.last_line = -math.inf
 
-    def __call__(self, done: int, figures: Mapping[str, float]) -> None:
-        self.done += done
+    def __call__(self, done: float, figures: Mapping[str, float]) -> None:
+        self.done = _sum(self.done, done)
         now = time.monotonic()
-        calls = self.total / done
-        if calls <= _FEW_LINES or self.done >= self.total or now - self.last_line >= 1.0:
+        if self.done.is_integer():
+            calls = self.total / (self.done - self.whole)
+            self.whole = self.done
+            due = calls <= _FEW_LINES or self.done >= self.total or now - self.last_line >= 1.0
+        else:
+            due = now - max(self.last_line, self.start) >= _SECONDS_WITHIN
+        if due:
             self.last_line = now
-            line = f"{self.unit} {self.done}/{self.total}  {_text(figures)}".rstrip()
+            line = f"{self.unit} {self._count()}/{self.total}  {_text(figures)}".rstrip()
             print(line, file=sys.stderr, flush=True)
+
+    def _count(self) -> str:
+        return f"{self.done:.0f}" if self.done.is_integer() else f"{math.floor(self.done * 10) / 10}"
+
+
+def _sum(done: float, more: float) -> float:
+    """Add up, so that the fractions of a whole are a whole."""
+    total = done + more
+    return float(round(total)) if abs(total - round(total)) < 1e-6 else total
 
 
 def _text(figures: Mapping[str, float]) -> str:

@@ -1,14 +1,13 @@
 """The trainer: a model, a loss and an optimizer, on one backend."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from backends import Backend, Tree, get_backend, tree
+from multinn import inference
 from multinn.checks import (
     check_at_least_one,
     check_input_shape,
@@ -17,34 +16,22 @@ from multinn.checks import (
     check_targets,
     check_weights,
 )
-from multinn.divergence import find_divergence
-from multinn.errors import DivergenceError, NotInitializedError
-from multinn.history import History
+from multinn.errors import NotInitializedError
+from multinn.history import History, Record
 from multinn.layers import Layer
 from multinn.losses import Loss
 from multinn.metrics import Metric
 from multinn.optimizers import Adam, Optimizer
-from multinn.pieces import padded, pieces, weighted_pieces
+from multinn.pieces import weighted_pieces
+from multinn.programs import CompiledPrograms, signature
+from multinn.programs import Seconds as Seconds
 from multinn.progress import progress as show_progress
-from multinn.training import (
-    Examples,
-    Plan,
-    TrainingProgram,
-    combine,
-    epoch_figures,
-    make_plan,
-)
+from multinn.run import Run
+from multinn.step_time import seconds_a_step
+from multinn.training import Examples, TrainingProgram
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
-
-
-@dataclass
-class Seconds:
-    """Time spent: compiling, and in training steps, both in seconds of wall-clock time."""
-
-    compile: float = 0.0
-    train: float = 0.0
 
 
 class Trainer:
@@ -60,6 +47,7 @@ class Trainer:
         step: how many steps are done.
         history: the records of all calls of `fit`.
         seconds: what compiling and training took.
+        programs: what was compiled, for this model and the shapes of data seen so far.
 
     >>> import numpy as np
     >>> from multinn import Adam, Dense, HalfSquaredError, Sequential, Tanh, Trainer
@@ -112,16 +100,17 @@ class Trainer:
         self.backend = get_backend(backend)
         self.dtype = dtype
         self.seed = seed
-        self.program = TrainingProgram(self.backend, model, loss, optimizer, metrics or {})
+        self.program = TrainingProgram(self.backend, model, loss, optimizer, metrics or {}, dtype)
         with self.backend.precision(dtype):
             pass
         self.seconds = Seconds()
+        self.programs = CompiledPrograms(self.backend, self.seconds)
         self.params: Tree = None
         self.optimizer_state: Tree = None
         self.epoch = 0
         self.step = 0
         self.history = History()
-        self._compiled: dict[Any, Callable[..., Tree]] = {}
+        self._seconds_a_step: dict[Any, float] = {}
         self._shapes: tuple[Shape, Shape] | None = None
 
     @property
@@ -164,18 +153,23 @@ class Trainer:
     ) -> History:
         """Train for some epochs more, in each of which every example counts once.
 
-        The epochs between two reports are one call of one compiled function. If ``report_every`` does
-        not divide ``epochs``, the rest is compiled as well.
+        Many epochs are one call of a compiled function, or one long epoch is several, so that a
+        call takes about half a second if progress is shown, some seconds if not. The results do not
+        depend on it. Where lengths do not divide, a second, shorter program is compiled.
+
+        A run that is interrupted leaves the trainer as it was after the last call that ended with
+        an epoch: what was done of the next epochs is dropped, and a later fit does it again.
 
         Args:
-            x: (examples, ...) numbers.
+            x: (examples, ...) numbers. Floats and 64-bit integers are converted to the trainer's
+                dtype; smaller integers and booleans stay as they are, and each batch is cast.
             y: targets, as the loss wants them.
             epochs: 1 or more.
             batch_size: examples a step; the last step of an epoch takes what is left over.
             weights: (examples,) numbers of 0 or more, or None: how much each example counts, in
                 relation to the mean of all weights.
             validation_data: inputs and targets that are evaluated at each report.
-            shuffle: whether each epoch has its own random order.
+            shuffle: whether each epoch has its own random order, if it has more than one batch.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
 
@@ -196,21 +190,15 @@ class Trainer:
             self._start(drawn, shapes)
         if examples.weights is not None and self.program.loss.reduction == "mean":
             examples = examples._replace(weights=examples.weights / np.mean(examples.weights))
-        new = History()
         with self.backend.precision(self.dtype), show_progress(epochs, "epoch", progress) as advance:
             data = self.backend.sync(self.backend.from_numpy(examples))
-            validation = None if held_out is None else self._pieces(held_out, 1024)
-            job = _Job(data, examples.x.shape[0], batch_size, shuffle, [new, self.history])
-            for done in range(0, epochs, report_every):
-                chunk = min(report_every, epochs - done)
-                figures = self._train(job, chunk)
-                if validation is not None:
-                    at_validation = self._evaluate(validation)
-                    figures |= {f"validation_{name}": at_validation[name] for name in at_validation}
-                for history in job.histories:
-                    history.append({"epoch": self.epoch} | figures)
-                advance(chunk, figures)
-        return new
+            size = min(batch_size, len(inputs))
+            run = Run(self, data, len(inputs), size, shuffle, epochs, report_every)
+            seconds = self._estimate(examples, size) if epochs * len(run.batch_sizes) > 1 else 0.0
+            calls = run.cut(seconds, shown=progress, validated=held_out is not None)
+            pieces = None if held_out is None else list(self._pieces(held_out, 1024))
+            run.train(calls, advance, None if pieces is None else partial(self._evaluate, pieces))
+        return run.history
 
     def evaluate(
         self, x: Any, y: Any, *, weights: Any = None, batch_size: int = 1024
@@ -237,14 +225,8 @@ class Trainer:
         input_shape, _ = self._known_shapes()
         inputs = check_inputs(x, self.dtype)
         check_input_shape(inputs, input_shape, "x")
-        outputs = []
         with self.backend.precision(self.dtype):
-            for rows, size in pieces(len(inputs), batch_size):
-                piece = self.backend.from_numpy(padded(inputs[rows], size))
-                predict = self._compile(self.program.predict, self.params, piece)
-                result = self.backend.to_numpy(predict(self.params, piece))
-                outputs.append(result[: rows.stop - rows.start])
-        return np.concatenate(outputs)
+            return inference.predict(self.program, self.programs, self.params, inputs, batch_size)
 
     def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
@@ -294,85 +276,20 @@ class Trainer:
         x, y = data
         return self._check(check_inputs(x, self.dtype, "validation x"), y, None, shapes, "validation ")
 
-    def _pieces(self, examples: Examples, size: int) -> list[Examples]:
-        on_backend: list[Examples] = self.backend.from_numpy(list(weighted_pieces(examples, size)))
-        return on_backend
+    def _pieces(self, examples: Examples, size: int) -> Iterator[Examples]:
+        return map(self.backend.from_numpy, weighted_pieces(examples, size, self.dtype))
 
-    def _train(self, job: "_Job", epochs: int) -> dict[str, float]:
-        """Train for some epochs in one call, and return the figures of the last."""
-        with self._timed():
-            plan = make_plan(
-                job.count,
-                job.batch_size,
-                first_epoch=self.epoch,
-                epochs=epochs,
-                first_step=self.step,
-                seed=self.seed,
-                shuffle=job.shuffle,
-            )
-            carry = (self.params, self.optimizer_state)
-            arguments = (carry, job.data, self.backend.from_numpy(plan))
-        run = self._compile(self.program.run, *arguments)
-        with self._timed():
-            carry, records, finite = self.backend.sync(run(*arguments))
-            records, finite = self.backend.to_numpy((records, finite))
-            figures = epoch_figures(records, plan, job.count, self.program.reductions)
-        if not (finite and np.isfinite(figures.step_losses).all()):
-            return self._diverge(job, plan, epochs)
-        self.params, self.optimizer_state = carry
-        self.epoch += epochs
-        self.step += figures.step_losses.size
-        for history in job.histories:
-            history.losses.extend(figures.losses.tolist())
-        return figures.last
+    def _evaluate(self, pieces: Iterable[Examples]) -> Record:
+        return inference.evaluate(self.program, self.programs, self.params, pieces)
 
-    def _diverge(self, job: "_Job", plan: Plan, epochs: int) -> dict[str, float]:
-        """Repeat epochs that diverged, one by one, up to the last finite parameters, and raise."""
-        if epochs > 1:
-            return [self._train(job, 1) for _ in range(epochs)][-1]
-        carry = (self.params, self.optimizer_state)
-        found = find_divergence(self.program, carry, job.data, plan)
-        if found is None:  # differently rounded, the epoch went well
-            raise DivergenceError(self.epoch + 1, plan.words.shape[1], "the loss became NaN or infinite")
-        self.params, self.optimizer_state = found.carry
-        raise DivergenceError(self.epoch + 1, found.step, f"{found.what} became NaN or infinite")
-
-    def _evaluate(self, pieces: list[Examples]) -> dict[str, float]:
-        records = []
-        for piece in pieces:
-            evaluate = self._compile(self.program.evaluate, self.params, piece)
-            records.append(self.backend.to_numpy(evaluate(self.params, piece)))
-        columns = {
-            name: np.array([record[name] for record in records], np.float64) for name in records[0]
-        }
-        return combine(columns, columns["weight"], self.program.reductions)
-
-    def _compile(self, function: Callable[..., Tree], *arguments: Tree) -> Callable[..., Tree]:
-        """Return the compiled function for arguments of these shapes, compiled once."""
-        leaves = tree.leaves_with_paths(arguments)
-        signature = (function.__name__, *((path, leaf.shape, leaf.dtype) for path, leaf in leaves))
-        if signature not in self._compiled:
-            start = time.perf_counter()
-            self._compiled[signature] = self.backend.jit(function, *arguments)
-            self.seconds.compile += time.perf_counter() - start
-        return self._compiled[signature]
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds.train += time.perf_counter() - start
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What one call of `Trainer.fit` trains on: the data on the backend, and how it is cut."""
-
-    data: Examples
-    count: int
-    batch_size: int
-    shuffle: bool
-    histories: list[History]
+    def _estimate(self, examples: Examples, batch_size: int) -> float:
+        """Return how long a step takes, about; the same number for the same shapes."""
+        batch = tree.map(lambda leaf: leaf[:batch_size], examples)
+        key = signature(batch)
+        if key not in self._seconds_a_step:
+            carry = self.backend.to_numpy((self.params, self.optimizer_state))
+            self._seconds_a_step[key] = seconds_a_step(self.program, carry, batch)
+        return self._seconds_a_step[key]
 
 
 def _check_shape(path: str, drawn: HostArray, given: Any) -> Any:

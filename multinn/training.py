@@ -40,11 +40,17 @@ class Plan(NamedTuple):
     tail_rows: Array | None
     tail_words: Array | None
 
-    @property
-    def batch_sizes(self) -> list[int | None]:
-        """The batch size of each step of one epoch; None stands for all examples."""
-        sizes = [None if self.rows is None else self.rows.shape[2]] * self.words.shape[1]
-        return sizes if self.tail_rows is None else [*sizes, self.tail_rows.shape[1]]
+    def part(self, start: int, stop: int) -> "Plan":
+        """Return steps ``start`` to ``stop`` of each epoch, where the tail counts as the last step."""
+        full = self.words.shape[1]
+        if self.tail_rows is None or self.tail_words is None:
+            tail_rows, tail_words = None, None
+        elif start >= full:
+            return Plan(self.tail_rows[:, None], self.tail_words[:, None], None, None)
+        else:
+            tail_rows, tail_words = (self.tail_rows, self.tail_words) if stop > full else (None, None)
+        rows = None if self.rows is None else self.rows[:, start:stop]
+        return Plan(rows, self.words[:, start:stop], tail_rows, tail_words)
 
 
 def make_plan(
@@ -59,14 +65,15 @@ def make_plan(
 ) -> Plan:
     """Plan some epochs on the host, in each of which every example is seen once.
 
-    The order in an epoch depends on the seed and on the number of the epoch alone.
+    The order in an epoch depends on the seed and on the number of the epoch alone; where one batch is
+    all examples, it is that of the data.
     """
     batch_size = min(batch_size, examples)
     steps, rest = divmod(examples, batch_size)
     steps_per_epoch = steps + bool(rest)
     words = random.step_words(seed, first_step, epochs * steps_per_epoch)
     words = words.reshape(epochs, steps_per_epoch, 2)
-    if batch_size == examples and not shuffle:
+    if batch_size == examples:
         return Plan(None, words, None, None)
     order = np.empty((epochs, examples), np.int32)
     for index in range(epochs):
@@ -119,7 +126,8 @@ class TrainingProgram:
 
     ``carry`` is the pair of the parameters and the optimizer's state. A record is a dict of arrays
     without axes: ``loss``, the metrics, and with weighted examples ``weight``, the sum of the weights.
-    Weights of training examples have a mean of 1 over all of them.
+    Weights of training examples have a mean of 1 over all of them. Inputs may be integers or booleans:
+    each batch of them is cast to ``dtype``, that of the parameters.
     """
 
     backend: Backend
@@ -127,6 +135,7 @@ class TrainingProgram:
     loss: Loss
     optimizer: Optimizer
     metrics: Mapping[str, Metric]
+    dtype: str = "float32"
 
     @property
     def reductions(self) -> dict[str, str]:
@@ -140,6 +149,7 @@ class TrainingProgram:
     def step(self, carry: Tree, batch: Examples, words: Array) -> tuple[Tree, Tree]:
         """Take one step on a batch: the new carry, and the record of the batch before the update."""
         params, state = carry
+        batch = batch._replace(x=self._cast(batch.x))
         value, outputs, gradients = value_and_gradients(
             self.backend, self.model, self.loss, params, batch, Key(words)
         )
@@ -159,6 +169,8 @@ class TrainingProgram:
             carry is finite, a boolean without axes.
         """
         xp = self.backend.xp
+        if plan.rows is None:  # every batch is all there is: cast once
+            data = data._replace(x=self._cast(data.x))
 
         def step(carry: Tree, rows_and_words: Tree) -> tuple[Tree, Tree]:
             rows, words = rows_and_words
@@ -169,24 +181,33 @@ class TrainingProgram:
         def epoch(carry: Tree, plan: Tree) -> tuple[Tree, Tree]:
             rows, words, tail_rows, tail_words = plan
             carry, records = self.backend.scan(step, carry, (rows, words))
-            if tail_rows is None:
-                return carry, (records, None)
             carry, tail_record = step(carry, (tail_rows, tail_words))
             return carry, (records, tail_record)
 
-        carry, records = self.backend.scan(epoch, carry, plan)
+        if plan.tail_rows is None:  # the steps of all epochs are alike: one loop
+            epochs, steps = plan.words.shape[:2]
+            loop = (plan.rows, plan.words)
+            flat = tree.map(lambda leaf: xp.reshape(leaf, (epochs * steps, *leaf.shape[2:])), loop)
+            carry, records = self.backend.scan(step, carry, flat)
+            records = tree.map(lambda leaf: xp.reshape(leaf, (epochs, steps)), records), None
+        else:
+            carry, records = self.backend.scan(epoch, carry, plan)
         finite = [xp.all(xp.isfinite(leaf)) for leaf in tree.leaves(carry)]
         return carry, records, xp.all(xp.stack(finite))
 
     def evaluate(self, params: Tree, examples: Examples) -> Tree:
         """Return the record of some examples at inference."""
-        outputs, _ = self.model.forward(self.backend, params, examples.x)
+        outputs = self.predict(params, examples.x)
         value = self.loss.value(self.backend, outputs, examples.targets, examples.weights)
         return {"loss": value} | self._metrics(outputs, examples)
 
     def predict(self, params: Tree, x: Array) -> Array:
         """Return the outputs at inference."""
-        return self.model.forward(self.backend, params, x)[0]
+        return self.model.forward(self.backend, params, self._cast(x))[0]
+
+    def _cast(self, x: Array) -> Array:
+        dtype = getattr(self.backend.xp, self.dtype)
+        return x if x.dtype == dtype else self.backend.xp.astype(x, dtype)
 
     def _metrics(self, outputs: Array, batch: Examples) -> dict[str, Array]:
         figures = {
@@ -196,65 +217,3 @@ class TrainingProgram:
         if batch.weights is not None:
             figures["weight"] = self.backend.xp.sum(batch.weights)
         return figures
-
-
-class EpochFigures(NamedTuple):
-    """What some epochs in one call reported.
-
-    Attributes:
-        step_losses: (epochs, steps) the loss of each step, the smaller last batches included.
-        losses: (epochs,) the loss of each epoch.
-        last: the figures of the last epoch.
-    """
-
-    step_losses: HostArray
-    losses: HostArray
-    last: dict[str, float]
-
-
-def epoch_figures(
-    records: Tree, plan: Plan, examples: int, reductions: Mapping[str, str]
-) -> EpochFigures:
-    """Combine the records of the steps of `TrainingProgram.run`, as NumPy arrays, to those of epochs.
-
-    Args:
-        records: as `TrainingProgram.run` returns them.
-        plan: what was run.
-        examples: how many there are in an epoch.
-        reductions: as `TrainingProgram.reductions`.
-    """
-    steps = _join_tail(records)
-    sizes = np.array([size or examples for size in plan.batch_sizes], np.float64)
-    weights = steps.pop("weight", np.broadcast_to(sizes, steps["loss"].shape))
-    losses = _combined(steps["loss"], weights, reductions["loss"])
-    last = {name: values[-1] for name, values in steps.items()}
-    return EpochFigures(steps["loss"], losses, combine(last, weights[-1], reductions))
-
-
-def combine(
-    batches: Mapping[str, HostArray], weights: HostArray, reductions: Mapping[str, str]
-) -> dict[str, float]:
-    """Combine the figures of some batches, each an array (batches,), to one figure each.
-
-    A mean weighs each batch by its examples, or by the sum of their weights; a sum is added up.
-    """
-    return {
-        name: float(_combined(batches[name], weights, reduction))
-        for name, reduction in reductions.items()
-    }
-
-
-def _combined(values: HostArray, weights: HostArray, reduction: str) -> HostArray:
-    """Combine along the last axis."""
-    if reduction == "mean":
-        values = values * (weights / weights.sum(axis=-1, keepdims=True))
-    return np.asarray(np.sum(values, axis=-1))
-
-
-def _join_tail(records: Tree) -> dict[str, HostArray]:
-    full, tail = records
-    if tail is not None:
-        full = {
-            name: np.concatenate([values, tail[name][:, None]], axis=1) for name, values in full.items()
-        }
-    return {name: values.astype(np.float64) for name, values in full.items()}

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+_CACHE = tempfile.TemporaryDirectory(prefix="multinn-tests-")  # not that of who runs the tests
 
 
 def run_python(
@@ -54,6 +56,7 @@ def _run_interpreter(
         env={
             **inherited,
             "COLUMNS": "80",
+            "MULTINN_CACHE": _CACHE.name,
             # The tests run side by side: threads of one process would wait for cores that another has.
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT])),

@@ -118,7 +118,7 @@ def test_the_seed_moves_the_points(tmp_path, no_jax):
     ("arguments", "message"),
     [
         (["--backends", "nmpy"], "unknown backend 'nmpy'"),
-        (["--only", "Convolution"], "no case has 'Convolution' in its name"),
+        (["--only", "Recurrent"], "no case has 'Recurrent' in its name"),
     ],
 )
 def test_what_does_not_exist_is_refused(capsys, arguments, message):

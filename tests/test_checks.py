@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from multinn.checks import check_finite, check_inputs, check_targets, check_weights
+from tests.memory import peak_memory
 
 NAN, INF = math.nan, math.inf
 OBJECTS: list[tuple[Any, str]] = [
@@ -25,22 +26,29 @@ OBJECTS: list[tuple[Any, str]] = [
     [
         [[1, 2], [3, 4]],
         ((1.0, 2.0), (3.0, 4.0)),
-        np.array([[1, 2], [3, 4]], np.uint8),
+        np.array([[1, 2], [3, 4]], np.uint64),
         np.array([[1, 2], [3, 4]], np.float16),
         np.array([[1, 2], [3, 4]], ">f8"),
         np.array([[1, 3], [2, 4]], np.int64).T,
     ],
-    ids=["lists", "tuples", "uint8", "float16", "big-endian", "transposed"],
+    ids=["lists", "tuples", "uint64", "float16", "big-endian", "transposed"],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numbers_of_all_kinds_become_floats(x, dtype):
+def test_floats_and_large_integers_become_floats_of_the_dtype(x, dtype):
     checked = check_inputs(x, dtype)
     np.testing.assert_array_equal(checked, np.array([[1, 2], [3, 4]], dtype), strict=True)
     assert checked.dtype.isnative
 
 
-def test_truth_values_are_numbers():
-    assert check_inputs([[True, False]], "float32").tolist() == [[1.0, 0.0]]
+@pytest.mark.parametrize("kind", ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32"])
+def test_booleans_and_small_integers_are_taken_as_they_are(kind):
+    x = np.array([[0, 1], [1, 0]], kind)
+    assert check_inputs(x, "float32") is x
+
+
+def test_integers_in_the_other_order_of_bytes_become_native():
+    x = np.array([[1, 2], [3, 4]], ">i2")
+    np.testing.assert_array_equal(check_inputs(x, "float32"), x.astype(np.int16), strict=True)
 
 
 @pytest.mark.parametrize(("x", "message"), OBJECTS)
@@ -84,6 +92,22 @@ def test_what_is_not_finite_is_told_with_its_place(shape, place, where, wrong):
     array[place] = wrong
     with pytest.raises(ValueError, match=f"data: expected finite numbers, got {wrong} at {where};"):
         check_finite(array, "data")
+
+
+@pytest.mark.parametrize("shape", [(600_000,), (3000, 400), (3, 500_000)])
+def test_the_place_is_right_in_data_that_are_looked_through_in_pieces(shape):
+    array = np.zeros(shape, np.float32)
+    place = tuple(length - 1 for length in shape)
+    array[place] = NAN
+    where = f"row {place[0]}" + "".join(f", column {i}" for i in place[1:])
+    with pytest.raises(ValueError, match=f"got nan at {where};"):
+        check_finite(array, "data")
+
+
+def test_a_check_needs_little_memory():
+    """A mask as large as the data would be 4 MiB here."""
+    x = np.zeros((2048, 2048), np.float32)
+    assert peak_memory(lambda: check_inputs(x, "float32")) < 2**20
 
 
 def test_the_first_of_several_is_told():

@@ -48,12 +48,14 @@ def test_the_options_that_all_have():
         "seed": 3,
         "out": Path("figures"),
         "json": Path("a.json"),
+        "compilation_cache": True,
         "backend": "jax",
     }
 
 
 def test_the_defaults():
-    assert vars(parser().parse_args([])) == {"seed": 0, "out": None, "json": None, "backend": None}
+    defaults = {"seed": 0, "out": None, "json": None, "compilation_cache": True, "backend": None}
+    assert vars(parser().parse_args([])) == defaults
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,13 @@ def test_the_record_of_a_run(tmp_path):
         "compile": trainer.seconds.compile,
         "train": trainer.seconds.train,
     }
-    assert record["options"] == {"seed": 5, "out": "figures", "json": None, "backend": None}
+    assert record["options"] == {
+        "seed": 5,
+        "out": "figures",
+        "json": None,
+        "compilation_cache": True,
+        "backend": None,
+    }
     assert {name: record[name] for name in ("experiment", "backend", "device", "dtype", "seed")} == {
         "experiment": "example",
         "backend": "numpy",

@@ -21,6 +21,8 @@ with progress(3, "epoch") as advance:
 print("results")
 """
 
+IN_PARTS = THREE_EPOCHS.replace("range(3)", "range(21)").replace("advance(1,", "advance(1 / 7,")
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
@@ -66,6 +68,24 @@ def test_of_many_reports_the_first_the_last_and_one_a_second(capsys, clock):
     assert lines == ["epoch 1/1000", "epoch 401/1000", "epoch 801/1000", "epoch 1000/1000"]
 
 
+def test_parts_of_a_unit_get_a_line_every_half_a_minute(capsys, clock):
+    """Of 2 epochs in 70 parts each, a part a second."""
+    with progress(2, "epoch") as advance:
+        for second in range(1, 141):
+            clock.now = 1000.0 + second
+            advance(1 / 70, {"loss": 1.0 / second})
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["0.4/2", "0.8/2", "1/2", "1.4/2", "1.8/2", "2/2"]
+    assert lines[2] == "epoch 1/2  loss 0.01429"
+
+
+def test_few_units_in_parts_get_a_line_each(capsys, clock):
+    with progress(3, "epoch") as advance:
+        for _ in range(21):
+            advance(1 / 7, {})
+    assert capsys.readouterr().err.splitlines() == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+
+
 def test_an_error_within_is_passed_on():
     with pytest.raises(ZeroDivisionError), progress(2, "epoch") as advance:
         advance(1, {"loss": 1 / 0})
@@ -79,15 +99,20 @@ def test_plain_lines_on_a_terminal_without_rich(capsys, monkeypatch):
     assert capsys.readouterr().err == "epoch 1/1  loss 0.5\n"
 
 
-@pytest.fixture(scope="module", params=[80, 120])
+@pytest.fixture(
+    scope="module",
+    params=[(80, THREE_EPOCHS), (120, THREE_EPOCHS), (80, IN_PARTS)],
+    ids=["80 columns", "120 columns", "in parts"],
+)
 def terminal(request: pytest.FixtureRequest) -> tuple[str, str]:
     """What a program shows on a terminal of so many columns, and on its standard output."""
     pty = pytest.importorskip("pty", reason="a terminal is made here as POSIX has it")
     pytest.importorskip("rich")
+    columns, program = request.param
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(request.param), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", THREE_EPOCHS],
+        [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=theirs,
         env=environment,

@@ -25,6 +25,7 @@ from multinn import (
     Trainer,
     accuracy,
 )
+from multinn import trainer as trainer_module
 from multinn.schedules import StepDecay
 from tests.small_runs import (
     CLASSES,
@@ -248,6 +249,29 @@ def test_the_epochs_before_the_divergence_are_kept(report_every):
     trainer, _ = diverge("numpy", MeanSquaredError(), LARGE_STEP, report_every=report_every)
     before = fit(make_trainer("numpy", LINEAR, optimizer=LARGE_STEP), 2)
     assert_same_bits(trainer, before)
+
+
+@pytest.mark.parametrize(
+    ("backend", "seconds"), [("numpy", 0.2), ("numpy", 1.0), ("jax", 1.0)], indirect=["backend"]
+)
+def test_a_divergence_is_found_in_the_part_of_an_epoch_that_was_one_call(monkeypatch, backend, seconds):
+    """As if the run were one call: see the tests before."""
+    monkeypatch.setattr(trainer_module, "seconds_a_step", lambda *_: seconds)
+    trainer, error = diverge(backend, MeanAbsoluteError(), LARGER_STEP, x=FAR, progress=True)
+    assert (error.epoch, error.step) == (2, 3)
+    assert (trainer.epoch, trainer.step, len(trainer.history)) == (1, 3, 1)
+    whole, _ = diverge(backend, MeanAbsoluteError(), LARGER_STEP, x=FAR)
+    tree.map(np.testing.assert_array_equal, host(trainer), host(whole))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
+def test_a_divergence_late_in_a_long_call_is_found(backend):
+    """Steps of 0.01 up to epoch 300; the one after is far too large."""
+    optimizer = SGD(StepDecay(0.01, 1e32, every=300))
+    trainer, error = diverge(backend, MeanSquaredError(), optimizer, 500, batch_size=10)
+    assert (error.epoch, error.step) == (302, 1)
+    assert trainer.history["epoch"] == list(range(1, 302))
+    assert all_finite(trainer)
 
 
 def test_training_goes_on_from_the_last_finite_parameters(backend):

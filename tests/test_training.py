@@ -1,12 +1,13 @@
-"""The plan of a run: every example once an epoch, however it is cut; and how figures are combined."""
+"""The plan of a run: every example once an epoch, however it is cut."""
+
+import itertools
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from multinn.random import step_words
-from multinn.training import Plan, combine, epoch_figures, make_plan
+from multinn.training import Plan, make_plan
 
 counts = st.integers(1, 40)
 batch_sizes = st.integers(1, 50)
@@ -60,12 +61,33 @@ def test_every_example_is_seen_once_an_epoch(examples, batch_size, epochs, seed,
         assert sorted(order) == list(range(examples))
 
 
+def test_a_batch_of_all_examples_needs_no_order():
+    assert plan_of(30, 30).rows is None
+    assert plan_of(30, 29).rows is not None
+
+
 @given(examples=counts, batch_size=batch_sizes)
 def test_all_batches_but_the_last_are_full(examples, batch_size):
-    plan = plan_of(examples, batch_size)
-    sizes = [size or examples for size in plan.batch_sizes]
+    plan = plan_of(examples, batch_size, shuffle=True)
     full, rest = divmod(examples, min(batch_size, examples))
-    assert sizes == [min(batch_size, examples)] * full + [rest] * bool(rest)
+    assert plan.words.shape == (1, full, 2)
+    assert batch_size >= examples or plan.rows.shape == (1, full, batch_size)
+    assert (plan.tail_rows is None) == (rest == 0)
+    assert rest == 0 or plan.tail_rows.shape == (1, rest)
+
+
+@given(examples=counts, batch_size=batch_sizes, shuffle=st.booleans(), data=st.data())
+def test_the_parts_of_an_epoch_are_the_epoch(examples, batch_size, shuffle, data):
+    plan = plan_of(examples, batch_size, shuffle=shuffle)
+    steps = len(words_in_order(plan))
+    cuts = data.draw(st.sets(st.integers(1, steps)).map(lambda stops: sorted({0, *stops, steps})))
+    parts = [plan.part(start, stop) for start, stop in itertools.pairwise(cuts)]
+    if plan.rows is not None:
+        order = list(itertools.chain(*(orders(part, examples)[0] for part in parts)))
+        assert order == orders(plan, examples)[0]
+    joined = np.concatenate([words_in_order(part) for part in parts])
+    np.testing.assert_array_equal(joined, words_in_order(plan))
+    assert [len(words_in_order(part)) for part in parts] == np.diff(cuts).tolist()
 
 
 @given(
@@ -101,11 +123,11 @@ def test_without_shuffling_the_order_is_that_of_the_data(examples, batch_size, e
 
 
 def test_the_order_does_not_depend_on_the_batch_size():
-    assert orders(plan_of(30, 7), 30) == orders(plan_of(30, 30), 30)
+    assert orders(plan_of(30, 7), 30) == orders(plan_of(30, 15), 30)
 
 
 def test_each_epoch_and_each_seed_has_an_order_of_its_own():
-    seen = orders(plan_of(30, 30, epochs=20), 30) + orders(plan_of(30, 30, epochs=20, seed=1), 30)
+    seen = orders(plan_of(30, 15, epochs=20), 30) + orders(plan_of(30, 15, epochs=20, seed=1), 30)
     assert len({tuple(order) for order in seen}) == 40
 
 
@@ -117,55 +139,3 @@ def test_each_place_is_equally_likely():
     """Of 4,000 epochs, each of 4 examples comes first in about 1,000."""
     first = [order[0] for order in orders(plan_of(4, 2, epochs=4000), 4)]
     assert np.abs(np.bincount(first) - 1000).max() < 4.0 * np.sqrt(4000 * 0.25 * 0.75)
-
-
-# Two full batches and a smaller one, in each of two epochs.
-FULL = {
-    "loss": np.array([[9.0, 9.0], [1.0, 2.0]], np.float32),
-    "accuracy": np.array([[0.0, 0.0], [0.5, 1.0]], np.float32),
-}
-TAIL = {"loss": np.array([9.0, 7.0], np.float32), "accuracy": np.array([0.0, 0.0], np.float32)}
-MEANS = {"loss": "mean", "accuracy": "mean"}
-
-
-def test_a_smaller_batch_counts_by_its_examples():
-    figures = epoch_figures((FULL, TAIL), plan_of(5, 2, epochs=2), 5, MEANS)
-    assert figures.last == {
-        "loss": pytest.approx((2 * 1 + 2 * 2 + 7) / 5),
-        "accuracy": pytest.approx((2 * 0.5 + 2) / 5),
-    }
-
-
-def test_a_batch_of_weighted_examples_counts_by_their_weights():
-    full = FULL | {"weight": np.array([[1.0, 1.0], [3.0, 0.0]], np.float32)}
-    tail = TAIL | {"weight": np.array([1.0, 1.0], np.float32)}
-    figures = epoch_figures((full, tail), plan_of(5, 2, epochs=2), 5, MEANS)
-    assert figures.last == {"loss": pytest.approx((3 + 7) / 4), "accuracy": pytest.approx(1.5 / 4)}
-
-
-def test_a_figure_that_is_a_sum_is_added_up():
-    figures = epoch_figures((FULL, TAIL), plan_of(5, 2, epochs=2), 5, MEANS | {"loss": "sum"})
-    assert figures.losses.tolist() == [27.0, 10.0]
-    assert figures.last["loss"] == 10.0
-
-
-def test_every_epoch_has_a_loss_and_every_step_in_its_order():
-    figures = epoch_figures((FULL, TAIL), plan_of(5, 2, epochs=2), 5, MEANS)
-    np.testing.assert_allclose(figures.losses, [9.0, (2 * 1 + 2 * 2 + 7) / 5])
-    assert figures.step_losses.tolist() == [[9.0, 9.0, 9.0], [1.0, 2.0, 7.0]]
-
-
-def test_equal_batches_count_equally():
-    figures = epoch_figures((FULL, None), plan_of(4, 2, epochs=2), 4, MEANS)
-    assert figures.last == {"loss": 1.5, "accuracy": 0.75}
-
-
-def test_figures_come_in_the_order_of_the_metrics():
-    backwards = {name: FULL[name] for name in reversed(FULL)}
-    figures = epoch_figures((backwards, None), plan_of(4, 2, epochs=2), 4, MEANS)
-    assert list(figures.last) == ["loss", "accuracy"]
-
-
-def test_batches_without_weight_do_not_count():
-    batches = {"loss": np.array([5.0, 1.0])}
-    assert combine(batches, np.array([0.0, 2.0]), {"loss": "mean"}) == {"loss": 1.0}

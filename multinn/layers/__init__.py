@@ -18,4 +18,5 @@ from multinn.layers.flatten import Flatten as Flatten
 from multinn.layers.normalization import LayerNorm as LayerNorm
 from multinn.layers.pooling import AveragePool2D as AveragePool2D
 from multinn.layers.pooling import MaxPool2D as MaxPool2D
+from multinn.layers.rescale import Rescale as Rescale
 from multinn.layers.sequential import Sequential as Sequential

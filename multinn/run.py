@@ -1,0 +1,210 @@
+"""One call of `Trainer.fit`, once its data are checked and on the backend."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from backends import Tree
+from multinn.calls import Calls, cut
+from multinn.divergence import find_divergence
+from multinn.errors import DivergenceError
+from multinn.figures import Columns, EpochFigures, epoch_figures, step_columns
+from multinn.history import History, Record
+from multinn.progress import Advance
+from multinn.training import Examples, Plan, make_plan
+
+if TYPE_CHECKING:
+    from multinn.trainer import Trainer
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+
+# How long a call should take, with nobody watching: JAX sees an interrupt only between two calls.
+_SECONDS, _SECONDS_SHOWN = 10.0, 0.5
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """Trains a trainer for some epochs. What the trainer holds changes at whole epochs alone.
+
+    Attributes:
+        trainer: what is trained.
+        data: the examples, on the backend.
+        examples: how many they are.
+        batch_size: how many a step sees, at most that many.
+        shuffle: whether each epoch has an order of its own.
+        epochs: how many to train for.
+        report_every: epochs between two records.
+        history: gets the records, as the trainer's own does.
+    """
+
+    trainer: "Trainer"
+    data: Examples
+    examples: int
+    batch_size: int
+    shuffle: bool
+    epochs: int
+    report_every: int
+    history: History = field(default_factory=History)
+
+    @property
+    def done(self) -> int:
+        """How many epochs this run has trained for."""
+        return len(self.history.losses)
+
+    @cached_property
+    def batch_sizes(self) -> list[int]:
+        """The size of each batch of an epoch."""
+        full, rest = divmod(self.examples, self.batch_size)
+        return [self.batch_size] * full + [rest] * bool(rest)
+
+    def cut(self, seconds_a_step: float, *, shown: bool, validated: bool) -> Calls:
+        """Return the calls in which the run is made.
+
+        Args:
+            seconds_a_step: how long a step takes, about.
+            shown: whether somebody watches, and wants to see it move.
+            validated: whether a call must end at each report.
+        """
+        full, rest = divmod(self.examples, self.batch_size)
+        steps = len(self.batch_sizes)
+        return cut(
+            self.epochs,
+            full,
+            tail=rest > 0,
+            entries=2 * steps + (self.examples if steps > 1 else 0),
+            stop_every=self.report_every if validated else None,
+            seconds=_SECONDS_SHOWN if shown else _SECONDS,
+            seconds_a_step=seconds_a_step,
+        )
+
+    def train(self, calls: Calls, advance: Advance, validate: Callable[[], Record] | None) -> None:
+        """Train in these calls.
+
+        Args:
+            calls: from `cut`.
+            advance: is told of what is done.
+            validate: gives the figures of the validation data, at each report.
+        """
+        for epochs in calls.epochs:
+            told = float(self.done)
+            if calls.parts:
+                figures = self._train_in_parts(calls.parts, advance)
+                told += 1.0 - calls.parts[-1] / len(self.batch_sizes)
+            else:
+                figures = self._train(epochs)
+            further: Record = {}
+            if validate and (self.done % self.report_every == 0 or self.done == self.epochs):
+                further = {f"validation_{name}": value for name, value in validate().items()}
+                self.history[-1].update(further)
+            # Of many epochs in one call, some.
+            every = max(self.report_every, math.ceil(self.epochs / _MOST_SHOWN))
+            for index in _indices(self.done - epochs, epochs, every, last=True):
+                epoch = self.done - epochs + index + 1
+                advance(epoch - told, figures.record(index) | (further if epoch == self.done else {}))
+                told = epoch
+
+    def _train(self, epochs: int) -> EpochFigures:
+        """Train for some epochs in one call."""
+        carry, steps, finite = self._call(self._carry, self._plan(epochs))
+        return self._commit(carry, epochs, steps) if finite else self._repeat(epochs, steps["loss"])
+
+    def _train_in_parts(self, parts: list[int], advance: Advance) -> EpochFigures:
+        """Train for one epoch, in a call for each part of its steps; tell of all parts but the last."""
+        plan, carry = self._plan(1), self._carry
+        stop = 0
+        columns: list[Columns] = []
+        for part in parts:
+            start, stop = stop, stop + part
+            following, steps, finite = self._call(carry, plan.part(start, stop))
+            if not finite:
+                self._diverge(carry, plan.part(start, stop), start)
+            carry = following
+            columns.append(steps)
+            if stop < sum(parts):
+                figures = epoch_figures(_joined(columns, 1), self.batch_sizes[:stop], self._reductions)
+                advance(part / sum(parts), figures.record(0))
+        return self._commit(carry, 1, _joined(columns, 1))
+
+    @property
+    def _carry(self) -> Tree:
+        return self.trainer.params, self.trainer.optimizer_state
+
+    @property
+    def _reductions(self) -> dict[str, str]:
+        return self.trainer.program.reductions
+
+    def _plan(self, epochs: int) -> Plan:
+        with self.trainer.seconds.training():
+            return make_plan(
+                self.examples,
+                self.batch_size,
+                first_epoch=self.trainer.epoch,
+                epochs=epochs,
+                first_step=self.trainer.step,
+                seed=self.trainer.seed,
+                shuffle=self.shuffle,
+            )
+
+    def _call(self, carry: Tree, plan: Plan) -> tuple[Tree, Columns, bool]:
+        """Return the next carry, the figures of each step, and whether all is finite."""
+        trainer = self.trainer
+        with trainer.seconds.training():
+            arguments = (carry, self.data, trainer.backend.from_numpy(plan))
+        run = trainer.programs.get(trainer.program.run, *arguments)
+        with trainer.seconds.training():
+            carry, records, finite = trainer.backend.sync(run(*arguments))
+            records, finite = trainer.backend.to_numpy((records, finite))
+            steps = step_columns(records)
+            return carry, steps, bool(finite and np.isfinite(steps["loss"]).all())
+
+    def _commit(self, carry: Tree, epochs: int, steps: Columns) -> EpochFigures:
+        """Let the trainer hold what these epochs came to, and record them."""
+        trainer = self.trainer
+        with trainer.seconds.training():
+            figures = epoch_figures(steps, self.batch_sizes, self._reductions)
+        chosen = _indices(self.done, epochs, self.report_every, last=self.done + epochs == self.epochs)
+        records = figures.records([trainer.epoch + 1 + index for index in chosen], chosen)
+        losses = figures.columns["loss"].tolist()
+        trainer.params, trainer.optimizer_state = carry
+        trainer.epoch += epochs
+        trainer.step += steps["loss"].size
+        for history in (self.history, trainer.history):
+            history.losses.extend(losses)
+            history.extend(records)
+        return figures
+
+    def _repeat(self, epochs: int, step_losses: HostArray) -> EpochFigures:
+        """Repeat epochs that diverged, up to the last finite parameters, and raise."""
+        if epochs == 1:
+            self._diverge(self._carry, self._plan(1), 0)
+        wrong = ~np.isfinite(step_losses).all(axis=1)
+        good = min(int(np.argmax(wrong)), epochs - 1) if wrong.any() else epochs // 2
+        figures = [self._train(count) for count in (good, 1, epochs - good - 1) if count]
+        return EpochFigures(_joined([each.columns for each in figures], 0))
+
+    def _diverge(self, carry: Tree, plan: Plan, start: int) -> NoReturn:
+        """Find the first of these steps, in one epoch, that goes wrong, and raise."""
+        trainer = self.trainer
+        found = find_divergence(trainer.program, carry, self.data, plan)
+        if found is None:  # differently rounded, they went well
+            raise DivergenceError(trainer.epoch + 1, start + 1, "the loss became NaN or infinite")
+        trainer.params, trainer.optimizer_state = found.carry
+        step = start + found.step
+        raise DivergenceError(trainer.epoch + 1, step, f"{found.what} became NaN or infinite")
+
+
+def _indices(done: int, epochs: int, every: int, *, last: bool) -> list[int]:
+    """Return which of the next epochs, from 0, are every so many of all; and, if wanted, the last."""
+    chosen = list(range(-(done + 1) % every, epochs, every))
+    if last and (not chosen or chosen[-1] != epochs - 1):
+        chosen.append(epochs - 1)
+    return chosen
+
+
+def _joined(columns: list[Columns], axis: int) -> Columns:
+    return {name: np.concatenate([each[name] for each in columns], axis=axis) for name in columns[0]}
