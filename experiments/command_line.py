@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from backends import Backend, BackendError, get_backend, installed_backends
+from experiments.blas import describe_blas
 from experiments.dataset_cache import cache_folder
 from experiments.datasets import DatasetError
 from multinn import DivergenceError, Trainer
@@ -218,7 +219,7 @@ def plain_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def versions(*backends: Backend) -> dict[str, str]:
-    """Return the versions of Python, of multinn, and of the array libraries."""
+    """Return the versions of Python, of multinn, of the array libraries, and of NumPy's BLAS."""
     try:
         own = version("multinn")
     except PackageNotFoundError:  # run from a source tree that is not installed
@@ -227,6 +228,7 @@ def versions(*backends: Backend) -> dict[str, str]:
         "python": platform.python_version(),
         "multinn": own,
         "numpy": np.__version__,
+        "blas": describe_blas() or "unknown",
         **{backend.name: backend.version for backend in backends},
     }
 
