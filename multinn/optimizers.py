@@ -143,8 +143,9 @@ class RMSProp(Optimizer):
 class Adam(Optimizer):
     """m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², θ ← θ - η m̂ / (√v̂ + ε).
 
-    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the bias of the zeros that m and v start from.
-    Source: D. P. Kingma and J. Ba, Adam, ICLR 2015, algorithm 1.
+    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the bias of the zeros that m and v start from. With
+    c = √(1 - β₂ᵗ), m̂ / (√v̂ + ε) = c / (1 - β₁ᵗ) · m / (√v + ε c), which is less work.
+    Source: D. P. Kingma and J. Ba, Adam, ICLR 2015, algorithm 1, and section 2 for the order.
 
     Raises:
         ValueError: a hyperparameter is out of range.
@@ -172,10 +173,11 @@ class Adam(Optimizer):
         t = _steps_done(backend, state, params) + 1.0
         m = tree.map(lambda m, g: beta_1 * m + (1.0 - beta_1) * g, state["m"], gradients)
         v = tree.map(lambda v, g: beta_2 * v + (1.0 - beta_2) * (g * g), state["v"], gradients)
-        m_scale = 1.0 / _one_minus_power(backend, beta_1, t)
-        v_scale = 1.0 / xp.sqrt(_one_minus_power(backend, beta_2, t))
-        direction = tree.map(lambda m, v: m_scale * m / (v_scale * xp.sqrt(v) + self.epsilon), m, v)
-        params = _descend(self, backend, direction, state, params)
+        c = xp.sqrt(_one_minus_power(backend, beta_2, t))
+        epsilon = self.epsilon * c
+        direction = tree.map(lambda m, v: m / (xp.sqrt(v) + epsilon), m, v)
+        scale = c / _one_minus_power(backend, beta_1, t)
+        params = _descend(self, backend, direction, state, params, scale)
         return params, {"step": state["step"] + 1, "m": m, "v": v}
 
 
@@ -189,15 +191,23 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
 
-def _descend(optimizer: Any, backend: Backend, direction: Tree, state: Tree, params: Tree) -> Tree:
-    """Return θ - η (direction + λ θ)."""
+def _descend(
+    optimizer: Any,
+    backend: Backend,
+    direction: Tree,
+    state: Tree,
+    params: Tree,
+    scale: Array | float = 1.0,
+) -> Tree:
+    """Return θ - η (scale direction + λ θ)."""
     rate = optimizer.learning_rate
     if isinstance(rate, Schedule):
         rate = rate(backend, _steps_done(backend, state, params))
+    step = rate * scale
     if optimizer.weight_decay:
-        decay = optimizer.weight_decay
-        direction = tree.map(lambda d, p: d + decay * p, direction, params)
-    return tree.map(lambda p, d: p - rate * d, params, direction)
+        kept = 1.0 - rate * optimizer.weight_decay
+        return tree.map(lambda p, d: kept * p - step * d, params, direction)
+    return tree.map(lambda p, d: p - step * d, params, direction)
 
 
 def _steps_done(backend: Backend, state: Tree, params: Tree) -> Array:

@@ -178,9 +178,14 @@ class Writer:
 
     def _whole(self, value: Value) -> Value:
         """Return the array of which a value is an entry in some round of the loops around."""
-        while value in self._entry_of:
-            value = self._entry_of[value]
-        return value
+        while True:
+            maker = value.maker
+            if value in self._entry_of:
+                value = self._entry_of[value]
+            elif isinstance(maker, Call) and maker.function is np.reshape and maker.viewed is not None:
+                value = maker.viewed  # the same entries
+            else:
+                return value
 
     def _known(self, tree: Any) -> Any:
         """Return nested arguments of a call with each value replaced by its array."""
