@@ -31,6 +31,7 @@ class Writer:
         self._loops: list[tuple[Loop, AbstractContextManager[None]]] = []
         self._entry_of: dict[Value, Any] = {}
         self._places = _places_in_vectors(self._schedule)
+        self._made_at = _times_of_elementwise_results(self._schedule)
         for value in inputs:
             self.source.parameter(value)
         for time, (kind, item) in enumerate(self._schedule.events):
@@ -69,7 +70,7 @@ class Writer:
                         memory.take_over(value, before, until)
                         return
             for used in call.inputs:
-                if self._can_work_in_place(call, used, time) and not memory.is_kept(used, time):
+                if self._can_work_in_place(call, used, time) and not self._is_kept(used, time, until):
                     memory.take_over(value, used, until)
                     return
         memory.allocate(value, until)
@@ -93,8 +94,20 @@ class Writer:
         memory = self._memory
         if not memory.can_take_over(call.result, previous, time):
             return False
-        others = [value for value in call.inputs if value is not previous]
-        return all(memory.shown_buffer(value) is not memory.shown_buffer(previous) for value in others)
+        array, buffer = memory.arrays[previous], memory.shown_buffer(previous)
+        return all(
+            memory.shown_buffer(value) is not buffer or memory.arrays.get(value) is array
+            for value in call.inputs
+        )
+
+    def _is_kept(self, used: Value, time: int, until: int) -> bool:
+        """Tell whether the buffer of a value is needed, and not for the next carry alone, made later."""
+        buffer = self._memory.shown_buffer(used)
+        for loop, _ in self._loops[-1:]:
+            for before, after in zip(loop.carry_in, loop.carry_out, strict=True):
+                if self._memory.buffer(before) is buffer and until <= self._made_at.get(after, -1):
+                    return False
+        return self._memory.is_kept(used, time)
 
     def _begin(self, loop: Loop, time: int) -> None:
         """Open a loop, with the carry in the buffers of the first carry where nothing else needs it."""
@@ -192,6 +205,11 @@ class Writer:
         return trees.map(
             lambda leaf: self._memory.arrays[leaf] if isinstance(leaf, Value) else leaf, tree
         )
+
+
+def _times_of_elementwise_results(schedule: Schedule) -> dict[Any, int]:
+    calls = ((time, item) for time, (kind, item) in enumerate(schedule.events) if kind == "call")
+    return {call.result: time for time, call in calls if is_elementwise(call)}
 
 
 def _places_in_vectors(schedule: Schedule) -> dict[Value, tuple[Value, int]]:
