@@ -1,5 +1,6 @@
 """Timing of the competitors at one workload: each in its own process, in turn, round by round."""
 
+import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -114,8 +115,8 @@ def measure(
             advance(1, {workload.name: 0})
         keep()
         for index in range(rounds.repeats):
-            first = index % len(entrants)  # nobody always runs after the same one
-            for entrant in entrants[first:] + entrants[:first]:
+            # Nobody always runs after the same one.
+            for entrant in random.Random(index).sample(entrants, len(entrants)):
                 settle()
                 entrant.attempt(entrant.timed_run)
                 advance(1, {workload.name: index + 1})

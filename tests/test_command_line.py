@@ -235,7 +235,7 @@ def test_options_become_plain_text():
 
 def test_versions_name_python_multinn_and_the_backends():
     found = versions(get_backend("numpy"), get_backend("jax"))
-    assert list(found) == ["python", "multinn", "numpy", "jax"]
+    assert list(found) == ["python", "multinn", "numpy", "blas", "jax"]
     assert found["numpy"] == np.__version__
 
 

@@ -192,13 +192,13 @@ class Writer:
     def _whole(self, value: Value) -> Value:
         """Return the array of which a value is an entry in some round of the loops around."""
         while True:
-            maker = value.maker
             if value in self._entry_of:
                 value = self._entry_of[value]
-            elif isinstance(maker, Call) and maker.function is np.reshape and maker.viewed is not None:
-                value = maker.viewed  # the same entries
-            else:
+                continue
+            viewed = value.maker.viewed if isinstance(value.maker, Call) else None
+            if viewed is None or viewed.size != value.size:
                 return value
+            value = viewed  # the same entries in another shape
 
     def _known(self, tree: Any) -> Any:
         """Return nested arguments of a call with each value replaced by its array."""
