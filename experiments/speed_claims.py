@@ -34,6 +34,7 @@ class Claim:
 CLAIMS = (
     Claim(JAX, ("jax.grad + optax",), ("digits", "mnist", "large", "predict"), 1.0),
     Claim(JAX, ("jax.grad + optax",), ("lenet",), 0.5),
+    Claim(JAX, ("jax.grad stepwise",), ("lenet",), 1.0),
     Claim(JAX, _FRAMEWORKS, ("digits", "mnist", "large", "lenet"), 1.0),
     Claim(JAX, _FRAMEWORKS, ("predict",), 1.15),
     Claim(JAX, (), ("xor",), 0.005),

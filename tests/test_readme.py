@@ -22,6 +22,11 @@ def test_the_example_learns_the_digits(capsys):
     assert labels == "[0 1 2] [0 1 2]"
 
 
+def test_the_example_with_images_learns(capsys):
+    exec(block_with("Conv2D"), {})
+    assert float(capsys.readouterr().out) > 0.9
+
+
 def test_the_backend_of_the_example_is_whole():
     names: dict[str, object] = {}
     exec(block_with("class TinyBackend"), names)

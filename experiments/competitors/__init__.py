@@ -24,6 +24,7 @@ FLOOR = "floor"
 PEERS = {
     "numpy by hand": "experiments.competitors.numpy_by_hand:NumpyByHand",
     "jax.grad + optax": "experiments.competitors.jax_grad_optax:JaxGradOptax",
+    "jax.grad stepwise": "experiments.competitors.jax_grad_optax:JaxGradStepwise",
     "torch": "experiments.competitors.torch_models:Torch",
     "torch.compile": "experiments.competitors.torch_models:TorchCompile",
     "keras": "experiments.competitors.keras_models:Keras",

@@ -1,5 +1,6 @@
 """Convolution of images."""
 
+import math
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -81,7 +82,7 @@ class Conv2D(Layer):
         xp = backend.xp
         size, stride = self._geometry
         places = windows(to_planes(backend, x), size, stride)
-        P = _rows(backend, xp.concat(places, axis=0))
+        P = xp.reshape(xp.stack(places), (-1, math.prod(places[0].shape[1:])))
         Y = _matrix(backend, params["W"]).T @ P
         if self.use_bias:
             Y = Y + params["b"][:, None]
@@ -95,9 +96,8 @@ class Conv2D(Layer):
         _, x = cache
         dY = to_planes(backend, dy)
         dP = _matrix(backend, params["W"]) @ _rows(backend, dY)
-        places = xp.reshape(dP, (size[0] * size[1], x.shape[3], *dY.shape[1:]))
-        parts = [places[place, ...] for place in range(places.shape[0])]
-        dx = sum_windows(backend, parts, size, stride, x.shape[1:3])
+        parts = xp.reshape(dP, (*size, x.shape[3], *dY.shape[1:]))
+        dx = sum_windows(backend, parts, stride, x.shape[1:3])
         return from_planes(backend, dx), self._parameter_gradients(backend, params, cache, dY)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:

@@ -51,10 +51,13 @@ class _Pooling(Layer):
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx."""
+        xp = backend.xp
         X, Y = cache
+        size, stride = self._geometry
         dY = to_planes(backend, dy)
-        parts = self._distribute(backend, windows(X, *self._geometry), Y, dY)
-        return from_planes(backend, sum_windows(backend, parts, *self._geometry, X.shape[1:3])), {}
+        parts = xp.stack(self._distribute(backend, windows(X, size, stride), Y, dY))
+        parts = xp.reshape(parts, (*size, *dY.shape))
+        return from_planes(backend, sum_windows(backend, parts, stride, X.shape[1:3])), {}
 
     @abstractmethod
     def _pool(self, backend: Backend, places: list[Array]) -> Array:

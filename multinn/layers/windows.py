@@ -50,7 +50,7 @@ def windows(planes: Array, size: Pair, stride: Pair) -> list[Array]:
     ]
 
 
-def sum_windows(backend: Backend, parts: list[Array], size: Pair, stride: Pair, shape: Pair) -> Array:
+def sum_windows(backend: Backend, parts: Array, stride: Pair, shape: Pair) -> Array:
     """Return planes to which each window has added its entries: the adjoint of `windows`.
 
     `windows` copies entry p of the planes to place k of window w wherever p = w stride + k, so its
@@ -59,22 +59,21 @@ def sum_windows(backend: Backend, parts: list[Array], size: Pair, stride: Pair, 
 
     Args:
         backend: whose arrays the others are.
-        parts: as `windows` returns them.
-        size: as for `windows`.
+        parts: (height of a window, width of a window, channels, rows, columns, batch): what `windows`
+            returns, stacked.
         stride: as for `windows`.
         shape: height and width of the planes.
     """
+    height, width, channels, _, _, batch = parts.shape
     steps = [-(-length // step) for length, step in zip(shape, stride, strict=True)]
 
     def sum_of_remainder(a: int, b: int) -> Array:
-        if a >= size[0] or b >= size[1]:  # no window reaches there
-            channels, _, _, batch = parts[0].shape
-            return backend.xp.zeros((channels, *steps, batch), dtype=parts[0].dtype)
-        rows = []
-        for i in range(a, size[0], stride[0]):
-            row = [parts[i * size[1] + j] for j in range(b, size[1], stride[1])]
-            rows.append(_sum_shifted(backend, row, axis=2, length=steps[1]))
-        return _sum_shifted(backend, rows, axis=1, length=steps[0])
+        if a >= height or b >= width:  # no window reaches there
+            return backend.xp.zeros((channels, *steps, batch), dtype=parts.dtype)
+        own = parts[a :: stride[0], b :: stride[1], ...]
+        columns = [own[:, q, ...] for q in range(own.shape[1])]
+        rows = _sum_shifted(backend, columns, axis=3, length=steps[1])
+        return _sum_shifted(backend, [rows[q, ...] for q in range(own.shape[0])], 1, steps[0])
 
     rows = [
         _interleave(backend, [sum_of_remainder(a, b) for b in range(stride[1])], axis=2)
