@@ -296,65 +296,6 @@ A, B = np.arange(1, 4, dtype=np.float32), np.arange(4, 7, dtype=np.float32)
 ROWS = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
-def update(seed: int, p: Any, m: Any, g: Any, shared: Any) -> tuple[Any, Any]:
-    """Return the next p and m: the same random arithmetic for every leaf of a carry."""
-    r = random.Random(seed)
-    pool = [p, m, g]
-    for _ in range(r.randint(1, 6)):
-        x, y = r.choice(pool), r.choice([*pool, shared, 0.5, -0.0, np.float32(0.25)])
-        pool.append(r.choice([operator.add, operator.sub, operator.mul, np.maximum])(x, y))
-    return r.choice(pool), r.choice(pool[1:])
-
-
-@settings(max_examples=300)
-@given(
-    st.lists(st.sampled_from([(3,), (1,), (2, 3), (4, 1), (2, 1, 2), (1, 1), (0, 2), ()]), max_size=5),
-    st.sampled_from(["C", "C", "F", "strided"]),
-    st.integers(0, 2**32 - 1),
-    st.sampled_from(["nothing", "a gradient", "a parameter", "a later parameter"]),
-)
-def test_what_is_updated_alike_gets_the_bits_of_eager_numpy(shapes, order, seed, also_read):
-    """As optimizers do, with gradients that depend on all parameters."""
-    generator = np.random.default_rng(seed)
-    params, moments = (
-        {str(i): draw_array(generator, shape, order=order) for i, shape in enumerate(shapes)}
-        for _ in range(2)
-    )
-    xs = draw_array(generator, (4, 3))
-
-    def step(xp: Any, carry: Tree, x: Any) -> tuple[Tree, Any]:
-        params, moments, count = carry
-        total = xp.sum(x)
-        for leaf in tree.leaves(params):
-            total = total + xp.sum(leaf) * xp.max(x)
-        gradients = tree.map(lambda leaf: xp.cumulative_sum(xp.reshape(leaf, (-1,))), params)
-        gradients = tree.map(lambda g, leaf: xp.reshape(g, leaf.shape) * total, gradients, params)
-        both = {
-            name: update(seed, params[name], moments[name], gradients[name], total) for name in params
-        }
-        after = {name: pair[0] for name, pair in both.items()}
-        y = {
-            "nothing": x,
-            "a gradient": [xp.sum(g) for g in gradients.values()],
-            "a parameter": [leaf + 1.0 for leaf in params.values()],
-            "a later parameter": [xp.sum(leaf) for leaf in after.values()],
-        }[also_read]
-        return (after, {name: pair[1] for name, pair in both.items()}, count + 1), y
-
-    def run(backend: NumpyBackend, carry: Tree, xs: Any) -> Tree:
-        def body(carry: Tree, x: Any) -> tuple[Tree, Any]:
-            return step(backend.xp, carry, x)
-
-        def epoch(carry: Tree, xs: Any) -> tuple[Tree, Any]:
-            carry, ys = backend.scan(body, carry, xs)
-            carry, y = body(carry, xs[0, ...]) if seed % 2 else (carry, None)
-            return carry, (ys, y)
-
-        return backend.scan(epoch, carry, backend.xp.stack([xs, xs]))
-
-    assert_compiles(run, ((params, moments, np.zeros(1, np.int32)), xs))
-
-
 @pytest.mark.parametrize(
     ("step", "carry"),
     {

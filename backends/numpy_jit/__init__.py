@@ -14,7 +14,8 @@ in which it happens:
 
 Views are made once, elementwise calls work in place where they may, a loop's carry stays where it is.
 The same arithmetic on the same numbers in the same order: results are equal to the bit to those of the
-eager path, ``numpy:eager``, but for the sign of a NaN, which differs within NumPy, too.
+eager path, ``numpy:eager``, but for what differs within NumPy, too: the sign of a NaN, and the last bit
+of a product of two complex numbers without axes.
 """
 
 from backends.numpy_jit.program import compile_function as compile_function

@@ -23,7 +23,7 @@ _FEW = 1024  # numbers that NumPy computes in less time than it needs to prepare
 _MANY = 2**19  # numbers that a cache holds, so that reading as many more costs little
 
 
-def write_call(source: Source, call: Call, ids_of: Callable[[Value], Value]) -> None:
+def write_call(source: Source, call: Call, ids_of: Callable[[Value], Any]) -> None:
     """Write a call whose result goes to the array that is known for it.
 
     Args:
@@ -127,7 +127,7 @@ def _operand(source: Source, argument: Any, call: Call) -> str:
     return written_out
 
 
-def _write_take(source: Source, call: Call, out: str, ids_of: Callable[[Value], Value]) -> bool:
+def _write_take(source: Source, call: Call, out: str, ids_of: Callable[[Value], Any]) -> bool:
     """Write `take` without a check of the ids where they are known to be checked once and for all."""
     if len(call.args) != 2 or call.options.keys() != {"axis"} or call.options["axis"] is None:
         return False
@@ -135,7 +135,7 @@ def _write_take(source: Source, call: Call, out: str, ids_of: Callable[[Value], 
     if not (isinstance(table, Value) and isinstance(ids, Value) and table.ndim):
         return False
     all_ids, length = ids_of(ids), table.shape[call.options["axis"]]
-    if length == 0 or not source.is_parameter(all_ids):
+    if length == 0 or not isinstance(all_ids, Value) or not source.is_parameter(all_ids):
         return False
     source.check(f"{source.constant(_check_ids)}({source.expression(all_ids)}, {length})")
     axis = source.constant(call.options["axis"])

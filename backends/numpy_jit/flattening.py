@@ -14,7 +14,8 @@ import numpy as np
 from backends.numpy_jit.calls import is_elementwise
 from backends.numpy_jit.recording import Call, HostArray, Loop, Scope, Value
 
-LARGEST = 2**14  # numbers; larger arrays are better worked on one by one, while they are in the cache
+_LARGEST = 2**14  # numbers; larger arrays are better worked on one by one, while they are in the cache
+_DEEPEST = 50  # calls, one after another, that are compared
 
 
 def join(*parts: Any) -> HostArray:
@@ -82,22 +83,25 @@ class _Flattening:
         for part in (loop.init, loop.carry_in, loop.carry_out, loop.results):
             part[:] = [each for index, each in enumerate(part) if index not in gone]
 
-    def _vector(self, values: tuple[Value, ...]) -> Value:
+    def _vector(self, values: tuple[Value, ...], depth: int = 0) -> Value:
         """Return the vector of some values that are made alike."""
         if values not in self._vectors:
-            self._vectors[values] = self._make(values)
+            self._vectors[values] = self._make(values, depth)
         return self._vectors[values]
 
-    def _make(self, values: tuple[Value, ...]) -> Value:
+    def _make(self, values: tuple[Value, ...], depth: int) -> Value:
         calls = [_elementwise_call(value, self._loop.scope) for value in values]
         columns = list(zip(*(call.args for call in calls if call), strict=False))
-        if not all(calls) or not all(_are_alike(column, values) for column in columns):
+        functions = {call.function if call else None for call in calls}
+        are_alike = len(functions) == 1 and all(_are_alike(column, values) for column in columns)
+        if depth == _DEEPEST or None in functions or not are_alike:
             return _joined(values, self._loop.scope)
         args = [
-            self._vector(column) if _has_shapes_of(column, values) else column[0] for column in columns
+            self._vector(column, depth + 1) if _has_shapes_of(column, values) else column[0]
+            for column in columns
         ]
-        function = calls[0].function  # type: ignore[union-attr]  # none of the calls is None
-        return _made(function, tuple(args), join(*(value.example for value in values)), self._loop.scope)
+        example = join(*(value.example for value in values))
+        return _made(functions.pop(), tuple(args), example, self._loop.scope)
 
 
 def _description(value: Value, entry: Value, scope: Scope) -> Any:
@@ -107,18 +111,20 @@ def _description(value: Value, entry: Value, scope: Scope) -> Any:
         return cut, call.args[0]
     numbers: dict[Value, int] = {}
 
-    def describe(argument: Any) -> Any:
+    def describe(argument: Any, depth: int = 0) -> Any:
         if not isinstance(argument, Value):
-            return type(argument), str(argument) if isinstance(argument, int | float) else id(argument)
+            if isinstance(argument, int | float):
+                return type(argument), str(argument)
+            return id(argument) if np.ndim(argument) == 0 else object()  # like no other
         if argument.shape != entry.shape or argument.dtype != entry.dtype:
-            return argument
+            return argument if argument.ndim == 0 else object()
         if argument in numbers:
             return numbers[argument]
         numbers[argument] = len(numbers)
         made_by = _elementwise_call(argument, scope)
-        if made_by is None:
+        if made_by is None or depth == _DEEPEST:
             return "made otherwise"
-        return made_by.function, *[describe(each) for each in made_by.args]
+        return made_by.function, *[describe(each, depth + 1) for each in made_by.args]
 
     return describe(value) if _elementwise_call(value, scope) else None
 
@@ -149,7 +155,7 @@ def _may_be_cut(value: Value) -> bool:
     return (
         isinstance(example, np.ndarray)
         and example.ndim > 0
-        and 0 < example.size <= LARGEST
+        and 0 < example.size <= _LARGEST
         and example.dtype.kind == "f"
         and example.flags.c_contiguous
     )

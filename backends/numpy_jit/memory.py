@@ -59,12 +59,13 @@ class Memory:
     def can_take_over(self, value: Value, previous: Any, time: int) -> bool:
         """Tell whether, at that time, a value may overwrite a previous one, entry by entry.
 
-        They must have the same layout.
+        They must have the same layout, and the previous one must not repeat its entries.
         """
         buffer = self.shown_buffer(previous)
         return (
             buffer is not None
             and previous in self.arrays
+            and self.arrays[previous].flags.writeable
             and buffer.last_read <= time
             and _layout(value.example) == _layout(previous.example)
         )

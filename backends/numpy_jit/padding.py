@@ -68,7 +68,9 @@ def _padding(padded: Any) -> tuple[Value, int, int] | None:
 
 
 def _is_neutral(piece: Any) -> bool:
-    return isinstance(piece, np.ndarray) and bool(np.all(np.signbit(piece) & (piece == 0.0)))
+    if not isinstance(piece, np.ndarray) or piece.dtype.kind != "f":
+        return False
+    return bool(np.all(np.signbit(piece) & (piece == 0.0)))
 
 
 def _layout(value: Value) -> tuple[Any, ...]:

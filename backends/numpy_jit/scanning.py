@@ -59,9 +59,9 @@ def _single_round(step: Step, carry: Tree, xs: Tree) -> tuple[Tree, Tree]:
 
 
 def _stack(*rounds: Any) -> Any:
-    if len(rounds) == 1 and rounds[0].ndim < 2:
+    if len(rounds) == 1 and np.ndim(rounds[0]) < 2:
         # One number, or one axis, has no order of axes that `stack` would decide on.
-        return np.reshape(rounds[0], (1, *rounds[0].shape))
+        return np.reshape(rounds[0], (1, *np.shape(rounds[0])))
     return np.stack(rounds)
 
 

@@ -79,7 +79,8 @@ class Writer:
         """Copy into a vector what was not made there."""
         vector = self._vector(call.result)
         for part, start in places_in(call):
-            if not isinstance(part, Value) or self._places.get(part) != (call.result, start):
+            home, place = self._places.get(part, (None, 0)) if isinstance(part, Value) else (None, 0)
+            if home is not call.result or place != start:
                 target = self.source.constant(cut(vector, start, part.shape))
                 self.source.line(f"{target}[...] = {self.source.expression(part)}")
 
@@ -189,16 +190,17 @@ class Writer:
             return f"{expression}.copy('K')"
         return f"{expression}[()]" if output in self._memory.arrays else expression
 
-    def _whole(self, value: Value) -> Value:
+    def _whole(self, value: Any) -> Any:
         """Return the array of which a value is an entry in some round of the loops around."""
-        while True:
+        while isinstance(value, Value):
             if value in self._entry_of:
                 value = self._entry_of[value]
                 continue
             viewed = value.maker.viewed if isinstance(value.maker, Call) else None
             if viewed is None or viewed.size != value.size:
-                return value
+                break
             value = viewed  # the same entries in another shape
+        return value
 
     def _known(self, tree: Any) -> Any:
         """Return nested arguments of a call with each value replaced by its array."""
@@ -221,7 +223,8 @@ def _places_in_vectors(schedule: Schedule) -> dict[Value, tuple[Value, int]]:
                 is_own = isinstance(part, Value) and isinstance(part.maker, Call)
                 if is_own and part.scope is call.result.scope and part not in places:
                     made_anew = part.maker.viewed is None and part.maker.function is not join
-                    if made_anew and schedule.last_read[part] == time:
+                    in_order = part.example.flags.c_contiguous  # as others read it
+                    if made_anew and in_order and schedule.last_read[part] == time:
                         places[part] = (call.result, start)
     return places
 
