@@ -2,6 +2,8 @@
 
 from importlib.util import find_spec
 
+import numpy as np
+
 
 def describe_blas() -> str | None:
     """Return the name and version of NumPy's BLAS and its threads; None where nothing tells.
@@ -12,13 +14,12 @@ def describe_blas() -> str | None:
     """
     if not find_spec("threadpoolctl"):
         return None
-    import numpy as np  # noqa: F401  # loads its BLAS
     from threadpoolctl import threadpool_info
 
     libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
     if not libraries:
         return None
-    own = min(libraries, key=lambda library: "numpy" not in library["filepath"])  # SciPy has another
+    own = min(libraries, key=lambda library: np.__name__ not in library["filepath"])  # SciPy has another
     threads = own["num_threads"]
     name = f"{own['internal_api']} {own['version'] or ''}".rstrip()
     return f"{name}, {threads} thread{'s' if threads > 1 else ''}"

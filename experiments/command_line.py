@@ -99,8 +99,19 @@ def _keep_compiled(options: argparse.Namespace, backends: Iterable[Backend]) -> 
         folder = cache_folder("compiled")
     except DatasetError:  # there is no home folder: there is no cache, and no need of one
         return
-    for backend in backends:
-        backend.keep_compiled(folder)
+    if _is_own(folder):
+        for backend in backends:
+            backend.keep_compiled(folder)
+
+
+def _is_own(folder: Path) -> bool:
+    """Make the folder, and tell whether nobody else may write into it: what is kept there is run."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return False
+    return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 
 
 def positive(text: str) -> int:

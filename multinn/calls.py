@@ -53,7 +53,8 @@ def cut(
     """
     most_steps = seconds / seconds_a_step if seconds_a_step else math.inf
     steps = full_steps + tail
-    if 1 < steps > 2.0 * most_steps:
+    # One full step and a tail stay together: XLA fuses a loop of one round otherwise, to other bits.
+    if full_steps > 1 and steps > 2.0 * most_steps:
         return Calls([1] * epochs, _parts(full_steps, tail, max(int(most_steps), 1)))
     most = max(int(min(MOST_ENTRIES / entries, most_steps / steps, epochs)), 1)
     return Calls(_stretches(epochs, min(stop_every or epochs, epochs), most), [])

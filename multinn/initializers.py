@@ -6,17 +6,19 @@ the dtype that it trains in.
 """
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from multinn.hyperparameters import Hyperparameters
+
 HostArray = np.ndarray[Any, np.dtype[np.float64]]
 Shape = tuple[int, ...]
 
 
-class Initializer(ABC):
+class Initializer(Hyperparameters):
     """Base class: a frozen dataclass that is called to draw an array."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ an example has several outputs, m of them, l_n is the mean over them.
 """
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -18,12 +18,13 @@ import numpy as np
 from backends import Array, Backend
 from multinn import functional
 from multinn.checks import first_place, rounded
+from multinn.hyperparameters import Hyperparameters
 
 Shape = tuple[int, ...]
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
-class Loss(ABC):
+class Loss(Hyperparameters):
     """A frozen dataclass of hyperparameters that is called on outputs and targets."""
 
     reduction: ClassVar[Literal["mean", "sum"]] = "mean"

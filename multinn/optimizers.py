@@ -5,19 +5,20 @@ of the update. Where an optimizer has a weight decay λ, it is decoupled: θ als
 """
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from backends import Array, Backend, Tree, tree
+from multinn.hyperparameters import Hyperparameters
 from multinn.schedules import Schedule
 
 LearningRate = float | Schedule
 
 
-class Optimizer(ABC):
+class Optimizer(Hyperparameters):
     """A frozen dataclass of hyperparameters."""
 
     @abstractmethod

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from backends import tree
 from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -27,17 +26,16 @@ def pieces(count: int, size: int) -> Iterator[tuple[slice, int]]:
 
 
 def padded(array: HostArray, size: int) -> HostArray:
-    """Return the array with rows of zeros added, up to that many."""
+    """Return the array with its last row repeated, up to that many: nothing that a model never saw."""
     missing = size - array.shape[0]
-    if not missing:
-        return array
-    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array
 
 
 def weighted_pieces(examples: Examples, size: int, dtype: str) -> Iterator[Examples]:
     """Yield examples in pieces, padded with examples of weight zero; weights are of that dtype."""
     for rows, padded_size in pieces(examples.x.shape[0], size):
-        piece = tree.map(lambda leaf, rows=rows: leaf[rows], examples)
-        if piece.weights is None:
-            piece = piece._replace(weights=np.ones(rows.stop - rows.start, dtype))
-        yield tree.map(lambda leaf, size=padded_size: padded(leaf, size), piece)
+        weights = np.zeros(padded_size, dtype)
+        weights[: rows.stop - rows.start] = 1.0 if examples.weights is None else examples.weights[rows]
+        yield Examples(
+            padded(examples.x[rows], padded_size), padded(examples.targets[rows], padded_size), weights
+        )

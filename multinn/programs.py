@@ -20,8 +20,10 @@ class Seconds:
     def training(self) -> Iterator[None]:
         """Add the time that is spent within to ``train``."""
         start = time.perf_counter()
-        yield
-        self.train += time.perf_counter() - start
+        try:
+            yield
+        finally:
+            self.train += time.perf_counter() - start
 
 
 class CompiledPrograms:

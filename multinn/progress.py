@@ -82,7 +82,7 @@ class _Lines:
     def __call__(self, done: float, figures: Mapping[str, float]) -> None:
         self.done = _sum(self.done, done)
         now = time.monotonic()
-        if self.done.is_integer():
+        if self.done.is_integer() and self.done > self.whole:
             calls = self.total / (self.done - self.whole)
             self.whole = self.done
             due = calls <= _FEW_LINES or self.done >= self.total or now - self.last_line >= 1.0
@@ -100,7 +100,7 @@ class _Lines:
 def _sum(done: float, more: float) -> float:
     """Add up, so that the fractions of a whole are a whole."""
     total = done + more
-    return float(round(total)) if abs(total - round(total)) < 1e-6 else total
+    return float(round(total)) if abs(total - round(total)) < 1e-9 else total
 
 
 def _text(figures: Mapping[str, float]) -> str:

@@ -14,6 +14,7 @@ from multinn.divergence import find_divergence
 from multinn.errors import DivergenceError
 from multinn.figures import Columns, EpochFigures, epoch_figures, step_columns
 from multinn.history import History, Record
+from multinn.interrupts import uninterrupted
 from multinn.progress import Advance
 from multinn.training import Examples, Plan, make_plan
 
@@ -30,6 +31,8 @@ _MOST_SHOWN = 20
 @dataclass(frozen=True)
 class Run:
     """Trains a trainer for some epochs. What the trainer holds changes at whole epochs alone.
+
+    But after a divergence, it holds the last finite parameters and the number of the last whole epoch.
 
     Attributes:
         trainer: what is trained.
@@ -126,7 +129,7 @@ class Run:
             carry = following
             columns.append(steps)
             if stop < sum(parts):
-                figures = epoch_figures(_joined(columns, 1), self.batch_sizes[:stop], self._reductions)
+                figures = epoch_figures(steps, self.batch_sizes[start:stop], self._reductions)
                 advance(part / sum(parts), figures.record(0))
         return self._commit(carry, 1, _joined(columns, 1))
 
@@ -170,12 +173,13 @@ class Run:
         chosen = _indices(self.done, epochs, self.report_every, last=self.done + epochs == self.epochs)
         records = figures.records([trainer.epoch + 1 + index for index in chosen], chosen)
         losses = figures.columns["loss"].tolist()
-        trainer.params, trainer.optimizer_state = carry
-        trainer.epoch += epochs
-        trainer.step += steps["loss"].size
-        for history in (self.history, trainer.history):
-            history.losses.extend(losses)
-            history.extend(records)
+        with uninterrupted():
+            trainer.params, trainer.optimizer_state = carry
+            trainer.epoch += epochs
+            trainer.step += steps["loss"].size
+            for history in (self.history, trainer.history):
+                history.losses.extend(losses)
+                history.extend(records)
         return figures
 
     def _repeat(self, epochs: int, step_losses: HostArray) -> EpochFigures:
@@ -193,8 +197,8 @@ class Run:
         found = find_divergence(trainer.program, carry, self.data, plan)
         if found is None:  # differently rounded, they went well
             raise DivergenceError(trainer.epoch + 1, start + 1, "the loss became NaN or infinite")
-        trainer.params, trainer.optimizer_state = found.carry
         step = start + found.step
+        trainer.params, trainer.optimizer_state = found.carry
         raise DivergenceError(trainer.epoch + 1, step, f"{found.what} became NaN or infinite")
 
 

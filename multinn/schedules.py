@@ -1,14 +1,15 @@
 """Learning-rate schedules: functions of the number of steps that are already done."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from numbers import Integral
 
 from backends import Array, Backend
+from multinn.hyperparameters import Hyperparameters
 
 
-class Schedule(ABC):
+class Schedule(Hyperparameters):
     """A frozen dataclass that is called with a step and gives the learning rate at that step."""
 
     @abstractmethod

@@ -182,6 +182,7 @@ class Trainer:
                 last finite parameters, and its history the epochs before.
         """
         check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
+        epochs, batch_size, report_every = int(epochs), int(batch_size), int(report_every)
         inputs = check_inputs(x, self.dtype)
         shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
         examples = self._check(inputs, y, weights, shapes)
@@ -189,7 +190,8 @@ class Trainer:
         if drawn is not None:
             self._start(drawn, shapes)
         if examples.weights is not None and self.program.loss.reduction == "mean":
-            examples = examples._replace(weights=examples.weights / np.mean(examples.weights))
+            mean = np.mean(examples.weights, dtype=np.float64)
+            examples = examples._replace(weights=(examples.weights / mean).astype(self.dtype))
         with self.backend.precision(self.dtype), show_progress(epochs, "epoch", progress) as advance:
             data = self.backend.sync(self.backend.from_numpy(examples))
             size = min(batch_size, len(inputs))
@@ -212,7 +214,7 @@ class Trainer:
         check_at_least_one(batch_size=batch_size)
         examples = self._check(check_inputs(x, self.dtype), y, weights, self._known_shapes())
         with self.backend.precision(self.dtype):
-            return self._evaluate(self._pieces(examples, batch_size))
+            return self._evaluate(self._pieces(examples, int(batch_size)))
 
     def predict(self, x: Any, *, batch_size: int = 1024) -> HostArray:
         """Return the model's outputs at inference, (examples, ...), as a NumPy array.
@@ -226,7 +228,7 @@ class Trainer:
         inputs = check_inputs(x, self.dtype)
         check_input_shape(inputs, input_shape, "x")
         with self.backend.precision(self.dtype):
-            return inference.predict(self.program, self.programs, self.params, inputs, batch_size)
+            return inference.predict(self.program, self.programs, self.params, inputs, int(batch_size))
 
     def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))

@@ -1,6 +1,7 @@
 """The trainer: what is learned, reported, evaluated and predicted."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import jax
 import numpy as np
@@ -24,6 +25,7 @@ from multinn import (
     Trainer,
     accuracy,
 )
+from multinn.layers.base import ParameterFree
 from tests.small_runs import CLASSES, MODEL, PLAIN, WEIGHTS, X, Y, fit, host, make_trainer
 
 
@@ -254,3 +256,38 @@ def test_a_weight_counts_in_relation_to_all_examples_and_not_to_its_batch(batch_
 def test_the_scale_of_all_weights_does_not_matter(scale):
     one, other = (fit(make_trainer(model=PLAIN), 3, weights=WEIGHTS * factor) for factor in (1.0, scale))
     np.testing.assert_allclose(one.history.losses, other.history.losses, rtol=1e-5)
+
+
+@dataclass(frozen=True)
+class UnitLength(ParameterFree):
+    """y = x / ‖x‖, which is not defined at zero."""
+
+    def forward(self, backend, params, x, key=None):
+        xp = backend.xp
+        norm = xp.sqrt(xp.sum(x * x, axis=-1, keepdims=True))
+        return x / norm, (x, norm)
+
+    def backward(self, backend, params, cache, dy):
+        x, norm = cache
+        along = backend.xp.sum(dy * x, axis=-1, keepdims=True) / (norm * norm)
+        return (dy - x * along) / norm, {}
+
+
+def test_evaluation_meets_no_example_that_is_not_there(backend):
+    trainer = make_trainer(backend, Sequential([UnitLength(), Dense(2)]))
+    trainer.fit(X[:5], Y[:5], epochs=1, validation_data=(X[:5], Y[:5]), progress=False)
+    assert np.isfinite(trainer.evaluate(X[:5], Y[:5])["loss"])
+    assert np.isfinite(trainer.history["validation_loss"]).all()
+
+
+def test_huge_weights_count_as_equal_ones():
+    runs = []
+    for weights in (np.full(10, 3e38, np.float32), None):
+        runs.append(fit(make_trainer(model=PLAIN), 2, weights=weights))
+    tree.map(np.testing.assert_allclose, *(host(run)[0] for run in runs))
+
+
+def test_counts_may_be_small_integers_of_numpy():
+    trainer = make_trainer(model=PLAIN)
+    trainer.fit(X, Y, epochs=np.uint8(250), batch_size=np.uint8(5), progress=False)
+    assert trainer.step == 500

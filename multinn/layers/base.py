@@ -1,16 +1,17 @@
 """The contract of a layer."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import numpy as np
 
 from backends import Array, Backend, Tree
+from multinn.hyperparameters import Hyperparameters
 from multinn.random import Key
 
 Shape = tuple[int, ...]
 
 
-class Layer(ABC):
+class Layer(Hyperparameters):
     """A differentiable function with parameters: a frozen dataclass of hyperparameters, nothing else.
 
     Parameters, caches and gradients are trees of arrays that the caller holds. Shapes in the
