@@ -1,5 +1,6 @@
 """Layers for images: their values against plain loops and SciPy, their shapes and their errors."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -107,6 +108,11 @@ def test_pooling_reduces_each_window(backend, kind, reduce, size, stride):
     expected = reduce(entries_of_windows(IMAGES, size, stride or size), axis=-1)
     pooled = forward(backend, kind(size, stride), IMAGES, {})
     np.testing.assert_allclose(pooled, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_windows_side_by_side_stay_so_when_their_size_is_replaced():
+    layer = replace(MaxPool2D(2), pool_size=3)
+    assert layer.init(np.random.default_rng(0), (9, 9, 1))[1] == (3, 3, 1)
 
 
 def test_the_gradient_of_a_maximum_goes_to_the_first_of_equals(backend):

@@ -30,10 +30,9 @@ class _Pooling(Layer):
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        size = pair(name, "pool_size", self.pool_size)
-        object.__setattr__(self, "pool_size", size)
-        stride = size if self.stride is None else pair(name, "stride", self.stride)
-        object.__setattr__(self, "stride", stride)
+        object.__setattr__(self, "pool_size", pair(name, "pool_size", self.pool_size))
+        if self.stride is not None:
+            object.__setattr__(self, "stride", pair(name, "stride", self.stride))
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (rows of windows, columns of windows, channels)."""
@@ -70,7 +69,8 @@ class _Pooling(Layer):
     @property
     def _geometry(self) -> tuple[Pair, Pair]:
         name = type(self).__name__
-        return pair(name, "pool_size", self.pool_size), pair(name, "stride", self.stride or 1)
+        size = pair(name, "pool_size", self.pool_size)
+        return size, size if self.stride is None else pair(name, "stride", self.stride)
 
 
 @dataclass(frozen=True)
