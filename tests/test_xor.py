@@ -62,7 +62,7 @@ def test_the_record_names_the_run(source_run, library):
     assert record["dtype"] == "float64"
     assert record["seed"] == {"notebook": 42, "classroom": 0}[name]
     assert record["options"]["recipe"] == name
-    assert record["versions"].keys() == {"python", "multinn", "numpy", library}
+    assert record["versions"].keys() == {"python", "multinn", "numpy", "blas", library}
     assert record["seconds"]["train"] > 0.0
 
 
