@@ -20,8 +20,8 @@ from experiments.gradient_cases import (
     LayerCase,
     LossCase,
     Point,
-    between_0_and_1,
 )
+from experiments.gradient_cases.losses import between_0_and_1
 from experiments.gradient_oracles import (
     DIFFERENCES,
     FLOAT32,

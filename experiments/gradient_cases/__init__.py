@@ -1,0 +1,20 @@
+"""What `check_gradients` checks: each layer and each loss, at a point drawn at random.
+
+A new layer or loss is a new line in the file of its family. Shapes include the batch.
+"""
+
+from experiments.gradient_cases import activations, basic, compositions, images, losses
+from experiments.gradient_cases.base import Case as Case
+from experiments.gradient_cases.base import Evaluation as Evaluation
+from experiments.gradient_cases.base import LayerCase as LayerCase
+from experiments.gradient_cases.base import LossCase as LossCase
+from experiments.gradient_cases.base import Point as Point
+
+LAYERS: tuple[LayerCase, ...] = (
+    *basic.CASES,
+    *activations.CASES,
+    *images.CASES,
+    *compositions.CASES,
+)
+LOSSES: tuple[LossCase, ...] = losses.CASES
+CASES: tuple[Case, ...] = (*LAYERS, *LOSSES)

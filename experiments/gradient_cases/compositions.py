@@ -1,0 +1,45 @@
+"""Layers made of layers."""
+
+from typing import Any
+
+from experiments.gradient_cases.base import LayerCase, Point, inputs
+from multinn import (
+    GELU,
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    ReLU,
+    Sequential,
+    SiLU,
+    Tanh,
+)
+
+
+def _after_first_layer(point: Point) -> Any:
+    params = point.variables["params"][0]
+    return inputs(point) @ params["W"] + params["b"]
+
+
+_PERCEPTRON = Sequential([Dense(6), ReLU(), Dense(3)])
+_NESTED = Sequential(
+    [
+        Sequential([Dense(5), LayerNorm(0.1), GELU()]),
+        Dropout(0.4),
+        Flatten(),
+        Sequential([Dense(5, use_bias=False), Tanh(), Sequential([Dense(4), SiLU()])]),
+    ]
+)
+
+_CONVOLUTIONAL = Sequential(
+    [Conv2D(2, 2), Tanh(), AveragePool2D(), Conv2D(3, 2), SiLU(), Dropout(0.3), Flatten(), Dense(2)]
+)
+
+CASES: tuple[LayerCase, ...] = (
+    LayerCase("Sequential convolutional", _CONVOLUTIONAL, (2, 9, 9, 1)),
+    LayerCase("Sequential perceptron", _PERCEPTRON, (4, 5), kink=_after_first_layer),
+    LayerCase("Sequential nested training", _NESTED, (4, 2, 3), training=True),
+    LayerCase("Sequential nested inference", _NESTED, (4, 2, 3)),
+)
