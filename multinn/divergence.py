@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends import Backend, Tree, tree
-from multinn.training import Examples, Plan, TrainingProgram, take_rows
+from multinn.training import Examples, Plan, TrainingProgram, TrainingState, take_rows
 
 
 class Divergence(NamedTuple):
@@ -15,12 +15,12 @@ class Divergence(NamedTuple):
     Attributes:
         step: its number within the epoch, from 1.
         what: what became NaN or infinite.
-        carry: the parameters and the optimizer's state before it, all finite.
+        state: that of training before it, all finite.
     """
 
     step: int
     what: str
-    carry: Tree
+    state: TrainingState
 
 
 def all_finite(backend: Backend, arrays: Tree) -> bool:
@@ -29,19 +29,23 @@ def all_finite(backend: Backend, arrays: Tree) -> bool:
 
 
 def find_divergence(
-    program: TrainingProgram, carry: Tree, data: Examples, plan: Plan
+    program: TrainingProgram, state: TrainingState, data: Examples, plan: Plan
 ) -> Divergence | None:
     """Repeat one epoch step by step, up to the first that gives something that is not finite."""
     backend = program.backend
     step = backend.jit(program.step)
     for number, (batch, words) in enumerate(_batches(backend, data, plan), start=1):
-        following, record = step(carry, batch, words)
-        params, state = following
-        suspects = {"the loss": record["loss"], "a parameter": params, "the optimizer's state": state}
+        following, record = step(state, batch, words)
+        suspects = {
+            "the loss": record["loss"],
+            "a parameter": following.params,
+            "the state of a layer": following.layer_state,
+            "the optimizer's state": following.optimizer_state,
+        }
         for what, arrays in suspects.items():
             if not all_finite(backend, arrays):
-                return Divergence(number, what, carry)
-        carry = following
+                return Divergence(number, what, state)
+        state = following
     return None
 
 

@@ -5,25 +5,28 @@ from typing import Any
 
 import numpy as np
 
-from backends import Tree
 from multinn.figures import combine
 from multinn.history import Record
 from multinn.pieces import padded, pieces
 from multinn.programs import CompiledPrograms
-from multinn.training import Examples, TrainingProgram
+from multinn.training import Examples, ModelState, TrainingProgram
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 def predict(
-    program: TrainingProgram, programs: CompiledPrograms, params: Tree, inputs: HostArray, size: int
+    program: TrainingProgram,
+    programs: CompiledPrograms,
+    state: ModelState,
+    inputs: HostArray,
+    size: int,
 ) -> HostArray:
     """Return the outputs, (examples, ...), as a new NumPy array.
 
     Args:
         program: the model, on its backend.
         programs: what is compiled.
-        params: arrays of the backend.
+        state: of the model, arrays of the backend.
         inputs: (examples, ...), on the host.
         size: examples a piece.
     """
@@ -31,7 +34,7 @@ def predict(
     outputs = None
     for rows, padded_size in pieces(len(inputs), size):
         piece = backend.from_numpy(padded(inputs[rows], padded_size))
-        result = backend.to_numpy(programs.get(program.predict, params, piece)(params, piece))
+        result = backend.to_numpy(programs.get(program.predict, state, piece)(state, piece))
         if outputs is None:
             outputs = np.empty((len(inputs), *result.shape[1:]), result.dtype)
         outputs[rows] = result[: rows.stop - rows.start]
@@ -40,19 +43,22 @@ def predict(
 
 
 def evaluate(
-    program: TrainingProgram, programs: CompiledPrograms, params: Tree, examples: Iterable[Examples]
+    program: TrainingProgram,
+    programs: CompiledPrograms,
+    state: ModelState,
+    examples: Iterable[Examples],
 ) -> Record:
     """Return the loss and the metrics over all examples.
 
     Args:
         program: the model, the loss and the metrics, on their backend.
         programs: what is compiled.
-        params: arrays of the backend.
+        state: of the model, arrays of the backend.
         examples: weighted pieces, on the backend.
     """
     records = []
     for piece in examples:
-        compiled = programs.get(program.evaluate, params, piece)
-        records.append(program.backend.to_numpy(compiled(params, piece)))
+        compiled = programs.get(program.evaluate, state, piece)
+        records.append(program.backend.to_numpy(compiled(state, piece)))
     columns = {name: np.array([record[name] for record in records], np.float64) for name in records[0]}
     return combine(columns, columns["weight"], program.reductions)

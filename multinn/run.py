@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from backends import Tree
 from multinn.calls import Calls, cut
 from multinn.divergence import find_divergence
 from multinn.errors import DivergenceError
@@ -16,7 +15,7 @@ from multinn.figures import Columns, EpochFigures, epoch_figures, step_columns
 from multinn.history import History, Record
 from multinn.interrupts import uninterrupted
 from multinn.progress import Advance
-from multinn.training import Examples, Plan, make_plan
+from multinn.training import Examples, Plan, TrainingState, make_plan
 
 if TYPE_CHECKING:
     from multinn.trainer import Trainer
@@ -113,29 +112,29 @@ class Run:
 
     def _train(self, epochs: int) -> EpochFigures:
         """Train for some epochs in one call."""
-        carry, steps, finite = self._call(self._carry, self._plan(epochs))
-        return self._commit(carry, epochs, steps) if finite else self._repeat(epochs, steps["loss"])
+        state, steps, finite = self._call(self._state, self._plan(epochs))
+        return self._commit(state, epochs, steps) if finite else self._repeat(epochs, steps["loss"])
 
     def _train_in_parts(self, parts: list[int], advance: Advance) -> EpochFigures:
         """Train for one epoch, in a call for each part of its steps; tell of all parts but the last."""
-        plan, carry = self._plan(1), self._carry
+        plan, state = self._plan(1), self._state
         stop = 0
         columns: list[Columns] = []
         for part in parts:
             start, stop = stop, stop + part
-            following, steps, finite = self._call(carry, plan.part(start, stop))
+            following, steps, finite = self._call(state, plan.part(start, stop))
             if not finite:
-                self._diverge(carry, plan.part(start, stop), start)
-            carry = following
+                self._diverge(state, plan.part(start, stop), start)
+            state = following
             columns.append(steps)
             if stop < sum(parts):
                 figures = epoch_figures(steps, self.batch_sizes[start:stop], self._reductions)
                 advance(part / sum(parts), figures.record(0))
-        return self._commit(carry, 1, _joined(columns, 1))
+        return self._commit(state, 1, _joined(columns, 1))
 
     @property
-    def _carry(self) -> Tree:
-        return self.trainer.params, self.trainer.optimizer_state
+    def _state(self) -> TrainingState:
+        return self.trainer.state
 
     @property
     def _reductions(self) -> dict[str, str]:
@@ -153,19 +152,19 @@ class Run:
                 shuffle=self.shuffle,
             )
 
-    def _call(self, carry: Tree, plan: Plan) -> tuple[Tree, Columns, bool]:
-        """Return the next carry, the figures of each step, and whether all is finite."""
+    def _call(self, state: TrainingState, plan: Plan) -> tuple[TrainingState, Columns, bool]:
+        """Return the next state, the figures of each step, and whether all is finite."""
         trainer = self.trainer
         with trainer.seconds.training():
-            arguments = (carry, self.data, trainer.backend.from_numpy(plan))
+            arguments = (state, self.data, trainer.backend.from_numpy(plan))
         run = trainer.programs.get(trainer.program.run, *arguments)
         with trainer.seconds.training():
-            carry, records, finite = trainer.backend.sync(run(*arguments))
+            state, records, finite = trainer.backend.sync(run(*arguments))
             records, finite = trainer.backend.to_numpy((records, finite))
             steps = step_columns(records)
-            return carry, steps, bool(finite and np.isfinite(steps["loss"]).all())
+            return state, steps, bool(finite and np.isfinite(steps["loss"]).all())
 
-    def _commit(self, carry: Tree, epochs: int, steps: Columns) -> EpochFigures:
+    def _commit(self, state: TrainingState, epochs: int, steps: Columns) -> EpochFigures:
         """Let the trainer hold what these epochs came to, and record them."""
         trainer = self.trainer
         with trainer.seconds.training():
@@ -174,7 +173,7 @@ class Run:
         records = figures.records([trainer.epoch + 1 + index for index in chosen], chosen)
         losses = figures.columns["loss"].tolist()
         with uninterrupted():
-            trainer.params, trainer.optimizer_state = carry
+            trainer.state = state
             trainer.epoch += epochs
             trainer.step += steps["loss"].size
             for history in (self.history, trainer.history):
@@ -185,20 +184,20 @@ class Run:
     def _repeat(self, epochs: int, step_losses: HostArray) -> EpochFigures:
         """Repeat epochs that diverged, up to the last finite parameters, and raise."""
         if epochs == 1:
-            self._diverge(self._carry, self._plan(1), 0)
+            self._diverge(self._state, self._plan(1), 0)
         wrong = ~np.isfinite(step_losses).all(axis=1)
         good = min(int(np.argmax(wrong)), epochs - 1) if wrong.any() else epochs // 2
         figures = [self._train(count) for count in (good, 1, epochs - good - 1) if count]
         return EpochFigures(_joined([each.columns for each in figures], 0))
 
-    def _diverge(self, carry: Tree, plan: Plan, start: int) -> NoReturn:
+    def _diverge(self, state: TrainingState, plan: Plan, start: int) -> NoReturn:
         """Find the first of these steps, in one epoch, that goes wrong, and raise."""
         trainer = self.trainer
-        found = find_divergence(trainer.program, carry, self.data, plan)
+        found = find_divergence(trainer.program, state, self.data, plan)
         if found is None:  # differently rounded, they went well
             raise DivergenceError(trainer.epoch + 1, start + 1, "the loss became NaN or infinite")
         step = start + found.step
-        trainer.params, trainer.optimizer_state = found.carry
+        trainer.state = found.state
         raise DivergenceError(trainer.epoch + 1, step, f"{found.what} became NaN or infinite")
 
 

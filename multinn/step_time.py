@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from backends import Tree, get_backend, tree
+from backends import get_backend, tree
 from multinn import random
-from multinn.training import Examples, TrainingProgram
+from multinn.training import Examples, TrainingProgram, TrainingState
 
 _SHARE = 16  # the first, careful try is on this part of the batch
 _LONG = 1.0
@@ -16,14 +16,14 @@ _FACTOR = 8.0
 _GUESS = _FACTOR**-2
 
 
-def seconds_a_step(program: TrainingProgram, carry: Tree, batch: Examples) -> float:
+def seconds_a_step(program: TrainingProgram, state: TrainingState, batch: Examples) -> float:
     """Estimate how long a step takes by taking one, or a few if they are short, in plain NumPy.
 
     Compiled, a step takes from a thirtieth of that, where it is small, to about the same.
 
     Args:
         program: what a step is.
-        carry: the parameters and the optimizer's state, as NumPy arrays.
+        state: as NumPy arrays.
         batch: as NumPy arrays.
 
     Returns:
@@ -36,7 +36,7 @@ def seconds_a_step(program: TrainingProgram, carry: Tree, batch: Examples) -> fl
 
     def timed(examples: Examples) -> float:
         start = time.perf_counter()
-        step(carry, examples, words)
+        step(state, examples, words)
         return time.perf_counter() - start
 
     few = tree.map(lambda leaf: leaf[: max(1, leaf.shape[0] // _SHARE)], batch)

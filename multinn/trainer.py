@@ -28,7 +28,7 @@ from multinn.programs import Seconds as Seconds
 from multinn.progress import progress as show_progress
 from multinn.run import Run
 from multinn.step_time import seconds_a_step
-from multinn.training import Examples, TrainingProgram
+from multinn.training import Examples, ModelState, TrainingProgram, TrainingState
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -41,8 +41,8 @@ class Trainer:
 
     Attributes:
         backend: computes everything.
-        params: the parameters, a tree of the backend's arrays; None before the first `fit`.
-        optimizer_state: likewise.
+        state: the parameters, the state of the layers and that of the optimizer, trees of the
+            backend's arrays, each None before the first `fit`.
         epoch: how many epochs are done.
         step: how many steps are done.
         history: the records of all calls of `fit`.
@@ -105,8 +105,7 @@ class Trainer:
             pass
         self.seconds = Seconds()
         self.programs = CompiledPrograms(self.backend, self.seconds)
-        self.params: Tree = None
-        self.optimizer_state: Tree = None
+        self.state = TrainingState(None, None, None)
         self.epoch = 0
         self.step = 0
         self.history = History()
@@ -117,6 +116,16 @@ class Trainer:
     def model(self) -> Layer:
         """The model that is trained."""
         return self.program.model
+
+    @property
+    def params(self) -> Tree:
+        """The parameters, a tree of the backend's arrays; None before the first `fit`."""
+        return self.state.params
+
+    @property
+    def optimizer_state(self) -> Tree:
+        """The state of the optimizer, likewise."""
+        return self.state.optimizer_state
 
     def initialize(
         self, input_shape: Shape, params: Tree | None = None, seed: int | None = None
@@ -226,9 +235,11 @@ class Trainer:
         check_at_least_one(batch_size=batch_size)
         input_shape, _ = self._known_shapes()
         inputs = check_inputs(x, self.dtype)
-        check_input_shape(inputs, input_shape, "x")
+        self._check_inputs(inputs, input_shape, "x")
         with self.backend.precision(self.dtype):
-            return inference.predict(self.program, self.programs, self.params, inputs, int(batch_size))
+            return inference.predict(
+                self.program, self.programs, self._model_state, inputs, int(batch_size)
+            )
 
     def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
@@ -237,13 +248,18 @@ class Trainer:
     def _start(self, params: Tree, shapes: tuple[Shape, Shape]) -> None:
         """Begin at step 0 with these parameters, for inputs and outputs of these shapes."""
         host_params = tree.map(lambda leaf: np.array(leaf, self.dtype), params)
-        host_state = self.program.optimizer.init(host_params)
+        layer_state = self.model.init_state(host_params)
+        state = TrainingState(host_params, layer_state, self.program.optimizer.init(host_params))
         with self.backend.precision(self.dtype):
-            self.params, self.optimizer_state = self.backend.from_numpy((host_params, host_state))
+            self.state = self.backend.from_numpy(state)
         self.epoch = 0
         self.step = 0
         self.history = History()
         self._shapes = shapes
+
+    @property
+    def _model_state(self) -> ModelState:
+        return ModelState(self.state.params, self.state.layer_state)
 
     def _known_shapes(self) -> tuple[Shape, Shape]:
         if self._shapes is None:
@@ -265,12 +281,19 @@ class Trainer:
         count = inputs.shape[0]
         targets = check_targets(y, count, f"{name}y")
         checked = None if weights is None else check_weights(weights, count, self.dtype)
-        check_input_shape(inputs, input_shape, f"{name}x")
+        self._check_inputs(inputs, input_shape, f"{name}x")
         try:
             prepared = self.program.loss.prepare_targets(targets, output_shape, self.dtype)
         except ValueError as error:
             raise ValueError(f"{name}y: {error}") from error
         return Examples(inputs, prepared, checked)
+
+    def _check_inputs(self, inputs: HostArray, input_shape: Shape, name: str) -> None:
+        check_input_shape(inputs, input_shape, name)
+        try:
+            self.model.check_inputs(inputs)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
     def _check_pair(self, data: Any, shapes: tuple[Shape, Shape]) -> Examples:
         if not (isinstance(data, tuple | list) and len(data) == 2):
@@ -282,15 +305,15 @@ class Trainer:
         return map(self.backend.from_numpy, weighted_pieces(examples, size, self.dtype))
 
     def _evaluate(self, pieces: Iterable[Examples]) -> Record:
-        return inference.evaluate(self.program, self.programs, self.params, pieces)
+        return inference.evaluate(self.program, self.programs, self._model_state, pieces)
 
     def _estimate(self, examples: Examples, batch_size: int) -> float:
         """Return how long a step takes, about; the same number for the same shapes."""
         batch = tree.map(lambda leaf: leaf[:batch_size], examples)
         key = signature(batch)
         if key not in self._seconds_a_step:
-            carry = self.backend.to_numpy((self.params, self.optimizer_state))
-            self._seconds_a_step[key] = seconds_a_step(self.program, carry, batch)
+            state = self.backend.to_numpy(self.state)
+            self._seconds_a_step[key] = seconds_a_step(self.program, state, batch)
         return self._seconds_a_step[key]
 
 

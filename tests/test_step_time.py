@@ -16,7 +16,7 @@ from multinn import trainer as trainer_module
 from multinn.layers.base import ParameterFree
 from multinn.optimizers import SGD
 from multinn.step_time import seconds_a_step
-from multinn.training import Examples, TrainingProgram
+from multinn.training import Examples, TrainingProgram, TrainingState
 from tests.small_runs import X, Y, fit, make_trainer
 
 
@@ -60,7 +60,8 @@ def estimate(layer: ParameterFree) -> float:
         make_trainer().backend, Sequential([layer, Dense(2)]), MeanSquaredError(), SGD(), {}
     )
     params = ({}, {"W": np.ones((3, 2), np.float32), "b": np.zeros(2, np.float32)})
-    return seconds_a_step(program, (params, SGD().init(params)), Examples(X, Y))
+    state = TrainingState(params, ({}, {}), SGD().init(params))
+    return seconds_a_step(program, state, Examples(X, Y))
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.07])

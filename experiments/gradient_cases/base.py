@@ -9,6 +9,7 @@ import numpy as np
 
 from backends import Array, Backend, Tree, tree
 from multinn import Layer, Loss, random
+from multinn.layers.masked import values_of, with_mask
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -85,15 +86,21 @@ class Case(ABC):
 class LayerCase(Case):
     """The sum of dy y, where y is the layer's output and dy is random: `backward` gives its gradient.
 
+    Of a layer with several outputs, such as Parallel, the sum over all of them.
+
     Attributes:
         layer: the layer.
         shape: the shape (batch, ...) of x.
         training: whether the layer gets a key.
+        lengths: how many time steps of each example count, if the layer gets a mask.
+        ids: how many ids there are, if x are ids, which have no gradient.
     """
 
     layer: Layer
     shape: Shape
     training: bool = field(default=False, kw_only=True)
+    lengths: tuple[int, ...] | None = field(default=None, kw_only=True)
+    ids: int | None = field(default=None, kw_only=True)
 
     def value(self, backend: Backend, variables: Tree, constants: Tree) -> Array:
         """Return the sum of dy y."""
@@ -105,24 +112,48 @@ class LayerCase(Case):
         arguments = (backend, variables["params"], cache, constants["dy"])
         dx, gradients = self.layer.backward(*arguments)
         twins = gradients, self.layer.parameter_gradients(*arguments)
-        return Evaluation(value, {"x": dx, "params": gradients}, twins)
+        of_inputs = {} if self.ids else {"x": dx}
+        return Evaluation(value, {"params": gradients} | of_inputs, twins)
 
     def _forward(self, backend: Backend, variables: Tree, constants: Tree) -> tuple[Array, Tree]:
         words = constants["words"]
         key = None if words is None else random.Key(words)
-        y, cache = self.layer.forward(backend, variables["params"], variables["x"], key)
-        return backend.xp.sum(constants["dy"] * y), cache
+        x = with_mask((constants if self.ids else variables)["x"], constants["mask"])
+        y, cache = self.layer.forward_with_state(
+            backend, variables["params"], constants["state"], x, key
+        )
+        dy = constants["dy"]
+        if not isinstance(dy, tuple):
+            return backend.xp.sum(dy * values_of(y)), cache
+        products = [backend.xp.sum(d * values_of(each)) for d, each in zip(dy, y, strict=True)]
+        return sum(products[1:], start=products[0]), cache
 
     def _draw(self, generator: np.random.Generator) -> Point:
         initial, output_shape = self.layer.init(generator, self.shape[1:])
         # Zero biases and unit scales would hide what is multiplied by them.
         params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
+        state = self.layer.init_state(initial)
         seed = int(generator.integers(2**31))
         constants = {
-            "dy": generator.normal(size=(self.shape[0], *output_shape)),
+            "dy": self._draw_outputs(generator, output_shape),
             "words": random.step_words(seed, 0, 1)[0] if self.training else None,
+            "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
+            "mask": self._mask(),
         }
+        if self.ids:
+            constants["x"] = generator.integers(self.ids, size=self.shape, dtype=np.int32)
+            return Point({"params": params}, constants)
         return Point({"params": params, "x": generator.normal(size=self.shape)}, constants)
+
+    def _draw_outputs(self, generator: np.random.Generator, output_shape: Any) -> Tree:
+        if output_shape and isinstance(output_shape[0], tuple):  # a layer with several outputs
+            return tuple(self._draw_outputs(generator, shape) for shape in output_shape)
+        return generator.normal(size=(self.shape[0], *output_shape))
+
+    def _mask(self) -> HostArray | None:
+        if self.lengths is None:
+            return None
+        return np.arange(self.shape[1]) < np.array(self.lengths)[:, None]
 
 
 def normal(generator: np.random.Generator, shape: Shape) -> HostArray:

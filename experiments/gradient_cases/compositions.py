@@ -5,13 +5,19 @@ from typing import Any
 from experiments.gradient_cases.base import LayerCase, Point, inputs
 from multinn import (
     GELU,
+    Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
+    Identity,
     LayerNorm,
+    Masking,
+    Parallel,
     ReLU,
+    Residual,
     Sequential,
     SiLU,
     Tanh,
@@ -38,6 +44,14 @@ _CONVOLUTIONAL = Sequential(
 )
 
 CASES: tuple[LayerCase, ...] = (
+    LayerCase("Identity", Identity(), (2, 3)),
+    LayerCase("Masking", Masking(), (2, 3, 2)),
+    LayerCase("Residual", Residual(Sequential([Dense(3), Tanh()])), (4, 3)),
+    LayerCase("Residual with a shortcut", Residual(Dense(2), Dense(2, use_bias=False)), (4, 3)),
+    LayerCase("Add", Add([Dense(2), Sequential([Dense(3), SiLU(), Dense(2)])]), (4, 3)),
+    LayerCase("Concatenate", Concatenate([Dense(2), Identity(), Dense(1)]), (4, 3)),
+    LayerCase("Concatenate axis 1", Concatenate([Dense(3), Identity()], axis=1), (2, 4, 3)),
+    LayerCase("Parallel", Parallel([Dense(2), Tanh()]), (4, 3)),
     LayerCase("Sequential convolutional", _CONVOLUTIONAL, (2, 9, 9, 1)),
     LayerCase("Sequential perceptron", _PERCEPTRON, (4, 5), kink=_after_first_layer),
     LayerCase("Sequential nested training", _NESTED, (4, 2, 3), training=True),

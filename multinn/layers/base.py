@@ -1,6 +1,7 @@
 """The contract of a layer."""
 
 from abc import abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from backends import Array, Backend, Tree
 from multinn.hyperparameters import Hyperparameters
 from multinn.random import Key
 
+HostArray = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
 
 
@@ -16,7 +18,15 @@ class Layer(Hyperparameters):
 
     Parameters, caches and gradients are trees of arrays that the caller holds. Shapes in the
     documentation leave out no axis: the first is the batch. In `init` alone, shapes are without it.
+
+    What training changes other than by gradients, such as the running statistics of a normalization, is
+    the *state* of a layer: a tree of arrays, too. Most layers have none, and need to know nothing of it.
+
+    Attributes:
+        takes_mask: whether `forward` understands inputs that are `Masked`.
     """
+
+    takes_mask: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
@@ -58,6 +68,35 @@ class Layer(Hyperparameters):
 
         Returns:
             ``dx`` of the shape of ``x``, and a tree that mirrors ``params``.
+        """
+
+    def init_state(self, params: Tree) -> Tree:
+        """Return the first state, a tree of NumPy arrays, for parameters as `init` drew them."""
+        return {}
+
+    def forward_with_state(
+        self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return what `forward` does, by the help of the state, which it leaves as it is.
+
+        Args:
+            backend: as in `forward`.
+            params: as in `forward`.
+            state: from `init_state` or the last `next_state`, or None where there is none at hand.
+            x: as in `forward`.
+            key: as in `forward`.
+        """
+        return self.forward(backend, params, x, key)
+
+    def next_state(self, backend: Backend, state: Tree, cache: Tree) -> Tree:
+        """Return the state after a training step, from the cache of its forward pass."""
+        return state
+
+    def check_inputs(self, inputs: HostArray) -> None:
+        """Check examples on the host, where a library that would not complain cannot do harm.
+
+        Raises:
+            ValueError: a number is not what the layer can take; the message names its place.
         """
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:

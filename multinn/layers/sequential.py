@@ -1,18 +1,18 @@
 """Layers one after another."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from backends import Array, Backend, Tree, tree
-from multinn import random
-from multinn.layers.base import Layer, Shape
+from multinn.layers.base import HostArray, Layer, Shape
+from multinn.layers.container import Container, layers_of
 from multinn.random import Key
 
 
 @dataclass(frozen=True)
-class Sequential(Layer):
+class Sequential(Container):
     """y = f_k(... f_2(f_1(x))): layers one after another, itself a layer.
 
     The chain rule, from the last layer to the first: the dx of a layer is the dy of the one before.
@@ -34,14 +34,7 @@ class Sequential(Layer):
     layers: tuple[Layer, ...]
 
     def __init__(self, layers: Iterable[Layer]) -> None:
-        if isinstance(layers, Layer):
-            raise TypeError(f"Sequential: expected a list of layers, got the layer {layers!r}")
-        object.__setattr__(self, "layers", tuple(layers))
-        if not self.layers:
-            raise ValueError("Sequential: expected at least one layer, got none")
-        for index, layer in enumerate(self.layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"Sequential: expected a layer at index {index}, got {layer!r}")
+        object.__setattr__(self, "layers", layers_of("Sequential", layers))
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw the parameters of each layer, in order, and return the shape of the last output."""
@@ -55,14 +48,27 @@ class Sequential(Layer):
             params.append(layer_params)
         return tuple(params), shape
 
-    def forward(
-        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    @property
+    def children(self) -> Sequence[Layer]:
+        """The layers in order."""
+        return self.layers
+
+    def child_caches(self, cache: Tree) -> Sequence[Tree]:
+        """Return the cache, which is a tuple of theirs."""
+        caches: tuple[Tree, ...] = cache
+        return caches
+
+    def check_inputs(self, inputs: HostArray) -> None:
+        """Let the first layer check the examples."""
+        self.layers[0].check_inputs(inputs)
+
+    def forward_with_state(
+        self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return the output of the last layer, and the caches of all."""
         caches = []
-        for index, layer in enumerate(self.layers):
-            layer_key = None if key is None else random.child(key, index)
-            x, cache = layer.forward(backend, params[index], x, layer_key)
+        for index in range(len(self.layers)):
+            x, cache = self.forward_child(index, backend, params, state, x, key)
             caches.append(cache)
         return x, tuple(caches)
 

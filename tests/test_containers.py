@@ -1,0 +1,245 @@
+"""Layers made of layers: what they compute, their states and masks, and their errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from backends import Backend, get_backend, tree
+from multinn import (
+    SGD,
+    Add,
+    Concatenate,
+    Container,
+    Dense,
+    Dropout,
+    Flatten,
+    HalfSquaredError,
+    Identity,
+    Layer,
+    Masked,
+    Masking,
+    Parallel,
+    Residual,
+    Sequential,
+    Trainer,
+)
+from multinn.layers.base import ParameterFree
+from multinn.random import Key, step_words
+
+X = np.random.default_rng(0).normal(size=(4, 3))
+
+
+@dataclass(frozen=True)
+class Double(ParameterFree):
+    def forward(self, backend, params, x, key=None):
+        return 2.0 * x, None
+
+    def backward(self, backend, params, cache, dy):
+        return 2.0 * dy, {}
+
+
+@dataclass(frozen=True)
+class CountBatches(Double):
+    """Adds to its input, at inference, how many batches it has been trained on."""
+
+    def init_state(self, params):
+        return {"batches": np.zeros((1,), np.float32)}
+
+    def forward_with_state(self, backend, params, state, x, key=None):
+        return (x if key is not None else x + state["batches"]), None
+
+    def next_state(self, backend, state, cache):
+        return {"batches": state["batches"] + 1.0}
+
+
+@dataclass(frozen=True)
+class SumOverTime(ParameterFree):
+    takes_mask = True
+
+    def init(self, generator, input_shape):
+        return {}, input_shape[1:]
+
+    def forward(self, backend, params, x, key=None):
+        counts = backend.xp.astype(x.mask, x.values.dtype)[..., None]
+        return backend.xp.sum(x.values * counts, axis=1), counts
+
+    def backward(self, backend, params, cache, dy):
+        return dy[:, None, :] * cache, {}
+
+
+def outputs(layer: Layer, backend: Backend, x: np.ndarray = X) -> np.ndarray:
+    params, shape = layer.init(np.random.default_rng(1), x.shape[1:])
+    with backend.precision("float64"):
+        y, _ = layer.forward(backend, *backend.from_numpy((params, x)))
+        y = backend.to_numpy(y)
+    assert y.shape == (len(x), *shape)
+    return y
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (Identity(), X),
+        (Add([Identity(), Double()]), 3.0 * X),
+        (Residual(Double()), 3.0 * X),
+        (Residual(Double(), Double()), 4.0 * X),
+        (Concatenate([Identity(), Double()]), np.concatenate([X, 2.0 * X], axis=1)),
+        (Concatenate([Identity(), Double()], axis=1), np.concatenate([X, 2.0 * X], axis=1)),
+    ],
+    ids=str,
+)
+def test_branches_see_the_same_input_and_are_put_together(backend, layer, expected):
+    np.testing.assert_array_equal(outputs(layer, backend), expected)
+
+
+def test_parallel_branches_give_a_tuple():
+    layer = Parallel([Identity(), Double()])
+    params, shape = layer.init(np.random.default_rng(0), (3,))
+    y, cache = layer.forward(get_backend("numpy"), params, X)
+    assert shape == ((3,), (3,))
+    np.testing.assert_array_equal(y[1], 2.0 * X)
+    dx, _ = layer.backward(get_backend("numpy"), params, cache, (X, X))
+    np.testing.assert_array_equal(dx, 3.0 * X)
+
+
+def test_branches_have_random_numbers_of_their_own(backend):
+    layer = Parallel([Dropout(), Dropout()])
+    words = backend.from_numpy(step_words(0, 0, 1)[0])
+    x = backend.from_numpy(np.ones((8, 8), np.float32))
+    one, other = backend.to_numpy(layer.forward(backend, ({}, {}), x, Key(words))[0])
+    assert (one != other).any()
+
+
+@pytest.mark.parametrize("container", [Sequential, Add, Concatenate, Parallel])
+def test_states_pass_through_containers(backend, container):
+    model = Sequential([Residual(container([CountBatches()])), Dense(1)])
+    if container is Parallel:
+        model = Sequential([Parallel([CountBatches()]), FirstOfTuple(), Dense(1)])
+    trainer = Trainer(model, HalfSquaredError(), SGD(0.0), backend=backend)
+    trainer.fit(X, X[:, :1], epochs=3, batch_size=3, progress=False)
+    counts = tree.leaves(backend.to_numpy(trainer.state.layer_state))
+    assert [count.tolist() for count in counts] == [[6.0]]
+    params = backend.to_numpy(trainer.params)[-1]
+    scale = 1.0 if container is Parallel else 2.0
+    expected = (scale * X + 6.0).astype(np.float32) @ params["W"] + params["b"]
+    np.testing.assert_allclose(trainer.predict(X), expected, rtol=1e-5)
+
+
+@dataclass(frozen=True)
+class FirstOfTuple(Layer):
+    def init(self, generator, input_shape):
+        return {}, input_shape[0]
+
+    def forward(self, backend, params, x, key=None):
+        return x[0], None
+
+    def backward(self, backend, params, cache, dy):
+        return (dy,), {}
+
+
+SEQUENCES = np.array([[[1.0, 2.0], [0.0, 3.0]], [[4.0, 5.0], [0.0, 0.0]]])
+MASK = np.array([[True, True], [True, False]])
+
+
+def test_masking_finds_the_steps_that_are_all_padding(backend):
+    with backend.precision("float64"):
+        y, _ = Masking().forward(backend, {}, backend.from_numpy(SEQUENCES))
+        np.testing.assert_array_equal(backend.to_numpy(y.mask), MASK)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [Dense(2), Residual(Dense(2)), Add([Dense(2), Double()]), Concatenate([Dense(1), Dense(1)])],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_mask_passes_layers_that_know_nothing_of_it(backend, between):
+    masked = Sequential([Masking(), between, SumOverTime()])
+    plain = Sequential([between])
+    per_step = outputs(plain, backend, SEQUENCES)
+    params, _ = plain.init(np.random.default_rng(1), (2, 2))
+    with backend.precision("float64"):
+        arguments = backend.from_numpy((({}, params[0], {}), SEQUENCES))
+        y = backend.to_numpy(masked.forward(backend, *arguments)[0])
+    np.testing.assert_allclose(y, (per_step * MASK[..., None]).sum(axis=1))
+
+
+def test_masks_of_branches_are_joined_along_time(backend):
+    layer = Sequential([Masking(), Concatenate([Identity(), Identity()], axis=1), SumOverTime()])
+    np.testing.assert_array_equal(outputs(layer, backend, SEQUENCES), 2.0 * SEQUENCES.sum(axis=1))
+
+
+def test_outputs_with_a_mask_train_and_predict(backend):
+    trainer = Trainer(Sequential([Masking(), Dense(1)]), HalfSquaredError(), backend=backend)
+    trainer.fit(SEQUENCES, SEQUENCES[..., :1], epochs=2, progress=False)
+    assert trainer.predict(SEQUENCES).shape == (2, 2, 1)
+
+
+def test_a_layer_that_would_lose_the_mask_is_refused():
+    layer = Sequential([Flatten()])
+    x = Masked(SEQUENCES, MASK)
+    with pytest.raises(
+        ValueError, match=r"Flatten: expected no mask, or to keep \(batch, time\) \(2, 2\)"
+    ):
+        layer.forward(get_backend("numpy"), ({},), x)
+
+
+@pytest.mark.parametrize("container", [Sequential, Add, Concatenate, Parallel])
+def test_containers_hold_layers_and_at_least_one(container: type[Container]):
+    name = container.__name__
+    with pytest.raises(TypeError, match=f"{name}: expected a list of layers, got the layer Identity"):
+        container(Identity())
+    with pytest.raises(ValueError, match=f"{name}: expected at least one layer, got none"):
+        container([])
+    with pytest.raises(TypeError, match=f"{name}: expected a layer at index 1, got 3"):
+        container([Identity(), 3])
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            Add([Dense(2), Dense(3)]),
+            r"Add: expected branches .* got \('batch', 2\) .* and \('batch', 3\)",
+        ),
+        (
+            Residual(Dense(2)),
+            "Residual: expected a layer and a shortcut that give",
+        ),
+        (
+            Concatenate([Identity()], axis=2),
+            r"Concatenate: expected .* axis 2, got \('batch', 3\)",
+        ),
+        (Concatenate([Identity()], axis=-2), "Concatenate: expected outputs with the axis -2"),
+        (Add([Add([Dense(1), Dense(2)])]), r"branch 0 of Add: Add: expected branches"),
+    ],
+    ids=str,
+)
+def test_outputs_that_do_not_fit_together_are_refused(layer, message):
+    with pytest.raises(ValueError, match=message):
+        layer.init(np.random.default_rng(0), (3,))
+
+
+@pytest.mark.parametrize("axis", [0, 1.5, "time"])
+def test_concatenate_along_an_axis_other_than_the_batch(axis):
+    with pytest.raises(ValueError, match="Concatenate: expected an axis other than 0, the batch, got"):
+        Concatenate([Identity()], axis=axis)
+
+
+def test_a_layer_can_refuse_what_it_cannot_take():
+    @dataclass(frozen=True)
+    class Positive(Double):
+        def check_inputs(self, inputs):
+            if (inputs <= 0).any():
+                raise ValueError("Positive: expected numbers above 0")
+
+    for model in (Sequential([Positive()]), Residual(Sequential([Positive()]))):
+        trainer = Trainer(model, HalfSquaredError())
+        trainer.fit(np.abs(X), X, epochs=1, progress=False)
+        for call in (
+            lambda trainer=trainer: trainer.fit(X, X, epochs=1),
+            lambda trainer=trainer: trainer.evaluate(X, X),
+            lambda trainer=trainer: trainer.predict(X),
+        ):
+            with pytest.raises(ValueError, match="x: Positive: expected numbers above 0"):
+                call()
