@@ -26,6 +26,7 @@ PEERS = {
     "jax.grad + optax": "experiments.competitors.jax_grad_optax:JaxGradOptax",
     "jax.grad stepwise": "experiments.competitors.jax_grad_optax:JaxGradStepwise",
     "torch": "experiments.competitors.torch_models:Torch",
+    "torch fused": "experiments.competitors.torch_models:TorchFused",
     "torch.compile": "experiments.competitors.torch_models:TorchCompile",
     "keras": "experiments.competitors.keras_models:Keras",
     "scikit-learn": "experiments.competitors.scikit_learn:ScikitLearn",

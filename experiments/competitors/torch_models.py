@@ -20,14 +20,32 @@ Module = Any
 
 
 class Torch(ModelCompetitor):
-    """A loop over batches, gathered as tensors: a DataLoader would be slower."""
+    """A loop over batches, gathered as tensors, which a DataLoader would slow down.
+
+    The optimizer is as it comes.
+    """
 
     name = "torch"
     requires = ("torch",)
 
     def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "TorchModel":
         """Return the model."""
-        return TorchModel(workload, x, y, seed)
+        return TorchModel(workload, x, y, seed, fused=None)
+
+
+class TorchFused(ModelCompetitor):
+    """The same with a fused optimizer: one pass over all parameters, in C++ and in every thread."""
+
+    name = "torch fused"
+    requires = ("torch",)
+
+    def supports(self, workload: Workload) -> bool:
+        """Return whether it can do this job: where nothing is updated, it would be the same."""
+        return workload.task == "train" and super().supports(workload)
+
+    def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "TorchModel":
+        """Return the model."""
+        return TorchModel(workload, x, y, seed, fused=True)
 
 
 class TorchCompile(ModelCompetitor):
@@ -46,9 +64,11 @@ class TorchCompile(ModelCompetitor):
 
 
 class TorchModel(Model):
-    """A module, its fused optimizer, and the data."""
+    """A module, its optimizer, and the data."""
 
-    def __init__(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> None:
+    def __init__(
+        self, workload: Workload, x: HostArray, y: HostArray, seed: int, *, fused: bool | None
+    ) -> None:
         import torch
 
         torch.manual_seed(seed)
@@ -56,14 +76,8 @@ class TorchModel(Model):
         self._module = _module(workload.network)
         self._loss = _loss_function(workload)
         self._x, self._y = _data(workload, x, y)
-        self._optimizer = self._make_optimizer()
-
-    def _make_optimizer(self) -> Any:
-        import torch
-
-        make = torch.optim.Adam if self._workload.optimizer == "adam" else torch.optim.SGD
-        # fused is the fastest in a large network, and costs nothing in a small one
-        return make(self._module.parameters(), lr=self._workload.learning_rate, fused=True)
+        make = torch.optim.Adam if workload.optimizer == "adam" else torch.optim.SGD
+        self._optimizer = make(self._module.parameters(), lr=workload.learning_rate, fused=fused)
 
     def train(self) -> None:
         """Train for all epochs of a run."""
