@@ -1,6 +1,6 @@
 """The formulas of the optimizers' sources, in plain NumPy on one vector of all parameters."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -59,6 +59,76 @@ def adam(
             m_hat, v_hat = m / (1.0 - beta_1**t), v / (1.0 - beta_2**t)
             eta = rate(t - 1)
             theta = theta - eta * m_hat / (np.sqrt(v_hat) + epsilon) - eta * decay * theta
+        return theta
+
+    return run
+
+
+def adadelta(rate: float, rho: float, epsilon: float, decay: float = 0.0) -> Reference:
+    def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
+        mean_of_g, mean_of_steps = np.zeros_like(theta), np.zeros_like(theta)
+        for g in gradients:
+            mean_of_g = rho * mean_of_g + (1.0 - rho) * g**2
+            step = -np.sqrt(mean_of_steps + epsilon) / np.sqrt(mean_of_g + epsilon) * g
+            mean_of_steps = rho * mean_of_steps + (1.0 - rho) * step**2
+            theta = theta + rate * step - rate * decay * theta
+        return theta
+
+    return run
+
+
+def nadam(
+    rate: float, beta_1: float, beta_2: float, epsilon: float, psi: float, decay: float = 0.0
+) -> Reference:
+    def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
+        m, v, product = np.zeros_like(theta), np.zeros_like(theta), 1.0
+        for t, g in enumerate(gradients, start=1):
+            mu, next_mu = (beta_1 * (1.0 - 0.5 * 0.96 ** (i * psi)) for i in (t, t + 1))
+            product *= mu
+            m = beta_1 * m + (1.0 - beta_1) * g
+            v = beta_2 * v + (1.0 - beta_2) * g**2
+            m_hat = next_mu * m / (1.0 - product * next_mu) + (1.0 - mu) * g / (1.0 - product)
+            v_hat = v / (1.0 - beta_2**t)
+            theta = theta - rate * m_hat / (np.sqrt(v_hat) + epsilon) - rate * decay * theta
+        return theta
+
+    return run
+
+
+def lion(rate: Callable[[int], float], beta_1: float, beta_2: float, decay: float = 0.0) -> Reference:
+    def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
+        m = np.zeros_like(theta)
+        for done, g in enumerate(gradients):
+            c = beta_1 * m + (1.0 - beta_1) * g
+            theta = theta - rate(done) * (np.sign(c) + decay * theta)
+            m = beta_2 * m + (1.0 - beta_2) * g
+        return theta
+
+    return run
+
+
+def lamb(
+    rate: Callable[[int], float],
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    decay: float = 0.0,
+    *,
+    ends: Sequence[int],
+) -> Reference:
+    """Return LAMB on a vector of arrays that end at these places, the last one at its end."""
+
+    def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
+        m, v = np.zeros_like(theta), np.zeros_like(theta)
+        for t, g in enumerate(gradients, start=1):
+            m = beta_1 * m + (1.0 - beta_1) * g
+            v = beta_2 * v + (1.0 - beta_2) * g**2
+            r = m / (1.0 - beta_1**t) / (np.sqrt(v / (1.0 - beta_2**t)) + epsilon)
+            u = r + decay * theta
+            arrays = zip(np.split(theta, ends), np.split(u, ends), strict=True)
+            theta = np.concatenate(
+                [p - rate(t - 1) * np.linalg.norm(p) / np.linalg.norm(d) * d for p, d in arrays]
+            )
         return theta
 
     return run

@@ -2,31 +2,41 @@
 
 import math
 from collections.abc import Callable
-from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from backends import Backend, Tree, get_backend, tree
-from multinn import SGD, Adagrad, Adam, AdamW, ClipByGlobalNorm, Freeze, Optimizer, RMSProp
-from multinn.optimizer_wrappers import global_norm
+from backends import Backend, Tree, tree
+from multinn import (
+    LAMB,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    ClipByGlobalNorm,
+    Lion,
+    NAdam,
+    Optimizer,
+    RMSProp,
+)
 from multinn.schedules import InverseTimeDecay, StepDecay
-from tests.optimizer_formulas import Reference, Vector, adagrad, adam, always, clipped, rmsprop, sgd
-
-NUMPY = get_backend("numpy")
-STEPS = 8
-PARAMS = {"W": np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]]), "b": np.array([0.1, -0.2, 0.3])}
-
-
-def gradients_of_steps(scale: float = 1.0) -> list[Tree]:
-    rng = np.random.default_rng(0)
-    return [tree.map(lambda leaf: scale * rng.normal(size=leaf.shape), PARAMS) for _ in range(STEPS)]
-
-
-def vector(values: Tree) -> Vector:
-    return np.concatenate([leaf.ravel() for leaf in tree.leaves(values)])
-
+from tests.optimizer_formulas import (
+    Reference,
+    adadelta,
+    adagrad,
+    adam,
+    always,
+    clipped,
+    lamb,
+    lion,
+    nadam,
+    rmsprop,
+    sgd,
+)
+from tests.optimizer_runs import NUMPY, PARAMS, compiled_update, descend, gradients_of_steps, vector
+from tests.test_numpy_jit import assert_compiles
 
 REFERENCES: dict[str, tuple[Optimizer, Reference]] = {
     "SGD": (SGD(0.1), sgd(always(0.1))),
@@ -44,42 +54,35 @@ REFERENCES: dict[str, tuple[Optimizer, Reference]] = {
     "Adam, other rates": (Adam(0.1, 0.5, 0.9, 1e-3), adam(always(0.1), 0.5, 0.9, 1e-3)),
     "Adam without memory": (Adam(0.1, 0.0, 0.0), adam(always(0.1), 0.0, 0.0, 1e-8)),
     "AdamW": (AdamW(0.1), adam(always(0.1), 0.9, 0.999, 1e-8, decay=0.01)),
+    "Adadelta": (Adadelta(), adadelta(1.0, 0.95, 1e-6)),
+    "Adadelta, weight decay": (Adadelta(0.5, 0.9, 1e-3, 0.1), adadelta(0.5, 0.9, 1e-3, 0.1)),
+    "NAdam": (NAdam(), nadam(0.002, 0.9, 0.999, 1e-8, 0.004)),
+    "NAdam, weight decay": (
+        NAdam(0.1, 0.5, 0.9, 1e-3, 0.2, momentum_decay=1.0),
+        nadam(0.1, 0.5, 0.9, 1e-3, 1.0, 0.2),
+    ),
+    "NAdam without memory": (NAdam(0.1, 0.0, 0.0), nadam(0.1, 0.0, 0.0, 1e-8, 0.004)),
+    "Lion": (Lion(), lion(always(0.0001), 0.9, 0.99)),
+    "Lion, weight decay": (Lion(0.1, 0.5, 0.9, 0.2), lion(always(0.1), 0.5, 0.9, 0.2)),
+    "LAMB": (LAMB(), lamb(always(0.001), 0.9, 0.999, 1e-6, ends=[6])),
+    "LAMB, weight decay": (
+        LAMB(0.1, 0.5, 0.9, 1e-3, 0.2),
+        lamb(always(0.1), 0.5, 0.9, 1e-3, 0.2, ends=[6]),
+    ),
     "a schedule": (SGD(StepDecay(1.0, 0.5, every=3)), sgd(lambda done: 0.5 ** (done // 3))),
     "a schedule, weight decay": (
         AdamW(InverseTimeDecay(0.1, 0.5), weight_decay=0.2),
         adam(lambda done: 0.1 / (1.0 + 0.5 * done), 0.9, 0.999, 1e-8, decay=0.2),
+    ),
+    "LAMB, a schedule": (
+        LAMB(StepDecay(0.1, 0.5, every=3)),
+        lamb(lambda done: 0.1 * 0.5 ** (done // 3), 0.9, 0.999, 1e-6, ends=[6]),
     ),
     "clipped": (ClipByGlobalNorm(SGD(0.1, 0.9), 1.5), clipped(sgd(always(0.1), 0.9), 1.5)),
 }
 OPTIMIZERS = {name: optimizer for name, (optimizer, _) in REFERENCES.items()}
 
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
-
-
-@cache
-def compiled_update(backend: Backend, optimizer: Optimizer) -> Callable[..., Any]:
-    """Return the update as a compiled function, one and the same for all tests."""
-    return backend.jit(partial(optimizer.update, backend))
-
-
-def descend(
-    backend: Backend,
-    optimizer: Optimizer,
-    gradients: list[Tree],
-    params: Tree = PARAMS,
-    dtype: str = "float64",
-    compiled: bool = True,
-) -> tuple[Tree, Tree]:
-    """Make one update for each of the gradients: the parameters and the state, on NumPy."""
-    params = tree.map(lambda leaf: np.asarray(leaf, dtype), params)
-    with backend.precision(dtype):
-        update = compiled_update(backend, optimizer) if compiled else partial(optimizer.update, backend)
-        params, state = backend.from_numpy((params, optimizer.init(params)))
-        for g in gradients:
-            g = backend.from_numpy(tree.map(lambda leaf: np.asarray(leaf, dtype), g))
-            params, state = update(g, state, params)
-        result: tuple[Tree, Tree] = backend.to_numpy((params, state))
-    return result
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -91,11 +94,34 @@ def test_the_formulas_of_the_source(backend, name):
     np.testing.assert_allclose(vector(params), expected, rtol=1e-13, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", ["Nesterov", "AdamW", "a schedule", "clipped"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Nesterov",
+        "AdamW",
+        "LAMB",
+        "a schedule",
+        "clipped",
+    ],
+)
 def test_compiled_and_eager_are_the_same(backend, name):
     optimizer, gradients = OPTIMIZERS[name], gradients_of_steps()[:2]
     one, other = (descend(backend, optimizer, gradients, compiled=c) for c in (True, False))
     tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-14, atol=1e-16), one, other)
+
+
+@every_optimizer
+def test_a_compiled_loop_gives_the_bits_of_eager_numpy(optimizer):
+    def run(backend: Backend, carry: Tree, gradients: Tree) -> Tree:
+        def step(carry: Tree, g: Tree) -> tuple[Tree, None]:
+            params, state = carry
+            return optimizer.update(backend, g, state, params), None
+
+        return backend.scan(step, carry, gradients)
+
+    params, *gradients = tree.map(np.float32, [PARAMS, *gradients_of_steps()])
+    stacked = tree.map(lambda *leaves: np.stack(leaves), *gradients)
+    assert_compiles(run, ((params, optimizer.init(params)), stacked))
 
 
 @every_optimizer
@@ -161,7 +187,9 @@ def test_the_bias_correction_of_adam_keeps_its_digits_in_float32(backend, step):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [SGD(0.1, weight_decay=0.5), AdamW(0.1, weight_decay=0.5)], ids=str
+    "optimizer",
+    [kind(0.1, weight_decay=0.5) for kind in (SGD, AdamW, Adadelta, NAdam, Lion)],
+    ids=str,
 )
 def test_weight_decay_alone_shrinks_the_parameters(optimizer):
     params, _ = descend(NUMPY, optimizer, [tree.map(np.zeros_like, PARAMS)])
@@ -169,7 +197,9 @@ def test_weight_decay_alone_shrinks_the_parameters(optimizer):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [SGD(0.0), SGD(0.0, 0.9), Adam(0.0), RMSProp(0.0), Adagrad(0.0)], ids=str
+    "optimizer",
+    [SGD(0.0, 0.9)] + [kind(0.0) for kind in (SGD, Adagrad, RMSProp, Adadelta, Adam, NAdam, Lion, LAMB)],
+    ids=str,
 )
 def test_a_learning_rate_of_zero_changes_nothing(optimizer):
     params, _ = descend(NUMPY, optimizer, gradients_of_steps())
@@ -180,72 +210,6 @@ def test_a_learning_rate_of_zero_changes_nothing(optimizer):
 def test_zero_gradients_are_harmless(backend, optimizer):
     params, _ = descend(backend, optimizer, [tree.map(np.zeros_like, PARAMS)], dtype="float32")
     assert np.isfinite(vector(params)).all()
-
-
-def test_the_global_norm_is_that_of_all_leaves_as_one_vector(backend):
-    g = gradients_of_steps()[0]
-    with backend.precision("float64"):
-        norm = backend.to_numpy(global_norm(backend, backend.from_numpy(g)))
-    assert norm.shape == ()
-    np.testing.assert_allclose(norm, np.linalg.norm(vector(g)), rtol=1e-15)
-
-
-@pytest.mark.parametrize("scale", [1.0, 1e15, 1e25, 1e36])
-def test_gradients_of_any_size_are_clipped_to_the_norm(backend, scale):
-    g = {"W": np.full((2, 2), 3.0 * scale), "b": np.array([-8.0 * scale])}
-    start = tree.map(np.zeros_like, g)
-    params, _ = descend(backend, ClipByGlobalNorm(SGD(1.0), 1.0), [g], start, "float32")
-    np.testing.assert_allclose(vector(params), [-0.3, -0.3, -0.3, -0.3, 0.8], rtol=1e-6)
-
-
-def test_gradients_below_the_norm_are_left_alone(backend):
-    g = gradients_of_steps(1e-3)[:1]
-    one, other = (
-        descend(backend, optimizer, g)[0] for optimizer in (SGD(1.0), ClipByGlobalNorm(SGD(1.0), 1.0))
-    )
-    tree.map(np.testing.assert_array_equal, one, other)
-
-
-@pytest.mark.parametrize(
-    ("paths", "frozen"),
-    [
-        (("W",), {"W"}),
-        (("W", "b"), {"W", "b"}),
-        (("b",), {"b"}),
-        (("*",), {"W", "b"}),
-        ((), set()),
-        (("[a-c]",), {"b"}),
-    ],
-)
-def test_frozen_parameters_stay(paths, frozen):
-    params, _ = descend(NUMPY, Freeze(AdamW(0.1), paths), gradients_of_steps())
-    moved, _ = descend(NUMPY, AdamW(0.1), gradients_of_steps())
-    for name in ("W", "b"):
-        expected = PARAMS[name] if name in frozen else moved[name]
-        np.testing.assert_array_equal(params[name], expected)
-
-
-def test_frozen_parameters_stay_on_each_backend(backend):
-    params, _ = descend(backend, Freeze(AdamW(0.1), ("W",)), gradients_of_steps())
-    np.testing.assert_array_equal(params["W"], PARAMS["W"])
-    assert (params["b"] != PARAMS["b"]).all()
-
-
-def test_patterns_reach_into_a_model():
-    params = ({"W": np.ones(2), "b": np.ones(2)}, {}, {"W": np.ones(2), "b": np.ones(2)})
-    after, _ = descend(NUMPY, Freeze(SGD(1.0), ("*.b", "0.W")), [params], params)
-    assert [leaf[0] for leaf in tree.leaves(after)] == [1.0, 1.0, 0.0, 1.0]
-
-
-def test_a_path_that_matches_nothing_is_refused():
-    with pytest.raises(ValueError, match="Freeze: the path 'w' matches none of the parameters W, b"):
-        Freeze(SGD(), ("w",)).init(PARAMS)
-
-
-def test_one_string_is_not_taken_for_many_patterns():
-    """Letter by letter, ``*.b`` would freeze everything, as ``*`` does."""
-    with pytest.raises((TypeError, ValueError), match="Freeze"):
-        Freeze(SGD(), "*.b")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -270,8 +234,23 @@ def test_one_string_is_not_taken_for_many_patterns():
         (lambda: Adam(beta_2=-0.1), "Adam: .*beta_2"),
         (lambda: Adam(epsilon=math.nan), "Adam: .*epsilon"),
         (lambda: AdamW(weight_decay=-0.1), "AdamW: .*weight_decay"),
-        (lambda: ClipByGlobalNorm(SGD(), 0.0), "ClipByGlobalNorm: .*positive, finite max_norm, got 0.0"),
-        (lambda: ClipByGlobalNorm(SGD(), math.inf), "max_norm"),
+        (lambda: Adadelta(-1.0), "Adadelta: .*learning_rate"),
+        (lambda: Adadelta(decay=1.0), r"Adadelta: expected decay in \[0, 1\), got 1.0"),
+        (lambda: Adadelta(epsilon=0.0), "Adadelta: .*epsilon"),
+        (lambda: NAdam(math.inf), "NAdam: .*learning_rate"),
+        (lambda: NAdam(beta_1=1.0), "NAdam: .*beta_1"),
+        (lambda: NAdam(beta_2=1.0), "NAdam: .*beta_2"),
+        (lambda: NAdam(epsilon=0.0), "NAdam: .*epsilon"),
+        (lambda: NAdam(momentum_decay=0.0), "NAdam: .*positive, finite momentum_decay, got 0.0"),
+        (lambda: Lion(-0.1), "Lion: .*learning_rate"),
+        (lambda: Lion(beta_1=1.0), "Lion: .*beta_1"),
+        (lambda: Lion(beta_2=-0.1), "Lion: .*beta_2"),
+        (lambda: Lion(weight_decay=-0.1), "Lion: .*weight_decay"),
+        (lambda: LAMB(-0.1), "LAMB: .*learning_rate"),
+        (lambda: LAMB(beta_1=1.0), "LAMB: .*beta_1"),
+        (lambda: LAMB(beta_2=1.0), "LAMB: .*beta_2"),
+        (lambda: LAMB(epsilon=0.0), "LAMB: .*epsilon"),
+        (lambda: LAMB(weight_decay=math.nan), "LAMB: .*weight_decay"),
     ],
 )
 def test_wrong_hyperparameters_are_refused(make: Callable[[], Optimizer], message):
@@ -279,12 +258,17 @@ def test_wrong_hyperparameters_are_refused(make: Callable[[], Optimizer], messag
         make()
 
 
-def test_frozen_parameters_do_not_count_in_the_norm():
-    params = {"W": np.zeros(1), "b": np.zeros(1)}
-    gradients = {"W": np.array([1000.0]), "b": np.array([0.5])}
-    after, _ = descend(NUMPY, Freeze(ClipByGlobalNorm(SGD(1.0), 1.0), ("W",)), [gradients], params)
-    np.testing.assert_array_equal(after["b"], [-0.5])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_lamb_moves_parameters_of_length_zero_as_adam_does(backend, decay):
+    start = {"W": PARAMS["W"], "b": np.zeros(3)}
+    gradients = gradients_of_steps()[:1]
+    params, _ = descend(backend, LAMB(0.1, weight_decay=decay), gradients, start)
+    expected, _ = descend(backend, Adam(0.1, epsilon=1e-6), gradients, start)
+    np.testing.assert_allclose(params["b"], expected["b"], rtol=1e-14)
 
 
-def test_patterns_may_be_a_list():
-    assert hash(Freeze(SGD(), ["*.b"])) == hash(Freeze(SGD(), ("*.b",)))  # type: ignore[arg-type]
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_lamb_sets_the_length_of_the_step_whatever_the_size_of_the_parameters(backend, scale):
+    start = {"W": np.full((2, 2), scale)}
+    params, _ = descend(backend, LAMB(0.1), [{"W": np.ones((2, 2))}], start, "float32")
+    np.testing.assert_allclose(params["W"], 0.9 * start["W"], rtol=1e-6)

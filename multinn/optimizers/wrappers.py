@@ -3,12 +3,38 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from backends import Array, Backend, Tree, tree
-from multinn.optimizers import Optimizer, check_positive
+from backends import Backend, Tree, tree
+from multinn.optimizers.base import Optimizer, check_positive
+from multinn.optimizers.norms import global_norm
 
 
 @dataclass(frozen=True)
-class ClipByGlobalNorm(Optimizer):
+class Wrapper(Optimizer):
+    """The base of optimizers around another one: its state is theirs, unless they say otherwise.
+
+    Raises:
+        TypeError: the other one is not an optimizer.
+    """
+
+    optimizer: Optimizer
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.optimizer, Optimizer):
+            raise TypeError(
+                f"{type(self).__name__}: expected an optimizer such as Adam(), got {self.optimizer!r}"
+            )
+
+    def init(self, params: Tree) -> Tree:
+        """Return the state of the other optimizer."""
+        return self.optimizer.init(params)
+
+    def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
+        """Return those of the other optimizer."""
+        return self.optimizer.inference_parameters(backend, state, params)
+
+
+@dataclass(frozen=True)
+class ClipByGlobalNorm(Wrapper):
     """Another optimizer on gradients scaled down to a global norm of at most ``max_norm``.
 
     With ‖g‖ the norm of all gradients as one vector: where it is larger, g ← g · max_norm / ‖g‖.
@@ -19,15 +45,11 @@ class ClipByGlobalNorm(Optimizer):
         ValueError: max_norm is not positive and finite.
     """
 
-    optimizer: Optimizer
     max_norm: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_positive(self, max_norm=self.max_norm)
-
-    def init(self, params: Tree) -> Tree:
-        """Return the state of the other optimizer."""
-        return self.optimizer.init(params)
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
@@ -43,7 +65,7 @@ class ClipByGlobalNorm(Optimizer):
 
 
 @dataclass(frozen=True)
-class Freeze(Optimizer):
+class Freeze(Wrapper):
     """Another optimizer that leaves some parameters as they are.
 
     It sees gradients of zero for them: around `ClipByGlobalNorm`, they do not count in the norm.
@@ -61,10 +83,10 @@ class Freeze(Optimizer):
     ('*.b',)
     """
 
-    optimizer: Optimizer
     paths: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.paths, str):
             raise TypeError(f"Freeze: expected a tuple of patterns, got the string {self.paths!r}")
         object.__setattr__(self, "paths", tuple(self.paths))
@@ -89,22 +111,17 @@ class Freeze(Optimizer):
             lambda name, g: backend.xp.zeros_like(g) if self._frozen(name) else g, gradients
         )
         updated, state = self.optimizer.update(backend, gradients, state, params)
+        return self._with_frozen(updated, params), state
+
+    def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
+        """Return those of the other optimizer, but the frozen ones as they are."""
+        return self._with_frozen(super().inference_parameters(backend, state, params), params)
+
+    def _with_frozen(self, updated: Tree, params: Tree) -> Tree:
+        """Return the updated parameters, with the frozen ones from ``params``."""
         return tree.map_with_paths(
             lambda name, new, old: old if self._frozen(name) else new, updated, params
-        ), state
+        )
 
     def _frozen(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self.paths)
-
-
-def global_norm(backend: Backend, gradients: Tree) -> Array:
-    """Return the Euclidean norm of all leaves taken as one vector, an array without axes.
-
-    In units of the largest entry, so that no square overflows.
-    """
-    xp = backend.xp
-    leaves = tree.leaves(gradients)
-    largest = xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves]))
-    unit = xp.where(largest > 0.0, largest, xp.ones_like(largest))
-    squares = [xp.sum((g / unit) * (g / unit)) for g in leaves]
-    return unit * xp.sqrt(sum(squares[1:], start=squares[0]))

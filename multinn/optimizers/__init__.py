@@ -1,0 +1,19 @@
+"""Optimizers: pure pairs of functions, `init` and `update`, over trees of parameters.
+
+In the formulas θ are the parameters, g the gradients, η the learning rate, and t = 1, 2, ... the number
+of the update. Where an optimizer has a weight decay λ, it is decoupled: θ also shrinks by η λ θ.
+"""
+
+from multinn.optimizers.adagrad import Adadelta as Adadelta
+from multinn.optimizers.adagrad import Adagrad as Adagrad
+from multinn.optimizers.adagrad import RMSProp as RMSProp
+from multinn.optimizers.adam import Adam as Adam
+from multinn.optimizers.adam import AdamW as AdamW
+from multinn.optimizers.adam import NAdam as NAdam
+from multinn.optimizers.base import LearningRate as LearningRate
+from multinn.optimizers.base import Optimizer as Optimizer
+from multinn.optimizers.lamb import LAMB as LAMB
+from multinn.optimizers.lion import Lion as Lion
+from multinn.optimizers.sgd import SGD as SGD
+from multinn.optimizers.wrappers import ClipByGlobalNorm as ClipByGlobalNorm
+from multinn.optimizers.wrappers import Freeze as Freeze
