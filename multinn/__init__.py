@@ -48,11 +48,13 @@ from multinn.metrics import accuracy as accuracy
 from multinn.metrics import binary_accuracy as binary_accuracy
 from multinn.optimizers import LAMB as LAMB
 from multinn.optimizers import SGD as SGD
+from multinn.optimizers import AccumulateGradients as AccumulateGradients
 from multinn.optimizers import Adadelta as Adadelta
 from multinn.optimizers import Adagrad as Adagrad
 from multinn.optimizers import Adam as Adam
 from multinn.optimizers import AdamW as AdamW
 from multinn.optimizers import ClipByGlobalNorm as ClipByGlobalNorm
+from multinn.optimizers import ExponentialMovingAverage as ExponentialMovingAverage
 from multinn.optimizers import Freeze as Freeze
 from multinn.optimizers import Lion as Lion
 from multinn.optimizers import NAdam as NAdam

@@ -127,6 +127,18 @@ class Trainer:
         """The state of the optimizer, likewise."""
         return self.state.optimizer_state
 
+    @property
+    def inference_parameters(self) -> Tree:
+        """The parameters with which the model evaluates and predicts; None before the first `fit`.
+
+        They are ``params``, unless the optimizer keeps others, such as an average.
+        """
+        if self.params is None:
+            return None
+        optimizer = self.program.optimizer
+        with self.backend.precision(self.dtype):
+            return optimizer.inference_parameters(self.backend, self.optimizer_state, self.params)
+
     def initialize(
         self, input_shape: Shape, params: Tree | None = None, seed: int | None = None
     ) -> None:
@@ -259,7 +271,7 @@ class Trainer:
 
     @property
     def _model_state(self) -> ModelState:
-        return ModelState(self.state.params, self.state.layer_state)
+        return ModelState(self.inference_parameters, self.state.layer_state)
 
     def _known_shapes(self) -> tuple[Shape, Shape]:
         if self._shapes is None:

@@ -134,6 +134,24 @@ def lamb(
     return run
 
 
+def accumulated(reference: Reference, steps: int) -> Reference:
+    def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
+        gradients = list(gradients)
+        whole = len(gradients) // steps * steps
+        means = [np.mean(gradients[i : i + steps], axis=0) for i in range(0, whole, steps)]
+        return reference(theta, means)
+
+    return run
+
+
+def averages(reference: Reference, decay: float, theta: Vector, gradients: Sequence[Vector]) -> Vector:
+    """Return the moving average of what a reference passes through, its bias undone at the end."""
+    total = np.zeros_like(theta)
+    for t in range(1, len(gradients) + 1):
+        total = decay * total + (1.0 - decay) * reference(theta, gradients[:t])
+    return total / (1.0 - decay ** len(gradients))
+
+
 def clipped(reference: Reference, max_norm: float) -> Reference:
     def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
         norms = [np.linalg.norm(g) for g in gradients]

@@ -6,16 +6,42 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from backends import tree
+from backends import Backend, Tree, tree
 from multinn import (
     SGD,
+    AccumulateGradients,
+    Adam,
     AdamW,
     ClipByGlobalNorm,
+    Dense,
+    ExponentialMovingAverage,
     Freeze,
+    MeanSquaredError,
     Optimizer,
+    Sequential,
+    Tanh,
+    Trainer,
 )
 from multinn.optimizers.norms import global_norm
+from tests.optimizer_formulas import adam, always, averages
 from tests.optimizer_runs import NUMPY, PARAMS, descend, gradients_of_steps, vector
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(24, 3)), RNG.normal(size=(24, 2))
+MODEL = Sequential([Dense(4), Tanh(), Dense(2)])
+
+
+def trained(
+    optimizer: Optimizer, batch_size: int, epochs: int = 3, backend: Backend = NUMPY, examples: int = 24
+) -> Trainer:
+    trainer = Trainer(MODEL, MeanSquaredError(), optimizer, backend=backend, dtype="float64")
+    x, y = X[:examples], Y[:examples]
+    trainer.fit(x, y, epochs=epochs, batch_size=batch_size, shuffle=False, progress=False)
+    return trainer
+
+
+def assert_equal(one: Tree, other: Tree) -> None:
+    tree.map(np.testing.assert_array_equal, one, other)
 
 
 def test_the_global_norm_is_that_of_all_leaves_as_one_vector(backend):
@@ -100,6 +126,10 @@ def test_patterns_may_be_a_list():
     [
         (lambda: ClipByGlobalNorm(SGD(), 0.0), "ClipByGlobalNorm: .*positive, finite max_norm, got 0.0"),
         (lambda: ClipByGlobalNorm(SGD(), math.inf), "max_norm"),
+        (lambda: AccumulateGradients(SGD(), 0), "AccumulateGradients: .*steps, .* at least 1, got 0"),
+        (lambda: AccumulateGradients(SGD(), 2.0), "AccumulateGradients: .*got 2.0"),  # type: ignore[arg-type]
+        (lambda: ExponentialMovingAverage(SGD(), 1.0), r"ExponentialMovingAverage: .*decay in \[0, 1\)"),
+        (lambda: ExponentialMovingAverage(SGD(), -0.1), "ExponentialMovingAverage: .*decay"),
     ],
 )
 def test_wrong_hyperparameters_are_refused(make: Callable[[], Optimizer], message):
@@ -112,8 +142,132 @@ def test_wrong_hyperparameters_are_refused(make: Callable[[], Optimizer], messag
     [
         (ClipByGlobalNorm, 1.0),
         (Freeze, ("*.b",)),
+        (AccumulateGradients, 2),
+        (ExponentialMovingAverage, 0.9),
     ],
 )
 def test_what_is_wrapped_is_an_optimizer(kind, value):
     with pytest.raises(TypeError, match=f"{kind.__name__}: expected an optimizer .*, got 0.1"):
         kind(0.1, value)
+
+
+def test_parameters_stay_until_the_gradients_are_complete(backend):
+    gradients = gradients_of_steps()
+    optimizer = AccumulateGradients(AdamW(0.1), 3)
+    params, state = descend(backend, optimizer, gradients[:2])
+    assert_equal(params, PARAMS)
+    assert state["count"] == [2]
+    params, state = descend(backend, optimizer, gradients[:3])
+    assert (vector(params) != vector(PARAMS)).all()
+    assert state["count"] == [0]
+    assert not vector(state["sum"]).any()
+
+
+def test_what_does_not_fill_a_mean_waits_in_the_state():
+    *whole, rest = gradients_of_steps()[:4]
+    _, state = descend(NUMPY, AccumulateGradients(SGD(0.1), 3), [*whole, rest])
+    assert_equal(state["sum"], rest)
+
+
+def test_gradients_that_overflow_the_optimizer_before_the_mean_is_complete_are_harmless():
+    """What is not yet to be used is computed all the same."""
+    huge = tree.map(lambda leaf: np.full_like(leaf, 1e38), PARAMS)
+    gradients = [huge, tree.map(np.negative, huge)]
+    params, _ = descend(NUMPY, AccumulateGradients(Adam(), 2), gradients, dtype="float32")
+    assert_equal(params, tree.map(np.float32, PARAMS))
+
+
+def test_accumulation_over_one_step_changes_nothing():
+    one, other = (trained(o, 4).params for o in (AccumulateGradients(Adam(0.1), 1), Adam(0.1)))
+    assert_equal(one, other)
+
+
+def test_accumulated_batches_are_one_large_batch(backend):
+    small = trained(AccumulateGradients(Adam(0.1), 4), 3, backend=backend)
+    large = trained(Adam(0.1), 12)
+    tree.map(
+        lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-12, atol=1e-14),
+        backend.to_numpy((small.params, small.optimizer_state["optimizer"])),
+        (large.params, large.optimizer_state),
+    )
+
+
+def test_accumulation_goes_on_in_the_next_fit():
+    once, twice = (trained(AccumulateGradients(SGD(0.1), 4), 4, e) for e in (2, 1))
+    twice.fit(X, Y, epochs=1, batch_size=4, shuffle=False, progress=False)
+    assert_equal(once.params, twice.params)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 20])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])
+def test_the_average_is_that_of_the_formula(steps, decay):
+    gradients = gradients_of_steps()[:steps]
+    _, state = descend(NUMPY, ExponentialMovingAverage(Adam(0.1), decay), gradients)
+    reference = adam(always(0.1), 0.9, 0.999, 1e-8)
+    expected = averages(reference, decay, vector(PARAMS), [vector(g) for g in gradients])
+    np.testing.assert_allclose(vector(state["average"]), expected, rtol=1e-12, atol=1e-13)
+
+
+def test_the_average_on_each_backend(backend):
+    optimizer = ExponentialMovingAverage(SGD(0.1), 0.9)
+    _, state = descend(backend, optimizer, gradients_of_steps())
+    _, expected = descend(NUMPY, optimizer, gradients_of_steps())
+    np.testing.assert_allclose(vector(state["average"]), vector(expected["average"]), rtol=1e-14)
+
+
+def test_averaging_leaves_training_alone():
+    one, other = (trained(o, 5).params for o in (ExponentialMovingAverage(Adam(0.1), 0.9), Adam(0.1)))
+    assert_equal(one, other)
+
+
+def test_optimizers_use_the_trained_parameters_at_inference():
+    assert Adam().inference_parameters(NUMPY, Adam().init(PARAMS), PARAMS) is PARAMS
+
+
+AVERAGE = ExponentialMovingAverage(SGD(0.1), 0.9)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        AVERAGE,
+        ClipByGlobalNorm(AVERAGE, 1e9),
+        Freeze(AVERAGE, ()),
+        AccumulateGradients(AVERAGE, 1),
+        AccumulateGradients(Freeze(ClipByGlobalNorm(AVERAGE, 1e9), ()), 1),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_wrappers_hand_on_the_average(optimizer):
+    params, state = descend(NUMPY, optimizer, gradients_of_steps())
+    _, expected = descend(NUMPY, AVERAGE, gradients_of_steps())
+    assert_equal(optimizer.inference_parameters(NUMPY, state, params), expected["average"])
+
+
+def test_frozen_parameters_stay_at_inference():
+    """The weight decay of what is inside, of which freezing lets nothing through, is in the average."""
+    optimizer = Freeze(ExponentialMovingAverage(AdamW(0.1, weight_decay=0.5), 0.9), ("W",))
+    params, state = descend(NUMPY, optimizer, gradients_of_steps())
+    averaged = optimizer.inference_parameters(NUMPY, state, params)
+    np.testing.assert_array_equal(averaged["W"], PARAMS["W"])
+    np.testing.assert_array_equal(averaged["b"], state["average"]["b"])
+
+
+def test_a_trainer_evaluates_predicts_and_validates_with_the_average(backend):
+    optimizer = ExponentialMovingAverage(Adam(0.1), 0.9)
+    trainer = Trainer(MODEL, MeanSquaredError(), optimizer, backend=backend, dtype="float64")
+    history = trainer.fit(X, Y, epochs=3, batch_size=8, validation_data=(X, Y), progress=False)
+    average = backend.to_numpy(trainer.inference_parameters)
+    assert_equal(average, backend.to_numpy(trainer.optimizer_state["average"]))
+    plain = Trainer(MODEL, MeanSquaredError(), backend=backend, dtype="float64")
+    plain.initialize((3,), params=average)
+    np.testing.assert_array_equal(trainer.predict(X), plain.predict(X))
+    assert trainer.evaluate(X, Y) == plain.evaluate(X, Y)
+    assert history[-1]["validation_loss"] == plain.evaluate(X, Y)["loss"]
+
+
+def test_before_the_first_step_the_average_is_the_parameters():
+    trainer = Trainer(MODEL, MeanSquaredError(), ExponentialMovingAverage(Adam()), backend=NUMPY)
+    assert trainer.inference_parameters is None
+    trainer.initialize((3,))
+    assert_equal(trainer.inference_parameters, trainer.params)

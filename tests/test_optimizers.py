@@ -11,11 +11,13 @@ from backends import Backend, Tree, tree
 from multinn import (
     LAMB,
     SGD,
+    AccumulateGradients,
     Adadelta,
     Adagrad,
     Adam,
     AdamW,
     ClipByGlobalNorm,
+    ExponentialMovingAverage,
     Lion,
     NAdam,
     Optimizer,
@@ -24,6 +26,7 @@ from multinn import (
 from multinn.schedules import InverseTimeDecay, StepDecay
 from tests.optimizer_formulas import (
     Reference,
+    accumulated,
     adadelta,
     adagrad,
     adam,
@@ -78,6 +81,14 @@ REFERENCES: dict[str, tuple[Optimizer, Reference]] = {
         LAMB(StepDecay(0.1, 0.5, every=3)),
         lamb(lambda done: 0.1 * 0.5 ** (done // 3), 0.9, 0.999, 1e-6, ends=[6]),
     ),
+    "accumulated": (
+        AccumulateGradients(Adam(StepDecay(0.1, 0.5, every=3)), 3),
+        accumulated(adam(lambda done: 0.1 * 0.5 ** (done // 3), 0.9, 0.999, 1e-8), 3),
+    ),
+    "averaged": (
+        ExponentialMovingAverage(Adam(0.1), 0.9),
+        adam(always(0.1), 0.9, 0.999, 1e-8),
+    ),
     "clipped": (ClipByGlobalNorm(SGD(0.1, 0.9), 1.5), clipped(sgd(always(0.1), 0.9), 1.5)),
 }
 OPTIMIZERS = {name: optimizer for name, (optimizer, _) in REFERENCES.items()}
@@ -102,6 +113,7 @@ def test_the_formulas_of_the_source(backend, name):
         "LAMB",
         "a schedule",
         "clipped",
+        "accumulated",
     ],
 )
 def test_compiled_and_eager_are_the_same(backend, name):

@@ -11,13 +11,16 @@ from backends import Backend, Tree, get_backend, tree
 from multinn import (
     ELU,
     GELU,
+    LAMB,
     SGD,
+    AccumulateGradients,
     Adagrad,
     Adam,
     AdamW,
     ClipByGlobalNorm,
     Dense,
     Dropout,
+    ExponentialMovingAverage,
     LayerNorm,
     LeakyReLU,
     Loss,
@@ -63,6 +66,11 @@ RUNS: dict[str, tuple[Sequential, Loss, Optimizer]] = {
         CURVED,
         SoftmaxCrossEntropy(label_smoothing=0.1),
         ClipByGlobalNorm(AdamW(CosineDecay(0.02, 200, 20)), 0.5),
+    ),
+    "LAMB": (
+        KINKED,
+        MeanSquaredError(),
+        AccumulateGradients(ExponentialMovingAverage(LAMB(0.02), 0.9), 2),
     ),
 }
 

@@ -4,12 +4,14 @@ In the formulas θ are the parameters, g the gradients, η the learning rate, an
 of the update. Where an optimizer has a weight decay λ, it is decoupled: θ also shrinks by η λ θ.
 """
 
+from multinn.optimizers.accumulation import AccumulateGradients as AccumulateGradients
 from multinn.optimizers.adagrad import Adadelta as Adadelta
 from multinn.optimizers.adagrad import Adagrad as Adagrad
 from multinn.optimizers.adagrad import RMSProp as RMSProp
 from multinn.optimizers.adam import Adam as Adam
 from multinn.optimizers.adam import AdamW as AdamW
 from multinn.optimizers.adam import NAdam as NAdam
+from multinn.optimizers.averaging import ExponentialMovingAverage as ExponentialMovingAverage
 from multinn.optimizers.base import LearningRate as LearningRate
 from multinn.optimizers.base import Optimizer as Optimizer
 from multinn.optimizers.lamb import LAMB as LAMB

@@ -1,0 +1,66 @@
+"""Averages of the parameters over the steps of training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends import Backend, Tree, tree
+from multinn.optimizers.base import check_unit_interval, first_step, one_minus_power, steps_done
+from multinn.optimizers.wrappers import Wrapper
+
+
+@dataclass(frozen=True)
+class ExponentialMovingAverage(Wrapper):
+    """Another optimizer, and an average of the parameters that it goes through, for inference.
+
+    Training goes on from θ as without it; `Trainer.evaluate` and `Trainer.predict` use the average,
+    which is calmer: a ← β a + (1 - β) θ from a = 0, over 1 - βᵗ, which undoes the bias of that zero.
+    With a the average so corrected, multiply by 1 - βᵗ to see that this is
+
+        a ← a + w (θ - a)    where w = (1 - β) / (1 - βᵗ).
+
+    At t = 1, w is 1: the parameters that training begins with do not count. Where another wrapper
+    leaves all parameters as they are at some steps, as `AccumulateGradients` does, it belongs
+    outside of this one.
+
+    Sources: B. T. Polyak and A. B. Juditsky, Acceleration of stochastic approximation by averaging,
+    SIAM Journal on Control and Optimization 30, 1992; D. P. Kingma and J. Ba, Adam, ICLR 2015,
+    section 7.2.
+
+    Attributes:
+        optimizer: makes the updates.
+        decay: β; the average is over the last 1 / (1 - β) steps or so.
+
+    Raises:
+        ValueError: decay is not in [0, 1).
+
+    >>> from multinn import Adam
+    >>> ExponentialMovingAverage(Adam()).decay
+    0.999
+    """
+
+    decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_unit_interval(self, decay=self.decay)
+
+    def init(self, params: Tree) -> Tree:
+        """Return the state of the other optimizer, the step, and the parameters for their average."""
+        return {
+            "optimizer": self.optimizer.init(params),
+            "step": first_step(),
+            "average": tree.map(np.copy, params),
+        }
+
+    def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
+        """Return the new parameters and state."""
+        t = steps_done(backend, state, params) + 1.0
+        weight = (1.0 - self.decay) / one_minus_power(backend, self.decay, t)
+        params, inner = self.optimizer.update(backend, gradients, state["optimizer"], params)
+        average = tree.map(lambda a, p: a + weight * (p - a), state["average"], params)
+        return params, {"optimizer": inner, "step": state["step"] + 1, "average": average}
+
+    def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
+        """Return the average."""
+        return state["average"]
