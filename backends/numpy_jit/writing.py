@@ -63,7 +63,8 @@ class Writer:
             vector, start = self._places[value]
             memory.arrays[value] = cut(self._vector(vector), start, value.shape)
             return
-        if is_elementwise(call) and value.size != 1:  # one number in place confuses NumPy's short cuts
+        # One number in place confuses NumPy's short cuts, and its sign takes 25 times as long in place.
+        if is_elementwise(call) and value.size != 1 and call.function is not np.sign:
             for loop, _ in self._loops[-1:]:
                 for before, after in zip(loop.carry_in, loop.carry_out, strict=True):
                     if after is value and self._can_work_in_place(call, before, time):
