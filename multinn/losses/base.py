@@ -1,0 +1,100 @@
+"""What every loss is: a value and its gradient, from those of each example."""
+
+import math
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+from backends import Array, Backend
+from multinn.checks import rounded
+from multinn.hyperparameters import Hyperparameters
+from multinn.losses.targets import HostArray, Shape
+
+
+class Loss(Hyperparameters):
+    """A frozen dataclass of hyperparameters that is called on outputs and targets."""
+
+    reduction: ClassVar[Literal["mean", "sum"]] = "mean"
+
+    @abstractmethod
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l (batch,), and the gradient of each l_n with respect to the outputs."""
+
+    def __call__(
+        self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss L, and its gradient with respect to the outputs, in the outputs' shape.
+
+        Args:
+            backend: whose arrays the others are.
+            outputs: (batch, ...) floats.
+            targets: as `prepare_targets` returns them.
+            weights: (batch,) floats of 0 or more, one an example, or None. If all are 0, so is L.
+        """
+        xp = backend.xp
+        values, gradient = self.per_example(backend, outputs, targets)
+        if weights is None:
+            value = xp.sum(values)
+            if self.reduction == "sum":
+                return value, gradient
+            share = 1.0 / outputs.shape[0]
+            return value * share, gradient * share
+        if self.reduction == "mean":
+            total = xp.sum(weights)
+            weights = weights / xp.where(total > 0.0, total, xp.ones_like(total))
+        by_example = xp.reshape(weights, (-1,) + (1,) * (gradient.ndim - 1))
+        return xp.sum(values * weights), gradient * by_example
+
+    def value(
+        self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
+    ) -> Array:
+        """Return the loss L alone: any loss serves as a metric."""
+        return self(backend, outputs, targets, weights)[0]
+
+    def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
+        """Check targets on the host, before they reach a library that would not complain.
+
+        Args:
+            targets: (examples, ...), here of the shape of the outputs.
+            output_shape: the shape of one output, without the batch axis.
+            dtype: that of the outputs.
+
+        Returns:
+            The targets, in ``dtype``; integer classes as int32.
+
+        Raises:
+            ValueError: wrong shape or a value out of range; the message names the row.
+        """
+        if targets.shape[1:] != output_shape:
+            raise ValueError(
+                f"{type(self).__name__}: expected targets of shape {('examples', *output_shape)}, as "
+                f"the model's outputs, got {targets.shape}; reshape one of them"
+            )
+        return rounded(targets, dtype, "targets")
+
+
+def sum_outputs(backend: Backend, values: Array) -> Array:
+    """Return the sum over all axes but the first."""
+    return backend.xp.sum(values, axis=tuple(range(1, values.ndim)))
+
+
+def mean_outputs(backend: Backend, values: Array) -> Array:
+    """Return the mean over all axes but the first."""
+    return sum_outputs(backend, values) * (1.0 / outputs_per_example(values))
+
+
+def outputs_per_example(values: Array) -> int:
+    """Return m, the number of entries of one example."""
+    return max(1, int(math.prod(values.shape[1:])))
+
+
+def mean_positions(backend: Backend, values: Array, gradient: Array) -> tuple[Array, Array]:
+    """Return the mean over the positions of each example, where it has several, and its gradient.
+
+    Args:
+        backend: whose arrays the others are.
+        values: (batch, ...), one a position.
+        gradient: (batch, ..., classes), of each of them.
+    """
+    if values.ndim == 1:
+        return values, gradient
+    return mean_outputs(backend, values), gradient * (1.0 / outputs_per_example(values))
