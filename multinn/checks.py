@@ -83,6 +83,12 @@ def check_seed(seed: int) -> None:
         raise ValueError(f"Trainer: expected a seed of 0 or more, got {seed}")
 
 
+def check_ignored_class(name: str, ignored_class: int | None) -> None:
+    """Raise ValueError unless it is an integer or None."""
+    if ignored_class is not None and not isinstance(ignored_class, Integral):
+        raise ValueError(f"{name}: expected an integer ignored_class, or None, got {ignored_class!r}")
+
+
 def check_at_least_one(**values: int) -> None:
     """Raise TypeError or ValueError unless each is an integer of 1 or more."""
     for name, value in values.items():

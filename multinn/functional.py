@@ -22,6 +22,11 @@ _ERFC_COEFFICIENTS = (
     3.81090525518923207e-16, 7.10609761360923694e-15,
 )  # fmt: skip
 
+# B_2k / (2k (2k - 1)) of the Bernoulli numbers, k from 1: Stirling's series.
+_STIRLING_COEFFICIENTS = (
+    1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0, -691.0 / 360360.0, 1.0 / 156.0,
+)  # fmt: skip
+
 _NORMAL_ENDS = 40.0  # φ and the tail of Φ are 0 from there on, and x² does not overflow
 
 
@@ -47,6 +52,12 @@ def softplus(backend: Backend, x: Array) -> Array:
     """Return log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
     xp = backend.xp
     return xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+def log_sigmoid(backend: Backend, x: Array) -> Array:
+    """Return log(1 / (1 + exp(-x))) = min(x, 0) - log(1 + exp(-|x|))."""
+    xp = backend.xp
+    return xp.minimum(x, 0.0) - xp.log1p(xp.exp(-xp.abs(x)))
 
 
 def softmax(backend: Backend, x: Array) -> Array:
@@ -85,6 +96,23 @@ def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array
     return xp.astype(labels[..., None] == every_class, like.dtype)
 
 
+def shares(backend: Backend, counted: Array, like: Array) -> Array:
+    """Return by what to multiply values, so that their sums are means over what counts.
+
+    Args:
+        backend: whose arrays the others are.
+        counted: (batch, ...) booleans.
+        like: an array whose dtype the result takes.
+
+    Returns:
+        (batch, ...): of each example, 1 / (how many count) where one counts, and 0 elsewhere.
+    """
+    xp = backend.xp
+    ones = xp.astype(counted, like.dtype)
+    numbers = xp.sum(ones, axis=tuple(range(1, ones.ndim)), keepdims=True)
+    return ones / xp.maximum(numbers, 1.0)
+
+
 def normal_cdf(backend: Backend, x: Array) -> Array:
     """Return Φ(x), the cumulative distribution of the standard normal.
 
@@ -110,3 +138,25 @@ def normal_pdf(backend: Backend, x: Array) -> Array:
     xp = backend.xp
     distance = xp.minimum(xp.abs(x), _NORMAL_ENDS)
     return xp.exp(-0.5 * distance * distance) * (1.0 / math.sqrt(2.0 * math.pi))
+
+
+def log_factorial(backend: Backend, x: Array) -> Array:
+    """Return log(x!) = log Γ(x + 1) for x >= 0, whole or not.
+
+    The absolute error is that of the rounding of log(8!), the relative one that of the dtype's rounding.
+
+    By Stirling's series, log Γ(y) = (y - 1/2) log y - y + log(2π) / 2 + 1 / (12 y) - 1 / (360 y³) + ...,
+    which is exact to rounding from y = 8 on; below, Γ(x + 1) = Γ(x + 8) / ((x + 1) (x + 2) ... (x + 7)).
+    """
+    xp = backend.xp
+    is_small = x < 7.0
+    small = xp.minimum(x, 7.0)
+    product = xp.ones_like(x)
+    for i in range(1, 8):
+        product = product * (small + float(i))
+    y = xp.where(is_small, x + 8.0, x + 1.0)
+    series = xp.zeros_like(y)
+    for coefficient in reversed(_STIRLING_COEFFICIENTS):
+        series = series / (y * y) + coefficient
+    log_gamma = (y - 0.5) * xp.log(y) - y + 0.5 * math.log(2.0 * math.pi) + series / y
+    return xp.where(is_small, log_gamma - xp.log(product), log_gamma)

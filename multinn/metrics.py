@@ -5,8 +5,12 @@ the examples of a batch, an array without axes. ``SomeLoss().value`` is one too.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from backends import Array, Backend
+from multinn import functional
+from multinn.checks import check_ignored_class
+from multinn.hyperparameters import Hyperparameters
 
 Metric = Callable[[Backend, Array, Array, Array | None], Array]
 
@@ -23,6 +27,44 @@ def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | 
     Raises:
         ValueError: there are fewer than 2 classes.
     """
+    hits, _ = _hits(backend, outputs, targets)
+    return _weighted_mean(backend, hits, outputs, weights)
+
+
+@dataclass(frozen=True)
+class Accuracy(Hyperparameters):
+    """`accuracy`, in which positions whose target is the ignored class count nothing.
+
+    As with ``SoftmaxCrossEntropy(ignored_class=...)``, the share of an example is that of its other
+    positions, and 0 if there are none; such examples can be left out by a weight of 0.
+
+    Attributes:
+        ignored_class: such as -1, or None, with which it is `accuracy`.
+
+    Raises:
+        ValueError: ignored_class is no integer; in a call, there are fewer than 2 classes.
+    """
+
+    ignored_class: int | None = None
+
+    def __post_init__(self) -> None:
+        check_ignored_class("Accuracy", self.ignored_class)
+
+    def __call__(
+        self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
+    ) -> Array:
+        """Return the weighted mean over the examples; arguments are those of `accuracy`."""
+        if self.ignored_class is None:
+            return accuracy(backend, outputs, targets, weights)
+        hits, classes = _hits(backend, outputs, targets)
+        shares = functional.shares(backend, classes != self.ignored_class, like=outputs)
+        values = backend.xp.astype(hits, outputs.dtype) * shares
+        by_example = backend.xp.sum(values, axis=tuple(range(1, values.ndim)))
+        return _weighted_mean(backend, by_example, outputs, weights)
+
+
+def _hits(backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+    """Return whether the largest output is at the target class, and these classes."""
     xp = backend.xp
     if outputs.ndim < 2 or outputs.shape[-1] < 2:
         raise ValueError(
@@ -32,7 +74,7 @@ def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | 
     if targets.ndim == outputs.ndim:
         targets = xp.argmax(targets, axis=-1)
     predicted = xp.astype(xp.argmax(outputs, axis=-1), targets.dtype)
-    return _weighted_mean(backend, predicted == targets, outputs, weights)
+    return predicted == targets, targets
 
 
 def binary_accuracy(
@@ -51,9 +93,10 @@ def binary_accuracy(
     return _weighted_mean(backend, (outputs > 0.0) == (targets > 0.5), outputs, weights)
 
 
-def _weighted_mean(backend: Backend, hits: Array, like: Array, weights: Array | None) -> Array:
+def _weighted_mean(backend: Backend, values: Array, like: Array, weights: Array | None) -> Array:
+    """Return the mean of the examples' means, of booleans or of floats."""
     xp = backend.xp
-    values = xp.astype(hits, like.dtype)
+    values = xp.astype(values, like.dtype)
     if values.ndim > 1:
         values = xp.mean(values, axis=tuple(range(1, values.ndim)))
     if weights is None:

@@ -1,7 +1,7 @@
 """Losses.
 
 kink: where a derivative jumps. MeanAbsoluteError: where an error is 0. Huber: the second, at an error of
-± δ.
+± δ. Hinge, MultiClassHinge: where a margin is met exactly; with squares, the second.
 """
 
 from collections.abc import Callable
@@ -10,13 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from experiments.gradient_cases.base import HostArray, LossCase, Point, Shape
+from experiments.gradient_cases.base import Draw, HostArray, LossCase, Point, Shape
 from multinn import (
+    CTC,
     BinaryCrossEntropy,
+    BinaryFocal,
+    CosineSimilarity,
+    Focal,
     HalfSquaredError,
+    Hinge,
     Huber,
+    KLDivergence,
     MeanAbsoluteError,
     MeanSquaredError,
+    MultiClassHinge,
+    Poisson,
     SoftmaxCrossEntropy,
 )
 
@@ -46,6 +54,31 @@ def distributions(generator: np.random.Generator, shape: Shape) -> HostArray:
     return generator.multinomial(64, [1 / shape[-1]] * shape[-1], size=shape[:-1]) / 64
 
 
+def padded_classes(generator: np.random.Generator, shape: Shape) -> HostArray:
+    """Return integer classes, about a third of them -1; of the second example, all."""
+    drawn = classes(generator, shape)
+    drawn[generator.uniform(size=drawn.shape) < 1 / 3] = -1
+    drawn[1] = -1
+    return drawn
+
+
+def counts(generator: np.random.Generator, shape: Shape) -> HostArray:
+    """Return integers that are Poisson distributed."""
+    return generator.poisson(2.0, size=shape)
+
+
+def labels(blank: int) -> Draw:
+    """Return what draws up to 3 labels an example other than the blank, for at least 5 time steps."""
+
+    def draw(generator: np.random.Generator, shape: Shape) -> HostArray:
+        drawn = generator.integers(1, shape[-1], size=(shape[0], 3))
+        drawn = np.where(drawn == blank, 0, drawn)
+        length = generator.integers(1, 4, size=(shape[0], 1))
+        return np.where(np.arange(3) < length, drawn, -1)
+
+    return draw
+
+
 def _errors(point: Point) -> Any:
     return point.variables["outputs"] - point.constants["targets"]
 
@@ -54,7 +87,27 @@ def _errors_beyond(delta: float) -> Callable[[Point], HostArray]:
     return lambda point: np.abs(_errors(point)) - delta
 
 
+def _margins(point: Point) -> HostArray:
+    margins: HostArray = 1.0 - point.constants["targets"] * point.variables["outputs"]
+    return margins
+
+
+def _margins_of(margin: float) -> Callable[[Point], HostArray]:
+    """Return what gives the margins of all classes, of which the target's own is the margin itself."""
+
+    def distances(point: Point) -> HostArray:
+        z: HostArray = point.variables["outputs"]
+        own = np.take_along_axis(z, point.constants["targets"][..., None], axis=-1)
+        margins: HostArray = margin + z - own
+        return margins
+
+    return distances
+
+
 _weighted = partial(LossCase, weighted=True)
+
+_IGNORING = SoftmaxCrossEntropy(0.1, ignored_class=-1)
+_SQUARED = MultiClassHinge(0.5, squared=True)
 
 CASES: tuple[LossCase, ...] = (
     LossCase("MeanSquaredError", MeanSquaredError(), (5, 3)),
@@ -81,4 +134,20 @@ CASES: tuple[LossCase, ...] = (
     _weighted("SoftmaxCrossEntropy 3-D weighted", SoftmaxCrossEntropy(), (4, 3, 5), classes),
     LossCase("SoftmaxCrossEntropy 3-D smoothed", SoftmaxCrossEntropy(0.2), (2, 3, 4), classes),
     LossCase("SoftmaxCrossEntropy 3-D one-hot", SoftmaxCrossEntropy(), (2, 3, 4), one_hot),
+    _weighted("SoftmaxCrossEntropy ignored weighted", _IGNORING, (4, 3, 5), padded_classes),
+    LossCase("KLDivergence", KLDivergence(), (5, 4), distributions),
+    _weighted("KLDivergence 3-D weighted", KLDivergence(), (2, 3, 4), distributions),
+    LossCase("Focal", Focal(), (5, 4), classes),
+    _weighted("Focal alpha 3-D weighted", Focal(1.5, (0.5, 1.0, 2.0)), (4, 2, 3), classes),
+    LossCase("BinaryFocal", BinaryFocal(), (5, 3), zeros_and_ones),
+    _weighted("BinaryFocal alpha weighted", BinaryFocal(0.5, 0.3), (4, 3), zeros_and_ones),
+    LossCase("Hinge", Hinge(), (5, 3), zeros_and_ones, kink=_margins),
+    _weighted("Hinge squared weighted", Hinge(squared=True), (5, 3), zeros_and_ones, kink=_margins),
+    LossCase("MultiClassHinge", MultiClassHinge(), (5, 4), classes, kink=_margins_of(1.0)),
+    _weighted("MultiClassHinge squared weighted", _SQUARED, (4, 2, 3), classes, kink=_margins_of(0.5)),
+    LossCase("Poisson", Poisson(), (5, 3), counts),
+    _weighted("Poisson full weighted", Poisson(full=True), (5, 3), counts),
+    LossCase("CosineSimilarity", CosineSimilarity(), (5, 4)),
+    _weighted("CosineSimilarity 3-D weighted", CosineSimilarity(), (4, 2, 3)),
+    _weighted("CTC weighted", CTC(blank=1), (3, 6, 4), labels(1)),
 )

@@ -10,8 +10,16 @@ an example has several outputs, m of them, l_n is the mean over them.
 
 from multinn.losses.base import Loss as Loss
 from multinn.losses.classification import BinaryCrossEntropy as BinaryCrossEntropy
+from multinn.losses.classification import KLDivergence as KLDivergence
 from multinn.losses.classification import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+from multinn.losses.ctc import CTC as CTC
+from multinn.losses.focal import BinaryFocal as BinaryFocal
+from multinn.losses.focal import Focal as Focal
+from multinn.losses.hinge import Hinge as Hinge
+from multinn.losses.hinge import MultiClassHinge as MultiClassHinge
 from multinn.losses.regression import HalfSquaredError as HalfSquaredError
 from multinn.losses.regression import Huber as Huber
 from multinn.losses.regression import MeanAbsoluteError as MeanAbsoluteError
 from multinn.losses.regression import MeanSquaredError as MeanSquaredError
+from multinn.losses.regression import Poisson as Poisson
+from multinn.losses.similarity import CosineSimilarity as CosineSimilarity

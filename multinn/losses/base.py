@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from backends import Array, Backend
 from multinn.checks import rounded
 from multinn.hyperparameters import Hyperparameters
-from multinn.losses.targets import HostArray, Shape
+from multinn.losses.targets import HostArray, Shape, check_shape
 
 
 class Loss(Hyperparameters):
@@ -64,11 +64,7 @@ class Loss(Hyperparameters):
         Raises:
             ValueError: wrong shape or a value out of range; the message names the row.
         """
-        if targets.shape[1:] != output_shape:
-            raise ValueError(
-                f"{type(self).__name__}: expected targets of shape {('examples', *output_shape)}, as "
-                f"the model's outputs, got {targets.shape}; reshape one of them"
-            )
+        check_shape(type(self).__name__, targets, output_shape)
         return rounded(targets, dtype, "targets")
 
 

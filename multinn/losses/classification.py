@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from backends import Array, Backend
 from multinn import functional
-from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example
-from multinn.losses.targets import HostArray, Shape, as_classes, as_probabilities, refuse
+from multinn.checks import check_ignored_class
+from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example, sum_outputs
+from multinn.losses.targets import HostArray, Shape, as_classes, as_probabilities, check_shape, refuse
 
 
 @dataclass(frozen=True)
@@ -43,25 +44,36 @@ class SoftmaxCrossEntropy(Loss):
     ∂l/∂z_j = -Σ_k q_k (δ_kj - p_j) = p_j - q_j.
     Source of the smoothing: C. Szegedy et al., Rethinking the Inception architecture, 2016, section 7.
 
+    Where an example has several positions, such as the words of a text, l is the mean over them. Those
+    whose target is the ignored class, such as -1 for padding, are left out: l is the mean over the other
+    positions, and 0 if there are none.
+
     Attributes:
         label_smoothing: s, in [0, 1).
+        ignored_class: a target that counts nothing, or None. It may be one of the classes. For metrics,
+            there is ``Accuracy(ignored_class)``.
 
     Raises:
-        ValueError: label_smoothing is outside [0, 1).
+        ValueError: label_smoothing is outside [0, 1), or ignored_class is no integer.
     """
 
     label_smoothing: float = 0.0
+    ignored_class: int | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(
                 f"SoftmaxCrossEntropy: expected a label_smoothing in [0, 1), got {self.label_smoothing}"
             )
+        check_ignored_class("SoftmaxCrossEntropy", self.ignored_class)
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (p - q) / m, where m counts the distributions of one example."""
         xp = backend.xp
         classes = outputs.shape[-1]
+        counted = None if self.ignored_class is None else targets != self.ignored_class
+        if counted is not None:
+            targets = xp.where(counted, targets, xp.zeros_like(targets))
         if targets.ndim < outputs.ndim:
             targets = functional.one_hot(backend, targets, classes, like=outputs)
         if self.label_smoothing:
@@ -69,16 +81,53 @@ class SoftmaxCrossEntropy(Loss):
             targets = (1.0 - smoothing) * targets + smoothing / classes
         log_p = functional.log_softmax(backend, outputs)
         values = -xp.vecdot(targets, log_p)
-        return mean_positions(backend, values, xp.exp(log_p) - targets)
+        error = xp.exp(log_p) - targets
+        if counted is None:
+            return mean_positions(backend, values, error)
+        shares = functional.shares(backend, counted, like=values)
+        return sum_outputs(backend, values * shares), error * shares[..., None]
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
-        """Check integer classes in [0, classes), or probabilities that sum to 1 along the last axis."""
-        if targets.shape[1:] == output_shape:
-            return as_probabilities("SoftmaxCrossEntropy", targets, dtype)
-        if targets.shape[1:] != output_shape[:-1]:
+        """Check integer classes in [0, classes), or probabilities that sum to 1 along the last axis.
+
+        With an ignored class, targets are integer classes.
+        """
+        name = "SoftmaxCrossEntropy"
+        if self.ignored_class is None and targets.shape[1:] == output_shape:
+            return as_probabilities(name, targets, dtype)
+        if self.ignored_class is None and targets.shape[1:] != output_shape[:-1]:
             raise ValueError(
-                "SoftmaxCrossEntropy: expected targets of shape "
+                f"{name}: expected targets of shape "
                 f"{('examples', *output_shape[:-1])}, integer classes, or "
                 f"{('examples', *output_shape)}, probabilities, got {targets.shape}"
             )
-        return as_classes("SoftmaxCrossEntropy", targets, output_shape)
+        return as_classes(name, targets, output_shape, self.ignored_class)
+
+
+@dataclass(frozen=True)
+class KLDivergence(Loss):
+    """l = Σ_k t_k log(t_k / p_k), KL(t ‖ p), with p = softmax(z), on logits z (batch, ..., classes).
+
+    Targets are probabilities t (batch, ..., classes), and 0 log 0 = 0.
+
+    It is the cross-entropy less the entropy of the targets, Σ_k t_k log t_k - Σ_k t_k log p_k, and the
+    first term does not depend on z: ∂l/∂z_j = p_j - t_j, as Σ_k t_k = 1. The least value is 0.
+    Source: S. Kullback and R. A. Leibler, On information and sufficiency, 1951, equation 2.4.
+    """
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l, and (p - t) / m, where m counts the distributions of one example."""
+        xp = backend.xp
+        log_p = functional.log_softmax(backend, outputs)
+        log_t = xp.log(xp.where(targets > 0.0, targets, xp.ones_like(targets)))
+        values = xp.vecdot(targets, log_t - log_p)
+        return mean_positions(backend, values, xp.exp(log_p) - targets)
+
+    def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
+        """Check probabilities of the outputs' shape that sum to 1 along the last axis."""
+        if not output_shape:
+            raise ValueError(
+                "KLDivergence: expected outputs of shape ('examples', ..., classes), got ('examples',)"
+            )
+        check_shape("KLDivergence", targets, output_shape)
+        return as_probabilities("KLDivergence", targets, dtype)

@@ -1,10 +1,12 @@
-"""Losses of numbers: squared, absolute, and in between."""
+"""Losses of numbers: squared, absolute, in between, and of counts."""
 
 import math
 from dataclasses import dataclass
 
 from backends import Array, Backend
+from multinn import functional
 from multinn.losses.base import Loss, mean_outputs, outputs_per_example, sum_outputs
+from multinn.losses.targets import HostArray, Shape, refuse
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,34 @@ class Huber(Loss):
         clipped = xp.minimum(xp.maximum(error, -self.delta), self.delta)
         values = clipped * (error - 0.5 * clipped)
         return mean_outputs(backend, values), clipped * (1.0 / outputs_per_example(error))
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """l = Σ_j (exp(z_j) - t_j z_j) / m on log rates z, targets t of 0 or more, such as counts.
+
+    A Poisson variable of rate λ = exp(z) is t with the probability λ^t exp(-λ) / t!, whose negative
+    logarithm is exp(z) - t z + log(t!). The last term does not depend on z, and is left out unless
+    ``full``. ∂l/∂z_j = (exp(z_j) - t_j) / m.
+    exp(z) is infinite in float32 for z above 88, in float64 above 709: there, the loss is no number of
+    the dtype either.
+
+    Attributes:
+        full: whether log(t!) is part of the loss.
+    """
+
+    full: bool = False
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l, and (exp(z) - t) / m."""
+        rates = backend.xp.exp(outputs)
+        values = rates - targets * outputs
+        if self.full:
+            values = values + functional.log_factorial(backend, targets)
+        return mean_outputs(backend, values), (rates - targets) * (1.0 / outputs_per_example(values))
+
+    def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
+        """Check shape and range: (examples, ...) as the outputs, 0 or more."""
+        targets = super().prepare_targets(targets, output_shape, dtype)
+        refuse("Poisson", "targets of 0 or more", targets, targets < 0)
+        return targets

@@ -25,6 +25,15 @@ def refuse(name: str, expected: str, targets: HostArray, wrong: HostArray, form:
         raise ValueError(f"{name}: expected {expected}, got {targets[index]:{form}} at {where}")
 
 
+def check_shape(name: str, targets: HostArray, output_shape: Shape) -> None:
+    """Raise ValueError unless each target has the shape of an output."""
+    if targets.shape[1:] != output_shape:
+        raise ValueError(
+            f"{name}: expected targets of shape {('examples', *output_shape)}, as "
+            f"the model's outputs, got {targets.shape}; reshape one of them"
+        )
+
+
 def as_classes(
     name: str, targets: HostArray, output_shape: Shape, ignored_class: int | None = None
 ) -> HostArray:

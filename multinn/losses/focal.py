@@ -1,0 +1,137 @@
+"""Focal losses: cross-entropies in which what is classified well counts little."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends import Array, Backend
+from multinn import functional
+from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example
+from multinn.losses.targets import HostArray, Shape, as_classes, refuse
+
+
+@dataclass(frozen=True)
+class Focal(Loss):
+    """l = -α_t (1 - q)^γ log q with q = p_t, p = softmax(z), on logits z (batch, ..., classes).
+
+    Targets are integer classes t (batch, ...).
+
+    With r = 1 - q, ∂q/∂z_k = q (δ_kt - p_k) and ∂log q/∂z_k = δ_kt - p_k, so that
+
+        ∂l/∂z_k = -α_t (r^γ - γ r^(γ-1) q log q) (δ_kt - p_k) = α_t r^γ (1 + γ q c) (p_k - δ_kt)
+
+    with c = -log(q) / r. No digits are lost as q -> 1: r is the sum of the other p_k, log q is
+    log(1 - r) where r < 1/2, c -> 1, and p_t - 1 is -r. As q -> 0, log q is that of the log-softmax.
+    Source: T.-Y. Lin et al., Focal loss for dense object detection, 2017, equation 5.
+
+    Attributes:
+        gamma: γ, 0 or more; 0 is the cross-entropy.
+        alpha: the weight of each class, one number for all, or None for 1. The weighted terms are
+            averaged over the examples, not divided by the sum of these weights.
+
+    Raises:
+        ValueError: gamma is negative or not finite, or a weight is.
+    """
+
+    gamma: float = 2.0
+    alpha: float | tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_gamma("Focal", self.gamma)
+        if self.alpha is None:
+            return
+        weights = np.asarray(self.alpha, np.float64)
+        if weights.ndim > 1 or not weights.size or not ((weights >= 0) & (weights < math.inf)).all():
+            raise ValueError(
+                "Focal: expected alpha to be a finite number of 0 or more, or one for each class, "
+                f"got {self.alpha}"
+            )
+        # A tuple can be hashed, a list cannot.
+        alpha = tuple(weights.tolist()) if weights.ndim else weights.item()
+        object.__setattr__(self, "alpha", alpha)
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l, and its gradient."""
+        xp = backend.xp
+        target = functional.one_hot(backend, targets, outputs.shape[-1], like=outputs)
+        log_p = functional.log_softmax(backend, outputs)
+        p = xp.exp(log_p)
+        others = p * (1.0 - target)
+        r = xp.sum(others, axis=-1, keepdims=True)
+        q = xp.sum(p * target, axis=-1, keepdims=True)
+        close = xp.log1p(-xp.minimum(r, 0.5))
+        log_q = xp.where(r < 0.5, close, xp.sum(log_p * target, axis=-1, keepdims=True))
+        one = xp.ones_like(r)
+        c = xp.where(r > 0.0, -log_q / xp.where(r > 0.0, r, one), one)
+        factor = r**self.gamma * self._weights(backend, target)
+        gradient = factor * (1.0 + self.gamma * q * c) * (others - r * target)
+        return mean_positions(backend, xp.squeeze(-factor * log_q, axis=-1), gradient)
+
+    def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
+        """Check integer classes in [0, classes), and that each class has a weight."""
+        targets = as_classes("Focal", targets, output_shape)
+        if isinstance(self.alpha, tuple) and len(self.alpha) != output_shape[-1]:
+            raise ValueError(
+                f"Focal: expected a weight alpha for each of the {output_shape[-1]} classes, "
+                f"got {len(self.alpha)}"
+            )
+        return targets
+
+    def _weights(self, backend: Backend, target: Array) -> Array | float:
+        """Return α_t, (batch, ..., 1) where the classes differ."""
+        xp = backend.xp
+        if isinstance(self.alpha, tuple):
+            return xp.sum(target * xp.asarray(self.alpha, dtype=target.dtype), axis=-1, keepdims=True)
+        return 1.0 if self.alpha is None else self.alpha
+
+
+@dataclass(frozen=True)
+class BinaryFocal(Loss):
+    """l = -Σ_j a_j (1 - q_j)^γ log(q_j) / m on logits z, targets t of 0 and 1.
+
+    q = σ(s) with s = z where t = 1 and s = -z where t = 0: the probability of what is right. a is α
+    where t = 1 and 1 - α where t = 0; without α, a = 1.
+
+    ∂q/∂s = q (1 - q) and ∂log q/∂s = 1 - q, so that each term has the derivative
+    ∂l/∂s = -a (1 - q)^γ ((1 - q) - γ q log q), and ∂s/∂z is 1 or -1. 1 - q is σ(-s), log q is log σ(s).
+    Source: T.-Y. Lin et al., Focal loss for dense object detection, 2017, equation 5.
+
+    Attributes:
+        gamma: γ, 0 or more; 0 is the cross-entropy.
+        alpha: α in [0, 1], or None.
+
+    Raises:
+        ValueError: gamma is negative or not finite, or alpha outside [0, 1].
+    """
+
+    gamma: float = 2.0
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_gamma("BinaryFocal", self.gamma)
+        if self.alpha is not None and not 0.0 <= self.alpha <= 1.0:
+            raise ValueError(f"BinaryFocal: expected an alpha in [0, 1], got {self.alpha}")
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l, and ∂l/∂z / m."""
+        sign = 2.0 * targets - 1.0
+        s = sign * outputs
+        q, r = functional.sigmoid(backend, s), functional.sigmoid(backend, -s)
+        log_q = functional.log_sigmoid(backend, s)
+        factor = r**self.gamma
+        if self.alpha is not None:
+            factor = factor * (targets * self.alpha + (1.0 - targets) * (1.0 - self.alpha))
+        slope = factor * (self.gamma * q * log_q - r) * sign
+        return mean_outputs(backend, -factor * log_q), slope * (1.0 / outputs_per_example(s))
+
+    def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
+        """Check shape and values: (examples, ...) as the outputs, 0 or 1."""
+        targets = super().prepare_targets(targets, output_shape, dtype)
+        refuse("BinaryFocal", "targets of 0 and 1", targets, (targets != 0) & (targets != 1))
+        return targets
+
+
+def _check_gamma(name: str, gamma: float) -> None:
+    if not 0.0 <= gamma < math.inf:
+        raise ValueError(f"{name}: expected a finite gamma of 0 or more, got {gamma}")

@@ -1,0 +1,92 @@
+"""Losses of margins: zero as soon as an answer is right by enough."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends import Array, Backend
+from multinn import functional
+from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example
+from multinn.losses.targets import HostArray, Shape, as_classes, refuse
+
+
+@dataclass(frozen=True)
+class Hinge(Loss):
+    """l = Σ_j h_j / m with h_j = max(0, 1 - t_j z_j), or h_j², on scores z, targets t of -1 and 1.
+
+    ∂h/∂z = -t where t z < 1, else 0; where t z = 1, it is undefined, and 0 is taken. ∂h²/∂z = 2 h ∂h/∂z,
+    in both cases. Targets of 0 and 1 become -1 and 1, as in Keras: the data hold one of the two pairs.
+    Source: C. Cortes and V. Vapnik, Support-vector networks, 1995; with the square, Y. Tang, Deep
+    learning using linear support vector machines, 2013, section 2.2.
+
+    Attributes:
+        squared: whether h is squared.
+    """
+
+    squared: bool = False
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l, and ∂h/∂z / m or 2 h ∂h/∂z / m."""
+        xp = backend.xp
+        h = xp.maximum(1.0 - targets * outputs, 0.0)
+        slope = -targets * _slope(backend, h, self.squared)
+        values = h * h if self.squared else h
+        return mean_outputs(backend, values), slope * (1.0 / outputs_per_example(values))
+
+    def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
+        """Return targets of -1 and 1, from these or from 0 and 1: (examples, ...) as the outputs."""
+        targets = super().prepare_targets(targets, output_shape, dtype)
+        lower = 0.0 if (targets == 0).any() else -1.0
+        wrong = (targets != lower) & (targets != 1)
+        refuse("Hinge", "targets of 0 and 1, or of -1 and 1", targets, wrong)
+        return np.where(targets == 1, targets, -np.ones_like(targets))
+
+
+@dataclass(frozen=True)
+class MultiClassHinge(Loss):
+    """l = Σ_{k ≠ t} h_k / classes with h_k = max(0, margin + z_k - z_t), or h_k², on scores z.
+
+    z: (batch, ..., classes), targets: integer classes (batch, ...).
+
+    With s_k = 1 where h_k > 0 and 0 elsewhere (at a margin that is met exactly the derivative is
+    undefined, and 0 is taken), ∂h_k/∂z_k = s_k and ∂h_k/∂z_t = -s_k, so that
+    ∂l/∂z_k = s_k / classes for k ≠ t, and ∂l/∂z_t = -Σ_{k ≠ t} ∂l/∂z_k; of squares, with 2 h_k for s_k.
+    Source: J. Weston and C. Watkins, Support vector machines for multi-class pattern recognition, 1999;
+    the division by the number of classes is PyTorch's, in MultiMarginLoss: ``squared`` is its p = 2.
+
+    Attributes:
+        margin: by how much the score of the target class has to be the largest.
+        squared: whether each h is squared.
+
+    Raises:
+        ValueError: margin is not positive and finite.
+    """
+
+    margin: float = 1.0
+    squared: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.margin < math.inf:
+            raise ValueError(f"MultiClassHinge: expected a positive, finite margin, got {self.margin}")
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l, and its gradient."""
+        xp = backend.xp
+        classes = outputs.shape[-1]
+        target = functional.one_hot(backend, targets, classes, like=outputs)
+        of_target = xp.sum(target * outputs, axis=-1, keepdims=True)
+        h = xp.maximum(outputs - of_target + self.margin, 0.0) * (1.0 - target)
+        slope = _slope(backend, h, self.squared) * (1.0 / classes)
+        values = xp.sum(h * h if self.squared else h, axis=-1) * (1.0 / classes)
+        gradient = slope - target * xp.sum(slope, axis=-1, keepdims=True)
+        return mean_positions(backend, values, gradient)
+
+    def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
+        """Check integer classes in [0, classes)."""
+        return as_classes("MultiClassHinge", targets, output_shape)
+
+
+def _slope(backend: Backend, h: Array, squared: bool) -> Array:
+    """Return 2 h, the derivative of h², or where h > 0, that of h."""
+    return 2.0 * h if squared else backend.xp.astype(h > 0.0, h.dtype)

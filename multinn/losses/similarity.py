@@ -1,0 +1,54 @@
+"""Losses of directions."""
+
+from dataclasses import dataclass
+
+from backends import Array, Backend
+from multinn.losses.base import Loss, mean_positions
+from multinn.losses.targets import HostArray, Shape
+
+
+@dataclass(frozen=True)
+class CosineSimilarity(Loss):
+    """l = 1 - cos(y, t), with cos(y, t) = y · t / (|y| |t|) along the last axis of y (batch, ..., n).
+
+    With the unit vectors u = y / |y| and v = t / |t|, cos = u · v, and as ∂|y|/∂y = u,
+    ∂cos/∂y = t / (|y| |t|) - (y · t) u / (|y|² |t|) = (v - cos u) / |y|, so ∂l/∂y = (cos u - v) / |y|.
+    The zero vector has no direction: there, cos is taken as 0, and so is the gradient. A vector whose
+    entries are all below the smallest normal number of the dtype counts as zero. Vectors are divided by
+    their largest entry first, so that no square overflows.
+    """
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l, and (cos u - v) / |y|, where m counts the vectors of one example."""
+        xp = backend.xp
+        u, counts, sizes = _direction(backend, outputs)
+        v, _, _ = _direction(backend, targets)
+        cosine = xp.vecdot(u, v)
+        gradient = cosine[..., None] * u - v
+        for size in sizes:  # one by one: |y| itself may overflow
+            gradient = gradient / size
+        gradient = xp.where(counts, gradient, xp.zeros_like(gradient))
+        return mean_positions(backend, 1.0 - cosine, gradient)
+
+    def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
+        """Check the shape: (examples, ..., n) as the outputs."""
+        if not output_shape:
+            raise ValueError(
+                "CosineSimilarity: expected outputs of shape ('examples', ..., n), got ('examples',)"
+            )
+        return super().prepare_targets(targets, output_shape, dtype)
+
+
+def _direction(backend: Backend, y: Array) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Return u, whether y counts as more than the zero vector, and two factors of |y|.
+
+    Where it does not, u is 0 and the factors are 1.
+    """
+    xp = backend.xp
+    largest = xp.max(xp.abs(y), axis=-1, keepdims=True)
+    counts = largest >= float(xp.finfo(y.dtype).smallest_normal)
+    one = xp.ones_like(largest)
+    largest = xp.where(counts, largest, one)
+    scaled = xp.where(counts, y, xp.zeros_like(y)) / largest
+    norm = xp.where(counts, xp.sqrt(xp.sum(scaled * scaled, axis=-1, keepdims=True)), one)
+    return scaled / norm, counts, (norm, largest)
