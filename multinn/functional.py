@@ -143,7 +143,7 @@ def normal_pdf(backend: Backend, x: Array) -> Array:
 def log_factorial(backend: Backend, x: Array) -> Array:
     """Return log(x!) = log Γ(x + 1) for x >= 0, whole or not.
 
-    The absolute error is that of the rounding of log(8!), the relative one that of the dtype's rounding.
+    The error is that of the rounding of numbers of some tens, and for large x of the result.
 
     By Stirling's series, log Γ(y) = (y - 1/2) log y - y + log(2π) / 2 + 1 / (12 y) - 1 / (360 y³) + ...,
     which is exact to rounding from y = 8 on; below, Γ(x + 1) = Γ(x + 8) / ((x + 1) (x + 2) ... (x + 7)).

@@ -40,6 +40,14 @@ def below_largest(x: np.ndarray) -> np.ndarray:
 CASES = {
     "sigmoid": Case(functional.sigmoid, scipy.special.expit, WIDE, lambda x: 4.0),
     "softplus": Case(functional.softplus, lambda x: np.logaddexp(0.0, x), WIDE, lambda x: 4.0),
+    "log_sigmoid": Case(functional.log_sigmoid, scipy.special.log_expit, WIDE, lambda x: 4.0),
+    "log_factorial": Case(
+        functional.log_factorial,
+        lambda x: scipy.special.gammaln(x + 1.0),
+        np.concatenate([np.linspace(0.0, 12.0, 1201), np.geomspace(12.0, 1e15, 200)]),
+        lambda x: 4.0,
+        absolute=64.0,
+    ),
     "softmax": Case(
         functional.softmax,
         lambda x: scipy.special.softmax(x, axis=-1),
@@ -84,6 +92,7 @@ def test_values_are_scipys(backend, case, dtype):
     ("function", "expected"),
     [
         (functional.sigmoid, [0, 0, 0, 1, 1, 1]),
+        (functional.log_sigmoid, [-3e38, -1e30, -1000, 0, 0, 0]),
         (functional.softplus, [0, 0, 0, 1000, 1e30, 3e38]),
         (functional.normal_cdf, [0, 0, 0, 1, 1, 1]),
         (functional.normal_pdf, [0, 0, 0, 0, 0, 0]),
@@ -109,6 +118,14 @@ def test_one_hot(backend):
     labels, like = backend.from_numpy((np.array([[0, 2], [1, 1]], np.int32), np.zeros(1, np.float32)))
     rows = backend.to_numpy(functional.one_hot(backend, labels, 3, like))
     np.testing.assert_array_equal(rows, np.eye(3, dtype=np.float32)[[[0, 2], [1, 1]]], strict=True)
+
+
+def test_shares_make_means_of_what_counts(backend):
+    counted = np.array([[True, False, True], [False, False, False], [True, True, True]])
+    arrays = backend.from_numpy((counted, np.zeros(1, np.float32)))
+    shares = backend.to_numpy(functional.shares(backend, *arrays))
+    expected = np.array([[0.5, 0.0, 0.5], [0.0] * 3, [1.0 / 3.0] * 3], np.float32)
+    np.testing.assert_array_equal(shares, expected, strict=True)
 
 
 @pytest.mark.parametrize("x", [np.zeros((2, 3, 4), np.float32), np.zeros((1, 1), np.float32)])

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from backends import Backend
-from multinn import accuracy, binary_accuracy
+from multinn import Accuracy, accuracy, binary_accuracy
 from multinn.metrics import Metric
 
 OUTPUTS = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
@@ -84,3 +84,27 @@ def test_binary_accuracy_of_other_shapes_is_refused(backend):
     """They would broadcast in silence."""
     with pytest.raises(ValueError, match="binary_accuracy"):
         measure(backend, binary_accuracy, OUTPUTS[:4], CLASSES[:4])
+
+
+def test_ignored_positions_count_nothing(backend):
+    """Of the examples, 1 of 2 is right, 2 of 4 are, and none counts."""
+    right = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 0, 0, 0]])
+    targets = np.array([[0, -1, 0, -1], [3, 2, 0, 1], [-1, -1, -1, -1]], np.int32)
+    outputs = np.eye(4, dtype=np.float32)[right]
+    metric = Accuracy(ignored_class=-1)
+    assert measure(backend, metric, outputs[:2], targets[:2]) == 0.5
+    np.testing.assert_allclose(measure(backend, metric, outputs, targets), 1.0 / 3.0, rtol=1e-6)
+    weights = np.array([3.0, 1.0, 0.0], np.float32)
+    assert measure(backend, metric, outputs, targets, weights) == 0.5
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+def test_an_accuracy_that_ignores_nothing_is_the_accuracy(backend, weights):
+    expected = measure(backend, accuracy, OUTPUTS, CLASSES, weights)
+    for metric in (Accuracy(), Accuracy(ignored_class=-1)):
+        assert measure(backend, metric, OUTPUTS, CLASSES, weights) == expected
+
+
+def test_an_ignored_class_is_an_integer():
+    with pytest.raises(ValueError, match="Accuracy: expected an integer ignored_class, or None"):
+        Accuracy("a")  # type: ignore[arg-type]
