@@ -16,7 +16,12 @@ from multinn.layers import AveragePool2D as AveragePool2D
 from multinn.layers import ChannelsLast as ChannelsLast
 from multinn.layers import Concatenate as Concatenate
 from multinn.layers import Container as Container
+from multinn.layers import AveragePool1D as AveragePool1D
+from multinn.layers import AveragePool2D as AveragePool2D
+from multinn.layers import ChannelsLast as ChannelsLast
+from multinn.layers import Conv1D as Conv1D
 from multinn.layers import Conv2D as Conv2D
+from multinn.layers import ConvTranspose2D as ConvTranspose2D
 from multinn.layers import Dense as Dense
 from multinn.layers import Dropout as Dropout
 from multinn.layers import Flatten as Flatten
@@ -26,6 +31,11 @@ from multinn.layers import LayerNorm as LayerNorm
 from multinn.layers import LeakyReLU as LeakyReLU
 from multinn.layers import Masked as Masked
 from multinn.layers import Masking as Masking
+from multinn.layers import GlobalAveragePool2D as GlobalAveragePool2D
+from multinn.layers import Layer as Layer
+from multinn.layers import LayerNorm as LayerNorm
+from multinn.layers import LeakyReLU as LeakyReLU
+from multinn.layers import MaxPool1D as MaxPool1D
 from multinn.layers import MaxPool2D as MaxPool2D
 from multinn.layers import Parallel as Parallel
 from multinn.layers import ReLU as ReLU

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import scipy.signal
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backends import Backend, Tree, get_backend, tree
@@ -25,6 +25,7 @@ from multinn import (
     Trainer,
 )
 from multinn.layers import windows
+from multinn.layers.geometry import Geometry
 
 RNG = np.random.default_rng(0)
 LENET = [
@@ -73,7 +74,7 @@ def entries_of_windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:
 def test_a_convolution_is_scipys_correlation(backend, size):
     layer = Conv2D(4, size)
     params = initial(layer, IMAGES)
-    expected = np.zeros((7, *windows.count((9, 10), layer.kernel_size, (1, 1)), 4))
+    expected = np.zeros((7, *Geometry(layer.kernel_size, (1, 1)).count((9, 10)), 4))
     for image, channel, unit in product(range(7), range(2), range(4)):
         kernel = params["W"][:, :, channel, unit]
         expected[image, ..., unit] += scipy.signal.correlate2d(
@@ -122,18 +123,24 @@ def test_the_gradient_of_a_maximum_goes_to_the_first_of_equals(backend):
     np.testing.assert_array_equal(dx[0, ..., 0], [[1, 0, 1, 0], [0, 0, 0, 0]])
 
 
-pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
+def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(least, most), st.integers(least, most))
 
 
-@given(st.tuples(st.integers(4, 9), st.integers(4, 9)), pairs, pairs, st.integers(0, 100))
-def test_sum_windows_is_the_adjoint_of_windows(shape, size, stride, seed):
+paddings = st.sampled_from(["valid", "same", "causal"]) | st.tuples(pairs(0, 3), pairs(0, 3))
+geometries = st.builds(Geometry, pairs(1, 4), pairs(1, 4), pairs(1, 3), paddings)
+
+
+@given(pairs(1, 12), geometries, st.integers(0, 100))
+def test_sum_windows_is_the_adjoint_of_windows(shape, geometry, seed):
     """⟨windows(x), parts⟩ = ⟨x, sum_windows(parts)⟩ for all x and parts: small integers, so exactly."""
+    assume(min(geometry.count(shape)) >= 1)
     numpy, generator = get_backend("numpy:eager"), np.random.default_rng(seed)
     x = generator.integers(-9, 10, (2, *shape, 3)).astype(np.float64)
-    places = windows.windows(x, size, stride)
+    places = windows.windows(numpy, x, geometry)
     parts = [generator.integers(-9, 10, place.shape).astype(np.float64) for place in places]
-    stacked = np.stack(parts).reshape(*size, *parts[0].shape)
-    back = windows.sum_windows(numpy, stacked, stride, shape)
+    stacked = np.stack(parts).reshape(*geometry.size, *parts[0].shape)
+    back = windows.sum_windows(numpy, stacked, geometry, shape)
     assert back.shape == x.shape
     assert sum(np.vdot(*each) for each in zip(places, parts, strict=True)) == np.vdot(x, back)
 

@@ -5,19 +5,36 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments.gradient_cases.base import HostArray, LayerCase, Point, inputs
-from multinn import AveragePool2D, ChannelsLast, Conv2D, MaxPool2D
+from multinn import (
+    AveragePool1D,
+    AveragePool2D,
+    ChannelsLast,
+    Conv1D,
+    Conv2D,
+    ConvTranspose2D,
+    GlobalAveragePool2D,
+    MaxPool1D,
+    MaxPool2D,
+)
 
 
-def _lead_of_largest(size: int, stride: int) -> Callable[[Point], HostArray]:
+def _lead_of_largest(size: int, stride: int, padding: int = 0) -> Callable[[Point], HostArray]:
     """Return what gives, for each window of images, by how much its largest entry leads."""
 
     def lead(point: Point) -> HostArray:
-        windows = np.lib.stride_tricks.sliding_window_view(inputs(point), (size, size), axis=(1, 2))
+        margin = (padding, padding)
+        images = np.pad(inputs(point), ((0, 0), margin, margin, (0, 0)), constant_values=-np.inf)
+        windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
         entries = windows[:, ::stride, ::stride].reshape(-1, size * size)
         first, second = np.sort(entries, axis=1)[:, :-3:-1].T
         return np.asarray(first - second)
 
     return lead
+
+
+def _lead_in_pairs(point: Point) -> HostArray:
+    """Return the differences between the entries that `MaxPool1D` compares."""
+    return np.asarray(inputs(point)[:, 1::2] - inputs(point)[:, ::2])
 
 
 CASES: tuple[LayerCase, ...] = (
@@ -27,10 +44,30 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("Conv2D as large as the image", Conv2D(4, (3, 4)), (2, 3, 4, 2)),
     LayerCase("Conv2D stride 2", Conv2D(2, 3, 2), (2, 7, 6, 2)),
     LayerCase("Conv2D stride (1, 3)", Conv2D(2, 2, (1, 3)), (2, 3, 8, 2)),
+    LayerCase("Conv2D same, stride (2, 3)", Conv2D(2, 3, (2, 3), "same"), (2, 4, 5, 2)),
+    LayerCase(
+        "Conv2D padded, dilated, groups",
+        Conv2D(4, (3, 2), (2, 1), ((1, 2), (0, 1)), dilation=(3, 2), groups=2),
+        (2, 5, 4, 4),
+    ),
+    LayerCase("Conv1D causal, dilated", Conv1D(2, 3, padding="causal", dilation=2), (2, 5, 2)),
+    LayerCase("Conv1D depthwise, no bias", Conv1D(2, 2, 2, 1, groups=2, use_bias=False), (2, 5, 2)),
+    LayerCase("ConvTranspose2D", ConvTranspose2D(2, (2, 3)), (2, 3, 2, 3)),
+    LayerCase("ConvTranspose2D same", ConvTranspose2D(2, 3, (2, 1), "same"), (2, 2, 3, 2)),
+    LayerCase(
+        "ConvTranspose2D dilated, groups",
+        ConvTranspose2D(2, 2, (3, 2), 1, (2, 0), (1, 3), groups=2, use_bias=False),
+        (2, 2, 3, 4),
+    ),
     LayerCase("MaxPool2D", MaxPool2D(), (2, 4, 4, 2), kink=_lead_of_largest(2, 2)),
     LayerCase("MaxPool2D ragged", MaxPool2D(), (2, 5, 3, 2), kink=_lead_of_largest(2, 2)),
     LayerCase("MaxPool2D overlapping", MaxPool2D(3, 2), (1, 5, 7, 2), kink=_lead_of_largest(3, 2)),
     LayerCase("MaxPool2D with gaps", MaxPool2D(2, 3), (1, 5, 8, 2), kink=_lead_of_largest(2, 3)),
+    LayerCase("MaxPool2D padded", MaxPool2D(2, 2, 1), (1, 2, 4, 2), kink=_lead_of_largest(2, 2, 1)),
+    LayerCase("MaxPool1D", MaxPool1D(), (2, 4, 2), kink=_lead_in_pairs),
     LayerCase("AveragePool2D", AveragePool2D(), (2, 4, 5, 2)),
     LayerCase("AveragePool2D overlapping", AveragePool2D((3, 2), 1), (2, 4, 5, 2)),
+    LayerCase("AveragePool2D same", AveragePool2D(3, 2, "same"), (1, 4, 5, 2)),
+    LayerCase("AveragePool1D counting padding", AveragePool1D(3, 2, (1, 2), True), (2, 5, 2)),
+    LayerCase("GlobalAveragePool2D", GlobalAveragePool2D(), (2, 2, 3, 2)),
 )

@@ -4,139 +4,133 @@ Within these layers images are *planes*: (channels, height, width, batch), in th
 window then shifts long runs of memory, and the product of a convolution is one large matrix product.
 Between layers images keep the shape (batch, height, width, channels): the same numbers, seen through a
 permutation of the axes, which array libraries do without copying. So the first of these layers
-converts its input, and those after it find it converted.
+converts its input, and those after it find it converted. Sequences (batch, length, channels) are images
+of height 1.
 """
 
-from numbers import Integral
-from typing import Any
+import math
 
 from backends import Array, Backend
-from multinn.layers.base import Shape
-
-Pair = tuple[int, int]
+from multinn.layers.geometry import Geometry, Margins, Pair
 
 
 def to_planes(backend: Backend, x: Array) -> Array:
-    """Return images (batch, height, width, channels) as planes."""
+    """Return images (batch, height, width, channels), or sequences, as planes."""
     xp = backend.xp
-    planes = xp.permute_dims(x, (3, 1, 2, 0))
+    images = x[:, None, :, :] if x.ndim == 3 else x
+    planes = xp.permute_dims(images, (3, 1, 2, 0))
     return xp.reshape(xp.reshape(planes, (-1,)), planes.shape)  # in this order in memory, too
 
 
-def from_planes(backend: Backend, planes: Array) -> Array:
-    """Return planes as images (batch, height, width, channels)."""
-    return backend.xp.permute_dims(planes, (3, 1, 2, 0))
+def from_planes(backend: Backend, planes: Array, axes: int = 4) -> Array:
+    """Return planes as images (batch, height, width, channels), or as sequences, which have 3 axes."""
+    images = backend.xp.permute_dims(planes, (3, 1, 2, 0))
+    return images[:, 0, :, :] if axes == 3 else images
 
 
-def windows(planes: Array, size: Pair, stride: Pair) -> list[Array]:
+def windows(backend: Backend, planes: Array, geometry: Geometry, fill: float = 0.0) -> list[Array]:
     """Return, for each place in a window, row by row, what all windows have there.
 
     Args:
-        planes: (channels, height, width, batch).
-        size: of a window, no larger than the planes.
-        stride: from one window to the next.
+        backend: whose arrays the others are.
+        planes: (..., height, width, batch), no smaller than a window.
+        geometry: where the windows lie.
+        fill: what the padding consists of.
 
     Returns:
-        size[0] size[1] arrays, each (channels, rows, columns, batch) with as many rows and columns as
-        there are windows.
+        For each place an array (..., rows, columns, batch) with as many rows and columns as there are
+        windows.
     """
-    height, width = size
-    rows, columns = count(planes.shape[1:3], size, stride)
-    ends = [(rows - 1) * stride[0] + 1, (columns - 1) * stride[1] + 1]
+    shape = planes.shape[-3:-1]
+    (height, width), (down, across), dilation = geometry.size, geometry.stride, geometry.dilation
+    rows, columns = geometry.count(shape)
+    ends = [(rows - 1) * down + 1, (columns - 1) * across + 1]
+    planes = _with_margins(backend, planes, geometry.margins(shape), fill)
     return [
-        planes[:, i : i + ends[0] : stride[0], j : j + ends[1] : stride[1], :]
-        for i in range(height)
-        for j in range(width)
+        planes[..., i : i + ends[0] : down, j : j + ends[1] : across, :]
+        for i in range(0, height * dilation[0], dilation[0])
+        for j in range(0, width * dilation[1], dilation[1])
     ]
 
 
-def sum_windows(backend: Backend, parts: Array, stride: Pair, shape: Pair) -> Array:
+def sum_windows(backend: Backend, parts: Array, geometry: Geometry, shape: Pair) -> Array:
     """Return planes to which each window has added its entries: the adjoint of `windows`.
 
-    `windows` copies entry p of the planes to place k of window w wherever p = w stride + k, so its
-    adjoint sums over these. With k = q stride + r and 0 <= r < stride, p = (w + q) stride + r: for each
-    remainder r, the parts with that remainder are shifted by q and added; then the results interleave.
+    `windows` copies entry p of the planes to place k of window w wherever p = w stride + k dilation, so
+    its adjoint sums over these. With k dilation = q stride + r and 0 <= r < stride,
+    p = (w + q) stride + r: for each remainder r, the parts with that remainder are shifted by q and
+    added; then the results interleave. What was added to the padding is left out.
 
     Args:
         backend: whose arrays the others are.
-        parts: (height of a window, width of a window, channels, rows, columns, batch): what `windows`
+        parts: (height of a window, width of a window, ..., rows, columns, batch): what `windows`
             returns, stacked.
-        stride: as for `windows`.
+        geometry: as for `windows`.
         shape: height and width of the planes.
     """
-    height, width, channels, _, _, batch = parts.shape
-    steps = [-(-length // step) for length, step in zip(shape, stride, strict=True)]
+    height, width, *channels, _, _, batch = parts.shape
+    axis = len(channels)  # of the rows of the planes
+    (down, across), dilation = geometry.stride, geometry.dilation
+    padded = zip(geometry.padded(shape), geometry.stride, strict=True)
+    steps = [-(-length // step) for length, step in padded]
 
     def sum_of_remainder(a: int, b: int) -> Array:
-        if a >= height or b >= width:  # no window reaches there
-            return backend.xp.zeros((channels, *steps, batch), dtype=parts.dtype)
-        own = parts[a :: stride[0], b :: stride[1], ...]
-        columns = [own[:, q, ...] for q in range(own.shape[1])]
-        rows = _sum_shifted(backend, columns, axis=3, length=steps[1])
-        return _sum_shifted(backend, [rows[q, ...] for q in range(own.shape[0])], 1, steps[0])
+        rows, columns = _places(a, height, down, dilation[0]), _places(b, width, across, dilation[1])
+        if not rows or not columns:  # no window reaches there
+            return backend.xp.zeros((*channels, *steps, batch), dtype=parts.dtype)
+        own = parts[_slice(rows), _slice(columns), ...]
+        shifts = [place * dilation[1] // across for place in columns]
+        line = [own[:, q, ...] for q in range(len(columns))]
+        sums = _sum_shifted(backend, line, shifts, axis + 2, steps[1])
+        shifts = [place * dilation[0] // down for place in rows]
+        return _sum_shifted(backend, [sums[q, ...] for q in range(len(rows))], shifts, axis, steps[0])
 
-    rows = [
-        _interleave(backend, [sum_of_remainder(a, b) for b in range(stride[1])], axis=2)
-        for a in range(stride[0])
+    lines = [
+        _interleave(backend, [sum_of_remainder(a, b) for b in range(across)], axis + 1)
+        for a in range(down)
     ]
-    return _interleave(backend, rows, axis=1)[:, : shape[0], : shape[1], :]
+    (top, _), (left, _) = geometry.margins(shape)
+    return _interleave(backend, lines, axis)[..., top : top + shape[0], left : left + shape[1], :]
 
 
-def count(shape: Shape, size: Pair, stride: Pair) -> Pair:
-    """Return how many windows fit into images of that height and width, as (rows, columns)."""
-    rows, columns = ((n - k) // s + 1 for n, k, s in zip(shape, size, stride, strict=True))
-    return rows, columns
+def _places(remainder: int, size: int, stride: int, dilation: int) -> range:
+    """Return the places k of a window for which k dilation leaves that remainder."""
+    first = next((k for k in range(size) if k * dilation % stride == remainder), size)
+    return range(first, size, stride // math.gcd(stride, dilation))
 
 
-def pair(layer: str, name: str, value: Any) -> Pair:
-    """Return a hyperparameter as (for the height, for the width).
-
-    Raises:
-        ValueError: it is neither an integer of 1 or more nor a pair of such.
-    """
-    both = value if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(isinstance(each, Integral) and int(each) >= 1 for each in both):
-        raise ValueError(f"{layer}: expected {name} of 1 or more, or a pair of such, got {value!r}")
-    return int(both[0]), int(both[1])
+def _slice(places: range) -> slice:
+    return slice(places.start, None, places.step)
 
 
-def check_images(layer: str, input_shape: Shape, size: Pair) -> None:
-    """Raise ValueError unless the shape, without the batch, is of images no smaller than a window."""
-    if len(input_shape) != 3:
-        hint = "; add an axis for the channel with x[..., None]" if len(input_shape) == 2 else ""
-        raise ValueError(
-            f"{layer}: expected images of shape (batch, height, width, channels), "
-            f"got {('batch', *input_shape)}{hint}"
-        )
-    if input_shape[0] < size[0] or input_shape[1] < size[1] or input_shape[2] < 1:
-        raise ValueError(
-            f"{layer}: expected images of at least {size[0]} x {size[1]}, the size of a window, with at "
-            f"least one channel, got (height, width, channels) {input_shape}; images with the channels "
-            "first go through the layer ChannelsLast before"
-        )
+def _with_margins(backend: Backend, planes: Array, margins: Margins, fill: float) -> Array:
+    for axis, (before, after) in zip((planes.ndim - 3, planes.ndim - 2), margins, strict=True):
+        length = before + planes.shape[axis] + after
+        planes = _padded(backend, planes, axis, before, length, fill)
+    return planes
 
 
-def _sum_shifted(backend: Backend, parts: list[Array], axis: int, length: int) -> Array:
-    """Return the sum of parts, the q-th of which begins at position q of an axis of that length."""
+def _sum_shifted(
+    backend: Backend, parts: list[Array], positions: list[int], axis: int, length: int
+) -> Array:
+    """Return the sum of parts that begin at these positions of an axis of that length."""
     total = None
-    for position, part in enumerate(parts):
-        shifted = _padded(backend, part, axis, position, length)
+    for position, part in zip(positions, parts, strict=True):
+        # A negative zero can be added to any number, even to 0 and -0, without changing a bit.
+        shifted = _padded(backend, part, axis, position, length, -0.0)
         total = shifted if total is None else total + shifted
     return total
 
 
-def _padded(backend: Backend, part: Array, axis: int, position: int, length: int) -> Array:
-    """Return the part at that position of an axis of that length, between negative zeros.
-
-    A negative zero is what can be added to any number, even to 0 and -0, without changing a bit.
-    """
+def _padded(backend: Backend, part: Array, axis: int, position: int, length: int, fill: float) -> Array:
+    """Return the part at that position of an axis of that length, which is filled up."""
     xp = backend.xp
     missing = [position, length - position - part.shape[axis]]
-    zeros = [
-        xp.full((*part.shape[:axis], n, *part.shape[axis + 1 :]), -0.0, dtype=part.dtype)
+    filled = [
+        xp.full((*part.shape[:axis], n, *part.shape[axis + 1 :]), fill, dtype=part.dtype)
         for n in missing
     ]
-    return xp.concat([zeros[0], part, zeros[1]], axis=axis) if any(missing) else part
+    return xp.concat([filled[0], part, filled[1]], axis=axis) if any(missing) else part
 
 
 def _interleave(backend: Backend, parts: list[Array], axis: int) -> Array:
