@@ -1,0 +1,186 @@
+"""What convolutions cost with strides, dilation, groups, along time and transposed, for their arithmetic."""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+
+import numpy as np
+
+from backends import Array, Backend, Tree, tree
+from experiments.command_line import (
+    add_backends,
+    chosen_backends,
+    format_table,
+    make_comparison_record,
+    make_parser,
+    positive,
+    run_script,
+    write_json,
+)
+from experiments.workloads import settle
+from multinn import Conv1D, Conv2D, ConvTranspose2D, Layer
+from multinn.progress import Advance, progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """A layer and its inputs.
+
+    Attributes:
+        name: for the table; that of the first job is what the others are held against.
+        layer: the layer, whose parameters are W alone.
+        shape: of one example.
+    """
+
+    name: str
+    layer: Layer
+    shape: tuple[int, ...]
+
+    def windows(self) -> int:
+        """Return how many windows of an example meet the weights."""
+        if isinstance(self.layer, ConvTranspose2D):
+            return int(np.prod(self.shape[:-1]))
+        output_shape = self.layer.init(np.random.default_rng(0), self.shape)[1]
+        return int(np.prod(output_shape[:-1]))
+
+
+@dataclass
+class Cost:
+    """What one job takes on one backend.
+
+    Attributes:
+        job: its name.
+        backend: the name of the backend.
+        gflop: billions of multiplications and additions of y, dx and dW, 2 for each weight and window.
+        seconds: of each forward and backward pass together, round by round.
+    """
+
+    job: str
+    backend: str
+    gflop: float
+    seconds: list[float] = field(default_factory=list)
+
+
+def jobs(size: int, channels: int) -> list[Job]:
+    """Return the jobs, on images of that size, and on sequences that are as long as these have pixels."""
+    images, sequences = (size, size, channels), (size * size, channels)
+    half = (size // 2, size // 2, channels)
+    convolution = partial(Conv2D, channels, 3, use_bias=False)
+    along_time = partial(Conv1D, channels, 9, use_bias=False)
+    transposed = partial(ConvTranspose2D, channels, 3, use_bias=False)
+    return [
+        Job("Conv2D", convolution(), images),
+        Job("Conv2D same", convolution(padding="same"), images),
+        Job("Conv2D stride 2", convolution(stride=2, padding="same"), images),
+        Job("Conv2D dilation 2", convolution(dilation=2, padding="same"), images),
+        Job("Conv2D 4 groups", convolution(groups=4, padding="same"), images),
+        Job("Conv2D depthwise", convolution(groups=channels, padding="same"), images),
+        Job("Conv1D", along_time(), sequences),
+        Job("Conv1D causal, dilation 4", along_time(dilation=4, padding="causal"), sequences),
+        Job("ConvTranspose2D", transposed(), images),
+        Job("ConvTranspose2D stride 2", transposed(stride=2, padding="same"), half),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script, and return its exit status.
+
+    Args:
+        arguments: those of the command line if None.
+    """
+    parser = make_parser("convolution_costs", __doc__ or "")
+    add_backends(parser)
+    parser.add_argument("--repeats", type=positive, default=9, help="timed passes of each job")
+    parser.add_argument("--batch-size", type=positive, default=32, help="examples in a pass")
+    parser.add_argument("--size", type=positive, default=28, help="height and width of the images")
+    parser.add_argument(
+        "--channels", type=positive, default=32, help="of inputs and outputs, a multiple of 4"
+    )
+    return run_script(_run, parser, arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    backends = chosen_backends(options)
+    all_jobs = jobs(options.size, options.channels)
+    start = time.perf_counter()
+    with progress(len(backends) * (options.repeats + 1), "round") as advance:
+        costs = [
+            _measure(all_jobs, name, backend, options, advance) for name, backend in backends.items()
+        ]
+    print(
+        f"Forward and backward passes in float32, batch {options.batch_size}: medians of "
+        f"{options.repeats} rounds\n"
+    )
+    for name, own in zip(backends, costs, strict=True):
+        print(f"{name}\n\n{_table(own)}\n")
+    print(f"ratio: of GFLOP a second, to {all_jobs[0].name}, round by round")
+    if options.json:
+        results = [asdict(cost) for own in costs for cost in own]
+        seconds = {"measure": time.perf_counter() - start}
+        record = make_comparison_record(
+            "convolution_costs", options, backends, "float32", results, seconds
+        )
+        write_json(options.json, record)
+    return 0
+
+
+def _measure(
+    all_jobs: Sequence[Job],
+    name: str,
+    backend: Backend,
+    options: argparse.Namespace,
+    advance: Advance,
+) -> list[Cost]:
+    """Time the jobs in turn, round by round; the first round is not timed."""
+    costs = []
+    passes = []
+    for job in all_jobs:
+        params, one_pass = _prepare(job, backend, options.batch_size, options.seed)
+        operations = 6.0 * params * job.windows() * options.batch_size
+        costs.append(Cost(job.name, name, operations / 1e9))
+        passes.append(one_pass)
+    for index in range(options.repeats + 1):
+        settle()
+        for cost, one_pass in zip(costs, passes, strict=True):
+            start = time.perf_counter()
+            one_pass()
+            if index:
+                cost.seconds.append(time.perf_counter() - start)
+        advance(1, {})
+    return costs
+
+
+def _prepare(job: Job, backend: Backend, batch_size: int, seed: int) -> tuple[int, Callable[[], Tree]]:
+    """Return how many parameters there are, and what runs the compiled passes."""
+
+    def passes(params: Tree, x: Array, dy: Array) -> Tree:
+        y, cache = job.layer.forward(backend, params, x)
+        return y, job.layer.backward(backend, params, cache, dy)
+
+    generator = np.random.default_rng(seed)
+    params, output_shape = job.layer.init(generator, job.shape)
+    x = generator.normal(size=(batch_size, *job.shape))
+    dy = generator.normal(size=(batch_size, *output_shape))
+    host = tree.map(lambda leaf: leaf.astype(np.float32), (params, x, dy))
+    arguments = backend.from_numpy(host)
+    compiled = backend.jit(passes, *arguments)
+    return sum(leaf.size for leaf in tree.leaves(params)), lambda: backend.sync(compiled(*arguments))
+
+
+def _table(costs: Sequence[Cost]) -> str:
+    rows = []
+    for cost in costs:
+        pairs = zip(cost.seconds, costs[0].seconds, strict=True)
+        work = cost.gflop / costs[0].gflop
+        ratio = statistics.median(work * base / own for own, base in pairs)
+        seconds = statistics.median(cost.seconds)
+        cells = (f"{cost.gflop:.3g}", f"{seconds:.4f}", f"{cost.gflop / seconds:.3g}", f"{ratio:.2f}")
+        rows.append([cost.job, *cells])
+    return format_table(["layer", "GFLOP", "seconds", "GFLOP/s", "ratio"], rows)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
