@@ -1,7 +1,8 @@
-"""What convolutions cost with strides, dilation, groups, along time and transposed, for their arithmetic."""
+"""What convolutions cost for their arithmetic: strided, dilated, in groups, transposed, along time."""
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -65,7 +66,7 @@ class Cost:
 
 
 def jobs(size: int, channels: int) -> list[Job]:
-    """Return the jobs, on images of that size, and on sequences that are as long as these have pixels."""
+    """Return the jobs, on images of that size, and on sequences as long as these have pixels."""
     images, sequences = (size, size, channels), (size * size, channels)
     half = (size // 2, size // 2, channels)
     convolution = partial(Conv2D, channels, 3, use_bias=False)
@@ -94,10 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser("convolution_costs", __doc__ or "")
     add_backends(parser)
     parser.add_argument("--repeats", type=positive, default=9, help="timed passes of each job")
-    parser.add_argument("--batch-size", type=positive, default=32, help="examples in a pass")
+    parser.add_argument("--batch-size", type=positive, default=16, help="examples in a pass")
     parser.add_argument("--size", type=positive, default=28, help="height and width of the images")
     parser.add_argument(
-        "--channels", type=positive, default=32, help="of inputs and outputs, a multiple of 4"
+        "--channels", type=positive, default=64, help="of inputs and outputs, a multiple of 4"
     )
     return run_script(_run, parser, arguments)
 
@@ -183,4 +184,4 @@ def _table(costs: Sequence[Cost]) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

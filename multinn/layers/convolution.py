@@ -17,6 +17,7 @@ from multinn.layers.correlation import (
     check_filters,
     gather,
     scatter,
+    spread,
 )
 from multinn.layers.geometry import (
     Geometry,
@@ -54,7 +55,8 @@ class _Convolution(Layer):
         """Return y, and (P, x)."""
         xp = backend.xp
         P = gather(backend, to_planes(backend, x), self._geometry, self.groups)
-        Y = as_matrix(backend, params["W"], self.groups).mT @ P
+        W = as_matrix(backend, params["W"], self.groups)
+        Y = W.mT @ P
         Y = Y if self.groups == 1 else xp.reshape(Y, (self.filters, -1))
         if self.use_bias:
             Y = Y + params["b"][:, None]
@@ -65,7 +67,8 @@ class _Convolution(Layer):
         """Return dx, and {"W": P dYᵀ, "b": Σ dY}."""
         _, x = cache
         dY = to_planes(backend, dy)
-        dP = as_matrix(backend, params["W"], self.groups) @ as_rows(backend, dY, self.groups)
+        W = as_matrix(backend, params["W"], self.groups)
+        dP = spread(W, as_rows(backend, dY, self.groups))
         dX = scatter(backend, dP, self._geometry, self.groups, _height_and_width(x), x.shape[0])
         gradients = self._parameter_gradients(backend, params, cache, dY)
         return from_planes(backend, dX, x.ndim), gradients

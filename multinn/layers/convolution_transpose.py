@@ -15,6 +15,7 @@ from multinn.layers.correlation import (
     check_filters,
     gather,
     scatter,
+    spread,
 )
 from multinn.layers.geometry import Geometry, Padding, Pair, check_images, padding_2d, pair
 from multinn.layers.windows import from_planes, to_planes
@@ -112,7 +113,7 @@ class ConvTranspose2D(Layer):
         """Return y, and the planes of x."""
         planes = to_planes(backend, x)
         X = as_rows(backend, planes, self.groups)
-        Q = as_matrix(backend, params["W"], self.groups) @ X
+        Q = spread(as_matrix(backend, params["W"], self.groups), X)
         shape = self._output_shape(x.shape[1:3])
         Y = scatter(backend, Q, self._geometry, self.groups, shape, x.shape[0])
         if self.use_bias:

@@ -1,0 +1,175 @@
+"""Convolution and pooling, values and gradients, against the functions of PyTorch."""
+
+import numpy as np
+import pytest
+
+from backends import Tree, get_backend
+from multinn import (
+    AveragePool1D,
+    AveragePool2D,
+    Conv1D,
+    Conv2D,
+    ConvTranspose2D,
+    GlobalAveragePool2D,
+    Layer,
+    MaxPool1D,
+    MaxPool2D,
+)
+
+torch = pytest.importorskip("torch")
+
+functional = torch.nn.functional
+RNG = np.random.default_rng(0)
+IMAGES = RNG.normal(size=(3, 9, 8, 4))
+SEQUENCES = RNG.normal(size=(3, 11, 4))
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.moveaxis(x, -1, 1))
+
+
+def assert_agree(layer: Layer, x: np.ndarray, weights_axes: tuple[int, ...], torch_forward) -> None:
+    """Compare y, dx and the gradients of the parameters, for a random dy.
+
+    Args:
+        layer: ours, with its bias.
+        x: its inputs.
+        weights_axes: what order of the axes of W is PyTorch's.
+        torch_forward: PyTorch's function of x with the channels first and, where there are, W and b.
+    """
+    numpy = get_backend("numpy:eager")
+    params, output_shape = layer.init(np.random.default_rng(1), x.shape[1:])
+    if params:
+        params["b"] = params["b"] + 0.5
+    dy = RNG.normal(size=(len(x), *output_shape))
+    y, cache = layer.forward(numpy, params, x)
+    dx, gradients = layer.backward(numpy, params, cache, dy)
+
+    leaves = [channels_first(x)]
+    leaves += [np.transpose(params["W"], weights_axes), params["b"]] if params else []
+    tensors = [torch.tensor(leaf, requires_grad=True) for leaf in leaves]
+    expected = torch_forward(*tensors)
+    close(channels_first(y), expected)
+    expected.backward(torch.tensor(channels_first(dy)))
+    close(channels_first(dx), tensors[0].grad)
+    if params:
+        compare_parameters(gradients, weights_axes, tensors[1:])
+
+
+def compare_parameters(gradients: Tree, weights_axes: tuple[int, ...], tensors: list) -> None:
+    close(np.transpose(gradients["W"], weights_axes), tensors[0].grad)
+    close(gradients["b"], tensors[1].grad)
+
+
+def close(got: np.ndarray, expected) -> None:
+    np.testing.assert_allclose(got, expected.detach().numpy(), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stride": (2, 3)},
+        {"padding": (2, 1)},
+        {"stride": 3, "padding": 4},
+        {"dilation": (2, 3)},
+        {"stride": (3, 2), "padding": (1, 3), "dilation": (2, 3)},
+        {"groups": 2},
+        {"stride": 2, "padding": 1, "dilation": 2, "groups": 4},
+    ],
+    ids=str,
+)
+def test_conv2d(options):
+    layer = Conv2D(8, (3, 2), **options)
+    assert_agree(layer, IMAGES, (3, 2, 0, 1), lambda x, W, b: functional.conv2d(x, W, b, **options))
+
+
+@pytest.mark.parametrize("size", [3, (2, 5)])
+def test_conv2d_of_the_same_size(size):
+    layer = Conv2D(8, size, padding="same", dilation=2)
+    assert_agree(
+        layer,
+        IMAGES,
+        (3, 2, 0, 1),
+        lambda x, W, b: functional.conv2d(x, W, b, padding="same", dilation=2),
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"stride": 2, "padding": 3}, {"dilation": 4}, {"padding": 1, "dilation": 3, "groups": 2}],
+    ids=str,
+)
+def test_conv1d(options):
+    layer = Conv1D(6, 3, **options)
+    assert_agree(layer, SEQUENCES, (2, 1, 0), lambda x, W, b: functional.conv1d(x, W, b, **options))
+
+
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_conv1d_that_is_causal(dilation):
+    def causal(x, W, b):
+        return functional.conv1d(functional.pad(x, (2 * dilation, 0)), W, b, dilation=dilation)
+
+    layer = Conv1D(6, 3, padding="causal", dilation=dilation)
+    assert_agree(layer, SEQUENCES, (2, 1, 0), causal)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stride": (2, 3)},
+        {"stride": 2, "padding": 1, "output_padding": 1},
+        {"stride": (3, 2), "padding": (0, 2), "output_padding": (2, 0), "dilation": (1, 3)},
+        {"stride": 4},
+        {"padding": 2, "groups": 2},
+        {"stride": 2, "groups": 4},
+    ],
+    ids=str,
+)
+def test_conv_transpose2d(options):
+    layer = ConvTranspose2D(4, (3, 2), **options)
+
+    def transposed(x, W, b):
+        return functional.conv_transpose2d(x, W, b, **options)
+
+    assert_agree(layer, IMAGES, (3, 2, 0, 1), transposed)
+
+
+GEOMETRIES = [(2, 2, 0), (3, 2, 1), ((3, 4), (1, 3), (1, 2)), (2, 3, 1)]
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), GEOMETRIES)
+def test_max_pool2d(size, stride, padding):
+    def pooled(x):
+        return functional.max_pool2d(x, size, stride, padding)
+
+    assert_agree(MaxPool2D(size, stride, padding), IMAGES, (), pooled)
+
+
+@pytest.mark.parametrize("count_padding", [False, True])
+@pytest.mark.parametrize(("size", "stride", "padding"), GEOMETRIES)
+def test_avg_pool2d(size, stride, padding, count_padding):
+    def pooled(x):
+        return functional.avg_pool2d(x, size, stride, padding, count_include_pad=count_padding)
+
+    assert_agree(AveragePool2D(size, stride, padding, count_padding), IMAGES, (), pooled)
+
+
+def test_max_pool1d():
+    assert_agree(MaxPool1D(3, 2, 1), SEQUENCES, (), lambda x: functional.max_pool1d(x, 3, 2, 1))
+
+
+@pytest.mark.parametrize("count_padding", [False, True])
+def test_avg_pool1d(count_padding):
+    def pooled(x):
+        return functional.avg_pool1d(x, 4, 3, 2, count_include_pad=count_padding)
+
+    assert_agree(AveragePool1D(4, 3, 2, count_padding), SEQUENCES, (), pooled)
+
+
+def test_adaptive_avg_pool2d():
+    def pooled(x):
+        return functional.adaptive_avg_pool2d(x, 1)[:, :, 0, 0]
+
+    assert_agree(GlobalAveragePool2D(), IMAGES, (), pooled)
