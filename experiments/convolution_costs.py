@@ -1,6 +1,7 @@
 """What convolutions cost for their arithmetic: strided, dilated, in groups, transposed, along time."""
 
 import argparse
+import random
 import statistics
 import sys
 import time
@@ -23,6 +24,7 @@ from experiments.command_line import (
 )
 from experiments.workloads import settle
 from multinn import Conv1D, Conv2D, ConvTranspose2D, Layer
+from multinn.layers.windows import from_planes, to_planes
 from multinn.progress import Advance, progress
 
 
@@ -135,7 +137,7 @@ def _measure(
     options: argparse.Namespace,
     advance: Advance,
 ) -> list[Cost]:
-    """Time the jobs in turn, round by round; the first round is not timed."""
+    """Time the jobs round by round, each in an order of its own; the first round is not timed."""
     costs = []
     passes = []
     for job in all_jobs:
@@ -145,7 +147,8 @@ def _measure(
         passes.append(one_pass)
     for index in range(options.repeats + 1):
         settle()
-        for cost, one_pass in zip(costs, passes, strict=True):
+        for place in random.Random(index).sample(range(len(costs)), len(costs)):
+            cost, one_pass = costs[place], passes[place]
             start = time.perf_counter()
             one_pass()
             if index:
@@ -155,20 +158,28 @@ def _measure(
 
 
 def _prepare(job: Job, backend: Backend, batch_size: int, seed: int) -> tuple[int, Callable[[], Tree]]:
-    """Return how many parameters there are, and what runs the compiled passes."""
+    """Return how many parameters there are, and what runs the compiled passes.
 
-    def passes(params: Tree, x: Array, dy: Array) -> Tree:
+    Inputs and outputs are planes, as they are between two such layers.
+    """
+    axes = len(job.shape) + 1
+
+    def passes(params: Tree, planes: Array, dY: Array) -> Tree:
+        x, dy = (from_planes(backend, each, axes) for each in (planes, dY))
         y, cache = job.layer.forward(backend, params, x)
-        return y, job.layer.backward(backend, params, cache, dy)
+        dx, gradients = job.layer.backward(backend, params, cache, dy)
+        return to_planes(backend, y), to_planes(backend, dx), gradients
 
     generator = np.random.default_rng(seed)
     params, output_shape = job.layer.init(generator, job.shape)
-    x = generator.normal(size=(batch_size, *job.shape))
-    dy = generator.normal(size=(batch_size, *output_shape))
-    host = tree.map(lambda leaf: leaf.astype(np.float32), (params, x, dy))
+    planes, dY = (
+        generator.normal(size=(shape[-1], *(1,) * (4 - axes), *shape[:-1], batch_size))
+        for shape in (job.shape, output_shape)
+    )
+    host = tree.map(lambda leaf: leaf.astype(np.float32), (params, planes, dY))
     arguments = backend.from_numpy(host)
     compiled = backend.jit(passes, *arguments)
-    return sum(leaf.size for leaf in tree.leaves(params)), lambda: backend.sync(compiled(*arguments))
+    return params["W"].size, lambda: backend.sync(compiled(*arguments))
 
 
 def _table(costs: Sequence[Cost]) -> str:

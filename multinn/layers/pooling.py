@@ -290,6 +290,7 @@ class GlobalAveragePool2D(Layer):
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = dy / (height width), at every pixel."""
-        height, width = cache.shape[1:3]
-        share = dy * (1.0 / (height * width))
-        return backend.xp.broadcast_to(share[:, None, None, :], cache.shape), {}
+        batch, height, width, channels = cache.shape
+        share = to_planes(backend, dy[:, None, None, :] * (1.0 / (height * width)))
+        dX = backend.xp.broadcast_to(share, (channels, height, width, batch))
+        return from_planes(backend, dX), {}
