@@ -14,6 +14,7 @@ from multinn.layers import GELU as GELU
 from multinn.layers import Add as Add
 from multinn.layers import AveragePool1D as AveragePool1D
 from multinn.layers import AveragePool2D as AveragePool2D
+from multinn.layers import BatchNorm as BatchNorm
 from multinn.layers import ChannelsLast as ChannelsLast
 from multinn.layers import Concatenate as Concatenate
 from multinn.layers import Container as Container
@@ -24,6 +25,7 @@ from multinn.layers import Dense as Dense
 from multinn.layers import Dropout as Dropout
 from multinn.layers import Flatten as Flatten
 from multinn.layers import GlobalAveragePool2D as GlobalAveragePool2D
+from multinn.layers import GroupNorm as GroupNorm
 from multinn.layers import Identity as Identity
 from multinn.layers import Layer as Layer
 from multinn.layers import LayerNorm as LayerNorm
@@ -36,11 +38,13 @@ from multinn.layers import Parallel as Parallel
 from multinn.layers import ReLU as ReLU
 from multinn.layers import Rescale as Rescale
 from multinn.layers import Residual as Residual
+from multinn.layers import RMSNorm as RMSNorm
 from multinn.layers import Sequential as Sequential
 from multinn.layers import Sigmoid as Sigmoid
 from multinn.layers import SiLU as SiLU
 from multinn.layers import Softmax as Softmax
 from multinn.layers import Softplus as Softplus
+from multinn.layers import SpatialDropout as SpatialDropout
 from multinn.layers import Tanh as Tanh
 from multinn.losses import CTC as CTC
 from multinn.losses import BinaryCrossEntropy as BinaryCrossEntropy

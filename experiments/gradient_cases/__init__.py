@@ -3,7 +3,14 @@
 A new layer or loss is a new line in the file of its family. Shapes include the batch.
 """
 
-from experiments.gradient_cases import activations, basic, compositions, images, losses
+from experiments.gradient_cases import (
+    activations,
+    basic,
+    compositions,
+    images,
+    losses,
+    normalization,
+)
 from experiments.gradient_cases.base import Case as Case
 from experiments.gradient_cases.base import Evaluation as Evaluation
 from experiments.gradient_cases.base import LayerCase as LayerCase
@@ -13,6 +20,7 @@ from experiments.gradient_cases.base import Point as Point
 LAYERS: tuple[LayerCase, ...] = (
     *basic.CASES,
     *activations.CASES,
+    *normalization.CASES,
     *images.CASES,
     *compositions.CASES,
 )

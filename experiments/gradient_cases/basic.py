@@ -1,7 +1,7 @@
 """The layers of a perceptron."""
 
 from experiments.gradient_cases.base import LayerCase
-from multinn import Dense, Dropout, Flatten, LayerNorm, Rescale
+from multinn import Dense, Dropout, Flatten, Rescale
 
 CASES: tuple[LayerCase, ...] = (
     LayerCase("Dense", Dense(4), (5, 3)),
@@ -11,9 +11,6 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("Dense one to one", Dense(1), (1, 1)),
     LayerCase("Dropout training", Dropout(0.4), (4, 6), training=True),
     LayerCase("Dropout inference", Dropout(0.4), (4, 6)),
-    LayerCase("LayerNorm", LayerNorm(), (4, 6)),
-    LayerCase("LayerNorm 3-D", LayerNorm(), (2, 3, 5)),
-    LayerCase("LayerNorm epsilon 0.1", LayerNorm(0.1), (4, 6)),
     LayerCase("Rescale", Rescale(0.5, -1.5), (4, 6)),
     LayerCase("Flatten", Flatten(), (2, 3, 4)),
 )

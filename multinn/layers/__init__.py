@@ -10,6 +10,7 @@ from multinn.layers.activations import Softmax as Softmax
 from multinn.layers.activations import Softplus as Softplus
 from multinn.layers.activations import Tanh as Tanh
 from multinn.layers.base import Layer as Layer
+from multinn.layers.batch_norm import BatchNorm as BatchNorm
 from multinn.layers.branches import Add as Add
 from multinn.layers.branches import Concatenate as Concatenate
 from multinn.layers.branches import Identity as Identity
@@ -22,11 +23,14 @@ from multinn.layers.convolution import Conv2D as Conv2D
 from multinn.layers.convolution_transpose import ConvTranspose2D as ConvTranspose2D
 from multinn.layers.dense import Dense as Dense
 from multinn.layers.dropout import Dropout as Dropout
+from multinn.layers.dropout import SpatialDropout as SpatialDropout
 from multinn.layers.flatten import Flatten as Flatten
 from multinn.layers.masked import Masked as Masked
 from multinn.layers.masked import Masking as Masking
+from multinn.layers.normalization import GroupNorm as GroupNorm
 from multinn.layers.normalization import LayerNorm as LayerNorm
 from multinn.layers.pooling import AveragePool1D as AveragePool1D
+from multinn.layers.normalization import RMSNorm as RMSNorm
 from multinn.layers.pooling import AveragePool2D as AveragePool2D
 from multinn.layers.pooling import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers.pooling import MaxPool1D as MaxPool1D

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from backends import Array, Backend, Tree
 from multinn import random
-from multinn.layers.base import ParameterFree
+from multinn.layers.base import ParameterFree, Shape
 from multinn.random import Key
 
 
@@ -27,7 +29,7 @@ class Dropout(ParameterFree):
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.rate < 1.0:
-            raise ValueError(f"Dropout: expected a rate in [0, 1), got {self.rate}")
+            raise ValueError(f"{type(self).__name__}: expected a rate in [0, 1), got {self.rate}")
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -36,7 +38,7 @@ class Dropout(ParameterFree):
         if key is None or self.rate == 0.0:
             return x, None
         xp = backend.xp
-        kept = random.bernoulli(backend, key, 1.0 - self.rate, x.shape)
+        kept = random.bernoulli(backend, key, 1.0 - self.rate, self._mask_shape(x.shape))
         scaled_mask = xp.astype(kept, x.dtype) * (1.0 / (1.0 - self.rate))
         return x * scaled_mask, scaled_mask
 
@@ -44,3 +46,40 @@ class Dropout(ParameterFree):
         """Return dx = dy m / (1 - rate)."""
         scaled_mask = cache
         return (dy if scaled_mask is None else dy * scaled_mask), {}
+
+    def _mask_shape(self, shape: Shape) -> Shape:
+        """Return the shape of m, which broadcasts to that of x."""
+        return shape
+
+
+@dataclass(frozen=True)
+class SpatialDropout(Dropout):
+    """Dropout of whole channels: y = x m / (1 - rate), with a mask m of shape (batch, 1, ..., channels).
+
+    Of each example, a channel is kept or dropped at all pixels of an image alike: neighbours tell nearly
+    the same, so that single pixels that are dropped would hardly be missed. Of a sequence, a feature is
+    kept or dropped at all time steps alike, which is the dropout of inputs and outputs that is called
+    variational. Shapes: x (batch, ..., channels) with at least one axis between, and y alike.
+    As in Dropout, dx = dy m / (1 - rate).
+    Sources: J. Tompson et al., Efficient object localization using convolutional networks, CVPR 2015,
+    section 3.2 (images); Y. Gal and Z. Ghahramani, A theoretically grounded application of dropout in
+    recurrent neural networks, NeurIPS 2016, section 4 (sequences).
+
+    Attributes:
+        rate: the fraction of channels set to zero, in [0, 1).
+
+    Raises:
+        ValueError: rate is outside [0, 1).
+    """
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Return no parameters, and the shape unchanged."""
+        if len(input_shape) < 2:
+            raise ValueError(
+                "SpatialDropout: expected images or sequences, of shape (batch, ..., channels), got "
+                f"{('batch', *input_shape)}; for features without places, use Dropout"
+            )
+        return {}, input_shape
+
+    def _mask_shape(self, shape: Shape) -> Shape:
+        return (shape[0], *(1,) * (len(shape) - 2), shape[-1])
