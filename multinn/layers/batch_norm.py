@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -90,8 +91,9 @@ class BatchNorm(Layer):
     ) -> tuple[Array | Masked, Tree]:
         """Return y, and (z, s, the mask, and while training the statistics of the batch)."""
         mask = moments.mask_like(backend, mask_of(x), values_of(x).ndim)
+        values = moments.only(backend, values_of(x), mask)
         if key is not None:
-            statistics, difference = _statistics(backend, values_of(x), mask)
+            statistics, difference = _statistics(backend, values, mask)
             variance = statistics.squares / backend.xp.maximum(statistics.n, 1.0)
         elif state is None:
             raise ValueError(
@@ -100,7 +102,7 @@ class BatchNorm(Layer):
             )
         else:
             statistics, variance = None, state["variance"]
-            difference = moments.only(backend, values_of(x) - state["mean"], mask)
+            difference = values - state["mean"]
         s = backend.xp.sqrt(variance + self.epsilon)
         z = difference / s
         y = moments.only(backend, params["gamma"] * z + params["beta"], mask)
@@ -145,9 +147,9 @@ def _statistics(backend: Backend, x: Array, mask: Array | None) -> tuple[_Statis
     """Return the statistics of a batch, and x - μ."""
     xp = backend.xp
     leading = tuple(range(x.ndim - 1))
-    difference, mu = moments.centered(backend, x, leading, mask)
+    difference, mu = moments.centered(x, partial(moments.mean, backend, axis=leading, mask=mask))
     mean = xp.reshape(mu, (-1,))
-    squares = moments.sum_of_rows(backend, difference * difference)
+    squares = moments.sum_of_rows(backend, moments.only(backend, difference * difference, mask))
     if mask is None:
         n = xp.full_like(mean, float(math.prod(x.shape[:-1])))
     else:

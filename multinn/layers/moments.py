@@ -1,16 +1,17 @@
 """Means and variances: what normalizations have in common.
 
-An axis is one number or a tuple of them, and stays in the results, with length 1. A mask is of booleans,
-broadcasts against x, and is False where numbers are padding: these do not count, and z and dx are 0
-there. It is None where all count.
+A mask is of booleans, broadcasts against x, and is False where numbers are padding, which do not count.
+It is None where all count.
 """
 
 import math
+from collections.abc import Callable
 
 from backends import Array, Backend
 from multinn.layers.base import Shape
 
 Axis = int | tuple[int, ...]
+Mean = Callable[[Array], Array]
 
 
 def only(backend: Backend, x: Array, mask: Array | None) -> Array:
@@ -19,7 +20,7 @@ def only(backend: Backend, x: Array, mask: Array | None) -> Array:
 
 
 def mean(backend: Backend, x: Array, axis: Axis, mask: Array | None = None) -> Array:
-    """Return the mean of what counts; 0 where nothing does."""
+    """Return the mean of what counts, along axes that stay with length 1; 0 where nothing counts."""
     if mask is None:
         return backend.xp.mean(x, axis=axis, keepdims=True)
     total = backend.xp.sum(only(backend, x, mask), axis=axis, keepdims=True)
@@ -27,41 +28,30 @@ def mean(backend: Backend, x: Array, axis: Axis, mask: Array | None = None) -> A
 
 
 def count(backend: Backend, x: Array, axis: Axis, mask: Array) -> Array:
-    """Return how many numbers count."""
+    """Return how many numbers count, along axes that stay with length 1."""
     ones = only(backend, backend.xp.ones_like(x), mask)
     return backend.xp.sum(ones, axis=axis, keepdims=True)
 
 
-def centered(backend: Backend, x: Array, axis: Axis, mask: Array | None = None) -> tuple[Array, Array]:
-    """Return x - μ, and μ."""
-    mu = mean(backend, x, axis, mask)
-    difference = only(backend, x - mu, mask)
+def centered(x: Array, mean: Mean) -> tuple[Array, Array]:
+    """Return x - μ, and μ = mean(x)."""
+    mu = mean(x)
+    difference = x - mu
     # The mean of large numbers is rounded: without this, a row of equal numbers would not give 0.
-    correction = mean(backend, difference, axis, mask)
-    return only(backend, difference - correction, mask), mu + correction
+    correction = mean(difference)
+    return difference - correction, mu + correction
 
 
-def standardized(
-    backend: Backend, x: Array, axis: Axis, epsilon: float, mask: Array | None = None
-) -> tuple[Array, Array]:
-    """Return z = (x - μ) / s, and s = √(mean of (x - μ)² + ε)."""
-    difference, _ = centered(backend, x, axis, mask)
-    variance = mean(backend, difference * difference, axis, mask)
-    s = backend.xp.sqrt(variance + epsilon)
+def standardized(backend: Backend, x: Array, mean: Mean, epsilon: float) -> tuple[Array, Array]:
+    """Return z = (x - μ) / s, and s = √(mean((x - μ)²) + ε), where μ = mean(x)."""
+    difference, _ = centered(x, mean)
+    s = backend.xp.sqrt(mean(difference * difference) + epsilon)
     return difference / s, s
 
 
-def standardized_gradient(
-    backend: Backend, dz: Array, z: Array, s: Array, axis: Axis, mask: Array | None = None
-) -> Array:
-    """Return dx = (dz - mean(dz) - z mean(dz z)) / s, for z and s of `standardized`.
-
-    With n numbers, ∂μ/∂x_j = 1 / n, and ∂s/∂x_j = (x_j - μ) / (n s) = z_j / n, since Σ_i (x_i - μ) = 0.
-    So ∂z_i/∂x_j = (δ_ij - 1 / n) / s - z_i z_j / (n s), and dx_j = Σ_i dz_i ∂z_i/∂x_j.
-    """
-    mean_dz = mean(backend, dz, axis, mask)
-    mean_dz_z = mean(backend, dz * z, axis, mask)
-    return only(backend, (dz - mean_dz - z * mean_dz_z) / s, mask)
+def standardized_gradient(dz: Array, z: Array, s: Array, mean: Mean) -> Array:
+    """Return dx = (dz - mean(dz) - z mean(dz z)) / s: see LayerNorm."""
+    return (dz - mean(dz) - z * mean(dz * z)) / s
 
 
 def sum_of_rows(backend: Backend, x: Array) -> Array:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import ClassVar
 
@@ -49,13 +50,13 @@ class LayerNorm(Layer):
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y, and (z, s)."""
-        z, s = moments.standardized(backend, x, -1, self.epsilon)
+        z, s = moments.standardized(backend, x, partial(_mean, backend), self.epsilon)
         return params["gamma"] * z + params["beta"], (z, s)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = (dz - mean(dz) - z mean(dz z)) / s, and {"gamma": Σ dy z, "beta": Σ dy}."""
         z, s = cache
-        dx = moments.standardized_gradient(backend, dy * params["gamma"], z, s, -1)
+        dx = moments.standardized_gradient(dy * params["gamma"], z, s, partial(_mean, backend))
         d_gamma = moments.sum_of_rows(backend, dy * z)
         return dx, {"gamma": d_gamma, "beta": moments.sum_of_rows(backend, dy)}
 
@@ -94,7 +95,7 @@ class RMSNorm(Layer):
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y, and (z, r)."""
-        r = backend.xp.sqrt(moments.mean(backend, x * x, -1) + self.epsilon)
+        r = backend.xp.sqrt(_mean(backend, x * x) + self.epsilon)
         z = x / r
         return params["gamma"] * z, (z, r)
 
@@ -102,7 +103,7 @@ class RMSNorm(Layer):
         """Return dx = (dz - z mean(dz z)) / r, and {"gamma": Σ dy z}."""
         z, r = cache
         dz = dy * params["gamma"]
-        dx = (dz - z * moments.mean(backend, dz * z, -1)) / r
+        dx = (dz - z * _mean(backend, dz * z)) / r
         return dx, {"gamma": moments.sum_of_rows(backend, dy * z)}
 
 
@@ -161,30 +162,36 @@ class GroupNorm(Layer):
         self, backend: Backend, params: Tree, x: Array | Masked, key: Key | None = None
     ) -> tuple[Array | Masked, Tree]:
         """Return y, and (z, s, the mask)."""
-        grouped = self._grouped(backend, values_of(x))
-        mask = moments.mask_like(backend, mask_of(x), grouped.ndim)
-        z, s = moments.standardized(backend, grouped, _within(grouped), self.epsilon, mask)
-        z = backend.xp.reshape(z, values_of(x).shape)
-        mask = moments.mask_like(backend, mask_of(x), z.ndim)
+        values = values_of(x)
+        mask = moments.mask_like(backend, mask_of(x), values.ndim)
+        mean = partial(self._mean, backend, mask)
+        z, s = moments.standardized(backend, moments.only(backend, values, mask), mean, self.epsilon)
         y = moments.only(backend, params["gamma"] * z + params["beta"], mask)
-        return with_mask(y, mask_of(x)), (z, s, mask_of(x))
+        return with_mask(y, mask_of(x)), (z, s, mask)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = (dz - mean(dz) - z mean(dz z)) / s, and {"gamma": Σ dy z, "beta": Σ dy}."""
         z, s, mask = cache
-        dy = moments.only(backend, dy, moments.mask_like(backend, mask, dy.ndim))
-        dz, grouped = (self._grouped(backend, each) for each in (dy * params["gamma"], z))
-        mask = moments.mask_like(backend, mask, dz.ndim)
-        dx = moments.standardized_gradient(backend, dz, grouped, s, _within(dz), mask)
+        dy = moments.only(backend, dy, mask)
+        mean = partial(self._mean, backend, mask)
+        dx = moments.standardized_gradient(dy * params["gamma"], z, s, mean)
         d_gamma = moments.sum_of_rows(backend, dy * z)
         gradients = {"gamma": d_gamma, "beta": moments.sum_of_rows(backend, dy)}
-        return backend.xp.reshape(dx, dy.shape), gradients
+        return moments.only(backend, dx, mask), gradients
 
-    def _grouped(self, backend: Backend, x: Array) -> Array:
-        """Return (batch, ..., groups, channels of one): no copy, in whatever order the memory is."""
-        return backend.xp.reshape(x, (*x.shape[:-1], self.groups, -1))
+    def _mean(self, backend: Backend, mask: Array | None, x: Array) -> Array:
+        """Return the means of the groups, (batch, 1, ..., channels): each for all channels of its group.
+
+        Over the places first: long runs of memory are added, whatever the size of a group is.
+        """
+        xp = backend.xp
+        places = tuple(range(1, x.ndim - 1))
+        of_channels = moments.mean(backend, x, places, mask) if places else x
+        grouped = xp.reshape(of_channels, (x.shape[0], self.groups, -1))
+        # Zeros of the same order in memory: a broadcast would turn all that follows to another.
+        of_groups = _mean(backend, grouped) + xp.zeros_like(grouped)
+        return xp.reshape(of_groups, of_channels.shape)
 
 
-def _within(grouped: Array) -> tuple[int, ...]:
-    """Return the axes of one group of one example."""
-    return (*range(1, grouped.ndim - 2), grouped.ndim - 1)
+def _mean(backend: Backend, x: Array) -> Array:
+    return moments.mean(backend, x, -1)
