@@ -37,9 +37,8 @@ class Dropout(ParameterFree):
         """Return y and m / (1 - rate); at inference, x and None."""
         if key is None or self.rate == 0.0:
             return x, None
-        xp = backend.xp
-        kept = random.bernoulli(backend, key, 1.0 - self.rate, self._mask_shape(x.shape))
-        scaled_mask = xp.astype(kept, x.dtype) * (1.0 / (1.0 - self.rate))
+        kept = self._kept(backend, key, x.shape)
+        scaled_mask = backend.xp.astype(kept, x.dtype) * (1.0 / (1.0 - self.rate))
         return x * scaled_mask, scaled_mask
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
@@ -47,9 +46,9 @@ class Dropout(ParameterFree):
         scaled_mask = cache
         return (dy if scaled_mask is None else dy * scaled_mask), {}
 
-    def _mask_shape(self, shape: Shape) -> Shape:
-        """Return the shape of m, which broadcasts to that of x."""
-        return shape
+    def _kept(self, backend: Backend, key: Key, shape: Shape) -> Array:
+        """Return m for an x of that shape, as booleans."""
+        return random.bernoulli(backend, key, 1.0 - self.rate, shape)
 
 
 @dataclass(frozen=True)
@@ -81,5 +80,8 @@ class SpatialDropout(Dropout):
             )
         return {}, input_shape
 
-    def _mask_shape(self, shape: Shape) -> Shape:
-        return (shape[0], *(1,) * (len(shape) - 2), shape[-1])
+    def _kept(self, backend: Backend, key: Key, shape: Shape) -> Array:
+        batch, *places, channels = shape
+        # The order of images between layers in memory, which their product with m then keeps.
+        kept = backend.xp.permute_dims(super()._kept(backend, key, (channels, batch)), (1, 0))
+        return backend.xp.reshape(kept, (batch, *(1 for _ in places), channels))
