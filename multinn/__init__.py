@@ -26,6 +26,7 @@ from multinn.layers import Dropout as Dropout
 from multinn.layers import Flatten as Flatten
 from multinn.layers import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers import GroupNorm as GroupNorm
+from multinn.layers import HardSwish as HardSwish
 from multinn.layers import Identity as Identity
 from multinn.layers import Layer as Layer
 from multinn.layers import LayerNorm as LayerNorm
@@ -34,8 +35,11 @@ from multinn.layers import Masked as Masked
 from multinn.layers import Masking as Masking
 from multinn.layers import MaxPool1D as MaxPool1D
 from multinn.layers import MaxPool2D as MaxPool2D
+from multinn.layers import Mish as Mish
 from multinn.layers import Parallel as Parallel
+from multinn.layers import PReLU as PReLU
 from multinn.layers import ReLU as ReLU
+from multinn.layers import ReLU6 as ReLU6
 from multinn.layers import Rescale as Rescale
 from multinn.layers import Residual as Residual
 from multinn.layers import RMSNorm as RMSNorm
@@ -44,6 +48,7 @@ from multinn.layers import Sigmoid as Sigmoid
 from multinn.layers import SiLU as SiLU
 from multinn.layers import Softmax as Softmax
 from multinn.layers import Softplus as Softplus
+from multinn.layers import Softsign as Softsign
 from multinn.layers import SpatialDropout as SpatialDropout
 from multinn.layers import Tanh as Tanh
 from multinn.losses import CTC as CTC

@@ -15,6 +15,7 @@ from multinn import (
     GELU,
     BinaryCrossEntropy,
     HalfSquaredError,
+    HardSwish,
     Huber,
     Layer,
     LayerNorm,
@@ -22,12 +23,16 @@ from multinn import (
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    Mish,
+    PReLU,
     ReLU,
+    ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
     SoftmaxCrossEntropy,
     Softplus,
+    Softsign,
     Tanh,
 )
 
@@ -42,6 +47,10 @@ FAR = {
     GELU("tanh"): (lambda x: 0.0 * x, 0.0, lambda x: x, 1.0),
     SiLU(): (lambda x: 0.0 * x, 0.0, lambda x: x, 1.0),
     Softplus(): (lambda x: 0.0 * x, 0.0, lambda x: x, 1.0),
+    Mish(): (lambda x: 0.0 * x, 0.0, lambda x: x, 1.0),
+    PReLU(): (lambda x: -0.25 * x, 0.25, lambda x: x, 1.0),
+    ReLU6(): (lambda x: 0.0 * x, 0.0, lambda x: 0.0 * x + 6.0, 0.0),
+    HardSwish(): (lambda x: 0.0 * x, 0.0, lambda x: x, 1.0),
 }
 # Of each: output and derivative at 0.
 AT_ZERO = {
@@ -52,6 +61,9 @@ AT_ZERO = {
     GELU("tanh"): (0.0, 0.5),
     SiLU(): (0.0, 0.5),
     Softplus(): (math.log(2.0), 0.5),
+    Mish(): (0.0, 0.6),
+    Softsign(): (0.0, 1.0),
+    HardSwish(): (0.0, 0.5),
 }
 SMOOTHED = SoftmaxCrossEntropy(label_smoothing=0.3)
 
@@ -114,7 +126,7 @@ def test_at_the_smallest_numbers_an_activation_is_as_at_zero(backend, layer, dty
     np.testing.assert_allclose(dx, slope, rtol=1e-6)
 
 
-@pytest.mark.parametrize("layer", [*FAR, ELU(0.5), Softmax()], ids=str)
+@pytest.mark.parametrize("layer", [*FAR, ELU(0.5), Softmax(), Softsign()], ids=str)
 def test_float32_is_close_to_float64_where_exponentials_end(backend, layer):
     grid = np.concatenate([np.linspace(-120.0, 120.0, 4801), [-88.8, 88.8, -103.98, 103.98]])
     x = grid.astype(np.float32).reshape(-1, 1)

@@ -18,16 +18,21 @@ from multinn import (
     Dropout,
     Flatten,
     GroupNorm,
+    HardSwish,
     Layer,
     LayerNorm,
     LeakyReLU,
+    Mish,
+    PReLU,
     ReLU,
+    ReLU6,
     RMSNorm,
     Sequential,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
+    Softsign,
     SpatialDropout,
     Tanh,
 )
@@ -47,6 +52,10 @@ ELEMENTWISE: dict[Layer, Callable[[np.ndarray], np.ndarray]] = {
     GELU("tanh"): lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     SiLU(): lambda x: x * scipy.special.expit(x),
     Softplus(): lambda x: np.log(1.0 + np.exp(x)),
+    Mish(): lambda x: x * np.tanh(np.log(1.0 + np.exp(x))),
+    Softsign(): lambda x: x / (1.0 + np.abs(x)),
+    ReLU6(): lambda x: np.clip(x, 0.0, 6.0),
+    HardSwish(): lambda x: x * np.clip(x + 3.0, 0.0, 6.0) / 6.0,
 }
 ACTIVATIONS = [*ELEMENTWISE, Softmax()]
 
@@ -58,6 +67,7 @@ SHAPES: list[tuple[Layer, tuple[int, ...], tuple[int, ...], dict[str, tuple[int,
     (Flatten(), (2, 3, 4), (24,), {}),
     (Flatten(), (5,), (5,), {}),
     (Dropout(0.5), (2, 3), (2, 3), {}),
+    (PReLU(), (2, 3), (2, 3), {"a": (3,)}),
     (SpatialDropout(0.5), (2, 3), (2, 3), {}),
     (LayerNorm(), (5,), (5,), {"beta": (5,), "gamma": (5,)}),
     (RMSNorm(), (2, 5), (2, 5), {"gamma": (5,)}),
@@ -115,6 +125,12 @@ def test_an_activation_is_its_formula(backend, layer):
         y = forward(backend, layer, x)
     # Where a formula cancels, as in 1 + tanh(u), an error of a few units of 9 · 2⁻⁵² remains.
     np.testing.assert_allclose(y, ELEMENTWISE[layer](x), rtol=1e-12, atol=1e-14)
+
+
+def test_the_slope_of_prelu_is_that_of_a_channel(backend):
+    x = np.array([[[-2.0, -2.0], [3.0, -1.0]]], np.float32)
+    y = forward(backend, PReLU(), x, params={"a": np.array([0.5, -2.0])})
+    np.testing.assert_array_equal(y, [[[-1.0, 4.0], [3.0, 2.0]]])
 
 
 def test_softmax_is_its_formula(backend):
@@ -200,6 +216,7 @@ def test_sequential_takes_any_iterable():
         (lambda: Dense(-3), ValueError, "Dense"),
         (lambda: LeakyReLU(-0.1), ValueError, "LeakyReLU: .*negative_slope of 0 or more, got -0.1"),
         (lambda: LeakyReLU(math.inf), ValueError, "LeakyReLU"),
+        (lambda: PReLU(math.nan), ValueError, "PReLU: expected a finite initial_slope, got nan"),
         (lambda: ELU(0.0), ValueError, "ELU: expected a positive, finite alpha, got 0.0"),
         (lambda: ELU(math.inf), ValueError, "ELU"),
         (lambda: GELU("exact"), ValueError, "GELU: expected approximate 'none' or 'tanh', got 'exact'"),
@@ -218,6 +235,7 @@ def test_wrong_hyperparameters_are_refused(make: Callable[[], Any], error, messa
     [
         (Dense(2), (), r"Dense: expected inputs of shape \(batch, ..., features\), got \('batch',\)"),
         (Dense(2), (0,), r"Dense: .* got \('batch', 0\)"),
+        (PReLU(), (), r"PReLU: expected inputs of shape \(batch, ..., features\)"),
         (Sequential([ReLU(), Dense(2)]), (), "layer 1 of Sequential: Dense"),
         (
             Sequential([ReLU(), Sequential([Tanh(), Dense(2)])]),

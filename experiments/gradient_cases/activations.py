@@ -1,11 +1,37 @@
 """Activations.
 
-kink: where a derivative jumps. ReLU, LeakyReLU: at x = 0. ELU: at x = 0 too, the second derivative if
-α = 1, else the first.
+kink: where a derivative jumps. ReLU, LeakyReLU, PReLU: at x = 0. ReLU6: at x = 6, too. HardSwish: at
+x = -3 and 3. ELU: at x = 0, the second derivative if α = 1, else the first. So does that of |x| in
+Softsign, there.
 """
 
-from experiments.gradient_cases.base import LayerCase, inputs
-from multinn import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from collections.abc import Callable
+
+import numpy as np
+
+from experiments.gradient_cases.base import HostArray, LayerCase, Point, inputs
+from multinn import (
+    ELU,
+    GELU,
+    HardSwish,
+    LeakyReLU,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
+
+
+def _from_ends(*ends: float) -> Callable[[Point], HostArray]:
+    """Return what gives, for each entry of x, how far it is from each of those numbers."""
+    return lambda point: np.stack([inputs(point) - end for end in ends])
+
 
 CASES: tuple[LayerCase, ...] = (
     LayerCase("Sigmoid", Sigmoid(), (4, 6)),
@@ -18,6 +44,11 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("GELU", GELU(), (4, 6)),
     LayerCase("GELU tanh", GELU("tanh"), (4, 6)),
     LayerCase("SiLU", SiLU(), (4, 6)),
+    LayerCase("Mish", Mish(), (4, 6)),
+    LayerCase("PReLU", PReLU(), (2, 3, 4), kink=inputs),
+    LayerCase("ReLU6", ReLU6(), (4, 6), kink=_from_ends(0.0, 6.0)),
+    LayerCase("HardSwish", HardSwish(), (4, 6), kink=_from_ends(-3.0, 3.0)),
+    LayerCase("Softsign", Softsign(), (4, 6), kink=inputs),
     LayerCase("Softplus", Softplus(), (4, 6)),
     LayerCase("Softmax", Softmax(), (4, 6)),
     LayerCase("Softmax 3-D", Softmax(), (2, 3, 4)),

@@ -1,13 +1,12 @@
 """Layers: hyperparameters, a forward pass, and its hand-derived backward pass, side by side."""
 
-from multinn.layers.activations import ELU as ELU
 from multinn.layers.activations import GELU as GELU
-from multinn.layers.activations import LeakyReLU as LeakyReLU
-from multinn.layers.activations import ReLU as ReLU
+from multinn.layers.activations import Mish as Mish
 from multinn.layers.activations import Sigmoid as Sigmoid
 from multinn.layers.activations import SiLU as SiLU
 from multinn.layers.activations import Softmax as Softmax
 from multinn.layers.activations import Softplus as Softplus
+from multinn.layers.activations import Softsign as Softsign
 from multinn.layers.activations import Tanh as Tanh
 from multinn.layers.base import Layer as Layer
 from multinn.layers.batch_norm import BatchNorm as BatchNorm
@@ -35,5 +34,11 @@ from multinn.layers.pooling import AveragePool2D as AveragePool2D
 from multinn.layers.pooling import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers.pooling import MaxPool1D as MaxPool1D
 from multinn.layers.pooling import MaxPool2D as MaxPool2D
+from multinn.layers.rectifiers import ELU as ELU
+from multinn.layers.rectifiers import HardSwish as HardSwish
+from multinn.layers.rectifiers import LeakyReLU as LeakyReLU
+from multinn.layers.rectifiers import PReLU as PReLU
+from multinn.layers.rectifiers import ReLU as ReLU
+from multinn.layers.rectifiers import ReLU6 as ReLU6
 from multinn.layers.rescale import Rescale as Rescale
 from multinn.layers.sequential import Sequential as Sequential

@@ -1,4 +1,4 @@
-"""Activation functions, elementwise but for Softmax.
+"""Smooth activation functions, elementwise but for Softmax.
 
 In each, x is the input of any shape, y = f(x) the output of the same shape, and dy = ∂L/∂y. For an
 elementwise f the chain rule is dx = dy f'(x), so each derivation is that of f' alone.
@@ -55,91 +55,6 @@ class Tanh(ParameterFree):
         """Return dx = dy (1 - y²)."""
         y = cache
         return dy * (1.0 - y * y), {}
-
-
-@dataclass(frozen=True)
-class ReLU(ParameterFree):
-    """y = max(x, 0).
-
-    f'(x) is 1 for x > 0 and 0 for x < 0. At 0 it is undefined; 0 is taken, as is usual. As y > 0 if and
-    only if x > 0, dx = dy where y > 0, else 0.
-    """
-
-    def forward(
-        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
-    ) -> tuple[Array, Tree]:
-        """Return y, and y."""
-        y = backend.xp.maximum(x, 0.0)
-        return y, y
-
-    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx = dy where y > 0, else 0."""
-        y = cache
-        return dy * backend.xp.astype(y > 0.0, dy.dtype), {}
-
-
-@dataclass(frozen=True)
-class LeakyReLU(ParameterFree):
-    """y = x for x > 0, else a x, where a is the negative slope.
-
-    f'(x) is 1 for x > 0 and a for x < 0; at 0, where it is undefined, a is taken.
-    Source: A. L. Maas, A. Y. Hannun and A. Y. Ng, Rectifier nonlinearities improve neural network
-    acoustic models, ICML 2013, equation 2.
-
-    Raises:
-        ValueError: negative_slope is negative or not finite.
-    """
-
-    negative_slope: float = 0.01
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.negative_slope < math.inf:
-            raise ValueError(
-                f"LeakyReLU: expected a finite negative_slope of 0 or more, got {self.negative_slope}"
-            )
-
-    def forward(
-        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
-    ) -> tuple[Array, Tree]:
-        """Return y, and x."""
-        return backend.xp.where(x > 0.0, x, self.negative_slope * x), x
-
-    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx = dy where x > 0, else a dy."""
-        x = cache
-        return backend.xp.where(x > 0.0, dy, self.negative_slope * dy), {}
-
-
-@dataclass(frozen=True)
-class ELU(ParameterFree):
-    """y = x for x > 0, else α (exp(x) - 1).
-
-    f'(x) is 1 for x > 0, else α exp(x) = y + α. As α > 0, y > 0 if and only if x > 0.
-    Source: D.-A. Clevert, T. Unterthiner and S. Hochreiter, Fast and accurate deep network learning by
-    exponential linear units, ICLR 2016, section 3.
-
-    Raises:
-        ValueError: alpha is not positive and finite.
-    """
-
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.alpha < math.inf:
-            raise ValueError(f"ELU: expected a positive, finite alpha, got {self.alpha}")
-
-    def forward(
-        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
-    ) -> tuple[Array, Tree]:
-        """Return y, and y."""
-        xp = backend.xp
-        y = xp.where(x > 0.0, x, self.alpha * xp.expm1(xp.minimum(x, 0.0)))
-        return y, y
-
-    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx = dy where y > 0, else dy (y + α)."""
-        y = cache
-        return backend.xp.where(y > 0.0, dy, dy * (y + self.alpha)), {}
 
 
 @dataclass(frozen=True)
@@ -210,6 +125,28 @@ class SiLU(ParameterFree):
 
 
 @dataclass(frozen=True)
+class Mish(ParameterFree):
+    """y = x t with t = tanh(softplus(x)).
+
+    t' = (1 - t²) σ(x), as softplus' = σ, so f'(x) = t + x t' = t + (1 - t²) x σ(x).
+    Source: D. Misra, Mish: a self regularized non-monotonic activation function, BMVC 2020.
+    """
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y = x t, and (x, t)."""
+        t = backend.xp.tanh(functional.softplus(backend, x))
+        return x * t, (x, t)
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy (t + (1 - t²) x σ(x))."""
+        x, t = cache
+        x_sigma, _ = functional.silu(backend, x)
+        return dy * (t + (1.0 - t * t) * x_sigma), {}
+
+
+@dataclass(frozen=True)
 class Softplus(ParameterFree):
     """y = log(1 + exp(x)).
 
@@ -226,6 +163,28 @@ class Softplus(ParameterFree):
         """Return dx = dy σ(x)."""
         x = cache
         return dy * functional.sigmoid(backend, x), {}
+
+
+@dataclass(frozen=True)
+class Softsign(ParameterFree):
+    """y = x / d with d = 1 + |x|.
+
+    d' is the sign of x, so f'(x) = 1 / d - x sign(x) / d² = (d - |x|) / d² = 1 / d².
+    Source: J. Bergstra et al., Quadratic polynomials learn better image features, technical report 1337,
+    Université de Montréal, 2009.
+    """
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and d."""
+        d = 1.0 + backend.xp.abs(x)
+        return x / d, d
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy / d²."""
+        d = cache
+        return dy / d / d, {}  # d² might overflow
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class GroupNorm(Layer):
         dx = (dz - mean(dz) - z mean(dz z)) / s
     with the means over the group. Time steps that a mask marks as padding count nowhere: their y and dx
     are 0. Numbers whose square overflows, from about 1e19 on in float32, are out of its range.
-    Source: Y. Wu and K. He, Group normalization, ECCV 2018, equations 1, 2, 6 and 7.
+    Source: Y. Wu and K. He, Group normalization, ECCV 2018, section 3.
 
     Attributes:
         groups: how many, a divisor of the number of channels.
