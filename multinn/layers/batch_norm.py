@@ -39,6 +39,8 @@ class BatchNorm(Layer):
         ∂z_i/∂x_j = (δ_ij - 1 / n - z_i z_j / n) / s, and dx_j = Σ_i dy_i γ ∂z_i/∂x_j gives
         dx = γ (dy - ∂L/∂β / n - z ∂L/∂γ / n) / s.
     Time steps that a mask marks as padding count nowhere: their y and dx are 0.
+    A bias in the layer right before has no use, as μ takes it away again. Its gradient is 0 but for
+    rounding, of which an optimizer such as Adam makes whole steps: leave it out with use_bias=False.
 
     The running mean is that of all numbers seen, where those of t steps ago count momentumᵗ: with
     w' = momentum w + n, beginning at w = 0, it moves by n / w' of the way to the mean of the batch. The
