@@ -57,10 +57,9 @@ def test_spatial_dropout_is_the_same_at_all_time_steps(backend):
     assert (y == y[:, :1]).all()
 
 
-def test_spatial_dropout_hands_a_mask_on(backend):
-    layer = Sequential([Masking(), SpatialDropout()])
-    x = backend.from_numpy(np.ones((2, 3, 4), np.float32))
-    y, _ = layer.forward(backend, ({}, {}), x, training_key(backend))
+def test_spatial_dropout_hands_a_mask_on():
+    layer, backend = Sequential([Masking(), SpatialDropout()]), get_backend("numpy")
+    y, _ = layer.forward(backend, ({}, {}), np.ones((2, 3, 4)), training_key(backend))
     assert isinstance(y, Masked)
 
 

@@ -28,8 +28,8 @@ from multinn.layers.masked import Masked as Masked
 from multinn.layers.masked import Masking as Masking
 from multinn.layers.normalization import GroupNorm as GroupNorm
 from multinn.layers.normalization import LayerNorm as LayerNorm
-from multinn.layers.pooling import AveragePool1D as AveragePool1D
 from multinn.layers.normalization import RMSNorm as RMSNorm
+from multinn.layers.pooling import AveragePool1D as AveragePool1D
 from multinn.layers.pooling import AveragePool2D as AveragePool2D
 from multinn.layers.pooling import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers.pooling import MaxPool1D as MaxPool1D
