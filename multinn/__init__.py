@@ -11,10 +11,13 @@ from multinn.errors import NotInitializedError as NotInitializedError
 from multinn.history import History as History
 from multinn.layers import ELU as ELU
 from multinn.layers import GELU as GELU
+from multinn.layers import GRU as GRU
+from multinn.layers import LSTM as LSTM
 from multinn.layers import Add as Add
 from multinn.layers import AveragePool1D as AveragePool1D
 from multinn.layers import AveragePool2D as AveragePool2D
 from multinn.layers import BatchNorm as BatchNorm
+from multinn.layers import Bidirectional as Bidirectional
 from multinn.layers import ChannelsLast as ChannelsLast
 from multinn.layers import Concatenate as Concatenate
 from multinn.layers import Container as Container
@@ -23,10 +26,13 @@ from multinn.layers import Conv2D as Conv2D
 from multinn.layers import ConvTranspose2D as ConvTranspose2D
 from multinn.layers import Dense as Dense
 from multinn.layers import Dropout as Dropout
+from multinn.layers import Embedding as Embedding
 from multinn.layers import Flatten as Flatten
 from multinn.layers import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers import GroupNorm as GroupNorm
 from multinn.layers import HardSwish as HardSwish
+from multinn.layers import GlobalAveragePool1D as GlobalAveragePool1D
+from multinn.layers import GlobalMaxPool1D as GlobalMaxPool1D
 from multinn.layers import Identity as Identity
 from multinn.layers import Layer as Layer
 from multinn.layers import LayerNorm as LayerNorm
@@ -38,6 +44,8 @@ from multinn.layers import MaxPool2D as MaxPool2D
 from multinn.layers import Mish as Mish
 from multinn.layers import Parallel as Parallel
 from multinn.layers import PReLU as PReLU
+from multinn.layers import PositionalEncoding as PositionalEncoding
+from multinn.layers import PositionEmbedding as PositionEmbedding
 from multinn.layers import ReLU as ReLU
 from multinn.layers import ReLU6 as ReLU6
 from multinn.layers import Rescale as Rescale
@@ -46,6 +54,7 @@ from multinn.layers import RMSNorm as RMSNorm
 from multinn.layers import Sequential as Sequential
 from multinn.layers import Sigmoid as Sigmoid
 from multinn.layers import SiLU as SiLU
+from multinn.layers import SimpleRNN as SimpleRNN
 from multinn.layers import Softmax as Softmax
 from multinn.layers import Softplus as Softplus
 from multinn.layers import Softsign as Softsign

@@ -177,3 +177,35 @@ class LeCun(_VarianceScaling):
     def variance(self, fan_in: int, fan_out: int) -> float:
         """Return 1 / fan_in."""
         return 1.0 / fan_in
+
+
+@dataclass(frozen=True)
+class Orthogonal(Initializer):
+    """A matrix whose rows or columns, whichever are fewer, are orthogonal and of length ``gain``.
+
+    A square one keeps the length of signals, and of gradients, over any number of layers or steps. All
+    orthogonal matrices are equally likely: with A = Q R for normal A, Q has the signs of the diagonal of
+    R moved into it. Of arrays with more than two axes, all but the last become one.
+    Source: A. M. Saxe, J. L. McClelland and S. Ganguli, Exact solutions to the nonlinear dynamics of
+    learning in deep linear neural networks, ICLR 2014, section 3; F. Mezzadri, How to generate random
+    matrices from the classical compact groups, Notices of the AMS 54, 2007, section 5, for the signs.
+
+    Raises:
+        ValueError: the gain is not finite, or, when called, the array has less than two axes.
+    """
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.gain):
+            raise ValueError(f"Orthogonal: expected a finite gain, got {self.gain}")
+
+    def __call__(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> HostArray:
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal: expected an array of two axes or more, got shape {shape}")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        Q, R = np.linalg.qr(generator.normal(size=(max(rows, columns), min(rows, columns))))
+        Q = Q * np.where(np.diagonal(R) < 0.0, -1.0, 1.0)
+        return self.gain * np.reshape(Q if rows >= columns else Q.T, shape)

@@ -10,6 +10,7 @@ from experiments.gradient_cases import (
     images,
     losses,
     normalization,
+    sequences,
 )
 from experiments.gradient_cases.base import Case as Case
 from experiments.gradient_cases.base import Evaluation as Evaluation
@@ -22,6 +23,7 @@ LAYERS: tuple[LayerCase, ...] = (
     *activations.CASES,
     *normalization.CASES,
     *images.CASES,
+    *sequences.CASES,
     *compositions.CASES,
 )
 LOSSES: tuple[LossCase, ...] = losses.CASES

@@ -10,6 +10,7 @@ from multinn.layers.activations import Softsign as Softsign
 from multinn.layers.activations import Tanh as Tanh
 from multinn.layers.base import Layer as Layer
 from multinn.layers.batch_norm import BatchNorm as BatchNorm
+from multinn.layers.bidirectional import Bidirectional as Bidirectional
 from multinn.layers.branches import Add as Add
 from multinn.layers.branches import Concatenate as Concatenate
 from multinn.layers.branches import Identity as Identity
@@ -23,7 +24,10 @@ from multinn.layers.convolution_transpose import ConvTranspose2D as ConvTranspos
 from multinn.layers.dense import Dense as Dense
 from multinn.layers.dropout import Dropout as Dropout
 from multinn.layers.dropout import SpatialDropout as SpatialDropout
+from multinn.layers.embedding import Embedding as Embedding
 from multinn.layers.flatten import Flatten as Flatten
+from multinn.layers.gru import GRU as GRU
+from multinn.layers.lstm import LSTM as LSTM
 from multinn.layers.masked import Masked as Masked
 from multinn.layers.masked import Masking as Masking
 from multinn.layers.normalization import GroupNorm as GroupNorm
@@ -40,5 +44,10 @@ from multinn.layers.rectifiers import LeakyReLU as LeakyReLU
 from multinn.layers.rectifiers import PReLU as PReLU
 from multinn.layers.rectifiers import ReLU as ReLU
 from multinn.layers.rectifiers import ReLU6 as ReLU6
+from multinn.layers.positions import PositionalEncoding as PositionalEncoding
+from multinn.layers.positions import PositionEmbedding as PositionEmbedding
 from multinn.layers.rescale import Rescale as Rescale
+from multinn.layers.sequence_pooling import GlobalAveragePool1D as GlobalAveragePool1D
+from multinn.layers.sequence_pooling import GlobalMaxPool1D as GlobalMaxPool1D
 from multinn.layers.sequential import Sequential as Sequential
+from multinn.layers.simple_rnn import SimpleRNN as SimpleRNN

@@ -1,0 +1,58 @@
+"""Layers of sequences.
+
+kink: where a derivative jumps. GlobalMaxPool1D: where two steps are the largest.
+"""
+
+from experiments.gradient_cases.base import HostArray, LayerCase, Point, inputs
+from multinn import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Embedding,
+    GlobalAveragePool1D,
+    GlobalMaxPool1D,
+    PositionalEncoding,
+    PositionEmbedding,
+    Sequential,
+    SimpleRNN,
+)
+
+_SHAPE = (2, 3, 2)
+_LENGTHS = (3, 2)
+
+
+def _distance_of_steps(point: Point) -> HostArray:
+    x = inputs(point)
+    first, second, third = x[:, 0], x[:, 1], x[:, 2]
+    return abs(first - second) * abs(first - third) * abs(second - third)
+
+
+_TEXT = Sequential(
+    [
+        Embedding(4, 2, padding_id=0),
+        PositionalEncoding(),
+        Bidirectional(SimpleRNN(2, return_sequences=True), merge="sum"),
+        GlobalAveragePool1D(),
+    ]
+)
+
+CASES: tuple[LayerCase, ...] = (
+    LayerCase("Embedding", Embedding(4, 2), (3, 4), ids=4),
+    LayerCase("Embedding padding_id", Embedding(3, 2, padding_id=0), (2, 3), ids=3),
+    LayerCase("PositionalEncoding", PositionalEncoding(), (2, 3, 5)),
+    LayerCase("PositionEmbedding", PositionEmbedding(), (2, 3, 2)),
+    LayerCase("SimpleRNN", SimpleRNN(2), _SHAPE),
+    LayerCase("SimpleRNN backwards", SimpleRNN(2, go_backwards=True), _SHAPE, lengths=_LENGTHS),
+    LayerCase("GRU", GRU(2), _SHAPE, lengths=_LENGTHS),
+    LayerCase("GRU sequences", GRU(2, return_sequences=True), _SHAPE),
+    LayerCase("LSTM", LSTM(2), _SHAPE),
+    LayerCase("LSTM sequences", LSTM(2, return_sequences=True), _SHAPE, lengths=_LENGTHS),
+    LayerCase("Bidirectional", Bidirectional(LSTM(2)), _SHAPE, lengths=_LENGTHS),
+    LayerCase("Sequential of ids", _TEXT, (2, 3), ids=4),
+    LayerCase("GlobalAveragePool1D", GlobalAveragePool1D(), _SHAPE),
+    LayerCase("GlobalAveragePool1D mask", GlobalAveragePool1D(), _SHAPE, lengths=_LENGTHS),
+    LayerCase("GlobalMaxPool1D", GlobalMaxPool1D(), _SHAPE, kink=_distance_of_steps),
+    LayerCase(
+        "GlobalMaxPool1D mask", GlobalMaxPool1D(), _SHAPE, lengths=_LENGTHS, kink=_distance_of_steps
+    ),
+)

@@ -1,0 +1,223 @@
+"""What recurrent layers have in common: a step, repeated over time, and the way back."""
+
+from abc import abstractmethod
+from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from backends import Array, Backend, Tree, tree
+from multinn.initializers import Glorot, Initializer, Orthogonal, Zeros
+from multinn.layers.base import Layer, Shape
+from multinn.layers.masked import Masked, mask_of, values_of, with_mask
+from multinn.random import Key
+
+
+class _Cache(NamedTuple):
+    """Of a forward pass, each (time, batch, ...) in the order of the steps.
+
+    Attributes:
+        X: the inputs.
+        states: those after each step.
+        saved: what else the steps kept.
+        counts: (time, batch, 1) booleans, or None.
+    """
+
+    X: Array
+    states: tuple[Array, ...]
+    saved: Tree
+    counts: Array | None
+
+
+@dataclass(frozen=True)
+class Recurrent(Layer):
+    """h_t = step(h_t-1, a_t, s_t), where a_t = x_t W + b and s_t = h_t-1 U: one layer for all steps.
+
+    A subclass says what a step is. A state may have more parts than h, its first; all start as 0.
+    Shapes: x (batch, time, inputs), h (batch, units), W (inputs, gates · units), U (units,
+    gates · units), b (gates · units,); y is h after the last step (batch, units), or after each step
+    (batch, time, units).
+
+    Backpropagation through time: h_t reaches the loss by y_t, and by step t + 1. So from the last step
+    to the first, with dh_t = ∂L/∂h_t in full, and step by step what a subclass derives of it,
+        dh_t  = dy_t + ds_t+1 Uᵀ + (what step t + 1 passes on directly)
+        dx_t  = da_t Wᵀ
+        dW    = Σ_t x_tᵀ da_t      dU = Σ_t h_t-1ᵀ ds_t      db = Σ_t da_t, over the batch, too
+    The sums over t, and x_t W, are each one product of matrices for all steps.
+
+    Masks: a step that does not count leaves the state as it was, so dh_t passes through it, and da_t is
+    0. Its y_t is the state that it left, as in Keras: padding in front gives zeros, and after a padded
+    end y is h of the last step that counts.
+
+    Truncation: with ``truncate`` = k, the gradient is cut between steps k - 1 and k, 2k - 1 and 2k, and
+    so on, counted from 0 in the order of the steps, padding included. What is cut is dh_t, and that of
+    the rest of the state, before dy_t is added. So the gradient goes back over k steps at most. It is
+    that of a function which takes the states at the cuts for constants.
+    Source: P. J. Werbos, Backpropagation through time: what it does and how to do it, Proceedings of
+    the IEEE 78, 1990; R. J. Williams and J. Peng, An efficient gradient-based algorithm for on-line
+    training of recurrent network trajectories, Neural Computation 2, 1990, for truncation.
+    """
+
+    units: int
+    _: KW_ONLY
+    return_sequences: bool = False
+    go_backwards: bool = False
+    truncate: int | None = None
+    weight_initializer: Initializer = Glorot()
+    recurrent_initializer: Initializer = Orthogonal()
+    bias_initializer: Initializer = Zeros()
+
+    takes_mask: ClassVar[bool] = True
+    gates: ClassVar[int] = 1
+    parts: ClassVar[int] = 1  # of a state
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if not isinstance(self.units, Integral) or self.units < 1:
+            raise ValueError(f"{name}: expected units of at least 1, got {self.units!r}")
+        k = self.truncate
+        if k is not None and not (isinstance(k, Integral) and k >= 1):
+            raise ValueError(
+                f"{name}: expected truncate as None or a number of steps of at least 1, got {k!r}"
+            )
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Draw W, U and b. The fans are those of one gate, and each gate has its own draw of U."""
+        if len(input_shape) != 2 or min(input_shape) < 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected sequences of shape (batch, time, features), "
+                f"got {('batch', *input_shape)}"
+            )
+        time, inputs = input_shape
+        units, width = self.units, self.gates * self.units
+        U = [
+            self.recurrent_initializer(generator, (units, units), units, units)
+            for _ in range(self.gates)
+        ]
+        params = {
+            "W": self.weight_initializer(generator, (inputs, width), inputs, units),
+            "U": np.concatenate(U, axis=1),
+            "b": self.bias_initializer(generator, (width,), inputs, units),
+        }
+        return params, ((time, units) if self.return_sequences else (units,))
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array | Masked, key: Key | None = None
+    ) -> tuple[Array | Masked, Tree]:
+        """Return y, and what the steps kept."""
+        xp = backend.xp
+        values, mask = values_of(x), mask_of(x)
+        X = self._in_order_of_steps(xp, values)
+        counts = None if mask is None else self._in_order_of_steps(xp, mask[..., None])
+        A = xp.reshape(_rows(xp, X) @ params["W"] + params["b"], (*X.shape[:2], -1))
+
+        def step(state: Tree, at_step: Tree) -> tuple[Tree, Tree]:
+            a, counts = at_step
+            after, saved = self._step(backend, params, state, a)
+            if counts is not None:
+                after = tuple(xp.where(counts, new, old) for new, old in zip(after, state, strict=True))
+            return after, (after, saved)
+
+        start = xp.zeros((X.shape[1], self.units), dtype=X.dtype)
+        last, (states, saved) = backend.scan(step, (start,) * self.parts, (A, counts))
+        cache = _Cache(X, states, saved, counts)
+        if not self.return_sequences:
+            return last[0], cache
+        return with_mask(self._in_order_of_inputs(xp, states[0]), mask), cache
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx, with dx_t = da_t Wᵀ, and the gradients of W, U and b."""
+        xp = backend.xp
+        dA, gradients = self._backward_through_time(backend, params, cache, dy)
+        dX = xp.reshape(_rows(xp, dA) @ params["W"].T, cache.X.shape)
+        return self._in_order_of_inputs(xp, xp.flip(dX, axis=0)), gradients
+
+    def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
+        """Return the gradients of W, U and b."""
+        return self._backward_through_time(backend, params, cache, dy)[1]
+
+    def _backward_through_time(
+        self, backend: Backend, params: Tree, cache: _Cache, dy: Array
+    ) -> tuple[Array, Tree]:
+        """Return da of all steps, the last step first, and the gradients of W, U and b."""
+        xp = backend.xp
+        X, states, saved, counts = tree.map(lambda leaf: xp.flip(leaf, axis=0), cache)
+        before = tuple(xp.concat([s[1:, ...], xp.zeros_like(s[:1, ...])], axis=0) for s in states)
+        slopes = self._slopes(backend, before, states, saved)
+        if counts is not None:
+            counts = xp.astype(counts, dy.dtype)
+        zeros = xp.zeros_like(before[0][0, ...])
+        dY = xp.flip(self._in_order_of_steps(xp, dy), axis=0) if self.return_sequences else None
+        last = zeros if self.return_sequences else dy
+        U_transposed = params["U"].T
+
+        def step_back(d_state: Tree, at_step: Tree) -> tuple[Tree, Tree]:
+            dy, slopes, counts, connected = at_step
+            if dy is not None:
+                d_state = (d_state[0] + dy, *d_state[1:])
+            active = d_state if counts is None else tuple(d * counts for d in d_state)
+            d_before, da_and_ds = self._step_back(backend, U_transposed, active, slopes)
+            if counts is not None:
+                held = (d - own for d, own in zip(d_state, active, strict=True))
+                d_before = tuple(d + own for d, own in zip(d_before, held, strict=True))
+            if connected is not None:
+                d_before = tuple(d * connected for d in d_before)
+            return d_before, da_and_ds
+
+        xs = (dY, slopes, counts, self._connected(xp, X))
+        _, (dA, dS) = backend.scan(step_back, (last,) + (zeros,) * (self.parts - 1), xs)
+        rows_of_dA = _rows(xp, dA)
+        rows_of_dS = rows_of_dA if dS is None else _rows(xp, dS)
+        gradients = {
+            "W": _rows(xp, X).T @ rows_of_dA,
+            "U": _rows(xp, before[0]).T @ rows_of_dS,
+            "b": xp.sum(rows_of_dA, axis=0),
+        }
+        return dA, gradients | self._other_gradients(backend, rows_of_dS)
+
+    @abstractmethod
+    def _step(
+        self, backend: Backend, params: Tree, state: tuple[Array, ...], a: Array
+    ) -> tuple[tuple[Array, ...], Tree]:
+        """Return the state after a step, and what the way back needs besides."""
+
+    @abstractmethod
+    def _slopes(
+        self, backend: Backend, before: tuple[Array, ...], after: tuple[Array, ...], saved: Tree
+    ) -> Tree:
+        """Return the factors in `_step_back`, for all steps at once, each (time, batch, ...)."""
+
+    @abstractmethod
+    def _step_back(
+        self, backend: Backend, U_transposed: Array, d_state: tuple[Array, ...], slopes: Tree
+    ) -> tuple[tuple[Array, ...], tuple[Array, Array | None]]:
+        """Return the gradients of one step, each linear in ``d_state``, that of the state after it.
+
+        They are those of the state before it, and (da, ds); None for ds where it is the same as da.
+        """
+
+    def _other_gradients(self, backend: Backend, dS: Array) -> dict[str, Array]:
+        """Return the gradients of what a step has in parameters besides, from (time · batch, ...) ds."""
+        return {}
+
+    def _connected(self, xp: Any, X: Array) -> Array | None:
+        """Return 0 where the gradient is cut before a step, else 1, the last step first."""
+        if self.truncate is None:
+            return None
+        steps = xp.flip(xp.arange(X.shape[0], dtype=xp.int32))
+        return xp.reshape(xp.astype(steps % self.truncate != 0, X.dtype), (-1, 1, 1))
+
+    def _in_order_of_steps(self, xp: Any, x: Array) -> Array:
+        """Return (batch, time, ...) with time first, and turned around if we go backwards."""
+        return xp.permute_dims(xp.flip(x, axis=1) if self.go_backwards else x, (1, 0, 2))
+
+    def _in_order_of_inputs(self, xp: Any, x: Array) -> Array:
+        """Return what `_in_order_of_steps` gave as it was before."""
+        x = xp.permute_dims(x, (1, 0, 2))
+        return xp.flip(x, axis=1) if self.go_backwards else x
+
+
+def _rows(xp: Any, x: Array) -> Array:
+    """Return x as a matrix: all axes but the last become one."""
+    return xp.reshape(x, (-1, x.shape[-1]))
