@@ -5,7 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from multinn.initializers import Constant, Glorot, He, Initializer, LeCun, Normal, Ones, Uniform, Zeros
+from multinn.initializers import (
+    Constant,
+    Glorot,
+    He,
+    Initializer,
+    LeCun,
+    Normal,
+    Ones,
+    Orthogonal,
+    Uniform,
+    Zeros,
+)
 
 SHAPE, FAN_IN, FAN_OUT = (300, 200), 300, 200
 SIZE = math.prod(SHAPE)
@@ -79,6 +90,27 @@ def test_scaling_goes_by_the_fans_and_not_by_the_shape():
     assert abs(square.std() - 0.5) < 0.02
 
 
+def draw_orthogonal(shape: tuple[int, ...], gain: float = 1.0, seed: int = 0) -> np.ndarray:
+    return Orthogonal(gain)(np.random.default_rng(seed), shape, 1, 1)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 7), (7, 3), (2, 3, 4), (1, 1)], ids=str)
+def test_orthogonal_rows_or_columns(shape):
+    values = draw_orthogonal(shape, gain=2.0)
+    assert values.shape == shape
+    assert values.dtype == np.float64
+    matrix = values.reshape(-1, shape[-1])
+    smaller = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
+    np.testing.assert_allclose(smaller, 4.0 * np.eye(len(smaller)), atol=1e-14)
+
+
+def test_all_orthogonal_matrices_are_equally_likely():
+    draws = np.stack([draw_orthogonal((2, 2), seed=seed) for seed in range(2000)])
+    angles = np.sort(np.arctan2(draws[:, 1, 0], draws[:, 0, 0])) / (2.0 * math.pi) + 0.5
+    assert np.abs(angles - np.linspace(0.0, 1.0, len(angles))).max() < 0.04  # Kolmogorov-Smirnov
+    assert abs(np.mean(np.linalg.det(draws) > 0.0) - 0.5) < 0.05
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -92,6 +124,8 @@ def test_scaling_goes_by_the_fans_and_not_by_the_shape():
         (lambda: He("cauchy"), "He: expected distribution 'uniform' or 'normal', got 'cauchy'"),
         (lambda: Glorot("Uniform"), "Glorot"),
         (lambda: LeCun(""), "LeCun"),
+        (lambda: Orthogonal(math.inf), "Orthogonal: expected a finite gain, got inf"),
+        (lambda: draw_orthogonal((3,)), r"Orthogonal: expected .* two axes or more, got shape \(3,\)"),
     ],
 )
 def test_wrong_hyperparameters_are_refused(make, message):

@@ -79,9 +79,10 @@ class Embedding(Layer):
             wrong |= inputs != np.floor(inputs)
         if wrong.any():
             index, where = first_place(wrong)
+            number = float(inputs[index])
             raise ValueError(
                 f"Embedding: expected ids, whole numbers from 0 to {self.vocabulary_size - 1}, "
-                f"got {inputs[index]} at {where}"
+                f"got {int(number) if number.is_integer() else number} at {where}"
             )
 
     def forward(
