@@ -140,6 +140,19 @@ def test_truncation_takes_the_states_at_the_cuts_for_constants(kind):
     assert_trees_are_close(gradients, gradients_of(peer, params))
 
 
+def test_a_simple_rnn_with_relu():
+    layer = SimpleRNN(UNITS, activation="relu")
+    params, x, dy = draw(layer)
+    y, dx, gradients = run(get_backend("numpy"), layer, params, x, dy)
+    peer, x_there = peer_of(SimpleRNN, params), torch.tensor(x, requires_grad=True)
+    peer.mode, peer.nonlinearity = "RNN_RELU", "relu"
+    expected = last_states(peer(x_there)[1])
+    expected.backward(torch.from_numpy(dy))
+    close(y, expected.detach().numpy())
+    close(dx, x_there.grad.numpy())
+    assert_trees_are_close(gradients, gradients_of(peer, params))
+
+
 def test_embedding(backend):
     layer = Embedding(6, 3)
     generator = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """Layers of sequences.
 
-kink: where a derivative jumps. GlobalMaxPool1D: where two steps are the largest.
+kink: where a derivative jumps. SimpleRNN with ReLU: where what goes into ReLU is 0. GlobalMaxPool1D:
+where two steps are the largest.
 """
 
 import numpy as np
@@ -29,6 +30,15 @@ def _distance_of_steps(point: Point) -> HostArray:
     return np.stack([first - second, first - third, second - third])
 
 
+def _into_relu(point: Point) -> HostArray:
+    params = point.variables["params"]
+    h, z = np.zeros((2, 2)), []
+    for x in inputs(point).swapaxes(0, 1):
+        z.append(x @ params["W"] + params["b"] + h @ params["U"])
+        h = np.maximum(z[-1], 0.0)
+    return np.stack(z)
+
+
 _TEXT = Sequential(
     [
         Embedding(4, 2, padding_id=0),
@@ -40,11 +50,11 @@ _TEXT = Sequential(
 
 CASES: tuple[LayerCase, ...] = (
     LayerCase("Embedding", Embedding(4, 2), (3, 4), ids=4),
-    LayerCase("Embedding padding_id", Embedding(3, 2, padding_id=0), (2, 3), ids=3),
     LayerCase("PositionalEncoding", PositionalEncoding(), (2, 3, 5)),
     LayerCase("PositionEmbedding", PositionEmbedding(), (2, 3, 2)),
     LayerCase("SimpleRNN", SimpleRNN(2), _SHAPE),
     LayerCase("SimpleRNN backwards", SimpleRNN(2, go_backwards=True), _SHAPE, lengths=_LENGTHS),
+    LayerCase("SimpleRNN relu", SimpleRNN(2, activation="relu"), _SHAPE, kink=_into_relu),
     LayerCase("GRU", GRU(2), _SHAPE, lengths=_LENGTHS),
     LayerCase("GRU sequences", GRU(2, return_sequences=True), _SHAPE),
     LayerCase("LSTM", LSTM(2), _SHAPE),

@@ -88,9 +88,9 @@ class GRU(Recurrent):
         (dh,) = d_state
         of_n, of_r, of_z, r, z = slopes
         da_n = dh * of_n
-        da_r_z = xp.concat([da_n * of_r, dh * of_z], axis=1)
-        da = xp.concat([da_r_z, da_n], axis=1)
-        ds = xp.concat([da_r_z, da_n * r], axis=1)
+        da_r, da_z = da_n * of_r, dh * of_z
+        da = xp.concat([da_r, da_z, da_n], axis=1)
+        ds = xp.concat([da_r, da_z, da_n * r], axis=1)
         return (dh * z + ds @ U_transposed,), (da, ds)
 
     def _other_gradients(self, backend: Backend, dS: Array) -> dict[str, Array]:

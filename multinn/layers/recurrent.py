@@ -91,15 +91,13 @@ class Recurrent(Layer):
             )
         time, inputs = input_shape
         units, width = self.units, self.gates * self.units
+        W = self.weight_initializer(generator, (inputs, width), inputs, units)
         U = [
             self.recurrent_initializer(generator, (units, units), units, units)
             for _ in range(self.gates)
         ]
-        params = {
-            "W": self.weight_initializer(generator, (inputs, width), inputs, units),
-            "U": np.concatenate(U, axis=1),
-            "b": self.bias_initializer(generator, (width,), inputs, units),
-        }
+        b = self.bias_initializer(generator, (width,), inputs, units)
+        params = {"W": W, "U": np.concatenate(U, axis=1), "b": b}
         return params, ((time, units) if self.return_sequences else (units,))
 
     def forward(
@@ -147,13 +145,33 @@ class Recurrent(Layer):
         slopes = self._slopes(backend, before, states, saved)
         if counts is not None:
             counts = xp.astype(counts, dy.dtype)
-        zeros = xp.zeros_like(before[0][0, ...])
-        dY = xp.flip(self._in_order_of_steps(xp, dy), axis=0) if self.return_sequences else None
-        last = zeros if self.return_sequences else dy
-        U_transposed = params["U"].T
+        steps = (slopes, counts, self._connected(xp, X))
+        dA, dS = self._scan_back(backend, params["U"].T, steps, dy)
+        rows_of_dA = _rows(xp, dA)
+        rows_of_dS = rows_of_dA if dS is None else _rows(xp, dS)
+        gradients = {
+            "W": _rows(xp, X).T @ rows_of_dA,
+            "U": _rows(xp, before[0]).T @ rows_of_dS,
+            "b": xp.sum(rows_of_dA, axis=0),
+        }
+        return dA, gradients | self._other_gradients(backend, rows_of_dS)
+
+    def _scan_back(
+        self, backend: Backend, U_transposed: Array, steps: Tree, dy: Array
+    ) -> tuple[Array, Array | None]:
+        """Return da and ds of all steps, the last step first.
+
+        Args:
+            backend: whose arrays the others are.
+            U_transposed: Uᵀ.
+            steps: what `_slopes` gave, which steps count, and before which the gradient is not cut; the
+                last two zeros and ones, or None. The last step is first.
+            dy: the gradient with respect to the output.
+        """
+        xp = backend.xp
 
         def step_back(d_state: Tree, at_step: Tree) -> tuple[Tree, Tree]:
-            dy, slopes, counts, connected = at_step
+            dy, (slopes, counts, connected) = at_step
             if dy is not None:
                 d_state = (d_state[0] + dy, *d_state[1:])
             active = d_state if counts is None else tuple(d * counts for d in d_state)
@@ -165,16 +183,13 @@ class Recurrent(Layer):
                 d_before = tuple(d * connected for d in d_before)
             return d_before, da_and_ds
 
-        xs = (dY, slopes, counts, self._connected(xp, X))
-        _, (dA, dS) = backend.scan(step_back, (last,) + (zeros,) * (self.parts - 1), xs)
-        rows_of_dA = _rows(xp, dA)
-        rows_of_dS = rows_of_dA if dS is None else _rows(xp, dS)
-        gradients = {
-            "W": _rows(xp, X).T @ rows_of_dA,
-            "U": _rows(xp, before[0]).T @ rows_of_dS,
-            "b": xp.sum(rows_of_dA, axis=0),
-        }
-        return dA, gradients | self._other_gradients(backend, rows_of_dS)
+        if self.return_sequences:
+            dY, last = xp.flip(self._in_order_of_steps(xp, dy), axis=0), xp.zeros_like(dy[:, 0, :])
+        else:
+            dY, last = None, dy
+        d_state = (last, *[xp.zeros_like(last)] * (self.parts - 1))
+        dA_and_dS: tuple[Array, Array | None] = backend.scan(step_back, d_state, (dY, steps))[1]
+        return dA_and_dS
 
     @abstractmethod
     def _step(
