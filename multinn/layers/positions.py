@@ -43,9 +43,7 @@ def _waves(time: int, features: int) -> HostArray:
     """Return P, in float64: in float32, late steps would have angles rounded to few digits."""
     exponents = np.arange(0, features, 2) / features
     angles = np.arange(time)[:, None] * _LONGEST_WAVE**-exponents
-    waves = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(time, -1)[:, :features]
-    waves.flags.writeable = False
-    return waves
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(time, -1)[:, :features]
 
 
 @dataclass(frozen=True)
