@@ -28,11 +28,11 @@ from multinn.layers import Dense as Dense
 from multinn.layers import Dropout as Dropout
 from multinn.layers import Embedding as Embedding
 from multinn.layers import Flatten as Flatten
+from multinn.layers import GlobalAveragePool1D as GlobalAveragePool1D
 from multinn.layers import GlobalAveragePool2D as GlobalAveragePool2D
+from multinn.layers import GlobalMaxPool1D as GlobalMaxPool1D
 from multinn.layers import GroupNorm as GroupNorm
 from multinn.layers import HardSwish as HardSwish
-from multinn.layers import GlobalAveragePool1D as GlobalAveragePool1D
-from multinn.layers import GlobalMaxPool1D as GlobalMaxPool1D
 from multinn.layers import Identity as Identity
 from multinn.layers import Layer as Layer
 from multinn.layers import LayerNorm as LayerNorm
@@ -43,9 +43,9 @@ from multinn.layers import MaxPool1D as MaxPool1D
 from multinn.layers import MaxPool2D as MaxPool2D
 from multinn.layers import Mish as Mish
 from multinn.layers import Parallel as Parallel
-from multinn.layers import PReLU as PReLU
 from multinn.layers import PositionalEncoding as PositionalEncoding
 from multinn.layers import PositionEmbedding as PositionEmbedding
+from multinn.layers import PReLU as PReLU
 from multinn.layers import ReLU as ReLU
 from multinn.layers import ReLU6 as ReLU6
 from multinn.layers import Rescale as Rescale

@@ -38,14 +38,14 @@ from multinn.layers.pooling import AveragePool2D as AveragePool2D
 from multinn.layers.pooling import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers.pooling import MaxPool1D as MaxPool1D
 from multinn.layers.pooling import MaxPool2D as MaxPool2D
+from multinn.layers.positions import PositionalEncoding as PositionalEncoding
+from multinn.layers.positions import PositionEmbedding as PositionEmbedding
 from multinn.layers.rectifiers import ELU as ELU
 from multinn.layers.rectifiers import HardSwish as HardSwish
 from multinn.layers.rectifiers import LeakyReLU as LeakyReLU
 from multinn.layers.rectifiers import PReLU as PReLU
 from multinn.layers.rectifiers import ReLU as ReLU
 from multinn.layers.rectifiers import ReLU6 as ReLU6
-from multinn.layers.positions import PositionalEncoding as PositionalEncoding
-from multinn.layers.positions import PositionEmbedding as PositionEmbedding
 from multinn.layers.rescale import Rescale as Rescale
 from multinn.layers.sequence_pooling import GlobalAveragePool1D as GlobalAveragePool1D
 from multinn.layers.sequence_pooling import GlobalMaxPool1D as GlobalMaxPool1D

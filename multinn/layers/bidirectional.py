@@ -6,12 +6,12 @@ from typing import Literal
 
 from backends import Array, Backend, Tree
 from multinn.layers.base import Layer, Shape
-from multinn.layers.branches import Add, Concatenate, _Branches
+from multinn.layers.branches import Add, Branches, Concatenate
 from multinn.layers.recurrent import Recurrent
 
 
 @dataclass(frozen=True)
-class Bidirectional(_Branches):
+class Bidirectional(Branches):
     """y_t = [f(x)_t, b(x)_t] or f(x)_t + b(x)_t: a recurrent layer f, and a copy b that goes backwards.
 
     b has parameters of its own. With return_sequences, each y_t knows all of x; without, y is what

@@ -30,7 +30,7 @@ class Identity(ParameterFree):
         return dy, {}
 
 
-class _Branches(Container):
+class Branches(Container):
     """What layers side by side share: the cache is a pair of the branches' caches and outputs' shapes.
 
     x reaches the loss through each branch k, so with the branches' own gradients dx = Σ_k dx_k.
@@ -100,7 +100,7 @@ class _Branches(Container):
 
 
 @dataclass(frozen=True)
-class Add(_Branches):
+class Add(Branches):
     """y = Σ_k f_k(x): the sum of branches whose outputs have one shape.
 
     ∂L/∂f_k = dy for each k.
@@ -135,7 +135,7 @@ class Add(_Branches):
 
 
 @dataclass(frozen=True)
-class Residual(_Branches):
+class Residual(Branches):
     """y = s(x) + f(x): a layer whose output is added to its input, or to what a shortcut makes of it.
 
     ∂L/∂s = ∂L/∂f = dy: whatever f does to the gradient, through the identity it comes back as it is.
@@ -182,7 +182,7 @@ class Residual(_Branches):
 
 
 @dataclass(frozen=True)
-class Concatenate(_Branches):
+class Concatenate(Branches):
     """y = [f_1(x), f_2(x), ...]: the outputs of branches one after another along an axis.
 
     y holds each f_k(x) as a slice, and ∂L/∂f_k is the same slice of dy.
@@ -243,7 +243,7 @@ class Concatenate(_Branches):
 
 
 @dataclass(frozen=True)
-class Parallel(_Branches):
+class Parallel(Branches):
     """y = (f_1(x), f_2(x), ...): a tuple, for a layer that takes one, such as cross-attention.
 
     ∂L/∂f_k is entry k of dy, a tuple, too.
