@@ -27,6 +27,11 @@ def test_the_example_with_images_learns(capsys):
     assert float(capsys.readouterr().out) > 0.9
 
 
+def test_the_example_with_sequences_learns(capsys):
+    exec(block_with("LSTM"), {})
+    assert float(capsys.readouterr().out) > 0.9
+
+
 def test_the_backend_of_the_example_is_whole():
     names: dict[str, object] = {}
     exec(block_with("class TinyBackend"), names)
