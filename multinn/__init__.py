@@ -42,6 +42,7 @@ from multinn.layers import Masking as Masking
 from multinn.layers import MaxPool1D as MaxPool1D
 from multinn.layers import MaxPool2D as MaxPool2D
 from multinn.layers import Mish as Mish
+from multinn.layers import MultiHeadAttention as MultiHeadAttention
 from multinn.layers import Parallel as Parallel
 from multinn.layers import PositionalEncoding as PositionalEncoding
 from multinn.layers import PositionEmbedding as PositionEmbedding

@@ -67,6 +67,23 @@ def softmax(backend: Backend, x: Array) -> Array:
     return exponentials / xp.sum(exponentials, axis=-1, keepdims=True)
 
 
+def masked_softmax(backend: Backend, x: Array, hidden: Array) -> Array:
+    """Return softmax(x) over what is not hidden: 0 where it is, and in rows of which everything is.
+
+    Args:
+        backend: whose arrays the others are.
+        x: entries below about 1e37 in float32.
+        hidden: booleans of the shape of ``x``, or of one that broadcasts to it.
+    """
+    xp = backend.xp
+    lowest = -0.25 * float(xp.finfo(x.dtype).max)
+    x = x + xp.astype(hidden, x.dtype) * lowest
+    # Where all is hidden, no largest number brings the entries back up, and their sum is not 1 or more.
+    largest = xp.maximum(xp.max(x, axis=-1, keepdims=True), 0.5 * lowest)
+    exponentials = xp.exp(x - largest)
+    return exponentials / xp.maximum(xp.sum(exponentials, axis=-1, keepdims=True), 0.5)
+
+
 def logsumexp(backend: Backend, x: Array) -> Array:
     """Return log(sum(exp(x))) along the last axis, which the result lacks, shifted by the maximum."""
     xp = backend.xp

@@ -5,6 +5,7 @@ A new layer or loss is a new line in the file of its family. Shapes include the 
 
 from experiments.gradient_cases import (
     activations,
+    attention,
     basic,
     compositions,
     images,
@@ -25,6 +26,7 @@ LAYERS: tuple[LayerCase, ...] = (
     *images.CASES,
     *sequences.CASES,
     *compositions.CASES,
+    *attention.CASES,
 )
 LOSSES: tuple[LossCase, ...] = losses.CASES
 CASES: tuple[Case, ...] = (*LAYERS, *LOSSES)

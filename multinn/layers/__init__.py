@@ -8,6 +8,7 @@ from multinn.layers.activations import Softmax as Softmax
 from multinn.layers.activations import Softplus as Softplus
 from multinn.layers.activations import Softsign as Softsign
 from multinn.layers.activations import Tanh as Tanh
+from multinn.layers.attention import MultiHeadAttention as MultiHeadAttention
 from multinn.layers.base import Layer as Layer
 from multinn.layers.batch_norm import BatchNorm as BatchNorm
 from multinn.layers.bidirectional import Bidirectional as Bidirectional

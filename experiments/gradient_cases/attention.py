@@ -1,0 +1,21 @@
+"""Attention."""
+
+from experiments.gradient_cases.base import LayerCase
+from multinn import Dense, Identity, MultiHeadAttention, Parallel, Sequential, Tanh
+
+_CROSS = Sequential(
+    [Parallel([Identity(), Sequential([Dense(2), Tanh()])]), MultiHeadAttention(2, key_size=3)]
+)
+
+CASES: tuple[LayerCase, ...] = (
+    LayerCase("MultiHeadAttention no bias", MultiHeadAttention(2, use_bias=False), (2, 3, 4)),
+    # The second example has nothing to look at.
+    LayerCase("MultiHeadAttention padded", MultiHeadAttention(2), (3, 3, 4), lengths=(2, 0, 3)),
+    LayerCase(
+        "MultiHeadAttention causal training",
+        MultiHeadAttention(2, causal=True, dropout=0.3),
+        (2, 3, 4),
+        training=True,
+    ),
+    LayerCase("MultiHeadAttention cross", _CROSS, (2, 3, 4), lengths=(2, 3)),
+)
