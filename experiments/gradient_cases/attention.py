@@ -1,7 +1,16 @@
 """Attention."""
 
 from experiments.gradient_cases.base import LayerCase
-from multinn import Dense, Identity, MultiHeadAttention, Parallel, Sequential, Tanh
+from multinn import (
+    Dense,
+    Identity,
+    MultiHeadAttention,
+    Parallel,
+    Sequential,
+    SiLU,
+    Tanh,
+    TransformerBlock,
+)
 
 _CROSS = Sequential(
     [Parallel([Identity(), Sequential([Dense(2), Tanh()])]), MultiHeadAttention(2, key_size=3)]
@@ -18,4 +27,11 @@ CASES: tuple[LayerCase, ...] = (
         training=True,
     ),
     LayerCase("MultiHeadAttention cross", _CROSS, (2, 3, 4), lengths=(2, 3)),
+    LayerCase("TransformerBlock", TransformerBlock(4, 2, 5), (2, 3, 4), lengths=(2, 3)),
+    LayerCase(
+        "TransformerBlock post training",
+        TransformerBlock(4, 2, 3, dropout=0.2, activation=SiLU(), pre_normalization=False),
+        (2, 3, 4),
+        training=True,
+    ),
 )

@@ -52,3 +52,4 @@ from multinn.layers.sequence_pooling import GlobalAveragePool1D as GlobalAverage
 from multinn.layers.sequence_pooling import GlobalMaxPool1D as GlobalMaxPool1D
 from multinn.layers.sequential import Sequential as Sequential
 from multinn.layers.simple_rnn import SimpleRNN as SimpleRNN
+from multinn.layers.transformer import TransformerBlock as TransformerBlock
