@@ -1,0 +1,246 @@
+"""What attention sees and does not see, its extremes, and its errors."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backends import get_backend, tree
+from multinn import (
+    Adam,
+    Dense,
+    Dropout,
+    Identity,
+    LayerNorm,
+    Masked,
+    Masking,
+    MeanSquaredError,
+    MultiHeadAttention,
+    Parallel,
+    Residual,
+    Sequential,
+    Tanh,
+    Trainer,
+    TransformerBlock,
+)
+from multinn.random import Key, step_words
+
+X = np.random.default_rng(0).normal(size=(2, 5, 4))
+MASK = np.array([[True, True, True, False, False], [False] * 5])
+
+
+def initial(layer, shape=X.shape[1:]):
+    params, _ = layer.init(np.random.default_rng(1), shape)
+    return tree.map(lambda leaf: leaf + 0.2, params)
+
+
+def outputs(layer, backend, x, key=None):
+    """Return what the layer makes of x, a tree, with or without a mask."""
+    params = initial(layer)
+    with backend.precision("float64"):
+        y, _ = layer.forward(backend, *backend.from_numpy((params, x)), key)
+        return backend.to_numpy(y)
+
+
+def changed(x, index):
+    result = x.copy()
+    result[index] **= 2
+    return result
+
+
+CAUSAL = [MultiHeadAttention(2, causal=True), TransformerBlock(4, 2, 3, causal=True)]
+
+
+@pytest.mark.parametrize("layer", CAUSAL, ids=lambda layer: type(layer).__name__)
+def test_a_later_step_changes_no_earlier_output(backend, layer):
+    y, other = outputs(layer, backend, X), outputs(layer, backend, changed(X, np.s_[:, 3]))
+    np.testing.assert_array_equal(y[:, :3], other[:, :3])
+    assert (y[:, 3:] != other[:, 3:]).any(axis=2).all()
+
+
+def test_without_causality_each_step_changes_each_output(backend):
+    layer = MultiHeadAttention(2)
+    y, other = outputs(layer, backend, X), outputs(layer, backend, changed(X, np.s_[:, 3]))
+    assert (y != other).any(axis=2).all()
+
+
+def test_padding_has_no_influence(backend):
+    layer = TransformerBlock(4, 2, 3)
+    padded = outputs(layer, backend, Masked(X, MASK))
+    other = outputs(layer, backend, Masked(changed(X, ~MASK), MASK))
+    np.testing.assert_array_equal(padded.values[MASK], other.values[MASK])
+    np.testing.assert_array_equal(padded.mask, MASK)
+    alone = outputs(layer, backend, X[:1, :3])
+    np.testing.assert_allclose(padded.values[:1, :3], alone, rtol=1e-12)
+
+
+def test_the_mask_of_the_context_hides_and_that_of_the_queries_stays(backend):
+    layer = Sequential([Parallel([Identity(), Dense(3)]), MultiHeadAttention(2)])
+    y = outputs(layer, backend, Masked(X, MASK))
+    other = outputs(layer, backend, Masked(changed(X, ~MASK), MASK))
+    np.testing.assert_array_equal(y.values[MASK], other.values[MASK])
+    np.testing.assert_array_equal(y.mask, MASK)
+
+
+def test_who_sees_nothing_gets_zeros_and_gives_no_gradient(backend):
+    layer = MultiHeadAttention(2)
+    params = initial(layer)
+    nothing = np.zeros(X.shape[:2], bool)
+    with backend.precision("float64"):
+        own_params, x, mask = backend.from_numpy((params, X, nothing))
+        y, cache = layer.forward(backend, own_params, Masked(x, mask))
+        dx, gradients = layer.backward(backend, own_params, cache, x)
+        y, dx, gradients = backend.to_numpy((y.values, dx, gradients))
+    np.testing.assert_array_equal(y, np.broadcast_to(params["output"]["b"], y.shape))
+    np.testing.assert_array_equal(dx, 0.0)
+    tree.map(
+        lambda leaf: np.testing.assert_array_equal(leaf, 0.0), gradients | {"output": gradients["key"]}
+    )
+
+
+def test_a_causal_step_that_sees_only_padding_gets_zeros(backend):
+    layer = MultiHeadAttention(2, causal=True)
+    y = outputs(layer, backend, Masked(X, np.array([[False, False, True, True, True]] * 2))).values
+    bias = initial(layer)["output"]["b"]
+    np.testing.assert_array_equal(y[:, :2], np.broadcast_to(bias, y[:, :2].shape))
+    assert (y[:, 2:] != bias).any(axis=2).all()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_extreme_logits_pick_the_largest(backend, causal):
+    layer = MultiHeadAttention(1, causal=causal, use_bias=False)
+    identity = {name: {"W": np.eye(2, dtype=np.float32)} for name in ("query", "key", "value", "output")}
+    x = np.array([[[1e4, 0.0], [-2e4, 0.0], [3e4, 0.0]]], np.float32)
+    params, own_x = backend.from_numpy((identity, x))
+    y, cache = layer.forward(backend, params, own_x)
+    dx, gradients = layer.backward(backend, params, cache, own_x)
+    # The largest product of -2 is that with -2, of 1 and 3 that with the largest that they see.
+    expected = x[:, [0, 1, 2] if causal else [2, 1, 2]]
+    np.testing.assert_array_equal(backend.to_numpy(y), expected)
+    for leaf in tree.leaves(backend.to_numpy((dx, gradients))):
+        assert np.isfinite(leaf).all()
+
+
+def test_dropout_is_for_training_alone(backend):
+    layer = MultiHeadAttention(2, dropout=0.5)
+    key = Key(backend.from_numpy(step_words(0, 0, 1)[0]))
+    plain = outputs(MultiHeadAttention(2), backend, X)
+    np.testing.assert_array_equal(outputs(layer, backend, X), plain)
+    assert (outputs(layer, backend, X, key) != plain).any()
+
+
+def test_a_key_size_changes_the_size_inside_alone():
+    params, shape = MultiHeadAttention(3, key_size=5).init(np.random.default_rng(0), (7, 4))
+    assert shape == (7, 4)
+    assert {name: part["W"].shape for name, part in params.items()} == {
+        "query": (4, 15),
+        "key": (4, 15),
+        "value": (4, 15),
+        "output": (15, 4),
+    }
+
+
+def test_cross_attention_has_the_shape_of_the_queries():
+    params, shape = MultiHeadAttention(2).init(np.random.default_rng(0), ((7, 4), (9, 3)))
+    assert shape == (7, 4)
+    assert params["key"]["W"].shape == (3, 4)
+
+
+def test_a_block_is_its_composition():
+    block = TransformerBlock(4, 2, 3, dropout=0.1, causal=True, activation=Tanh())
+    attention = MultiHeadAttention(2, causal=True)
+    assert Sequential(block.layers) == Sequential(
+        [
+            Residual(Sequential([LayerNorm(), attention, Dropout(0.1)])),
+            Residual(Sequential([LayerNorm(), Dense(3), Tanh(), Dense(4), Dropout(0.1)])),
+        ]
+    )
+
+
+def test_a_block_is_equal_by_its_hyperparameters():
+    block = TransformerBlock(4, 2, 3)
+    assert replace(block, causal=True) == TransformerBlock(4, 2, 3, causal=True) != block
+    assert "causal=True" in repr(replace(block, causal=True))
+    assert hash(block) == hash(TransformerBlock(4, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MultiHeadAttention(0), "MultiHeadAttention: expected heads of at least 1, got 0"),
+        (lambda: MultiHeadAttention(None), "MultiHeadAttention: expected heads of at least 1, got None"),
+        (
+            lambda: MultiHeadAttention(2, 1.5),
+            "MultiHeadAttention: expected key_size of at least 1, got 1.5",
+        ),
+        (
+            lambda: MultiHeadAttention(2, dropout=1.0),
+            r"MultiHeadAttention: expected dropout in \[0, 1\)",
+        ),
+        (
+            lambda: TransformerBlock(4, 2, 0),
+            "TransformerBlock: expected hidden_units of at least 1, got 0",
+        ),
+        (
+            lambda: TransformerBlock(4, 3, 2),
+            "TransformerBlock: expected features that 3 heads can share",
+        ),
+        (
+            lambda: TransformerBlock(4, 2, 3, -0.1),
+            r"TransformerBlock: expected dropout in \[0, 1\), got -",
+        ),
+    ],
+)
+def test_impossible_hyperparameters_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_an_activation_that_is_no_layer_is_refused():
+    with pytest.raises(TypeError, match="TransformerBlock: expected a layer as activation, got 'gelu'"):
+        TransformerBlock(4, 2, 3, activation="gelu")
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (MultiHeadAttention(2), (4,), r"shape \(batch, time, features\).*got \('batch', 4\)"),
+        (MultiHeadAttention(2), (), r"got \('batch',\)"),
+        (
+            MultiHeadAttention(2),
+            ((3, 4),),
+            r"pair of such \(queries, context\), got \[\('batch', 3, 4\)\]",
+        ),
+        (MultiHeadAttention(2), ((3, 4), (4,)), r"got \[\('batch', 3, 4\), \('batch', 4\)\]"),
+        (MultiHeadAttention(3), (5, 4), "features that 3 heads can share evenly, got 4; choose"),
+        (MultiHeadAttention(2, causal=True), ((3, 4), (5, 4)), "as many time steps.*got 5 and 3"),
+        (TransformerBlock(4, 2, 3), (5, 6), r"shape \(batch, time, 4\), got \('batch', 5, 6\); a Dense"),
+        (TransformerBlock(4, 2, 3), (4,), r"shape \(batch, time, 4\), got \('batch', 4\)"),
+    ],
+)
+def test_impossible_shapes_are_refused(layer, shape, message):
+    with pytest.raises(ValueError, match=f"^{type(layer).__name__}: expected .*{message}"):
+        layer.init(np.random.default_rng(0), shape)
+
+
+def trained(backend_name, dtype):
+    sequences = np.random.default_rng(0).normal(size=(12, 4, 2))
+    sequences[::3, 2:] = 0.0
+    targets = np.cumsum(sequences[..., :1], axis=1)
+    block = TransformerBlock(4, 2, 6, dropout=0.1, causal=True)
+    model = Sequential([Masking(), Dense(4), block, Dense(1)])
+    trainer = Trainer(
+        model, MeanSquaredError(), Adam(0.01), backend=get_backend(backend_name), dtype=dtype, seed=3
+    )
+    trainer.fit(sequences, targets, epochs=20, batch_size=4, progress=False)
+    return trainer.history.losses
+
+
+def test_a_run_is_the_same_on_numpy_and_jax():
+    np.testing.assert_allclose(trained("numpy", "float64"), trained("jax", "float64"), rtol=1e-10)
+
+
+def test_a_compiled_run_gives_the_bits_of_an_eager_one():
+    losses = trained("numpy", "float32")
+    assert losses == trained("numpy:eager", "float32")
+    assert losses[-1] < 0.7 * losses[0]
