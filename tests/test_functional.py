@@ -73,6 +73,21 @@ CASES = {
 }
 
 
+HIDDEN = np.random.default_rng(1).random(ROWS.shape) < 0.5
+HIDDEN[::7] = True
+
+
+@pytest.mark.parametrize("largest", [1.0, 1e36])
+def test_masked_softmax_is_softmax_of_what_is_not_hidden(backend, largest):
+    x = (ROWS * (largest / np.abs(ROWS).max())).astype(np.float32)
+    hidden = backend.from_numpy(HIDDEN)
+    actual = on(backend, lambda backend, x: functional.masked_softmax(backend, x, hidden), x)
+    for row, of_row, is_hidden in zip(actual, x.astype(np.float64), HIDDEN, strict=True):
+        expected = scipy.special.softmax(of_row[~is_hidden]) if not is_hidden.all() else []
+        np.testing.assert_allclose(row[~is_hidden], expected, rtol=1e-5)
+        np.testing.assert_array_equal(row[is_hidden], 0.0)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_values_are_scipys(backend, case, dtype):
