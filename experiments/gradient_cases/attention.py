@@ -13,11 +13,13 @@ from multinn import (
 )
 
 _CROSS = Sequential(
-    [Parallel([Identity(), Sequential([Dense(2), Tanh()])]), MultiHeadAttention(2, key_size=3)]
+    [
+        Parallel([Identity(), Sequential([Dense(2), Tanh()])]),
+        MultiHeadAttention(2, key_size=3, use_bias=False),
+    ]
 )
 
 CASES: tuple[LayerCase, ...] = (
-    LayerCase("MultiHeadAttention no bias", MultiHeadAttention(2, use_bias=False), (2, 3, 4)),
     # The second example has nothing to look at.
     LayerCase("MultiHeadAttention padded", MultiHeadAttention(2), (3, 3, 4), lengths=(2, 0, 3)),
     LayerCase(
@@ -26,8 +28,13 @@ CASES: tuple[LayerCase, ...] = (
         (2, 3, 4),
         training=True,
     ),
-    LayerCase("MultiHeadAttention cross", _CROSS, (2, 3, 4), lengths=(2, 3)),
-    LayerCase("TransformerBlock", TransformerBlock(4, 2, 5), (2, 3, 4), lengths=(2, 3)),
+    LayerCase("MultiHeadAttention cross no bias", _CROSS, (2, 3, 4), lengths=(2, 3)),
+    LayerCase(
+        "TransformerBlock",
+        TransformerBlock(4, 2, 5, activation=SiLU()),
+        (2, 3, 4),
+        lengths=(2, 3),
+    ),
     LayerCase(
         "TransformerBlock post training",
         TransformerBlock(4, 2, 3, dropout=0.2, activation=SiLU(), pre_normalization=False),

@@ -67,6 +67,11 @@ class MultiHeadAttention(Layer):
 
     Raises:
         ValueError: heads or key_size are below 1, or dropout is outside [0, 1).
+
+    >>> from multinn import Dense, Identity, Parallel, Sequential
+    >>> cross = Sequential([Parallel([Identity(), Dense(6)]), MultiHeadAttention(heads=2)])
+    >>> cross.init(np.random.default_rng(0), (5, 4))[1]
+    (5, 4)
     """
 
     heads: int
@@ -87,7 +92,9 @@ class MultiHeadAttention(Layer):
     def init(self, generator: np.random.Generator, input_shape: Any) -> tuple[Tree, Shape]:
         """Draw W and, but for keys, b of query, key, value and output, each as Dense has them.
 
-        ``input_shape`` is a pair of shapes for cross-attention.
+        Args:
+            generator: the source of all randomness.
+            input_shape: (time, features), or a pair of such for cross-attention.
         """
         queries, context = self._checked_shapes(input_shape)
         steps, features = queries

@@ -39,7 +39,12 @@ class TransformerBlock(Sequential):
         layers: what it is made of.
 
     Raises:
+        TypeError: the activation is no layer.
         ValueError: heads do not divide features, or a number is out of range.
+
+    >>> model = Sequential([Dense(8), TransformerBlock(8, heads=2, hidden_units=32), Dense(3)])
+    >>> model.init(np.random.default_rng(0), (5, 4))[1]
+    (5, 3)
     """
 
     layers: tuple[Layer, ...] = field(default=(), init=False, repr=False, compare=False)
