@@ -61,8 +61,8 @@ from multinn.layers import Softplus as Softplus
 from multinn.layers import Softsign as Softsign
 from multinn.layers import SpatialDropout as SpatialDropout
 from multinn.layers import Tanh as Tanh
-from multinn.losses import CTC as CTC
 from multinn.layers import TransformerBlock as TransformerBlock
+from multinn.losses import CTC as CTC
 from multinn.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from multinn.losses import BinaryFocal as BinaryFocal
 from multinn.losses import CosineSimilarity as CosineSimilarity
