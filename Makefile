@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OUT ?= build/demo
+TORCH ?= torch
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-lowest lint format clean
@@ -20,11 +21,16 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(VENV)/installed-torch: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,torch]' \
+		'$(TORCH)'
+	@touch $@
+
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --out $(OUT)
 
-test: $(VENV)/installed
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+test: $(VENV)/installed-torch
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 test-lowest: pyproject.toml tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)

@@ -20,6 +20,7 @@ class Backend(ABC):
     Arithmetic is written against ``xp``, which follows the standard (https://data-apis.org/array-api).
     Only what the standard lacks is a method. A backend is constructed as ``SomeBackend(device)``,
     where ``device`` is the part after the colon in ``jax:gpu:1``, or None for the library's own choice.
+    ``python -m backends.conformance NAME`` tells whether one keeps the contract.
 
     Attributes:
         name: the name under which the backend is registered, such as ``jax``.

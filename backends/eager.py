@@ -3,24 +3,27 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 
 from backends import tree as trees
-from backends.base import Backend, Function, check_precision, scan_length
+from backends.base import Array, Backend, Function, check_precision, scan_length
 from backends.errors import DeviceNotFoundError
 from backends.tree import Tree
 
 
 class EagerBackend(Backend):
-    """A backend whose verbs are plain Python over a library that computes at once on the CPU.
+    """A backend whose verbs are plain Python over a library that computes at once.
+
+    Left to a backend are ``name``, ``xp`` and `scatter_add`; all else is there, by means that the
+    Array API standard gives on the CPU, and can be replaced.
 
     Attributes:
         devices: what may stand after the colon, the default first.
     """
 
-    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    devices: tuple[str, ...] = ("cpu",)
 
     def __init__(self, device: str | None = None) -> None:
         if device is not None and device not in self.devices:
@@ -33,6 +36,12 @@ class EagerBackend(Backend):
     @property
     def version(self) -> str:
         return str(self.xp.__version__)
+
+    def from_numpy(self, tree: Tree) -> Tree:
+        return trees.map(self._put, tree)
+
+    def to_numpy(self, tree: Tree) -> Tree:
+        return trees.map(self._get, tree)
 
     def jit(self, function: Function, *example: Tree) -> Function:
         @wraps(function)
@@ -57,3 +66,11 @@ class EagerBackend(Backend):
     def precision(self, dtype: str) -> AbstractContextManager[None]:
         check_precision(self.name, dtype)
         return nullcontext()
+
+    def _put(self, leaf: Any) -> Array:
+        """Return a NumPy array as one of this library."""
+        return self.xp.asarray(np.asarray(leaf))
+
+    def _get(self, leaf: Array) -> Any:
+        """Return an array of this library as one of NumPy."""
+        return np.from_dlpack(leaf)

@@ -18,14 +18,21 @@ from backends.tree import Tree
 
 
 class JaxBackend(Backend):
-    """JAX on one device. Float64 is local to ``precision``; only `keep_compiled` sets flags of JAX."""
+    """JAX on one device, compiled by XLA: the fastest for small networks.
+
+    Float64 is local to ``precision``; only `keep_compiled` sets flags of JAX.
+
+    Attributes:
+        devices: all that JAX finds on this machine.
+    """
 
     name: ClassVar[str] = "jax"
     xp: Any = jnp
 
     def __init__(self, device: str | None = None) -> None:
         self._device = _find_device(device)
-        self.device = f"{self._device.platform}:{self._device.id}"
+        self.device = _name(self._device)
+        self.devices = tuple(map(_name, jax.devices()))
 
     @property
     def version(self) -> str:
@@ -85,10 +92,14 @@ def _find_device(device: str | None) -> jax.Device:
     try:
         return jax.devices(parts[1])[int(parts[2] or 0)] if parts else _no_device()
     except (RuntimeError, IndexError) as error:
-        present = ", ".join(f"'jax:{d.platform}:{d.id}'" for d in jax.devices())
+        present = ", ".join(f"'jax:{_name(each)}'" for each in jax.devices())
         raise DeviceNotFoundError(
             f"JAX finds no device {device!r} on this machine; it finds {present}"
         ) from error
+
+
+def _name(device: jax.Device) -> str:
+    return f"{device.platform}:{device.id}"
 
 
 def _no_device() -> jax.Device:

@@ -13,13 +13,13 @@ from backends.tree import Tree
 
 
 class NumpyBackend(EagerBackend):
-    """The reference backend: what it computes, every other backend is held against.
+    """NumPy on the CPU, compiled by recording: the reference that all others are held against.
 
     ``numpy:eager`` runs each function as it is written, for a debugger; the results are the same bits.
     """
 
     name: ClassVar[str] = "numpy"
-    devices: ClassVar[tuple[str, ...]] = ("cpu", "eager")
+    devices: tuple[str, ...] = ("cpu", "eager")
     xp: Any = np
 
     def from_numpy(self, tree: Tree) -> Tree:

@@ -12,6 +12,7 @@ from backends.errors import (
     BackendError,
     BackendNotInstalledError,
     BrokenBackendError,
+    DeviceNotFoundError,
     UnknownBackendError,
 )
 
@@ -21,8 +22,10 @@ ENTRY_POINT_GROUP = "multinn.backends"
 _OWN = {
     "numpy": "backends.numpy_backend:NumpyBackend",
     "jax": "backends.jax_backend:JaxBackend",
+    "torch": "backends.torch_backend:TorchBackend",
+    "cupy": "backends.cupy_backend:CupyBackend",
 }
-_INSTALL = {"jax": 'pip install "multinn[jax]"'}
+_INSTALL = {name: f'pip install "multinn[{name}]"' for name in ("jax", "torch", "cupy")}
 
 
 def get_backend(backend: str | Backend | None = None) -> Backend:
@@ -62,7 +65,9 @@ def backend_names() -> list[str]:
 
 
 def installed_backends() -> list[str]:
-    """Return the names of the registered backends whose library is installed, the default first.
+    """Return the names of the registered backends that can be had on this machine, the default first.
+
+    Left out is one whose library is not installed, or finds no device.
 
     Raises:
         BrokenBackendError: one is installed and fails to load.
@@ -71,7 +76,7 @@ def installed_backends() -> list[str]:
     for name in backend_names():
         try:
             get_backend(name)
-        except BackendNotInstalledError:
+        except (BackendNotInstalledError, DeviceNotFoundError):
             continue
         installed.append(name)
     return installed

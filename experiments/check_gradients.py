@@ -23,7 +23,6 @@ from experiments.command_line import (
     write_json,
 )
 from experiments.figures import new_figure, save_figure, style
-from experiments.gradient_cases import CASES, Case
 from experiments.gradient_oracles import (
     DIFFERENCES,
     FLOAT32,
@@ -34,6 +33,7 @@ from experiments.gradient_oracles import (
     GradientChecker,
 )
 from multinn.progress import progress
+from multinn.testing.gradient_cases import CASES, Case
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

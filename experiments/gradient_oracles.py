@@ -1,22 +1,17 @@
 """Hand-derived gradients held against oracles that know nothing of the derivation.
 
-An error is relative and norm-wise: for each array the largest difference, divided by the largest
-magnitude in either array, or by `SMALL` where both are smaller. Of several arrays the worst counts.
+Errors are those of `multinn.testing.gradients`.
 """
 
-import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from backends import Array, Backend, BackendNotInstalledError, Tree, get_backend, tree
-from experiments.gradient_cases import Case, Evaluation, Point
+from multinn.testing.gradient_cases import Case, Evaluation, Point
+from multinn.testing.gradients import HostArray, evaluate, malformed, run_compiled, tree_error
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
-
-SMALL = 1e-3
 _STEP = 2.0**-10
 
 
@@ -114,14 +109,6 @@ class GradientChecker:
         return self.evaluation(case, self.reference, "float64").gradients
 
 
-def evaluate(case: Case, backend: Backend, point: Point, dtype: str) -> Evaluation:
-    """Return what the library computes at a point in that dtype, as NumPy arrays."""
-    with backend.precision(dtype):
-        arguments = backend.from_numpy(_cast(point, dtype))
-        result: Evaluation = _run_compiled(backend, partial(case.evaluate, backend), arguments)
-    return result
-
-
 def central_differences(case: Case, backend: Backend, point: Point) -> Tree:
     """Return the gradient by central differences in float64, in the structure of the variables.
 
@@ -151,46 +138,7 @@ def jax_vjp(case: Case, backend: Backend, point: Point) -> Tree:
         return pull_back(backend.xp.ones_like(value))[0]
 
     with backend.precision("float64"):
-        return _run_compiled(backend, gradients, backend.from_numpy(point))
-
-
-def malformed(evaluation: Evaluation, point: Point, dtype: str) -> int:
-    """Count what has not the variables' shape or the dtype, is missing, or differs from its twin."""
-    right_forms = {"": ((), dtype)}
-    for path, leaf in tree.leaves_with_paths(point.variables):
-        right_forms[path] = (leaf.shape, dtype)
-    forms = {
-        path: (leaf.shape, str(leaf.dtype))
-        for path, leaf in [("", evaluation.value), *tree.leaves_with_paths(evaluation.gradients)]
-    }
-    one, other = (
-        {path: leaf.tobytes() for path, leaf in tree.leaves_with_paths(twin)}
-        for twin in evaluation.twins
-    )
-    return _count_differences(right_forms, forms) + _count_differences(one, other)
-
-
-def tree_error(got: Tree, expected: Tree) -> float:
-    """Return the largest `relative_error` of the arrays; infinity where the structures differ."""
-    got_leaves = dict(tree.leaves_with_paths(got))
-    expected_leaves = dict(tree.leaves_with_paths(expected))
-    if got_leaves.keys() != expected_leaves.keys():
-        return math.inf
-    return max(relative_error(got_leaves[path], leaf) for path, leaf in expected_leaves.items())
-
-
-def relative_error(got: HostArray, expected: HostArray) -> float:
-    """Return max |got - expected| / max(max |got|, max |expected|, SMALL).
-
-    Infinity where the shapes differ, or where either holds NaN or infinity.
-    """
-    if got.shape != expected.shape or not (np.isfinite(got).all() and np.isfinite(expected).all()):
-        return math.inf
-    if not got.size:
-        return 0.0
-    got, expected = got.astype(np.float64), expected.astype(np.float64)
-    scale = max(float(np.abs(got).max()), float(np.abs(expected).max()), SMALL)
-    return float(np.abs(got - expected).max()) / scale
+        return run_compiled(backend, gradients, backend.from_numpy(point))
 
 
 def _values(case: Case, backend: Backend, point: Point, rows: HostArray) -> HostArray:
@@ -201,13 +149,8 @@ def _values(case: Case, backend: Backend, point: Point, rows: HostArray) -> Host
 
     with backend.precision("float64"):
         arguments = backend.from_numpy((point.constants, rows))
-        values: HostArray = _run_compiled(backend, partial(backend.scan, value), arguments)[1]
+        values: HostArray = run_compiled(backend, partial(backend.scan, value), arguments)[1]
     return values
-
-
-def _run_compiled(backend: Backend, function: Callable[..., Tree], arguments: tuple[Tree, ...]) -> Tree:
-    """Return the results as NumPy arrays. What trains is compiled, so that is what is checked."""
-    return backend.to_numpy(backend.jit(function, *arguments)(*arguments))
 
 
 def _unflatten(xp: Any, row: Array, like: Tree) -> Tree:
@@ -218,12 +161,3 @@ def _unflatten(xp: Any, row: Array, like: Tree) -> Tree:
         parts[path] = xp.reshape(row[start : start + leaf.size], leaf.shape)
         start += leaf.size
     return tree.map_with_paths(lambda path, _leaf: parts[path], like)
-
-
-def _cast(point: Point, dtype: str) -> Point:
-    cast: Point = tree.map(lambda leaf: leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf, point)
-    return cast
-
-
-def _count_differences(one: dict[str, Any], other: dict[str, Any]) -> int:
-    return sum(one.get(key) != other.get(key) for key in one.keys() | other.keys())

@@ -1,6 +1,7 @@
 """What every test can ask for, and the settings of hypothesis."""
 
 import os
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import settings
@@ -9,7 +10,9 @@ from backends import Backend, get_backend
 from backends.registry import ENVIRONMENT_VARIABLE
 from tests.strict_backend import StrictBackend
 
-BACKENDS = ("numpy", "jax", "array_api_strict")
+BACKENDS = ["numpy", "jax", "array_api_strict"]
+if find_spec("torch") and find_spec("array_api_compat"):
+    BACKENDS.append("torch")
 
 # No deadline: the first example of a shape may compile. In CI, the same examples every time.
 settings.register_profile("local", deadline=None)

@@ -59,6 +59,7 @@ def _run_interpreter(
             "MULTINN_CACHE": _CACHE.name,
             # The tests run side by side: threads of one process would wait for cores that another has.
             "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT])),
             **(environment or {}),
         },

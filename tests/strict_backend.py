@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import array_api_strict
 import numpy as np
 
-from backends import Array, EagerBackend, Tree, tree
+from backends import Array, EagerBackend
 
 
 class StrictBackend(EagerBackend):
@@ -13,12 +13,6 @@ class StrictBackend(EagerBackend):
 
     name: ClassVar[str] = "array_api_strict"
     xp: Any = array_api_strict
-
-    def from_numpy(self, tree_of_arrays: Tree) -> Tree:
-        return tree.map(lambda leaf: array_api_strict.asarray(np.asarray(leaf)), tree_of_arrays)
-
-    def to_numpy(self, tree_of_arrays: Tree) -> Tree:
-        return tree.map(np.from_dlpack, tree_of_arrays)
 
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
         host_table, host_ids, host_rows = self.to_numpy((table, ids, rows))

@@ -17,6 +17,7 @@ ARRAY_LIBRARIES = {
     "array_api_extra",
     "array_api_strict",
     "cupy",
+    "cupyx",
     "dask",
     "jax",
     "jaxlib",
@@ -35,13 +36,25 @@ OPTIONAL_LIBRARIES = ARRAY_LIBRARIES | {
     "thinc",
 }
 
-JAX_BACKEND = "backends/jax_backend.py"
+# The only files that import an array library other than NumPy, and which.
+BACKENDS = {
+    "backends/cupy_backend.py": {"array_api_compat", "cupy", "cupyx"},
+    "backends/jax_backend.py": {"jax"},
+    "backends/torch_backend.py": {"array_api_compat", "torch"},
+}
 
 # Which files may import an array library, within a function, and why.
 LAZY_IMPORTS = {
     "experiments/gradient_oracles.py": "one oracle is JAX's own differentiation",
     "experiments/competitors/jax_grad_optax.py": "what our speed is measured against",
     "experiments/competitors/torch_models.py": "likewise",
+}
+
+
+# Which files may import what stands above their package, within a function, and why.
+UPWARDS = {
+    "backends/conformance/__main__.py": "a long run shows progress as multinn does",
+    "backends/conformance/library.py": "what a backend carries is checked, too",
 }
 
 
@@ -114,8 +127,10 @@ def test_the_sources_are_found():
     ],
 )
 def test_dependencies_run_one_way(package, above):
-    upwards = {path: sorted(tops(tree) & above) for path, tree in PACKAGES[package].items()}
-    assert not any(upwards.values()), places(upwards)
+    upwards = {path: tops(tree) & above for path, tree in PACKAGES[package].items()}
+    for path in upwards.keys() & UPWARDS.keys():
+        upwards[path] &= tops(at_module_level(ALL[path])) | {"experiments", "tests"}
+    assert not any(upwards.values()), places({path: sorted(found) for path, found in upwards.items()})
 
 
 def test_imports_are_absolute():
@@ -123,11 +138,9 @@ def test_imports_are_absolute():
     assert not any(relative.values()), places(relative)
 
 
-def test_one_file_imports_jax_and_none_another_array_library():
+def test_each_array_library_is_imported_by_the_file_of_its_backend_alone():
     found = {path: tops(tree) & ARRAY_LIBRARIES for path, tree in PACKAGES["backends"].items()}
-    assert {path: names for path, names in found.items() if names} == {
-        "backends/jax_backend.py": {"jax"}
-    }
+    assert {path: names for path, names in found.items() if names} == BACKENDS
 
 
 def test_multinn_imports_no_array_library_and_no_single_backend():
@@ -152,7 +165,7 @@ def test_experiments_import_array_libraries_where_it_is_allowed():
 
 
 def test_what_is_optional_is_imported_where_it_is_used():
-    files = {path: tree for path, tree in ALL.items() if path != JAX_BACKEND}
+    files = {path: tree for path, tree in ALL.items() if path not in BACKENDS}
     found = {
         path: sorted(tops(at_module_level(tree)) & OPTIONAL_LIBRARIES) for path, tree in files.items()
     }
@@ -173,7 +186,7 @@ def test_no_backend_is_told_apart_by_its_name_outside_backends():
 
     def is_a_name(node: ast.AST) -> bool:
         if isinstance(node, ast.Constant):
-            return node.value in ("numpy", "jax")
+            return node.value in ("numpy", "jax", "torch", "cupy")
         return isinstance(node, ast.Attribute) and ast.unparse(node).endswith("backend.name")
 
     assert not violations(ABOVE_BACKENDS, ast.AST, tells_apart)
@@ -201,12 +214,13 @@ def test_one_file_reads_the_environment_variable():
     assert files == {"backends/registry.py"}
 
 
-def test_only_progress_prints_in_multinn_and_nothing_in_backends():
+def test_only_progress_and_commands_print_in_multinn_and_backends():
     def prints(node: ast.Call) -> bool:
         return ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write")
 
     files = PACKAGES["backends"] | PACKAGES["multinn"]
-    del files["multinn/progress.py"]
+    for path in ("multinn/progress.py", "backends/__main__.py", "backends/conformance/__main__.py"):
+        del files[path]
     assert not violations(files, ast.Call, prints)
 
 
@@ -221,6 +235,10 @@ def test_no_global_setting_of_a_library_is_changed():
     def changes(node: ast.AST) -> bool:
         return isinstance(node, ast.Attribute) and ast.unparse(node) in (
             "jax.config",
+            "torch.set_default_device",
+            "torch.set_default_dtype",
+            "torch.set_grad_enabled",
+            "torch.set_num_threads",
             "np.seterr",
             "numpy.seterr",
             "np.random.seed",

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from shutil import which
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from experiments.workloads import Mlp, all_workloads
 
 INSTALLED = [name for name in PEERS if not missing_modules(load_competitor(name))]
 BY_HAND = [name for name in INSTALLED if name == "numpy by hand" or name.startswith("jax.grad")]
+# Compiling takes half a minute: one job shows that what is compiled learns.
+COMPILED = [name for name in INSTALLED if name == "torch.compile" and which("g++")]
+QUICK_TO_LOAD = [name for name in INSTALLED if name != "torch.compile"]
 TRAINING = [name for name, workload in all_workloads().items() if workload.task == "train"]
 
 
@@ -99,7 +103,9 @@ def assert_same_parameters(model, trainer):
             np.testing.assert_allclose(parameter, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "workload_name"), supported(INSTALLED, TRAINING))
+@pytest.mark.parametrize(
+    ("name", "workload_name"), [*supported(QUICK_TO_LOAD, TRAINING), *supported(COMPILED, ["xor"])]
+)
 def test_each_run_trains_further(name, workload_name):
     """After a few runs, the examples are told apart: their data, targets and updates belong together."""
     workload = small(workload_name)
@@ -124,7 +130,7 @@ def test_each_run_trains_further(name, workload_name):
     np.testing.assert_array_equal(y, expected_y)
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", QUICK_TO_LOAD)
 def test_each_predicts(name):
     workload = replace(small("predict"), batch_size=100)
     competitor = load_competitor(name)

@@ -12,16 +12,6 @@ from hypothesis.extra.numpy import array_shapes, arrays
 import multinn
 from backends import Backend, get_backend, tree
 from backends.numpy_backend import NumpyBackend
-from experiments.gradient_cases import (
-    CASES,
-    LAYERS,
-    LOSSES,
-    Case,
-    LayerCase,
-    LossCase,
-    Point,
-)
-from experiments.gradient_cases.losses import between_0_and_1
 from experiments.gradient_oracles import (
     DIFFERENCES,
     FLOAT32,
@@ -31,9 +21,6 @@ from experiments.gradient_oracles import (
     VJP,
     GradientChecker,
     central_differences,
-    evaluate,
-    relative_error,
-    tree_error,
 )
 from multinn import (
     GELU,
@@ -50,6 +37,17 @@ from multinn import (
     Softplus,
     Tanh,
 )
+from multinn.testing.gradient_cases import (
+    CASES,
+    LAYERS,
+    LOSSES,
+    Case,
+    LayerCase,
+    LossCase,
+    Point,
+)
+from multinn.testing.gradient_cases.losses import between_0_and_1
+from multinn.testing.gradients import evaluate, relative_error, tree_error
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

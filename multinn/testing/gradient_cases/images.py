@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from experiments.gradient_cases.base import HostArray, LayerCase, Point, inputs
 from multinn import (
     AveragePool1D,
     AveragePool2D,
@@ -16,6 +15,7 @@ from multinn import (
     MaxPool1D,
     MaxPool2D,
 )
+from multinn.testing.gradient_cases.base import HostArray, LayerCase, Point, inputs
 
 
 def _lead_of_largest(size: int, stride: int, padding: int = 0) -> Callable[[Point], HostArray]:

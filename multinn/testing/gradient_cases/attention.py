@@ -1,6 +1,5 @@
 """Attention."""
 
-from experiments.gradient_cases.base import LayerCase
 from multinn import (
     Dense,
     Identity,
@@ -11,6 +10,7 @@ from multinn import (
     Tanh,
     TransformerBlock,
 )
+from multinn.testing.gradient_cases.base import LayerCase
 
 _CROSS = Sequential(
     [

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from experiments.gradient_cases.base import HostArray, LayerCase, Point, inputs
 from multinn import (
     ELU,
     GELU,
@@ -26,6 +25,7 @@ from multinn import (
     Softsign,
     Tanh,
 )
+from multinn.testing.gradient_cases.base import HostArray, LayerCase, Point, inputs
 
 
 def _from_ends(*ends: float) -> Callable[[Point], HostArray]:

@@ -1,7 +1,7 @@
 """The layers of a perceptron."""
 
-from experiments.gradient_cases.base import LayerCase
 from multinn import Dense, Dropout, Flatten, Rescale
+from multinn.testing.gradient_cases.base import LayerCase
 
 CASES: tuple[LayerCase, ...] = (
     LayerCase("Dense", Dense(4), (5, 3)),

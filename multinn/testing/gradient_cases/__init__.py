@@ -3,7 +3,7 @@
 A new layer or loss is a new line in the file of its family. Shapes include the batch.
 """
 
-from experiments.gradient_cases import (
+from multinn.testing.gradient_cases import (
     activations,
     attention,
     basic,
@@ -13,11 +13,11 @@ from experiments.gradient_cases import (
     normalization,
     sequences,
 )
-from experiments.gradient_cases.base import Case as Case
-from experiments.gradient_cases.base import Evaluation as Evaluation
-from experiments.gradient_cases.base import LayerCase as LayerCase
-from experiments.gradient_cases.base import LossCase as LossCase
-from experiments.gradient_cases.base import Point as Point
+from multinn.testing.gradient_cases.base import Case as Case
+from multinn.testing.gradient_cases.base import Evaluation as Evaluation
+from multinn.testing.gradient_cases.base import LayerCase as LayerCase
+from multinn.testing.gradient_cases.base import LossCase as LossCase
+from multinn.testing.gradient_cases.base import Point as Point
 
 LAYERS: tuple[LayerCase, ...] = (
     *basic.CASES,

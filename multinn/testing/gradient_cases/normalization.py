@@ -1,7 +1,7 @@
 """Normalizations, and dropout of whole channels."""
 
-from experiments.gradient_cases.base import LayerCase
 from multinn import BatchNorm, GroupNorm, LayerNorm, RMSNorm, SpatialDropout
+from multinn.testing.gradient_cases.base import LayerCase
 
 CASES: tuple[LayerCase, ...] = (
     LayerCase("LayerNorm", LayerNorm(), (4, 6)),

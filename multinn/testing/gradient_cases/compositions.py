@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from experiments.gradient_cases.base import LayerCase, Point, inputs
 from multinn import (
     GELU,
     Add,
@@ -22,6 +21,7 @@ from multinn import (
     SiLU,
     Tanh,
 )
+from multinn.testing.gradient_cases.base import LayerCase, Point, inputs
 
 
 def _after_first_layer(point: Point) -> Any:

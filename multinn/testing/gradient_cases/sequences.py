@@ -6,7 +6,6 @@ where two steps are the largest.
 
 import numpy as np
 
-from experiments.gradient_cases.base import HostArray, LayerCase, Point, inputs
 from multinn import (
     GRU,
     LSTM,
@@ -19,6 +18,7 @@ from multinn import (
     Sequential,
     SimpleRNN,
 )
+from multinn.testing.gradient_cases.base import HostArray, LayerCase, Point, inputs
 
 _SHAPE = (2, 3, 2)
 _LENGTHS = (3, 2)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.gradient_cases.base import Draw, HostArray, LossCase, Point, Shape
 from multinn import (
     CTC,
     BinaryCrossEntropy,
@@ -27,6 +26,7 @@ from multinn import (
     Poisson,
     SoftmaxCrossEntropy,
 )
+from multinn.testing.gradient_cases.base import Draw, HostArray, LossCase, Point, Shape
 
 
 def zeros_and_ones(generator: np.random.Generator, shape: Shape) -> HostArray:

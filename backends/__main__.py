@@ -1,0 +1,74 @@
+"""Which backends are registered, and which of them can be had here: ``python -m backends``."""
+
+import argparse
+import inspect
+import textwrap
+from collections.abc import Sequence
+
+from backends.base import Backend
+from backends.conformance.base import has_float64
+from backends.errors import BackendError, BackendNotInstalledError
+from backends.registry import backend_names, get_backend
+
+_WIDTH = 80
+_HINT = (
+    'Choose one by name, as in get_backend("numpy:eager") or MULTINN_BACKEND=jax; '
+    "check one with python -m backends.conformance NAME."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one paragraph for each backend, and return the exit status, 0.
+
+    Args:
+        arguments: those of the command line if None.
+    """
+    argparse.ArgumentParser(
+        prog="python -m backends",
+        description="List the registered backends: what each is, its version, its devices and its "
+        "precisions; for what is missing, how to install it; for what is broken, why.",
+    ).parse_args(arguments)
+    names = backend_names()
+    indent = " " * (max(map(len, names)) + 2)
+    for name in names:
+        first = name.ljust(len(indent))
+        for paragraph in _describe(name):
+            print(_wrap(paragraph, first, indent))
+            first = indent
+    print()
+    print(_wrap(_HINT))
+    return 0
+
+
+def _describe(name: str) -> list[str]:
+    """Return paragraphs about the backend of that name."""
+    try:
+        backend = get_backend(name)
+        return [
+            (inspect.getdoc(type(backend)) or "no description").splitlines()[0],
+            f"version {backend.version}; {_devices(name, backend)}; {_precisions(backend)}",
+        ]
+    except BackendNotInstalledError as error:  # the line for pip by itself, to be copied
+        needs, colon, install = str(error).partition(": ")
+        return [needs + colon, install]
+    except BackendError as error:
+        return [str(error)]
+    except Exception as error:  # a backend of others, which the list must survive
+        return [f"backend {name!r} is broken: {type(error).__name__}: {error}"]
+
+
+def _devices(name: str, backend: Backend) -> str:
+    devices = getattr(backend, "devices", (backend.device,))
+    return ", ".join(f"{name}:{device}" for device in devices)
+
+
+def _precisions(backend: Backend) -> str:
+    return "float32 and float64" if has_float64(backend) else "float32"
+
+
+def _wrap(text: str, first: str = "", indent: str = "") -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=indent)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

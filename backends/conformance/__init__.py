@@ -1,0 +1,38 @@
+"""Checks of whether a backend keeps the contract: on the command line, or in a test suite.
+
+    python -m backends.conformance jax
+    python -m backends.conformance my_package.my_module:MyBackend
+
+In pytest, one test for each check:
+
+    @pytest.mark.parametrize("check", checks(), ids=str)
+    def test_my_backend(check):
+        check(MyBackend())
+
+A check returns nothing, or raises `NonconformanceError` with one line: what was expected, what came, and
+where on the page docs/new-backend.md more is said.
+"""
+
+from backends.conformance import arrays, library, members, programs
+from backends.conformance.base import Check as Check
+from backends.conformance.base import NonconformanceError as NonconformanceError
+
+
+def checks(*, gradients: bool = True) -> list[Check]:
+    """Return all checks, those first that others build on.
+
+    Args:
+        gradients: whether to include, for each layer and loss of multinn, the check of its gradients.
+
+    >>> from backends import get_backend
+    >>> for check in checks(gradients=False):
+    ...     check(get_backend("numpy"))
+    """
+    found: list[Check] = []
+    for module in (members, arrays, programs, library):
+        for value in vars(module).values():
+            found += [value] if isinstance(value, Check) else []
+        found += arrays.ROUND_TRIPS if module is arrays else []
+    order = list(dict.fromkeys(check.section for check in found))
+    found.sort(key=lambda check: order.index(check.section))
+    return [*found, *library.gradient_checks()] if gradients else found

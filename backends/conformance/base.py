@@ -1,0 +1,121 @@
+"""What a check is, and how it tells what it found."""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backends import tree as trees
+from backends.base import Backend
+from backends.errors import BackendError, PrecisionError
+from backends.tree import Tree
+
+PAGE = "docs/new-backend.md"
+_LONGEST = 60
+
+
+class NonconformanceError(BackendError, AssertionError):
+    """A backend does not keep the contract: what was expected, what came, and where to look."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a backend must do; called on a backend, it returns or raises.
+
+    Attributes:
+        section: the heading on the page docs/new-backend.md under which more is said.
+        title: what is expected, in a few words.
+        run: raises NonconformanceError, or whatever the backend raises.
+    """
+
+    section: str
+    title: str
+    run: Callable[[Backend], None]
+
+    @property
+    def name(self) -> str:
+        """The section and the title: unique among all checks."""
+        return f"{self.section}: {self.title}"
+
+    def __call__(self, backend: Backend) -> None:
+        """Check one backend.
+
+        Raises:
+            NonconformanceError: it does otherwise; the message is one line.
+        """
+        where = f"; see {PAGE}#{self.section}"
+        try:
+            self.run(backend)
+        except NonconformanceError as error:
+            raise NonconformanceError(f"{error}{where}") from error
+        except Exception as error:
+            came = short(f"{type(error).__name__}: {error}", 200)
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            raise NonconformanceError(
+                f"expected no error, got {came} ({place.filename}:{place.lineno}){where}"
+            ) from error
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def check(section: str, title: str) -> Callable[[Callable[[Backend], None]], Check]:
+    """Make a function that takes a backend a check."""
+    return lambda run: Check(section, title, run)
+
+
+def require(condition: bool, expected: str, got: object) -> None:
+    """Raise NonconformanceError unless the condition holds."""
+    if not condition:
+        raise NonconformanceError(f"expected {expected}, got {got}")
+
+
+def require_same(got: Tree, expected: Tree, what: str, tolerance: float = 0.0) -> None:
+    """Raise NonconformanceError unless both are the same tree of the same NumPy arrays.
+
+    Args:
+        got: what `Backend.to_numpy` returned.
+        expected: a tree of NumPy arrays.
+        what: what it is, for the message.
+        tolerance: how far numbers may be apart, relative to the expected.
+    """
+    try:
+        trees.map(lambda one, other: None, expected, got)
+    except ValueError as error:
+        raise NonconformanceError(f"{what}: {error}") from error
+    pairs = zip(trees.leaves_with_paths(expected), trees.leaves(got), strict=True)
+    for (path, wanted), came in pairs:
+        where = f"{what}, leaf {path}" if path else what
+        require(isinstance(came, np.ndarray), f"{where}: a NumPy array", f"a {type(came).__name__}")
+        form = (came.dtype, came.shape) == (wanted.dtype, wanted.shape)
+        require(form, f"{where}: {_form(wanted)}", _form(came))
+        if tolerance:
+            same = np.allclose(came, wanted, rtol=tolerance, atol=0.0, equal_nan=True)
+        else:
+            same = np.array_equal(came, wanted, equal_nan=wanted.dtype.kind in "fc")
+        require(bool(same), f"{where}: {_values(wanted)}", _values(came))
+
+
+def has_float64(backend: Backend) -> bool:
+    """Tell whether the backend offers float64; it need not."""
+    try:
+        with backend.precision("float64"):
+            return True
+    except PrecisionError:
+        return False
+
+
+def short(text: str, longest: int = _LONGEST) -> str:
+    """Return the text in one line, cut where it is too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _form(array: Any) -> str:
+    return f"{array.dtype} of shape {array.shape}"
+
+
+def _values(array: Any) -> str:
+    return short(str(array.tolist()))

@@ -1,0 +1,62 @@
+"""``python -m backends``: what is registered, what is missing, and what is broken."""
+
+import sys
+
+import pytest
+
+from backends import BrokenBackendError, DeviceNotFoundError, backend_names, installed_backends
+from backends.__main__ import main
+
+
+@pytest.fixture
+def listing(capsys):
+    assert main([]) == 0
+    return capsys.readouterr().out
+
+
+def test_every_registered_backend_is_listed(listing):
+    first_words = [line.split()[0] for line in listing.splitlines() if line[:1].strip()]
+    assert first_words[: len(backend_names())] == backend_names()
+
+
+def test_it_fits_80_columns(listing):
+    assert max(map(len, listing.splitlines())) <= 80
+
+
+def test_what_can_be_had_tells_its_version_devices_and_precisions(listing):
+    text = " ".join(listing.split())
+    assert "numpy NumPy on the CPU" in text
+    assert "; numpy:cpu, numpy:eager; float32 and float64" in text
+    assert "; jax:cpu:0; float32 and float64" in text
+
+
+@pytest.mark.skipif("cupy" in installed_backends(), reason="CuPy is here")
+def test_what_is_missing_tells_how_to_install_it_in_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    main([])
+    assert '\n       pip install "multinn[cupy]"\n' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (BrokenBackendError("backend 'jax' fails to load: OSError: no driver"), "OSError: no driver"),
+        (DeviceNotFoundError("CuPy finds no GPU"), "CuPy finds no GPU"),
+        (RuntimeError("out of memory"), "backend 'jax' is broken: RuntimeError: out of memory"),
+    ],
+)
+def test_what_is_broken_tells_its_reason_and_harms_no_other(monkeypatch, capsys, error, reason):
+    from backends import __main__ as module
+
+    get_backend = module.get_backend
+
+    def get(name):
+        if name == "jax":
+            raise error
+        return get_backend(name)
+
+    monkeypatch.setattr(module, "get_backend", get)
+    assert main([]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert reason in output
+    assert "NumPy on the CPU" in output
