@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         loss = f"cross-entropy, label smoothing {options.label_smoothing:g}"
         draw_learning_curves(history, loss, title, options.out, dataset.name)
         draw_confusion_matrix(confusion, title, options.out, dataset.name)
-        draw_samples(dataset, probabilities, title, options.out)
+        draw_samples(dataset, probabilities, title, options.out, dataset.name)
     if options.json:
         write_json(options.json, make_record("digits", options, trainer, history, results))
     return 0

@@ -101,7 +101,9 @@ def _square(column: int, row: int, **look: Any) -> Any:
     return Rectangle((column - 0.5, row - 0.5), 1.0, 1.0, **look)
 
 
-def draw_samples(dataset: Dataset, probabilities: HostArray, network: str, folder: Path) -> Path:
+def draw_samples(
+    dataset: Dataset, probabilities: HostArray, network: str, folder: Path, name: str
+) -> Path:
     """Draw test images with their predictions: the most confident mistakes, and one right a label.
 
     Args:
@@ -109,6 +111,7 @@ def draw_samples(dataset: Dataset, probabilities: HostArray, network: str, folde
         probabilities: (examples, classes), what the network gives them.
         network: what was trained, for the title.
         folder: where ``NAME_samples.png`` is saved.
+        name: that of the data set, or of the experiment.
     """
     is_right = np.argmax(probabilities, axis=1) == dataset.y_test
     wrong = _most_confident(probabilities, np.flatnonzero(~is_right))
@@ -127,7 +130,7 @@ def draw_samples(dataset: Dataset, probabilities: HostArray, network: str, folde
         _draw_images(upper, title, rows, dataset, probabilities, shown, "✗", _WRONG)
         title = f"✓ {is_right.sum():,} right" + (": the first of each label" if right.size else "")
         _draw_images(lower, title, 1, dataset, probabilities, right, "✓", _RIGHT)
-        return save_figure(figure, folder, f"{dataset.name}_samples")
+        return save_figure(figure, folder, f"{name}_samples")
 
 
 def _draw_images(

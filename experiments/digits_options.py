@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from experiments.command_line import add_backend, make_parser, positive
+from experiments.command_line import add_backend, from_zero_below, make_parser, positive
 from experiments.datasets import NAMES
 from multinn import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 
@@ -65,9 +65,9 @@ def digits_parser() -> argparse.ArgumentParser:
     for name, kind, meaning in (
         ("epochs", positive, "passes over the training images"),
         ("batch_size", positive, "images a step"),
-        ("learning_rate", _from_zero_below(math.inf), "that of the first step"),
-        ("weight_decay", _from_zero_below(math.inf), "decoupled from the gradient"),
-        ("label_smoothing", _from_zero_below(1.0), "share of the uniform distribution in the targets"),
+        ("learning_rate", from_zero_below(math.inf), "that of the first step"),
+        ("weight_decay", from_zero_below(math.inf), "decoupled from the gradient"),
+        ("label_smoothing", from_zero_below(1.0), "share of the uniform distribution in the targets"),
     ):
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -99,21 +99,3 @@ def _defaults_text(option: str) -> str:
             by_value.setdefault(defaults[option], []).append(name)
     parts = [f"{value} for {', '.join(names)}" for value, names in by_value.items()]
     return f"(default: {'; '.join(parts)})"
-
-
-def _from_zero_below(limit: float) -> Callable[[str], float]:
-    """Return a type of option: a number of 0 or more and below the limit."""
-
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not 0.0 <= value < limit:
-            bound = (
-                "a finite number of 0 or more" if limit == math.inf else f"a number in [0, {limit:g})"
-            )
-            raise argparse.ArgumentTypeError(f"expected {bound}, got {text!r}")
-        return value
-
-    return number

@@ -140,7 +140,7 @@ def test_the_samples_of_a_network_that_is(tmp_path, wrong, present, absent):
     predicted[wrong] = (labels[wrong] + 1) % 10
     images = np.random.default_rng(0).random((25, 64), dtype=np.float32)
     dataset = Dataset("digits", "", images, labels, images, labels, image_shape=(8, 8))
-    draw_samples(dataset, np.eye(10)[predicted], "a network", tmp_path)
+    draw_samples(dataset, np.eye(10)[predicted], "a network", tmp_path, "digits")
     samples = tmp_path / "digits_samples.png"
     assert frame_rows(samples, present) > 0
     assert frame_rows(samples, absent) == 0
