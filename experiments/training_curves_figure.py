@@ -53,7 +53,8 @@ def draw_curve(
         label = label if index == 0 else "_"  # one that the legend leaves out
         axes.plot(trainer.history["epoch"], values, color=colour, label=label, **_look(index))
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    locator: Any = axes.xaxis.get_major_locator()
+    locator.set_params(integer=True, min_n_ticks=1)
 
 
 def add_legend(axes: "Axes", trainers: Trainers) -> None:
