@@ -15,6 +15,8 @@ def draw_ratios(comparisons: Sequence[Comparison], bound: float, folder: Path) -
         bound: up to which a ratio is as it should be.
         folder: where the picture is saved.
     """
+    from matplotlib.ticker import LogLocator, NullLocator
+
     with style():
         figure = new_figure(7.2, 1.4 + 0.5 * len(comparisons))
         axes = figure.subplots()
@@ -31,8 +33,9 @@ def draw_ratios(comparisons: Sequence[Comparison], bound: float, folder: Path) -
         axes.axvline(1.0, color="black", linewidth=1.0, label="as long")
         axes.axvline(bound, color=COLOURS[1], linewidth=1.0, linestyle="--", label=f"bound {bound:g}")
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_yticks(range(len(comparisons)), [each.job.name for each in comparisons])
         axes.set_ylim(len(comparisons) - 0.4, -0.8)
         axes.set(title="Seconds of an epoch: multinn's to those of jax.grad", xlabel="ratio")

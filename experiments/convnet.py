@@ -26,7 +26,7 @@ from experiments.command_line import (
     write_json,
 )
 from experiments.datasets import NAMES, Dataset, load
-from experiments.digits import predict_probabilities
+from experiments.digits import TITLES, predict_probabilities
 from experiments.digits_figures import draw_samples
 from experiments.training_curves import (
     curve_results,
@@ -139,9 +139,9 @@ def run(options: argparse.Namespace) -> int:
     first, *_ = trainers
     if options.out:
         name = f"convnet_{dataset.name}"
-        draw_learning_curves(trainers, f"Convolutional network on {dataset.name}", options.out, name)
-        title = f"convolutional network, {first} backend"
-        draw_samples(dataset, probabilities[first], title, options.out, name)
+        title = f"convolutional network on {TITLES[dataset.name]}"
+        draw_learning_curves(trainers, f"Learning curves: {title}", options.out, name)
+        draw_samples(dataset, probabilities[first], f"{title}, {first}", options.out, name)
     if options.json:
         results = curve_results(trainers) | {
             "test_accuracy": {name: count / total for name, count in right.items()},

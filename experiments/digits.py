@@ -35,7 +35,7 @@ HostArray = np.ndarray[Any, np.dtype[Any]]
 HIDDEN_UNITS: Final = 128
 CLASSES: Final = 10
 
-_TITLES: Final = {"digits": "scikit-learn's digits", "mnist": "MNIST"}
+TITLES: Final = {"digits": "scikit-learn's digits", "mnist": "MNIST"}
 _TABLE_EPOCHS: Final = 10
 
 
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     }
     _print_results(trainer, history, confusion)
     if options.out:
-        title = f"{network} on {_TITLES[dataset.name]}, {trainer.backend.name} backend"
+        title = f"{network} on {TITLES[dataset.name]}, {trainer.backend.name} backend"
         loss = f"cross-entropy, label smoothing {options.label_smoothing:g}"
         draw_learning_curves(history, loss, title, options.out, dataset.name)
         draw_confusion_matrix(confusion, title, options.out, dataset.name)
