@@ -63,7 +63,8 @@ def test_the_figures_are_drawn(both, figure):
 
 
 def test_the_digits_are_learned(tmp_path):
-    done = run_experiment("convnet", "--backends", "numpy", "--json", "r.json", folder=tmp_path)
+    options = ("--backends", "numpy", "--dtype", "float32", "--json", "r.json")
+    done = run_experiment("convnet", *options, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "difference" not in done.stdout
     results = json.loads((tmp_path / "r.json").read_text())["results"]
