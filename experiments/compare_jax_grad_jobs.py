@@ -64,7 +64,7 @@ def all_jobs() -> dict[str, Job]:
     heads = sequence_models.ATTENTION_HEADS
     jobs = [
         Job(
-            "convnet digits",
+            "convnet-digits",
             "convolutions 3x3x16 and 3x3x32 on 8 x 8, batch 32",
             make_model("digits"),
             _plain_convnet("digits"),
@@ -74,7 +74,7 @@ def all_jobs() -> dict[str, Job]:
             draw=partial(_images, size=8),
         ),
         Job(
-            "convnet mnist",
+            "convnet-mnist",
             "convolutions 5x5x8 and 5x5x16 on 28 x 28, batch 50",
             make_model("mnist"),
             _plain_convnet("mnist"),

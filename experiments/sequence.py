@@ -41,7 +41,7 @@ from multinn import Adam, MeanSquaredError, Trainer
 from multinn.schedules import CosineDecay
 
 TEST_EXAMPLES: Final = 2000
-_LEARNING_RATES: Final = {"lstm": 0.01, "attention": 0.005, "feed-forward": 0.003}
+_LEARNING_RATES: Final = {"lstm": 0.01, "attention": 0.02, "feed-forward": 0.003}
 _FIGURES: Final = {"loss": "training error", "validation_loss": "test error"}
 
 
@@ -56,9 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--models",
         type=comma_separated,
-        default=list(MODELS),
         metavar="NAME,...",
-        help="which to train",
+        help=f"which to train, of {','.join(MODELS)}; all if left out",
     )
     parser.add_argument("--steps", type=positive, default=50, metavar="N", help="of each sequence")
     parser.add_argument(
@@ -90,7 +89,7 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     training, test = draw_data(options)
     _print_task(options)
     runs: dict[str, Trainers] = {}
-    for model in dict.fromkeys(options.models):
+    for model in dict.fromkeys(options.models or MODELS):
         train_model = partial(train, model, options, training, test)
         runs[model] = train_on(backends, train_model, model)
         print(f"\n{format_curves(runs[model], _FIGURES)}\n\n{format_ends(runs[model])}\n", flush=True)
@@ -140,21 +139,16 @@ def train(
 
 
 def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    for model in options.models:
+    for model in options.models or []:
         if model not in MODELS:
-            parser.error(f"argument --models: unknown model {model!r}, expected some of {_known()}")
-    if not options.models:
-        parser.error(f"argument --models: expected some of {_known()}")
+            known = ", ".join(MODELS)
+            parser.error(f"argument --models: unknown model {model!r}, expected some of {known}")
     shortest = options.steps if options.shortest is None else options.shortest
     if not LEAST_STEPS <= shortest <= options.steps:
         parser.error(
             f"expected sequences of {LEAST_STEPS} steps or more, and --shortest of at most --steps, got "
             f"--steps {options.steps} and --shortest {shortest}"
         )
-
-
-def _known() -> str:
-    return ", ".join(MODELS)
 
 
 def _print_task(options: argparse.Namespace) -> None:

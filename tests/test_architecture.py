@@ -47,6 +47,7 @@ BACKENDS = {
 LAZY_IMPORTS = {
     "experiments/gradient_oracles.py": "one oracle is JAX's own differentiation",
     "experiments/competitors/jax_grad_optax.py": "what our speed is measured against",
+    "experiments/plain_jax.py": "likewise",
     "experiments/competitors/torch_models.py": "likewise",
 }
 

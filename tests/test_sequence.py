@@ -98,7 +98,6 @@ def test_what_reads_step_by_step_learns_and_the_feed_forward_network_does_not(tm
     ("arguments", "message"),
     [
         (["--models", "gru"], "unknown model 'gru', expected some of lstm, attention, feed-forward"),
-        (["--models", ","], "expected some of lstm, attention, feed-forward"),
         (["--steps", "1"], "expected sequences of 2 steps or more"),
         (["--steps", "5", "--shortest", "6"], "--steps 5 and --shortest 6"),
         (["--epochs", "0"], "expected an integer of at least 1, got '0'"),
