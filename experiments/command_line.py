@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,11 +86,23 @@ def add_backends(parser: argparse.ArgumentParser, choose_from: Sequence[str] | N
 def chosen_backends(options: argparse.Namespace) -> dict[str, Backend]:
     """Return the backends of ``--backends``, by the names under which they were asked for.
 
-    They keep what they compile, where `run_script` says so.
+    One that is not registered is named as ``package.module:Class``, and listed by its own
+    name. They keep what they compile, where `run_script` says so.
     """
-    backends = {name: get_backend(name) for name in options.backends or installed_backends()}
+    backends = dict(map(_named_backend, options.backends or installed_backends()))
     _keep_compiled(options, backends.values())
     return backends
+
+
+def _named_backend(name: str) -> tuple[str, Backend]:
+    module, _, factory = name.partition(":")
+    if "." not in module:
+        return name, get_backend(name)
+    try:
+        backend = get_backend(getattr(import_module(module), factory)())
+    except (ImportError, AttributeError, TypeError) as error:
+        raise BackendError(f"{name!r} is no backend: {error}") from error
+    return backend.name, backend
 
 
 def _keep_compiled(options: argparse.Namespace, backends: Iterable[Backend]) -> None:

@@ -39,10 +39,11 @@ FLOAT32 = Oracle("float32", "float32", 5e-6, "gradients in float32, against thos
 _FORM = "shapes, dtypes, and that two ways to compute the same agree to the bit"
 FORM64 = Oracle("form", "float64", 0.0, _FORM)
 FORM32 = Oracle("form", "float32", 0.0, _FORM)
+ALGEBRA = Oracle("algebra", "exact", 0.0, "SymPy's derivative of the forward pass")
 
 
 class Check(NamedTuple):
-    """One comparison; ``error`` is as the module says, for "form" it is a number of arrays."""
+    """One comparison; ``error`` is as the module says, for "form" and "algebra" a number of arrays."""
 
     case: str
     backend: str

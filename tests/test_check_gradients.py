@@ -51,13 +51,15 @@ def test_the_script_checks_tabulates_records_and_draws(tmp_path):
     assert "Warning" not in done.stderr
     assert "Dense no bias" in done.stdout
     assert "12 of 12 comparisons are within their tolerance" in done.stdout
+    assert "the gradients of 1 of 1 cases are proved by algebra" in done.stdout
     assert (tmp_path / "f" / "gradients.png").read_bytes().startswith(b"\x89PNG")
     record = json.loads((tmp_path / "r.json").read_text())
     assert (record["experiment"], record["seed"]) == ("check_gradients", 3)
     assert record["backend"] == ["numpy", "jax"]
     assert record["options"]["only"] == "Dense no"
-    assert {"python", "multinn", "numpy", "jax"} <= record["versions"].keys()
-    compared = [(r["backend"], r["oracle"], r["dtype"]) for r in record["results"]]
+    assert {"python", "multinn", "numpy", "jax", "sympy"} <= record["versions"].keys()
+    *results, proof = record["results"]
+    compared = [(r["backend"], r["oracle"], r["dtype"]) for r in results]
     assert compared == [
         ("numpy", "central", "float64"),
         ("numpy", "jax.vjp", "float64"),
@@ -72,9 +74,17 @@ def test_the_script_checks_tabulates_records_and_draws(tmp_path):
         ("jax", "form", "float64"),
         ("jax", "form", "float32"),
     ]
-    for result in record["results"]:
+    for result in results:
         assert result["case"] == "Dense no bias"
         assert result["passed"] == (result["error"] <= result["tolerance"]) is True
+    assert proof == {
+        "case": "Dense no bias",
+        "oracle": "algebra",
+        "identities": 27,
+        "comparisons": 0,
+        "wrong": [],
+        "passed": True,
+    }
 
 
 def test_help_names_every_option(tmp_path):
@@ -90,13 +100,55 @@ def test_a_wrong_gradient_fails_the_script(tmp_path, capsys, no_jax):
     output = capsys.readouterr().out
     assert status == 1
     assert "FAIL: Sigmoid with a wrong factor, numpy, central in float64: 0.5 is above 1e-08" in output
-    assert output.count("FAIL:") == 1
+    assert "FAIL: Sigmoid with a wrong factor, algebra: not the derivative: x" in output
+    assert output.count("FAIL:") == 2
     failed = [r for r in json.loads(record.read_text())["results"] if not r["passed"]]
-    assert [(r["case"], r["oracle"]) for r in failed] == [(WRONG.name, "central")]
+    assert [(r["case"], r["oracle"]) for r in failed] == [
+        (WRONG.name, "central"),
+        (WRONG.name, "algebra"),
+    ]
+
+
+def test_a_case_that_algebra_does_not_reach_is_listed_with_the_reason(capsys, no_jax):
+    class Unknown(Sigmoid):
+        def forward(self, backend, params, x, key=None):
+            return backend.xp.square(backend.xp.floor(x)), x
+
+    status = main(["--backends", "numpy"], [LayerCase("Unknown", Unknown(), (1, 1))])
+    output = capsys.readouterr().out
+    assert status == 1
+    assert "algebra does not reach Unknown: the function floor has no symbolic counterpart" in output
+    assert "the gradients of 0 of 1 cases are proved by algebra" in output
+
+
+def test_without_sympy_algebra_is_left_out(capsys, no_jax, monkeypatch):
+    monkeypatch.setattr("experiments.check_gradients.find_spec", lambda name: None)
+    assert main(ONE_CASE) == 0
+    output = capsys.readouterr().out
+    assert "algebra is left out:\nSymPy is not installed: pip install sympy\n" in output
+    assert "proved" not in output
+
+
+def test_algebra_can_be_left_out(capsys, no_jax):
+    assert main([*ONE_CASE, "--no-algebra"]) == 0
+    assert "proved" not in capsys.readouterr().out
+
+
+def test_a_backend_that_is_not_registered_is_named_by_its_class(capsys, no_jax):
+    strict = "tests.strict_backend:StrictBackend"
+    assert main(["--backends", strict, "--only", "SiLU", "--no-algebra"]) == 0
+    assert "\narray_api_strict " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--no-algebra"], ["--only", "Huber"]])
+def test_the_picture_is_drawn_of_whatever_was_checked(tmp_path, no_jax, arguments):
+    cases = [case for case in CASES if case.name in ("SiLU", "Huber", "Huber delta 0.4")]
+    main(["--backends", "numpy", "--out", str(tmp_path), *arguments], [*cases, WRONG])
+    assert (tmp_path / "gradients.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_table_of_all_cases_fits_80_columns(capsys, no_jax):
-    main(["--backends", "numpy"], [*CASES, WRONG])
+    main(["--backends", "numpy", "--no-algebra"], [*CASES, WRONG])
     output = capsys.readouterr().out
     assert "FAIL" in output
     assert max(map(len, output.split("FAIL:")[0].splitlines())) <= 80
@@ -111,7 +163,7 @@ def test_the_seed_moves_the_points(tmp_path, no_jax):
     errors = []
     for seed in ("0", "0", "1"):
         path = tmp_path / "record.json"
-        main([*ONE_CASE, "--seed", seed, "--json", str(path)])
+        main([*ONE_CASE, "--no-algebra", "--seed", seed, "--json", str(path)])
         errors.append([result["error"] for result in json.loads(path.read_text())["results"]])
     assert errors[0] == errors[1] != errors[2]
 
@@ -120,6 +172,8 @@ def test_the_seed_moves_the_points(tmp_path, no_jax):
     ("arguments", "message"),
     [
         (["--backends", "nmpy"], "unknown backend 'nmpy'"),
+        (["--backends", "no.such:Backend"], "'no.such:Backend' is no backend: No module named 'no'"),
+        (["--backends", "tests.memory:Backend"], "'tests.memory:Backend' is no backend: module"),
         (["--only", "Recurrent"], "no case has 'Recurrent' in its name"),
     ],
 )

@@ -19,26 +19,57 @@ _CROSS = Sequential(
     ]
 )
 
+_SMALL_CROSS = Sequential(
+    [
+        Parallel([Identity(), Sequential([Dense(1), Tanh()])]),
+        MultiHeadAttention(1, key_size=1, use_bias=False),
+    ]
+)
+
 CASES: tuple[LayerCase, ...] = (
     # The second example has nothing to look at.
-    LayerCase("MultiHeadAttention padded", MultiHeadAttention(2), (3, 3, 4), lengths=(2, 0, 3)),
+    LayerCase(
+        "MultiHeadAttention padded",
+        MultiHeadAttention(2),
+        (3, 3, 4),
+        lengths=(2, 0, 3),
+        smaller=LayerCase("small", MultiHeadAttention(1), (2, 2, 1), lengths=(2, 0)),
+    ),
     LayerCase(
         "MultiHeadAttention causal training",
         MultiHeadAttention(2, causal=True, dropout=0.3),
         (2, 3, 4),
         training=True,
+        smaller=LayerCase(
+            "small", MultiHeadAttention(2, causal=True, dropout=0.3), (1, 2, 2), training=True
+        ),
     ),
-    LayerCase("MultiHeadAttention cross no bias", _CROSS, (2, 3, 4), lengths=(2, 3)),
+    LayerCase(
+        "MultiHeadAttention cross no bias",
+        _CROSS,
+        (2, 3, 4),
+        lengths=(2, 3),
+        smaller=LayerCase("small", _SMALL_CROSS, (1, 2, 1), lengths=(2,)),
+    ),
     LayerCase(
         "TransformerBlock",
         TransformerBlock(4, 2, 5, activation=SiLU()),
         (2, 3, 4),
         lengths=(2, 3),
+        smaller=LayerCase(
+            "small", TransformerBlock(1, 1, 1, activation=SiLU()), (1, 2, 1), lengths=(1,)
+        ),
     ),
     LayerCase(
         "TransformerBlock post training",
         TransformerBlock(4, 2, 3, dropout=0.2, activation=SiLU(), pre_normalization=False),
         (2, 3, 4),
         training=True,
+        smaller=LayerCase(
+            "small",
+            TransformerBlock(1, 1, 1, activation=SiLU(), pre_normalization=False),
+            (1, 2, 1),
+            training=True,
+        ),
     ),
 )

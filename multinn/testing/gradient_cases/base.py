@@ -56,10 +56,13 @@ class Case(ABC):
         kink: gives, for a point, numbers none of which may be near 0; None for a smooth function. At a
             kink the derivative jumps: there is no gradient to compare with, and near by a difference
             quotient reaches across.
+        smaller: the same with fewer numbers, for a proof by algebra, whose work grows with products of
+            sizes; None if this one is small enough.
     """
 
     name: str
     kink: Callable[[Point], HostArray] | None = field(default=None, kw_only=True)
+    smaller: "Case | None" = field(default=None, kw_only=True)
 
     def draw(self, seed: int) -> Point:
         """Draw a point away from kinks; the same seed and name give the same point."""

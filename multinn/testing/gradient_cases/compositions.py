@@ -43,6 +43,27 @@ _CONVOLUTIONAL = Sequential(
     [Conv2D(2, 2), Tanh(), AveragePool2D(), Conv2D(3, 2), SiLU(), Dropout(0.3), Flatten(), Dense(2)]
 )
 
+_SMALL_NESTED = Sequential(
+    [
+        Sequential([Dense(2), LayerNorm(0.1), GELU()]),
+        Dropout(0.4),
+        Flatten(),
+        Sequential([Dense(1, use_bias=False), Tanh(), Sequential([Dense(1), SiLU()])]),
+    ]
+)
+_SMALL_CONVOLUTIONAL = Sequential(
+    [
+        Conv2D(1, 2),
+        Tanh(),
+        AveragePool2D((2, 1)),
+        Conv2D(1, (1, 2)),
+        SiLU(),
+        Dropout(0.3),
+        Flatten(),
+        Dense(2),
+    ]
+)
+
 CASES: tuple[LayerCase, ...] = (
     LayerCase("Identity", Identity(), (2, 3)),
     LayerCase("Masking", Masking(), (2, 3, 2)),
@@ -52,8 +73,24 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("Concatenate", Concatenate([Dense(2), Identity(), Dense(1)]), (4, 3)),
     LayerCase("Concatenate axis 1", Concatenate([Dense(3), Identity()], axis=1), (2, 4, 3)),
     LayerCase("Parallel", Parallel([Dense(2), Tanh()]), (4, 3)),
-    LayerCase("Sequential convolutional", _CONVOLUTIONAL, (2, 9, 9, 1)),
+    LayerCase(
+        "Sequential convolutional",
+        _CONVOLUTIONAL,
+        (2, 9, 9, 1),
+        smaller=LayerCase("small", _SMALL_CONVOLUTIONAL, (1, 3, 3, 1)),
+    ),
     LayerCase("Sequential perceptron", _PERCEPTRON, (4, 5), kink=_after_first_layer),
-    LayerCase("Sequential nested training", _NESTED, (4, 2, 3), training=True),
-    LayerCase("Sequential nested inference", _NESTED, (4, 2, 3)),
+    LayerCase(
+        "Sequential nested training",
+        _NESTED,
+        (4, 2, 3),
+        training=True,
+        smaller=LayerCase("small", _SMALL_NESTED, (1, 1, 2), training=True),
+    ),
+    LayerCase(
+        "Sequential nested inference",
+        _NESTED,
+        (4, 2, 3),
+        smaller=LayerCase("small", _SMALL_NESTED, (1, 1, 2)),
+    ),
 )

@@ -79,6 +79,10 @@ def labels(blank: int) -> Draw:
     return draw
 
 
+def _one_label(generator: np.random.Generator, shape: Shape) -> HostArray:
+    return np.zeros((shape[0], 1))
+
+
 def _errors(point: Point) -> Any:
     return point.variables["outputs"] - point.constants["targets"]
 
@@ -149,5 +153,11 @@ CASES: tuple[LossCase, ...] = (
     _weighted("Poisson full weighted", Poisson(full=True), (5, 3), counts),
     LossCase("CosineSimilarity", CosineSimilarity(), (5, 4)),
     _weighted("CosineSimilarity 3-D weighted", CosineSimilarity(), (4, 2, 3)),
-    _weighted("CTC weighted", CTC(blank=1), (3, 6, 4), labels(1)),
+    _weighted(
+        "CTC weighted",
+        CTC(blank=1),
+        (3, 6, 4),
+        labels(1),
+        smaller=LossCase("small", CTC(blank=1), (1, 3, 2), _one_label),
+    ),
 )

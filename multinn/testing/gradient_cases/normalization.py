@@ -13,7 +13,12 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("BatchNorm images", BatchNorm(epsilon=0.1), (2, 3, 2, 2), training=True),
     LayerCase("BatchNorm masked", BatchNorm(), (3, 4, 2), training=True, lengths=(4, 1, 2)),
     LayerCase("GroupNorm", GroupNorm(2, 0.1), (2, 6)),
-    LayerCase("GroupNorm images", GroupNorm(2), (2, 2, 3, 4)),
+    LayerCase(
+        "GroupNorm images",
+        GroupNorm(2),
+        (2, 2, 3, 4),
+        smaller=LayerCase("small", GroupNorm(2), (2, 1, 2, 4)),
+    ),
     LayerCase("GroupNorm masked", GroupNorm(1, 0.1), (3, 4, 2), lengths=(4, 0, 2)),
     LayerCase("SpatialDropout training", SpatialDropout(0.4), (2, 2, 2, 3), training=True),
 )

@@ -4,6 +4,8 @@ kink: where a derivative jumps. SimpleRNN with ReLU: where what goes into ReLU i
 where two steps are the largest.
 """
 
+from functools import partial
+
 import numpy as np
 
 from multinn import (
@@ -48,6 +50,8 @@ _TEXT = Sequential(
     ]
 )
 
+_small = partial(LayerCase, "two steps of one number", shape=(2, 2, 1))
+
 CASES: tuple[LayerCase, ...] = (
     LayerCase("Embedding", Embedding(4, 2), (3, 4), ids=4),
     LayerCase("PositionalEncoding", PositionalEncoding(), (2, 3, 5)),
@@ -55,11 +59,28 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("SimpleRNN", SimpleRNN(2), _SHAPE),
     LayerCase("SimpleRNN backwards", SimpleRNN(2, go_backwards=True), _SHAPE, lengths=_LENGTHS),
     LayerCase("SimpleRNN relu", SimpleRNN(2, activation="relu"), _SHAPE, kink=_into_relu),
-    LayerCase("GRU", GRU(2), _SHAPE, lengths=_LENGTHS),
-    LayerCase("GRU sequences", GRU(2, return_sequences=True), _SHAPE),
-    LayerCase("LSTM", LSTM(2), _SHAPE),
-    LayerCase("LSTM sequences", LSTM(2, return_sequences=True), _SHAPE, lengths=_LENGTHS),
-    LayerCase("Bidirectional", Bidirectional(LSTM(2)), _SHAPE, lengths=_LENGTHS),
+    LayerCase("GRU", GRU(2), _SHAPE, lengths=_LENGTHS, smaller=_small(GRU(1), lengths=(2, 1))),
+    LayerCase(
+        "GRU sequences",
+        GRU(2, return_sequences=True),
+        _SHAPE,
+        smaller=_small(GRU(1, return_sequences=True)),
+    ),
+    LayerCase("LSTM", LSTM(2), _SHAPE, smaller=_small(LSTM(1))),
+    LayerCase(
+        "LSTM sequences",
+        LSTM(2, return_sequences=True),
+        _SHAPE,
+        lengths=_LENGTHS,
+        smaller=_small(LSTM(1, return_sequences=True), lengths=(2, 1)),
+    ),
+    LayerCase(
+        "Bidirectional",
+        Bidirectional(LSTM(2)),
+        _SHAPE,
+        lengths=_LENGTHS,
+        smaller=_small(Bidirectional(LSTM(1)), lengths=(2, 1)),
+    ),
     LayerCase("Sequential of ids", _TEXT, (2, 3), ids=4),
     LayerCase("GlobalAveragePool1D", GlobalAveragePool1D(), _SHAPE),
     LayerCase("GlobalAveragePool1D mask", GlobalAveragePool1D(), _SHAPE, lengths=_LENGTHS),
