@@ -142,14 +142,25 @@ def normal_cdf(backend: Backend, x: Array) -> Array:
     z = xp.minimum(xp.abs(x), _NORMAL_ENDS) * math.sqrt(0.5)
     t = 2.0 / (2.0 + z)
     argument = 2.0 * t - 1.0
-    current, previous = 0.0 * z, 0.0 * z
-    for coefficient in reversed(_ERFC_COEFFICIENTS[1:]):
-        current, previous = 2.0 * argument * current - previous + coefficient, current
-    series = argument * current - previous + _ERFC_COEFFICIENTS[0]
+    twice = 2.0 * argument
+    first, *others = _coefficients(xp.finfo(x.dtype).eps)
+    current, previous = 0.0 * z + others[-1], 0.0 * z
+    for coefficient in reversed(others[:-1]):
+        current, previous = twice * current - previous + coefficient, current
+    series = argument * current - previous + first
     tail = 0.5 * t * xp.exp(series - z * z)
     # The bits of where(x < 0, tail, 1 - tail), at which NumPy is slow when the signs are random.
     is_right = xp.astype(x >= 0.0, x.dtype)
     return is_right + (1.0 - 2.0 * is_right) * tail
+
+
+def _coefficients(precision: float) -> list[float]:
+    """Return the first coefficients, up to where all that follow are far below that precision."""
+    coefficients = list(_ERFC_COEFFICIENTS)
+    dropped = 0.0
+    while dropped + abs(coefficients[-1]) < precision / 16.0:
+        dropped += abs(coefficients.pop())
+    return coefficients
 
 
 def normal_pdf(backend: Backend, x: Array) -> Array:
