@@ -83,13 +83,22 @@ def add_backends(parser: argparse.ArgumentParser, choose_from: Sequence[str] | N
     )
 
 
-def chosen_backends(options: argparse.Namespace) -> dict[str, Backend]:
+def chosen_backends(options: argparse.Namespace, *, all_by_default: bool = True) -> dict[str, Backend]:
     """Return the backends of ``--backends``, by the names under which they were asked for.
 
     One that is not registered is named as ``package.module:Class``, and listed by its own
     name. They keep what they compile, where `run_script` says so.
+
+    Args:
+        options: those of the command line.
+        all_by_default: whether all that are installed are taken where none is named, or the one of
+            MULTINN_BACKEND.
     """
-    backends = dict(map(_named_backend, options.backends or installed_backends()))
+    if options.backends or all_by_default:
+        backends = dict(map(_named_backend, options.backends or installed_backends()))
+    else:
+        default = get_backend()
+        backends = {default.name: default}
     _keep_compiled(options, backends.values())
     return backends
 
@@ -136,6 +145,24 @@ def positive(text: str) -> int:
 def non_negative(text: str) -> int:
     """Return the integer of 0 or more that the text of an option gives."""
     return _at_least(text, 0)
+
+
+def from_zero_below(limit: float) -> Callable[[str], float]:
+    """Return a type of option: a number of 0 or more and below the limit."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0.0 <= value < limit:
+            bound = (
+                "a finite number of 0 or more" if limit == math.inf else f"a number in [0, {limit:g})"
+            )
+            raise argparse.ArgumentTypeError(f"expected {bound}, got {text!r}")
+        return value
+
+    return number
 
 
 def comma_separated(text: str) -> list[str]:
