@@ -16,7 +16,7 @@ from experiments.language_figure import draw_losses
 from experiments.language_model import make_trainer, parameter_count, write_on
 from experiments.language_options import language_parser
 from experiments.language_report import Run, print_comparison, print_losses, print_sample, run_record
-from experiments.language_text import Text, held_out_windows, read_text, training_windows
+from experiments.language_text import ALICE, Text, held_out_windows, read_text, training_windows
 from experiments.ngram import count_ngrams
 from multinn import Trainer
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Train on each backend, and report."""
-    text = read_text(options.text, options.context)
+    text = read_text(options.text or ALICE, options.context)
     prompt = text.encode(options.prompt or text.characters[0])
     backends = chosen_backends(options, all_by_default=False)
     try:
@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         results = {
             "baselines": baselines,
+            "text": text.name,
             "characters": len(text.characters),
             "training_characters": text.start,
             "held_out_characters": text.held_out,

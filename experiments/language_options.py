@@ -12,7 +12,6 @@ from experiments.command_line import (
     non_negative,
     positive,
 )
-from experiments.language_text import ALICE
 
 _NUMBERS: Final = (
     ("learning_rate", 0.003, math.inf, "the highest, after the warm-up; then it falls to zero"),
@@ -21,7 +20,7 @@ _NUMBERS: Final = (
     ("temperature", 0.8, math.inf, "of the samples: below 1 they keep to likely characters"),
 )
 _COUNTS: Final = (
-    ("epochs", 12, "passes; in each, a character is in about four windows, at different places"),
+    ("epochs", 10, "passes; in each, a character is in about four windows, at different places"),
     ("batch_size", 16, "windows a step"),
     ("context", 64, "how many characters the model sees"),
     ("width", 128, "numbers that stand for a character at each place"),
@@ -46,7 +45,12 @@ def language_parser() -> argparse.ArgumentParser:
         help="numpy, jax, jax:gpu:1, ...; several are compared; the environment variable "
         "MULTINN_BACKEND if left out",
     )
-    parser.add_argument("--text", type=Path, default=ALICE, metavar="FILE", help="in UTF-8")
+    parser.add_argument(
+        "--text",
+        type=Path,
+        metavar="FILE",
+        help="in UTF-8; Alice's Adventures in Wonderland if left out",
+    )
     parser.add_argument(
         "--dtype",
         choices=("float32", "float64"),

@@ -85,29 +85,27 @@ def print_losses(runs: Sequence[Run], baselines: Mapping[str, float]) -> None:
 
 def print_comparison(runs: Sequence[Run]) -> None:
     """Print how the losses of some backends part, report by report."""
+    first = runs[0]
+    differences = []
     for loss, name in LOSSES.items():
-        columns = ["epoch", *(run.name for run in runs), "difference"]
-        rows = [
-            [
-                str(int(run_0["epoch"])),
-                *(f"{run.history[index][loss]:.6f}" for run in runs),
-                f"{relative_difference(runs, index, loss):.1e}",
-            ]
-            for index, run_0 in enumerate(runs[0].history)
-        ]
+        rows = []
+        for index, record in enumerate(first.history):
+            values = [run.history[index][loss] for run in runs]
+            differences.append(relative_difference(values))
+            losses = [f"{value:.6f}" for value in values]
+            rows.append([f"{record['epoch']}", *losses, f"{differences[-1]:.1e}"])
         print(f"\n{name.capitalize()} loss by backend, and the largest relative difference\n")
-        print(format_table(columns, rows))
+        print(format_table(["epoch", *(run.name for run in runs), "difference"], rows))
     same = sum(len(set(samples)) == 1 for samples in zip(*(run.samples for run in runs), strict=True))
-    largest = max(
-        relative_difference(runs, index, loss)
-        for index in range(len(runs[0].history))
-        for loss in LOSSES
-    )
-    print(f"\nlargest relative difference of a loss  {largest:.1e}")
-    print(f"samples that are the same              {same} of {len(runs[0].samples)}")
+    print(f"\nlargest relative difference of a loss  {max(differences):.1e}")
+    print(f"samples that are the same              {same} of {len(first.samples)}")
 
 
-def relative_difference(runs: Sequence[Run], index: int, loss: str) -> float:
-    """Return the largest relative difference of a loss at one report to that of the first run."""
-    first, *others = (run.history[index][loss] for run in runs)
-    return max(abs(other - first) / abs(first) for other in others)
+def relative_difference(losses: Sequence[float]) -> float:
+    """Return the largest relative difference of a loss to the first one.
+
+    >>> relative_difference([2.0, 2.0, 2.5])
+    0.25
+    """
+    first, *others = losses
+    return max(abs(other - first) / first for other in others)

@@ -50,8 +50,8 @@ class NGram:
         lengths: what was counted, by the length of the history.
 
     >>> model = count_ngrams(np.array([0, 1, 0, 0]), order=2, characters=2)
-    >>> model.probabilities(np.array([[0, 0], [0, 1]])).tolist()  # C(00) = C(01) = 1
-    [0.5833333333333334, 0.4166666666666667]
+    >>> model.probabilities(np.array([[0, 0], [0, 1]])).round(4).tolist()
+    [0.5833, 0.4167]
     """
 
     order: int
