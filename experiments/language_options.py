@@ -20,13 +20,13 @@ _NUMBERS: Final = (
     ("temperature", 0.8, math.inf, "of the samples: below 1 they keep to likely characters"),
 )
 _COUNTS: Final = (
-    ("epochs", 10, "passes; in each, a character is in about four windows, at different places"),
+    ("epochs", 8, "passes; in each, a character is in about four windows, at different places"),
     ("batch_size", 16, "windows a step"),
     ("context", 64, "how many characters the model sees"),
     ("width", 128, "numbers that stand for a character at each place"),
     ("blocks", 3, "of attention and of two fully connected layers"),
     ("heads", 4, "of each attention; they share the width"),
-    ("report_every", 2, "epochs between two reports and samples"),
+    ("report_every", 1, "epochs between two reports and samples"),
 )
 
 
