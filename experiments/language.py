@@ -95,10 +95,11 @@ def _train(
             y,
             epochs=min(options.report_every, options.epochs - trainer.epoch),
             batch_size=options.batch_size,
-            validation_data=held_out,
             report_every=options.report_every,
         )
-        run.history.append(history[-1])
+        # In pieces as small as those of training: NumPy compiles with all that is computed in memory.
+        held_out_loss = trainer.evaluate(*held_out, batch_size=options.batch_size)["loss"]
+        run.history.append(history[-1] | {"validation_loss": held_out_loss})
         print(
             f"\nepoch {trainer.epoch}: training loss {run.history[-1]['loss']:.4f}, "
             f"held-out loss {run.history[-1]['validation_loss']:.4f}",
