@@ -60,8 +60,8 @@ def language_parser() -> argparse.ArgumentParser:
         "--dtype",
         choices=("float32", "float64"),
         default="float32",
-        help="float64 takes about twice the time, and float32 does as well: after 2,000 steps of a small "
-        "model, the losses of numpy and jax agreed to 1e-7",
+        help="float64 takes about twice the time, and float32 does as well: after 2,000 steps of a "
+        "small model, the losses of numpy and jax agreed to 1e-7",
     )
     for name, count, meaning in _COUNTS:
         parser.add_argument(_option(name), type=positive, default=count, metavar="N", help=meaning)
