@@ -17,7 +17,7 @@ from experiments.language_text import UNCOUNTED, held_out_windows, make_text, tr
 from multinn import Trainer
 
 BACKENDS = ("numpy", "jax")
-STORY = "Once there was a rabbit.\nIt was late, and it ran.\n" * 14
+STORY = "Once there was a rabbit.\nIt was late, and it ran.\n" * 13
 TINY = ["--width", "8", "--heads", "2", "--blocks", "1", "--context", "8", "--sample-length", "20"]
 QUICK = [*TINY, "--epochs", "4", "--report-every", "2", "--learning-rate", "0.02"]
 
@@ -193,7 +193,7 @@ def test_without_a_name_the_backend_is_that_of_the_environment(story, capsys, mo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--context", "2000"], "story.txt has 700 characters, too few for a context of 2000"),
+        (["--context", "2000"], "story.txt has 650 characters, too few for a context of 2000"),
         (["--prompt", "Über"], "the prompt has the character 'Ü', which story.txt has not"),
         (["--width", "9", "--heads", "2"], "TransformerBlock: expected features that 2 heads can share"),
         (["--text", "absent.txt"], "the text absent.txt cannot be read"),
