@@ -170,24 +170,6 @@ def comma_separated(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def from_zero_below(limit: float) -> Callable[[str], float]:
-    """Return a type of option: a number of 0 or more and below the limit."""
-
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not 0.0 <= value < limit:
-            bound = (
-                "a finite number of 0 or more" if limit == math.inf else f"a number in [0, {limit:g})"
-            )
-            raise argparse.ArgumentTypeError(f"expected {bound}, got {text!r}")
-        return value
-
-    return number
-
-
 def _at_least(text: str, least: int) -> int:
     try:
         value = int(text)
