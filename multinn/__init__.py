@@ -6,7 +6,13 @@ from multinn import metrics as metrics
 from multinn import optimizers as optimizers
 from multinn import random as random
 from multinn import schedules as schedules
+from multinn.errors import CheckpointError as CheckpointError
+from multinn.errors import DamagedCheckpointError as DamagedCheckpointError
+from multinn.errors import DescriptionError as DescriptionError
 from multinn.errors import DivergenceError as DivergenceError
+from multinn.errors import ForeignFileError as ForeignFileError
+from multinn.errors import InvalidCheckpointError as InvalidCheckpointError
+from multinn.errors import NewerCheckpointError as NewerCheckpointError
 from multinn.errors import NotInitializedError as NotInitializedError
 from multinn.history import History as History
 from multinn.layers import ELU as ELU
@@ -94,7 +100,11 @@ from multinn.optimizers import Lion as Lion
 from multinn.optimizers import NAdam as NAdam
 from multinn.optimizers import Optimizer as Optimizer
 from multinn.optimizers import RMSProp as RMSProp
+from multinn.registry import register as register
+from multinn.registry import register_library as _register_library
 from multinn.trainer import Seconds as Seconds
 from multinn.trainer import Trainer as Trainer
 from multinn.training import Examples as Examples
 from multinn.training import value_and_gradients as value_and_gradients
+
+_register_library()

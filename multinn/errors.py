@@ -1,4 +1,4 @@
-"""Errors of training."""
+"""Errors of training, of descriptions and of checkpoints."""
 
 
 class DivergenceError(ArithmeticError):
@@ -21,3 +21,27 @@ class DivergenceError(ArithmeticError):
 
 class NotInitializedError(RuntimeError):
     """The trainer has no parameters yet."""
+
+
+class DescriptionError(ValueError):
+    """Something cannot be described, or a description is not one of what it should be."""
+
+
+class CheckpointError(ValueError):
+    """A file cannot be loaded as a checkpoint: one of the four below."""
+
+
+class ForeignFileError(CheckpointError):
+    """The file is something else, no checkpoint of this library."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """The file is not what was written: it is cut off, or some of its bits have changed."""
+
+
+class NewerCheckpointError(CheckpointError):
+    """The file is in a format that only a later version of the library can read."""
+
+
+class InvalidCheckpointError(CheckpointError):
+    """The file is whole, but what it holds cannot be, or does not fit the trainer."""

@@ -4,7 +4,7 @@ from abc import ABC
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -28,6 +28,38 @@ class Hyperparameters(ABC):  # noqa: B024  # what is abstract differs between it
 
     def __post_init__(self) -> None:
         _make_numbers_plain(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a description that JSON can hold: the name of the class, and all hyperparameters.
+
+        Raises:
+            DescriptionError: a class is not registered, or a hyperparameter is not made of numbers,
+                strings, tuples and other registered classes.
+
+        >>> from multinn import Dropout, ReLU, Sequential
+        >>> Sequential([ReLU(), Dropout(0.1)]).to_dict()
+        {'class': 'Sequential', 'layers': [{'class': 'ReLU'}, {'class': 'Dropout', 'rate': 0.1}]}
+        """
+        from multinn.descriptions import describe  # it knows of this class
+
+        return describe(self)
+
+    @classmethod
+    def from_dict(cls, description: dict[str, Any]) -> Self:
+        """Return what `to_dict` described, which has to be an instance of this class.
+
+        No code runs but that of registered classes: `multinn.register` adds your own.
+
+        Raises:
+            DescriptionError: a class is unknown, a hyperparameter is unknown, missing or impossible.
+
+        >>> from multinn import Layer
+        >>> Layer.from_dict({"class": "Dropout", "rate": 0.25})
+        Dropout(rate=0.25)
+        """
+        from multinn.descriptions import build  # it knows of this class
+
+        return build(cls, description)
 
 
 def _with_plain_numbers(check: Callable[[Any], None]) -> Callable[[Any], None]:
