@@ -99,6 +99,36 @@ class Layer(Hyperparameters):
             ValueError: a number is not what the layer can take; the message names its place.
         """
 
+    def summary(self, input_shape: Shape, dtype: str = "float32") -> str:
+        """Return a table of the layers within, for people: at most 80 columns wide.
+
+        The layers within are numbered as their parameters are.
+
+        Args:
+            input_shape: the shape of one example, without the batch axis.
+            dtype: in which it is trained: the size of a number.
+
+        Raises:
+            ValueError: the layer cannot take inputs of that shape.
+
+        >>> from multinn import BatchNorm, Dense, Residual, Sequential
+        >>> print(Sequential([Dense(16), BatchNorm(), Residual(Dense(16))]).summary((8,)))
+        layer                                   output shape                  parameters
+        --------------------------------------------------------------------------------
+        Sequential                              (batch, 16)                          448
+          0 Dense                               (batch, 16)                          144
+          1 BatchNorm                           (batch, 16)                           32
+          2 Residual                            (batch, 16)                          272
+            0 Identity                          (batch, 16)                            0
+            1 Dense                             (batch, 16)                          272
+        --------------------------------------------------------------------------------
+        parameters: 448 (1,792 bytes in float32)
+        state of the layers: 64 (256 bytes in float32)
+        """
+        from multinn.summary import summarize  # it knows of layers
+
+        return summarize(self, input_shape, dtype)
+
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
         """Return the second result of `backward` alone, without the work for the first if possible."""
         return self.backward(backend, params, cache, dy)[1]
