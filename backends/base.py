@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from backends import tree as trees
 from backends.errors import PrecisionError
@@ -116,6 +116,18 @@ class Backend(ABC):
         Args:
             folder: is made where it is missing. It may be deleted at any time.
         """
+
+    def __reduce__(self) -> Any:
+        """Name the backend: another process has one of that name, on a device of that name, itself."""
+        from backends.registry import get_backend  # it knows of this class
+
+        return get_backend, (f"{self.name}:{self.device}",)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(device={self.device!r})"

@@ -4,7 +4,7 @@ A metric is called as ``metric(backend, outputs, targets, weights)`` and returns
 the examples of a batch, an array without axes. ``SomeLoss().value`` is one too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from backends import Array, Backend
@@ -61,6 +61,13 @@ class Accuracy(Hyperparameters):
         values = backend.xp.astype(hits, outputs.dtype) * shares
         by_example = backend.xp.sum(values, axis=tuple(range(1, values.ndim)))
         return _weighted_mean(backend, by_example, outputs, weights)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise ValueError if a metric has a name that the history uses itself."""
+    for name in names:
+        if name in ("loss", "epoch", "weight") or name.startswith("validation_"):
+            raise ValueError(f"Trainer: the history uses the name {name!r} itself")
 
 
 def _hits(backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:

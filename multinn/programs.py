@@ -38,6 +38,10 @@ class CompiledPrograms:
         self._backend = backend
         self._programs: dict[Hashable, Callable[..., Tree]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what can be copied: a copy compiles anew."""
+        return self.__dict__ | {"_programs": {}}
+
     def get(self, function: Callable[..., Tree], *arguments: Tree) -> Callable[..., Tree]:
         """Return the compiled function for arguments of these shapes and dtypes, compiled once."""
         key = (function.__name__, *signature(arguments))

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from backends import Backend, Tree, get_backend, tree
-from multinn import inference
+from multinn import checkpoints, inference
+from multinn.checkpoints import PathLike, Progress
 from multinn.checks import (
     check_at_least_one,
     check_input_shape,
@@ -18,9 +19,10 @@ from multinn.checks import (
 )
 from multinn.errors import NotInitializedError
 from multinn.history import History, Record
+from multinn.interrupts import uninterrupted
 from multinn.layers import Layer
 from multinn.losses import Loss
-from multinn.metrics import Metric
+from multinn.metrics import Metric, check_names
 from multinn.optimizers import Adam, Optimizer
 from multinn.pieces import weighted_pieces
 from multinn.programs import CompiledPrograms, signature
@@ -28,7 +30,7 @@ from multinn.programs import Seconds as Seconds
 from multinn.progress import progress as show_progress
 from multinn.run import Run
 from multinn.step_time import seconds_a_step
-from multinn.training import Examples, ModelState, TrainingProgram, TrainingState
+from multinn.training import Examples, ModelState, TrainingProgram, TrainingState, first_state
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -94,9 +96,7 @@ class Trainer:
         if not isinstance(metrics, Mapping | None):
             raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
         check_seed(seed)
-        for name in metrics or {}:
-            if name in ("loss", "epoch", "weight") or name.startswith("validation_"):
-                raise ValueError(f"Trainer: the history uses the name {name!r} itself")
+        check_names(metrics or {})
         self.backend = get_backend(backend)
         self.dtype = dtype
         self.seed = seed
@@ -253,15 +253,102 @@ class Trainer:
                 self.program, self.programs, self._model_state, inputs, int(batch_size)
             )
 
+    def save(self, path: PathLike) -> None:
+        """Write a checkpoint, from which `load` goes on as if the run had never stopped.
+
+        One safetensors file, written whole or not at all: on any failure, what was there stays. It holds
+        all that training changes, the history, and descriptions of the model, the loss, the optimizer
+        and the metrics, but no data and no code.
+
+        Args:
+            path: replaced where it exists; its folder has to.
+
+        Raises:
+            DescriptionError: a class or a metric is not registered, such as a lambda.
+            ImportError: safetensors is not installed.
+            NotInitializedError: there are no parameters yet.
+            OSError: the file cannot be written.
+        """
+        shapes = self._known_shapes()
+        state = self.backend.to_numpy(self.state)
+        progress = Progress(state, self.seed, self.epoch, self.step, shapes, self.history)
+        checkpoints.save(path, self.program, progress)
+
+    @classmethod
+    def load(cls, path: PathLike, backend: str | Backend | None = None) -> Self:
+        """Return a trainer as it was when it was saved.
+
+        On the backend that it was trained on, a run goes on with the same bits; on another, it agrees to
+        rounding. Files from others are safe to load: they are checked, and no code in them runs.
+
+        Args:
+            path: of a checkpoint.
+            backend: as in `backends.get_backend`; the file does not choose it.
+
+        Raises:
+            BackendError: the backend, or the dtype on it, cannot be had.
+            CheckpointError: ForeignFileError, the file is something else; DamagedCheckpointError, it is
+                cut off or has changed; NewerCheckpointError, it needs a later version of the library;
+                InvalidCheckpointError, what it holds cannot be.
+            ImportError: safetensors is not installed.
+            OSError: the file cannot be read.
+        """
+        program, progress = checkpoints.load(path, get_backend(backend))
+        trainer = cls(
+            program.model,
+            program.loss,
+            program.optimizer,
+            metrics=program.metrics,
+            backend=program.backend,
+            dtype=program.dtype,
+            seed=progress.seed,
+        )
+        trainer._resume(progress)
+        return trainer
+
+    def load_state(self, path: PathLike) -> None:
+        """Take from a checkpoint what training changes, and the seed; keep loss, optimizer and metrics.
+
+        The model has to be the same, and the state of the optimizer has to fit: so training can go on
+        with another learning rate. If it fails, the trainer stays as it is.
+
+        Args:
+            path: of a checkpoint.
+
+        Raises:
+            CheckpointError: as in `load`; InvalidCheckpointError, too, if it does not fit this trainer.
+            ImportError, OSError: as in `load`.
+        """
+        self._resume(checkpoints.load_progress(path, self.program))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy, or another process, needs: the state as arrays of NumPy."""
+        return self.__dict__ | {"state": self.backend.to_numpy(self.state)}
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        self.__dict__.update(attributes)
+        with self.backend.precision(self.dtype):
+            self.state = self.backend.from_numpy(self.state)
+
+    def _resume(self, progress: Progress) -> None:
+        """Go on from there."""
+        with self.backend.precision(self.dtype):
+            state = self.backend.sync(self.backend.from_numpy(progress.state))
+        with uninterrupted():
+            self.state = state
+            self.seed = progress.seed
+            self.epoch = progress.epoch
+            self.step = progress.step
+            self.history = progress.history
+            self._shapes = progress.shapes
+
     def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
         return self.model.init(generator, input_shape)
 
     def _start(self, params: Tree, shapes: tuple[Shape, Shape]) -> None:
         """Begin at step 0 with these parameters, for inputs and outputs of these shapes."""
-        host_params = tree.map(lambda leaf: np.array(leaf, self.dtype), params)
-        layer_state = self.model.init_state(host_params)
-        state = TrainingState(host_params, layer_state, self.program.optimizer.init(host_params))
+        state = first_state(self.model, self.program.optimizer, params, self.dtype)
         with self.backend.precision(self.dtype):
             self.state = self.backend.from_numpy(state)
         self.epoch = 0

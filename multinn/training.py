@@ -119,6 +119,20 @@ class TrainingState(NamedTuple):
     optimizer_state: Tree
 
 
+def first_state(model: Layer, optimizer: Optimizer, params: Tree, dtype: str) -> TrainingState:
+    """Return the state before the first step, on the host.
+
+    Args:
+        model: whose parameters they are.
+        optimizer: that updates them.
+        params: arrays of NumPy, which are copied.
+        dtype: that of training.
+    """
+    # In one order in memory, which the last bits of a product can depend on.
+    params = tree.map(lambda leaf: np.array(leaf, dtype, order="C"), params)
+    return TrainingState(params, model.init_state(params), optimizer.init(params))
+
+
 def value_and_gradients(
     backend: Backend,
     model: Layer,

@@ -30,6 +30,7 @@ OPTIONAL_LIBRARIES = ARRAY_LIBRARIES | {
     "matplotlib",
     "optax",
     "rich",
+    "safetensors",
     "scipy",
     "sklearn",
     "sympy",

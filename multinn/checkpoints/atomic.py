@@ -1,0 +1,61 @@
+"""Files that are written whole or not at all."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+PathLike = str | os.PathLike[str]
+
+
+@contextmanager
+def replacing(path: PathLike) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of ``path`` when the context ends well.
+
+    Whatever fails before, ``path`` stays as it was, and the new file is removed. Who reads ``path``
+    meanwhile sees the old file or the new one, whole; of several writers, the last one's stays. When
+    the context has ended, the new file is on the disk, also after a loss of power. A process that is
+    killed within leaves the new file behind, beside ``path``, as ``.unfinished-`` and random digits.
+
+    Args:
+        path: whose folder exists. Where it is a symbolic link, the file that it leads to is replaced.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    unfinished = target.with_name(f".unfinished-{secrets.token_hex(8)}")
+    with unfinished.open("xb+") as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            _discard(file, unfinished)
+            raise
+    try:
+        os.replace(unfinished, target)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _discard(file: BinaryIO, path: Path) -> None:
+    """Close and remove the file, whatever else goes wrong."""
+    with suppress(OSError):  # what is still buffered may not fit on the disk either
+        file.close()
+    path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,257 @@
+"""What a checkpoint holds: a program as descriptions, and how far it has come as arrays."""
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from backends import Backend, Tree, tree
+from multinn.checkpoints import file
+from multinn.checkpoints.atomic import PathLike
+from multinn.checkpoints.file import Content, HostArray
+from multinn.descriptions import build_metric, describe_metric
+from multinn.errors import DescriptionError, InvalidCheckpointError
+from multinn.history import History, Record
+from multinn.layers import Layer
+from multinn.layers.base import Shape
+from multinn.losses import Loss
+from multinn.metrics import check_names
+from multinn.optimizers import Optimizer
+from multinn.training import TrainingProgram, TrainingState, first_state
+
+
+class Progress(NamedTuple):
+    """How far training has come.
+
+    With the data, it decides all that follows: random keys and shuffles depend on the seed and on the
+    numbers of the step and the epoch alone.
+
+    Attributes:
+        state: trees of NumPy arrays.
+        seed: of the trainer.
+        epoch: how many epochs are done.
+        step: how many steps are done.
+        shapes: of one input and of one output.
+        history: the records so far.
+    """
+
+    state: TrainingState
+    seed: int
+    epoch: int
+    step: int
+    shapes: tuple[Shape, Shape]
+    history: History
+
+
+def save(path: PathLike, program: TrainingProgram, progress: Progress) -> None:
+    """Write a checkpoint; `Trainer.save` says what can fail."""
+    records = [list(group) for _, group in groupby(progress.history, key=list)]
+    content = {
+        "versions": _versions(program.backend),
+        "model": program.model.to_dict(),
+        "loss": program.loss.to_dict(),
+        "optimizer": program.optimizer.to_dict(),
+        "metrics": {name: _described(name, metric) for name, metric in program.metrics.items()},
+        "dtype": program.dtype,
+        "seed": int(progress.seed),
+        "epoch": int(progress.epoch),
+        "step": int(progress.step),
+        "input_shape": progress.shapes[0],
+        "output_shape": progress.shapes[1],
+        "records": [list(group[0]) for group in records],
+    }
+    tensors = _leaves(progress.state)
+    tensors["history.losses"] = np.array(progress.history.losses, np.float64)
+    for index, group in enumerate(records):
+        rows = [list(record.values()) for record in group]
+        tensors[f"history.records.{index}"] = np.array(rows, np.float64)
+    file.write(path, content, tensors)
+
+
+def load(path: PathLike, backend: Backend) -> tuple[TrainingProgram, Progress]:
+    """Return what was saved, to go on with on that backend; `Trainer.load` says what can fail."""
+    with open(path, "rb") as opened:
+        reader = file.Reader(opened, path)
+        with _invalid(path):
+            program = _program(reader.content, backend)
+            return program, _progress(reader, program)
+
+
+def load_progress(path: PathLike, program: TrainingProgram) -> Progress:
+    """Return how far training of the same model has come; `Trainer.load_state` says what can fail."""
+    with open(path, "rb") as opened:
+        reader = file.Reader(opened, path)
+        with _invalid(path):
+            model = Layer.from_dict(_entry(reader.content, "model"))
+            if model != program.model:
+                raise ValueError(f"expected the model {program.model!r}, got {model!r}")
+            dtype = _entry(reader.content, "dtype")
+            if dtype != program.dtype:
+                raise ValueError(f"expected the dtype {program.dtype}, got {dtype!r}")
+            return _progress(reader, program)
+
+
+@contextmanager
+def _invalid(path: PathLike) -> Iterator[None]:
+    """Turn what is wrong with the content into the one error for it."""
+    try:
+        yield
+    except InvalidCheckpointError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, LookupError, MemoryError) as error:
+        raise InvalidCheckpointError(f"{os.fspath(path)}: {error}") from error
+
+
+def _versions(backend: Backend) -> dict[str, str]:
+    try:
+        own = version("multinn")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        own = "not installed"
+    return {
+        "python": platform.python_version(),
+        "multinn": own,
+        "numpy": np.__version__,
+        "backend": f"{backend.name}:{backend.device}",
+        backend.name: backend.version,
+    }
+
+
+def _described(name: str, metric: Any) -> Any:
+    try:
+        return describe_metric(metric)
+    except DescriptionError as error:
+        raise DescriptionError(f"metric {name!r}: {error}") from error
+
+
+def _entry(content: Content, name: str) -> Any:
+    if name not in content:
+        raise ValueError(f"{name!r} is missing")
+    return content[name]
+
+
+def _program(content: Content, backend: Backend) -> TrainingProgram:
+    metrics = _entry(content, "metrics")
+    if not isinstance(metrics, Mapping):
+        raise ValueError(f"expected metrics by name, got {metrics!r}")
+    check_names(metrics)
+    dtype = _entry(content, "dtype")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"expected the dtype 'float32' or 'float64', got {dtype!r}")
+    return TrainingProgram(
+        backend,
+        Layer.from_dict(_entry(content, "model")),
+        Loss.from_dict(_entry(content, "loss")),
+        Optimizer.from_dict(_entry(content, "optimizer")),
+        {name: build_metric(metric) for name, metric in metrics.items()},
+        dtype,
+    )
+
+
+def _progress(reader: file.Reader, program: TrainingProgram) -> Progress:
+    content = reader.content
+    input_shape = _shape(_entry(content, "input_shape"))
+    expected, output_shape = _expected_state(program, input_shape)
+    if _entry(content, "output_shape") != _lists(output_shape):
+        raise ValueError(f"expected the output_shape {output_shape}, got {content.get('output_shape')}")
+    seed, epoch, step = (_count(name, _entry(content, name)) for name in ("seed", "epoch", "step"))
+    tensors = reader.tensors()
+    history = _history(_entry(content, "records"), tensors)
+    state = _matching(expected, tensors)
+    return Progress(state, seed, epoch, step, (input_shape, output_shape), history)
+
+
+def _expected_state(program: TrainingProgram, input_shape: Shape) -> tuple[TrainingState, Shape]:
+    """Return the structure of the state, with arrays of the right shapes that take no memory."""
+    params, output_shape = program.model.init(np.random.default_rng(0), input_shape)
+    params = tree.map(lambda leaf: np.broadcast_to(np.zeros((), program.dtype), leaf.shape), params)
+    state = first_state(program.model, program.optimizer, params, program.dtype)
+    outline: TrainingState = tree.map(
+        lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), state
+    )
+    return outline, output_shape
+
+
+def _matching(expected: TrainingState, tensors: dict[str, HostArray]) -> TrainingState:
+    """Return the tensors in the structure of the expected state, if they are just those."""
+    outline = _leaves(expected)
+    for name, leaf in outline.items():
+        found = tensors.get(name)
+        if found is None:
+            raise ValueError(f"the tensor {name!r} is missing")
+        if (found.shape, found.dtype) != (leaf.shape, leaf.dtype):
+            raise ValueError(
+                f"the tensor {name!r}: expected shape {leaf.shape} and {leaf.dtype}, got {found.shape} "
+                f"and {found.dtype}"
+            )
+    unknown = sorted(tensors.keys() - outline.keys())
+    if unknown:
+        raise ValueError(f"the tensor {unknown[0]!r} is none of this model, optimizer and history")
+    state = tree.map_with_paths(lambda path, _: tensors[path], expected._asdict())
+    return TrainingState(**state)
+
+
+def _leaves(state: TrainingState) -> dict[str, Any]:
+    """Return the arrays by their places, such as ``params.0.W``."""
+    leaves = tree.leaves_with_paths(state._asdict())
+    named = dict(leaves)
+    if len(named) < len(leaves):
+        raise ValueError(f"two arrays of the state have one place, of {sorted(named)}")
+    return named
+
+
+def _history(names: Any, tensors: dict[str, HostArray]) -> History:
+    """Return the history, and take its arrays out of the tensors."""
+    records: list[Record] = []
+    for index, columns in enumerate(_list_of(_names, names, "records")):
+        rows = _take(tensors, f"history.records.{index}", (-1, len(columns)))
+        for row in rows.tolist():
+            record = dict(zip(columns, row, strict=True))
+            records.append(record | {"epoch": int(record["epoch"])} if "epoch" in record else record)
+    history = History(records)
+    history.losses = _take(tensors, "history.losses", (-1,)).tolist()
+    return history
+
+
+def _take(tensors: dict[str, HostArray], name: str, shape: Shape) -> HostArray:
+    """Take out an array of float64 of that shape, in which -1 is any length."""
+    array = tensors.pop(name, None)
+    lengths = () if array is None else tuple(map(max, zip(array.shape, shape, strict=False)))
+    if array is None or array.dtype != np.float64 or array.ndim != len(shape) or array.shape != lengths:
+        raise ValueError(f"expected the tensor {name!r}, float64 of shape {shape}")
+    return array
+
+
+def _names(value: Any) -> list[str]:
+    return _list_of(_name, value, "a record")
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected the name of a column, got {value!r}")
+    return value
+
+
+def _shape(value: Any) -> Shape:
+    return tuple(_list_of(lambda length: _count("a length", length), value, "input_shape"))
+
+
+def _list_of(convert: Callable[[Any], Any], value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name}: expected a list, got {value!r}")
+    return [convert(entry) for entry in value]
+
+
+def _lists(shape: Tree) -> Any:
+    """Return a shape, or a tuple of shapes, as JSON has it."""
+    return [_lists(each) for each in shape] if isinstance(shape, tuple) else shape
+
+
+def _count(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"expected {name}, an integer of 0 or more, got {value!r}")
+    return value
