@@ -8,7 +8,6 @@ import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from experiments.blas import describe_blas
 from experiments.dataset_cache import cache_folder
 from experiments.datasets import DatasetError
 from multinn import DivergenceError, Trainer
+from multinn.checkpoints.atomic import replacing
+from multinn.version import own_version
 
 
 def make_parser(
@@ -272,13 +273,9 @@ def plain_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def versions(*backends: Backend) -> dict[str, str]:
     """Return the versions of Python, of multinn, of the array libraries, and of NumPy's BLAS."""
-    try:
-        own = version("multinn")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        own = "not installed"
     return {
         "python": platform.python_version(),
-        "multinn": own,
+        "multinn": own_version(),
         "numpy": np.__version__,
         "blas": describe_blas() or "unknown",
         **{backend.name: backend.version for backend in backends},
@@ -289,15 +286,8 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record whole or not at all; what is not finite is written as null."""
     text = json.dumps(_finite(record), indent=2, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def _finite(value: Any) -> Any:

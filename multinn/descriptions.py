@@ -25,9 +25,12 @@ def describe(instance: Hyperparameters) -> Description:
 
     Raises:
         DescriptionError: a class is not registered, or a hyperparameter is something else than None, a
-            boolean, a finite number, a string, or a tuple or dataclass of such.
+            boolean, a finite number, a string, or a tuple or dataclass of such; or the class does not
+            take its own hyperparameters again.
     """
-    return _describe_instance(instance, type(instance).__name__)
+    description = _describe_instance(instance, type(instance).__name__)
+    build(type(instance), description)  # better now than when the instance is gone
+    return description
 
 
 def build(kind: type[Built], description: Any) -> Built:

@@ -279,7 +279,8 @@ class Trainer:
         """Return a trainer as it was when it was saved.
 
         On the backend that it was trained on, a run goes on with the same bits; on another, it agrees to
-        rounding. Files from others are safe to load: they are checked, and no code in them runs.
+        rounding. No code in the file runs, and what it holds is checked; but a forged one can ask for a
+        model that is larger than memory.
 
         Args:
             path: of a checkpoint.

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -264,6 +264,17 @@ def test_a_class_of_ones_own_has_to_be_registered():
 
     with pytest.raises(DescriptionError, match=r"^Sequential.layers\[0\]: .*Mine is not registered"):
         Sequential([Mine()]).to_dict()
+
+
+@register
+@dataclass(frozen=True)
+class Listed(Doubled):
+    sizes: list[int] = field(default_factory=list)
+
+
+def test_what_could_not_be_built_again_is_not_described():
+    with pytest.raises(DescriptionError, match=r"^Listed.sizes: expected list\[int\], got \(1, 2\)"):
+        Listed(sizes=[1, 2]).to_dict()
 
 
 def test_registering_twice_is_registering_once():

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     unfinished = target.with_name(f".unfinished-{secrets.token_hex(8)}")
     with unfinished.open("xb+") as file:
         try:
+            with suppress(FileNotFoundError):
+                shutil.copymode(target, unfinished)
             yield file
             file.flush()
             os.fsync(file.fileno())

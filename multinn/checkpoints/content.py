@@ -4,7 +4,6 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from multinn.losses import Loss
 from multinn.metrics import check_names
 from multinn.optimizers import Optimizer
 from multinn.training import TrainingProgram, TrainingState, first_state
+from multinn.version import own_version
 
 
 class Progress(NamedTuple):
@@ -88,7 +88,7 @@ def load_progress(path: PathLike, program: TrainingProgram) -> Progress:
         reader = file.Reader(opened, path)
         with _invalid(path):
             model = Layer.from_dict(_entry(reader.content, "model"))
-            if model != program.model:
+            if model.to_dict() != program.model.to_dict():
                 raise ValueError(f"expected the model {program.model!r}, got {model!r}")
             dtype = _entry(reader.content, "dtype")
             if dtype != program.dtype:
@@ -108,13 +108,9 @@ def _invalid(path: PathLike) -> Iterator[None]:
 
 
 def _versions(backend: Backend) -> dict[str, str]:
-    try:
-        own = version("multinn")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        own = "not installed"
     return {
         "python": platform.python_version(),
-        "multinn": own,
+        "multinn": own_version(),
         "numpy": np.__version__,
         "backend": f"{backend.name}:{backend.device}",
         backend.name: backend.version,
@@ -197,7 +193,8 @@ def _matching(expected: TrainingState, tensors: dict[str, HostArray]) -> Trainin
 
 def _leaves(state: TrainingState) -> dict[str, Any]:
     """Return the arrays by their places, such as ``params.0.W``."""
-    leaves = tree.leaves_with_paths(state._asdict())
+    parts = [tree.leaves_with_paths({part: values}) for part, values in state._asdict().items()]
+    leaves = [leaf for part in parts for leaf in part]
     named = dict(leaves)
     if len(named) < len(leaves):
         raise ValueError(f"two arrays of the state have one place, of {sorted(named)}")
@@ -220,10 +217,15 @@ def _history(names: Any, tensors: dict[str, HostArray]) -> History:
 def _take(tensors: dict[str, HostArray], name: str, shape: Shape) -> HostArray:
     """Take out an array of float64 of that shape, in which -1 is any length."""
     array = tensors.pop(name, None)
-    lengths = () if array is None else tuple(map(max, zip(array.shape, shape, strict=False)))
-    if array is None or array.dtype != np.float64 or array.ndim != len(shape) or array.shape != lengths:
+    if array is None or array.dtype != np.float64 or not _has_shape(array, shape):
         raise ValueError(f"expected the tensor {name!r}, float64 of shape {shape}")
     return array
+
+
+def _has_shape(array: HostArray, shape: Shape) -> bool:
+    return array.ndim == len(shape) and all(
+        expected in (-1, length) for expected, length in zip(shape, array.shape, strict=True)
+    )
 
 
 def _names(value: Any) -> list[str]:
