@@ -1,0 +1,125 @@
+"""Kill a run at random moments, and go on from its checkpoint each time.
+
+A process trains and saves after each epoch. It is killed, another one goes on, and so forth. In the end,
+the network is compared with one that was trained without a break: all bits have to be the same.
+"""
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from backends import Backend, get_backend, tree
+from experiments.command_line import add_backend, make_parser, positive, run_script
+from multinn import (
+    Adam,
+    BatchNorm,
+    Dense,
+    Dropout,
+    MeanSquaredError,
+    Sequential,
+    Tanh,
+    Trainer,
+    schedules,
+)
+
+_RNG = np.random.default_rng(0)
+_X = _RNG.normal(size=(100, 8))
+_Y = _RNG.normal(size=(100, 2))
+_SAVED = "saved"  # what a worker says after its first epoch
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script; return its exit status, 1 where bits differ."""
+    parser = make_parser("kill_and_resume", "Kill a run at random moments, and go on each time.")
+    add_backend(parser)
+    parser.add_argument("--kills", type=positive, default=20, help="how often")
+    parser.add_argument("--epochs", type=positive, default=500, help="epochs in all")
+    parser.add_argument("--worker", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+    return run_script(_run, parser, arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    backend = get_backend(options.backend)
+    if options.worker:
+        _train(options.worker, backend, options.epochs)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "checkpoint")
+        epochs = _kill_often(path, options)
+        resumed = Trainer.load(path, backend)
+    print(f"killed {len(epochs)} times, after epochs {', '.join(map(str, epochs))}")
+    undisturbed = _new_trainer(backend)
+    _fit(undisturbed, options.epochs)
+    if not _are_same(resumed, undisturbed):
+        print("the network is not the one of the run without a break")
+        return 1
+    print(f"after {resumed.epoch} epochs, all bits are those of the run without a break")
+    return 0
+
+
+def _kill_often(path: Path, options: argparse.Namespace) -> list[int]:
+    """Kill workers, let the last one finish; return the epoch that each of the others had saved."""
+    moments = random.Random(options.seed)
+    command = [sys.executable, *(["-W", "error"] if sys.warnoptions else [])]
+    command += ["-m", "experiments.kill_and_resume", "--worker", str(path)]
+    command += ["--epochs", str(options.epochs), "--backend", options.backend or get_backend().name]
+    epochs: list[int] = []
+    while True:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+            assert worker.stdout
+            if worker.stdout.readline().strip() == _SAVED and len(epochs) < options.kills:
+                time.sleep(moments.uniform(0.0, 0.05))
+                worker.kill()
+        if worker.returncode == 0:
+            return epochs
+        if worker.returncode != -signal.SIGKILL:
+            raise OSError(f"a worker ended with the status {worker.returncode}")
+        epochs.append(Trainer.load(path, "numpy").epoch)
+
+
+def _train(path: Path, backend: Backend, epochs: int) -> None:
+    """Train up to that epoch, from the checkpoint if there is one, and save after each epoch."""
+    trainer = Trainer.load(path, backend) if path.exists() else _new_trainer(backend)
+    first = trainer.epoch + 1
+    while trainer.epoch < epochs:
+        _fit(trainer, 1)
+        trainer.save(path)
+        if trainer.epoch == first:
+            print(_SAVED, flush=True)
+
+
+def _new_trainer(backend: Backend) -> Trainer:
+    model = Sequential([Dense(32), BatchNorm(), Tanh(), Dropout(0.2), Dense(2)])
+    optimizer = Adam(schedules.CosineDecay(0.01, 1000, 50))
+    return Trainer(model, MeanSquaredError(), optimizer, backend=backend)
+
+
+def _fit(trainer: Trainer, epochs: int) -> None:
+    trainer.fit(_X, _Y, epochs=epochs, batch_size=32, progress=False)
+
+
+def _are_same(one: Trainer, other: Trainer) -> bool:
+    """Return whether two trainers hold the same bits, and the same history."""
+    pairs = zip(
+        tree.leaves(one.backend.to_numpy(one.state)),
+        tree.leaves(other.backend.to_numpy(other.state)),
+        strict=True,
+    )
+    same = all(np.array_equal(*pair) for pair in pairs) and one.history.losses == other.history.losses
+    return same and (one.epoch, one.step, list(one.history)) == (
+        other.epoch,
+        other.step,
+        list(other.history),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
