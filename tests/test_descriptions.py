@@ -57,6 +57,7 @@ _INITIALIZERS = [
     initializers.Glorot("normal"),
     initializers.He(),
     initializers.LeCun(),
+    initializers.Orthogonal(0.5),
 ]
 _WRAPPERS = [
     AccumulateGradients(SGD(_SCHEDULES[1], 0.9, True), 4),
