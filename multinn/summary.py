@@ -26,7 +26,8 @@ def summarize(layer: Layer, input_shape: Shape, dtype: str = "float32") -> str:
         ValueError: the layer cannot take inputs of that shape.
     """
     rows: list[_Row] = []
-    params, _ = _Noting(layer, "", rows, count()).init(np.random.default_rng(0), tuple(input_shape))
+    noting = _noting(layer, "", rows, count())
+    params, _ = noting.init(np.random.default_rng(0), tuple(input_shape))
     lines = [_line("layer", "output shape", "parameters"), "-" * (sum(_WIDTHS) + 4)]
     for row in rows:
         shape = _shown(row.output_shape)
@@ -48,46 +49,35 @@ class _Row:
     parameters: int = 0
 
 
-class _Noting:
-    """Stands in for a layer: notes what its `init` returns, and the same of the layers within."""
+def _noting(layer: Layer, indent: str, rows: list[_Row], numbers: Iterator[int]) -> Any:
+    """Return a copy of a layer whose `init` notes what it returns, and so do the layers within.
 
-    def __init__(self, layer: Layer, indent: str, rows: list[_Row], numbers: Iterator[int]) -> None:
-        self._layer = layer
-        self._indent = indent
-        self._rows = rows
-        self._numbers = numbers
+    The class of the copy is one of its own, so that copies of the copy note as well. Layers within are
+    numbered in the order in which their parameters are drawn, as these are.
+    """
+    kind: Any = type(layer)
 
-    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-        """Return what the layer's own `init` returns."""
-        number = f"{next(self._numbers)} " if self._indent else ""
-        row = _Row(f"{self._indent}{number}{type(self._layer).__name__}")
-        self._rows.append(row)
-        params, row.output_shape = self._opened().init(generator, input_shape)
-        row.parameters = _count(params)
-        return params, row.output_shape
+    class Noting(kind):  # type: ignore[misc]  # a class that is known when it runs
+        def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+            number = f"{next(numbers)} " if indent else ""
+            row = _Row(f"{indent}{number}{kind.__name__}")
+            rows.append(row)
+            params, row.output_shape = super().init(generator, input_shape)
+            row.parameters = _count(params)
+            return params, row.output_shape
 
-    def __getattr__(self, name: str) -> Any:
-        """Return what else the layer has."""
-        return getattr(self._layer, name)
+    inner = count()
 
-    def _opened(self) -> Layer:
-        """Return the layer with a `_Noting` in the place of each layer among its hyperparameters.
-
-        They are numbered in the order in which their parameters are drawn, as these are.
-        """
-        opened = copy.copy(self._layer)
-        numbers = count()
-        for field in fields(opened):  # type: ignore[arg-type]
-            value = getattr(opened, field.name)
-            object.__setattr__(opened, field.name, self._noting(value, numbers))
-        return opened
-
-    def _noting(self, value: Any, numbers: Iterator[int]) -> Any:
+    def noting(value: Any) -> Any:
         if isinstance(value, tuple):
-            return tuple(self._noting(each, numbers) for each in value)
-        if isinstance(value, Layer):
-            return _Noting(value, f"{self._indent}  ", self._rows, numbers)
-        return value
+            return tuple(map(noting, value))
+        return _noting(value, f"{indent}  ", rows, inner) if isinstance(value, Layer) else value
+
+    copied = copy.copy(layer)
+    for field in fields(copied):  # type: ignore[arg-type]
+        object.__setattr__(copied, field.name, noting(getattr(copied, field.name)))
+    object.__setattr__(copied, "__class__", Noting)
+    return copied
 
 
 def _line(*cells: str) -> str:
