@@ -3,6 +3,7 @@
 from multinn import functional as functional
 from multinn import initializers as initializers
 from multinn import metrics as metrics
+from multinn import onnx as onnx
 from multinn import optimizers as optimizers
 from multinn import random as random
 from multinn import schedules as schedules

@@ -75,6 +75,20 @@ def check_input_shape(inputs: HostArray, expected: tuple[int, ...], name: str) -
         )
 
 
+def check_parameter(path: str, drawn: HostArray, given: Any) -> Any:
+    """Return a parameter that is given, if it has the shape of the one that the model draws itself.
+
+    Raises:
+        ValueError: it has another.
+    """
+    if np.shape(given) != drawn.shape:
+        raise ValueError(
+            f"parameter {path}: expected shape {drawn.shape}, as the model draws it, "
+            f"got {np.shape(given)}"
+        )
+    return given
+
+
 def check_seed(seed: int) -> None:
     """Raise TypeError or ValueError unless the seed is an integer of 0 or more."""
     if not isinstance(seed, Integral):

@@ -13,6 +13,7 @@ from multinn.checks import (
     check_at_least_one,
     check_input_shape,
     check_inputs,
+    check_parameter,
     check_seed,
     check_targets,
     check_weights,
@@ -118,6 +119,15 @@ class Trainer:
         return self.program.model
 
     @property
+    def input_shape(self) -> Shape:
+        """The shape of one example, without the batch axis.
+
+        Raises:
+            NotInitializedError: there are no parameters yet.
+        """
+        return self._known_shapes()[0]
+
+    @property
     def params(self) -> Tree:
         """The parameters, a tree of the backend's arrays; None before the first `fit`."""
         return self.state.params
@@ -155,7 +165,7 @@ class Trainer:
         if seed is not None:
             check_seed(seed)
         drawn, output_shape = self._draw(tuple(input_shape), self.seed if seed is None else seed)
-        chosen = drawn if params is None else tree.map_with_paths(_check_shape, drawn, params)
+        chosen = drawn if params is None else tree.map_with_paths(check_parameter, drawn, params)
         self.seed = self.seed if seed is None else seed
         self._start(chosen, (tuple(input_shape), output_shape))
 
@@ -415,12 +425,3 @@ class Trainer:
             state = self.backend.to_numpy(self.state)
             self._seconds_a_step[key] = seconds_a_step(self.program, state, batch)
         return self._seconds_a_step[key]
-
-
-def _check_shape(path: str, drawn: HostArray, given: Any) -> Any:
-    if np.shape(given) != drawn.shape:
-        raise ValueError(
-            f"parameter {path}: expected shape {drawn.shape}, as the model draws it, "
-            f"got {np.shape(given)}"
-        )
-    return given

@@ -28,6 +28,8 @@ ARRAY_LIBRARIES = {
 OPTIONAL_LIBRARIES = ARRAY_LIBRARIES | {
     "keras",
     "matplotlib",
+    "onnx",
+    "onnxruntime",
     "optax",
     "rich",
     "safetensors",

@@ -1,0 +1,107 @@
+"""Activation functions as operators of ONNX."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from backends import Tree
+from multinn.layers import (
+    ELU,
+    GELU,
+    HardSwish,
+    Layer,
+    LeakyReLU,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
+from multinn.onnx.graph import Graph, Value
+from multinn.onnx.registry import converts
+
+_OPERATORS: dict[type[Layer], str] = {
+    ReLU: "Relu",
+    Sigmoid: "Sigmoid",
+    Softplus: "Softplus",
+    Softsign: "Softsign",
+    Tanh: "Tanh",
+}
+_GELU_SCALE = math.sqrt(2.0 / math.pi)
+_GELU_CUBIC = 0.044715
+
+
+def _operator(graph: Graph, layer: Any, x: str) -> str:
+    return graph.add(_OPERATORS[type(layer)], x)
+
+
+def _relu6(graph: Graph, layer: ReLU6, x: str) -> str:
+    return graph.add("Clip", x, graph.constant(0.0), graph.constant(6.0))
+
+
+def _leaky_relu(graph: Graph, layer: LeakyReLU, x: str) -> str:
+    return graph.add("LeakyRelu", x, alpha=layer.negative_slope)
+
+
+def _elu(graph: Graph, layer: ELU, x: str) -> str:
+    return graph.add("Elu", x, alpha=layer.alpha)
+
+
+def _silu(graph: Graph, layer: SiLU, x: str) -> str:
+    return graph.add("Mul", x, graph.add("Sigmoid", x))
+
+
+def _mish(graph: Graph, layer: Mish, x: str) -> str:
+    return graph.add("Mul", x, graph.add("Tanh", graph.add("Softplus", x)))
+
+
+def _hard_swish(graph: Graph, layer: HardSwish, x: str) -> str:
+    shifted = graph.add("Add", x, graph.constant(3.0))
+    clipped = graph.add("Clip", shifted, graph.constant(0.0), graph.constant(6.0))
+    return graph.add("Mul", x, graph.add("Div", clipped, graph.constant(6.0)))
+
+
+def _gelu(graph: Graph, layer: GELU, x: str) -> str:
+    """Return x (1 + erf(x / √2)) / 2, or x (1 + tanh(u)) / 2."""
+    if layer.approximate == "none":
+        t = graph.add("Erf", graph.add("Mul", x, graph.constant(math.sqrt(0.5))))
+    else:
+        cubic = graph.add("Mul", graph.add("Mul", x, x), graph.constant(_GELU_CUBIC))
+        factor = graph.add("Add", cubic, graph.constant(1.0))
+        u = graph.add("Mul", graph.add("Mul", x, factor), graph.constant(_GELU_SCALE))
+        t = graph.add("Tanh", u)
+    half = graph.add("Mul", x, graph.constant(0.5))
+    return graph.add("Mul", half, graph.add("Add", t, graph.constant(1.0)))
+
+
+_FORMULAS: dict[type[Layer], Callable[[Graph, Any, str], str]] = {
+    **dict.fromkeys(_OPERATORS, _operator),
+    ELU: _elu,
+    GELU: _gelu,
+    HardSwish: _hard_swish,
+    LeakyReLU: _leaky_relu,
+    Mish: _mish,
+    ReLU6: _relu6,
+    SiLU: _silu,
+}
+
+
+@converts(*_FORMULAS, any_layout=True)
+def _elementwise(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Value) -> Value:
+    return replace(x, name=_FORMULAS[type(layer)](graph, layer, x.name))
+
+
+@converts(PReLU, any_layout=True)
+def _prelu(graph: Graph, layer: PReLU, params: Tree, state: Tree, x: Value) -> Value:
+    return replace(x, name=graph.add("PRelu", x.name, graph.per_channel(params["a"], x, "a")))
+
+
+@converts(Softmax)
+def _softmax(graph: Graph, layer: Softmax, params: Tree, state: Tree, x: Value) -> Value:
+    return replace(x, name=graph.add("Softmax", x.name, axis=-1))

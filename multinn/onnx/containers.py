@@ -1,0 +1,82 @@
+"""Layers made of layers as parts of a graph of ONNX."""
+
+from dataclasses import replace
+
+from backends import Tree
+from multinn.layers import (
+    Add,
+    Bidirectional,
+    Concatenate,
+    Container,
+    Parallel,
+    Residual,
+    Sequential,
+    TransformerBlock,
+)
+from multinn.onnx.graph import Graph, Value, Values
+from multinn.onnx.registry import convert_child, converts
+
+
+@converts(Sequential, TransformerBlock, any_layout=True, takes_mask=True)
+def _sequential(graph: Graph, layer: Sequential, params: Tree, state: Tree, x: Values) -> Values:
+    for index, child in enumerate(layer.layers):
+        x = convert_child(graph, index, child, params, state, x)
+    return x
+
+
+@converts(Parallel, any_layout=True, takes_mask=True)
+def _parallel(graph: Graph, layer: Container, params: Tree, state: Tree, x: Value) -> Values:
+    return tuple(
+        convert_child(graph, index, child, params, state, x)
+        for index, child in enumerate(layer.children)
+    )
+
+
+@converts(Add, Residual, any_layout=True, takes_mask=True)
+def _add(graph: Graph, layer: Container, params: Tree, state: Tree, x: Value) -> Value:
+    return _sum(graph, _branches(graph, layer, params, state, x))
+
+
+@converts(Concatenate, any_layout=True, takes_mask=True)
+def _concatenate(graph: Graph, layer: Concatenate, params: Tree, state: Tree, x: Value) -> Value:
+    return _joined(graph, _branches(graph, layer, params, state, x), layer.axis)
+
+
+@converts(Bidirectional, any_layout=True, takes_mask=True)
+def _bidirectional(graph: Graph, layer: Bidirectional, params: Tree, state: Tree, x: Value) -> Value:
+    outputs = _branches(graph, layer, params, state, x)
+    return _sum(graph, outputs) if layer.merge == "sum" else _joined(graph, outputs, -1)
+
+
+def _branches(graph: Graph, layer: Container, params: Tree, state: Tree, x: Value) -> list[Value]:
+    """Return the outputs of the branches, all with their channels at the same place."""
+    outputs = _parallel(graph, layer, params, state, x)
+    assert isinstance(outputs, tuple)
+    values = [y for y in outputs if isinstance(y, Value)]
+    if all(y.channels_first for y in values):
+        return values
+    return [graph.with_channels_last(y) for y in values]
+
+
+def _sum(graph: Graph, values: list[Value]) -> Value:
+    y = values[0].name
+    for other in values[1:]:
+        y = graph.add("Add", y, other.name)
+    return replace(values[0], name=y)
+
+
+def _joined(graph: Graph, values: list[Value], axis: int) -> Value:
+    """Return values one after another along an axis, as `Concatenate` counts them."""
+    axes = len(values[0].shape) + 1
+    axis %= axes
+    names = [y.name for y in values]
+    where = axis
+    if values[0].channels_first:
+        where = 1 if axis == axes - 1 else axis + 1
+    shape = list(values[0].shape)
+    shape[axis - 1] = sum(y.shape[axis - 1] for y in values)
+    mask = values[0].mask
+    if mask is not None and axis == 1:
+        mask = graph.add("Concat", *[str(y.mask) for y in values], axis=1)
+    y = graph.add("Concat", *names, axis=where)
+    return replace(values[0], name=y, shape=tuple(shape), mask=mask)

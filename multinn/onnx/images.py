@@ -1,0 +1,108 @@
+"""Convolution and pooling as operators of ONNX, which have the channels first."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from backends import Tree
+from multinn.layers import (
+    AveragePool1D,
+    AveragePool2D,
+    Conv1D,
+    Conv2D,
+    ConvTranspose2D,
+    GlobalAveragePool2D,
+    MaxPool1D,
+    MaxPool2D,
+)
+from multinn.layers.base import Shape
+from multinn.layers.geometry import Geometry
+from multinn.onnx.graph import Graph, Value
+from multinn.onnx.registry import converts
+
+
+@converts(Conv1D, Conv2D, any_layout=True)
+def _convolution(graph: Graph, layer: Conv1D | Conv2D, params: Tree, state: Tree, x: Value) -> Value:
+    geometry, axes = layer._geometry, len(x.shape) - 1
+    x = graph.with_channels_first(x)
+    y = graph.add(
+        "Conv",
+        x.name,
+        *_weights(graph, params),
+        **_windows(geometry, x.shape[:-1], axes),
+        dilations=geometry.dilation[-axes:],
+        group=layer.groups,
+    )
+    return replace(x, name=y, shape=(*_count(geometry, x.shape[:-1]), layer.filters))
+
+
+@converts(ConvTranspose2D, any_layout=True)
+def _convolution_transpose(
+    graph: Graph, layer: ConvTranspose2D, params: Tree, state: Tree, x: Value
+) -> Value:
+    geometry, shape = layer._geometry, layer._output_shape(x.shape[:2])
+    x = graph.with_channels_first(x)
+    margins = geometry.margins(shape)
+    lengths = zip(shape, x.shape, geometry.stride, margins, geometry.extent, strict=False)
+    y = graph.add(
+        "ConvTranspose",
+        x.name,
+        *_weights(graph, params),
+        **_windows(geometry, shape, axes=2),
+        dilations=geometry.dilation,
+        group=layer.groups,
+        output_padding=[length - (n - 1) * s + sum(m) - e for length, n, s, m, e in lengths],
+    )
+    return replace(x, name=y, shape=(*shape, layer.filters))
+
+
+@converts(MaxPool1D, MaxPool2D, any_layout=True)
+def _max_pool(graph: Graph, layer: MaxPool1D | MaxPool2D, params: Tree, state: Tree, x: Value) -> Value:
+    return _pool(graph, "MaxPool", layer._geometry, x)
+
+
+@converts(AveragePool1D, AveragePool2D, any_layout=True)
+def _average_pool(
+    graph: Graph, layer: AveragePool1D | AveragePool2D, params: Tree, state: Tree, x: Value
+) -> Value:
+    return _pool(graph, "AveragePool", layer._geometry, x, count_include_pad=int(layer.count_padding))
+
+
+@converts(GlobalAveragePool2D, any_layout=True)
+def _global_average_pool(
+    graph: Graph, layer: GlobalAveragePool2D, params: Tree, state: Tree, x: Value
+) -> Value:
+    axes = (2, 3) if x.channels_first else (1, 2)
+    return Value(graph.add("ReduceMean", x.name, axes=axes, keepdims=0), x.shape[2:])
+
+
+def _pool(graph: Graph, operator: str, geometry: Geometry, x: Value, **attributes: int) -> Value:
+    x = graph.with_channels_first(x)
+    windows = _windows(geometry, x.shape[:-1], axes=len(x.shape) - 1)
+    y = graph.add(operator, x.name, **windows, **attributes)
+    return replace(x, name=y, shape=(*_count(geometry, x.shape[:-1]), x.shape[-1]))
+
+
+def _weights(graph: Graph, params: Tree) -> list[str]:
+    """Add W (k, k, one, other) as (other, one, k, k), as both convolutions want it, and b."""
+    W = graph.constant(np.moveaxis(params["W"], (-1, -2), (0, 1)), "W")
+    return [W, graph.constant(params["b"], "b")] if "b" in params else [W]
+
+
+def _windows(geometry: Geometry, places: Shape, axes: int) -> dict[str, Any]:
+    """Return the attributes that say where windows lie; sequences have one axis of places."""
+    margins = geometry.margins(_as_image(places))[-axes:]
+    return {
+        "kernel_shape": geometry.size[-axes:],
+        "strides": geometry.stride[-axes:],
+        "pads": [before for before, _ in margins] + [after for _, after in margins],
+    }
+
+
+def _count(geometry: Geometry, places: Shape) -> Shape:
+    return geometry.count(_as_image(places))[-len(places) :]
+
+
+def _as_image(places: Shape) -> Shape:
+    return (1,) * (2 - len(places)) + places

@@ -1,0 +1,114 @@
+"""Which function converts which layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from backends import Tree
+from multinn.layers import Layer
+from multinn.onnx.graph import Graph
+
+Converter = Callable[[Graph, Any, Tree, Tree, Any], Any]
+Function = TypeVar("Function", bound=Converter)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    convert: Converter
+    any_layout: bool
+    takes_mask: bool
+
+
+_CONVERTERS: dict[type[Layer], _Entry] = {}
+
+
+def converts(
+    *layers: type[Layer], any_layout: bool = False, takes_mask: bool = False
+) -> Callable[[Function], Function]:
+    """Return a decorator that makes a function the converter of layers of these classes.
+
+    The function gets the `Graph` to add to, the layer, its parameters and its state, on the host, and
+    its input as a `Value`; it returns its output as one. A subclass needs a converter of its own: its
+    mathematics may be another.
+
+    Args:
+        layers: the classes.
+        any_layout: whether the function understands values with the channels first; otherwise it gets
+            them last.
+        takes_mask: whether it understands values with a mask; otherwise it gets them without, and the
+            mask is handed on beside its output.
+
+    >>> from multinn import Layer
+    >>> from multinn.layers.base import ParameterFree
+    >>> class Cube(ParameterFree):
+    ...     def forward(self, backend, params, x, key=None):
+    ...         return x * x * x, x
+    ...     def backward(self, backend, params, cache, dy):
+    ...         return 3.0 * dy * cache * cache, {}
+    >>> @converts(Cube)
+    ... def cube(graph, layer, params, state, x):
+    ...     return replace(x, name=graph.add("Pow", x.name, graph.constant(3.0)))
+    """
+
+    def register(convert: Function) -> Function:
+        for layer in layers:
+            _CONVERTERS[layer] = _Entry(convert, any_layout, takes_mask)
+        return convert
+
+    return register
+
+
+def has_converter(layer: type[Layer]) -> bool:
+    """Return whether layers of that class have a converter."""
+    return layer in _CONVERTERS
+
+
+def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> Any:
+    """Add a layer to the graph, and return its output.
+
+    Raises:
+        NotImplementedError: there is no converter for it.
+        ValueError: it cannot be converted as it is.
+    """
+    kind = type(layer)
+    if kind not in _CONVERTERS:
+        raise NotImplementedError(
+            f"onnx: no converter for {kind.__name__}, {_described(graph.place)}; write one, and "
+            f"register it with @multinn.onnx.converts({kind.__name__})"
+        )
+    entry = _CONVERTERS[kind]
+    if isinstance(x, tuple):
+        return entry.convert(graph, layer, params, state, x)
+    value = x if entry.any_layout else graph.with_channels_last(x)
+    if value.mask is None or entry.takes_mask:
+        return entry.convert(graph, layer, params, state, value)
+    y = entry.convert(graph, layer, params, state, replace(value, mask=None))
+    if y.shape[:1] != x.shape[:1]:
+        raise ValueError(
+            f"{kind.__name__}: expected no mask, or to keep (batch, time) {('batch', *x.shape[:1])} as "
+            f"they are, got outputs of shape {('batch', *y.shape)}"
+        )
+    return replace(y, mask=x.mask)
+
+
+def convert_child(graph: Graph, index: int, layer: Layer, params: Tree, state: Tree, x: Any) -> Any:
+    """Add one of the layers that a layer is made of.
+
+    Args:
+        graph: what to add to.
+        index: which.
+        layer: it.
+        params: of all.
+        state: of all, or None.
+        x: its input.
+    """
+    own_state = None if state is None else state[index]
+    outer = graph.place
+    graph.place = f"{outer}.{index}" if outer else str(index)
+    y = convert(graph, layer, params[index], own_state, x)
+    graph.place = outer
+    return y
+
+
+def _described(place: str) -> str:
+    return f"layer {place} of the model" if place else "the model itself"

@@ -1,0 +1,70 @@
+"""Models run by us and by readers of ONNX: what the tests of the export share."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from backends import Tree, get_backend, tree
+from multinn import Layer, Masking, Sequential
+from multinn.layers.masked import Masked, values_of
+from multinn.onnx import to_onnx
+from multinn.testing.gradient_cases import LAYERS, LayerCase
+
+CASES = LAYERS
+
+
+def drawn(layer: Layer, input_shape: Any, seed: int = 0) -> tuple[Tree, Tree]:
+    """Return parameters and a state, none of them zeros or ones."""
+    generator = np.random.default_rng(seed)
+    params, _ = layer.init(generator, input_shape)
+    state = layer.init_state(params)
+    params = tree.map(lambda leaf: leaf + 0.3 * generator.normal(size=leaf.shape), params)
+    return params, tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state)
+
+
+def point_of(case: LayerCase) -> tuple[Layer, Tree, Tree, np.ndarray]:
+    """Return layer, parameters, state and inputs; a mask becomes zeros that `Masking` finds."""
+    variables, constants = case.draw(0)
+    params, state = variables["params"], constants["state"]
+    x = constants["x"] if case.ids else variables["x"]
+    if case.lengths is None:
+        return case.layer, params, state, x
+    x = x * constants["mask"].reshape(*x.shape[:2], *(1,) * (x.ndim - 2))
+    return Sequential([Masking(), case.layer]), ({}, params), ({}, state), x
+
+
+def outputs_of(layer: Layer, params: Tree, state: Tree, x: Any, dtype: str) -> list[np.ndarray]:
+    """Return what the layer gives at inference on NumPy, as a list of arrays."""
+
+    def cast(leaves: Tree) -> Tree:
+        return tree.map(lambda leaf: leaf.astype(dtype), leaves)
+
+    numpy = get_backend("numpy:eager")
+    y, _ = layer.forward_with_state(numpy, cast(params), cast(state), cast(x))
+    several = isinstance(y, tuple) and not isinstance(y, Masked)
+    return [np.asarray(values_of(each)) for each in (y if several else (y,))]
+
+
+def run_onnx(model: Any, *inputs: np.ndarray) -> list[np.ndarray]:
+    """Return the outputs of a model, or of the file of one, in ONNX Runtime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    content = model if isinstance(model, str) else model.SerializeToString()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    outputs: list[np.ndarray] = session.run(None, dict(zip(names, inputs, strict=True)))
+    return outputs
+
+
+def assert_same(layer: Layer, x: np.ndarray, params: Tree = None, state: Tree = None) -> None:
+    """Assert that a layer gives the same in float32, with drawn parameters if none are given."""
+    if params is None:
+        params, state = drawn(layer, x.shape[1:])
+    x = x.astype(np.float32)
+    expected = outputs_of(layer, params, state, x, "float32")
+    got = run_onnx(to_onnx(layer, params, state, x.shape[1:]), x)
+    assert len(got) == len(expected)
+    for own, other in zip(expected, got, strict=True):
+        assert own.dtype == other.dtype
+        np.testing.assert_allclose(other, own, rtol=1e-5, atol=1e-5)
