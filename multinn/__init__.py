@@ -1,5 +1,6 @@
 """Neural networks whose every gradient is derived by hand, written once, on any array library."""
 
+from multinn import exchange as exchange
 from multinn import functional as functional
 from multinn import initializers as initializers
 from multinn import metrics as metrics

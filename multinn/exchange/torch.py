@@ -1,0 +1,105 @@
+"""Weights as in a ``state_dict`` of PyTorch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from backends import Tree, tree
+from multinn.exchange.layouts import rows_of_flat_images
+from multinn.exchange.places import Place, array, drawn, places, replaced
+from multinn.exchange.torch_names import name_of
+from multinn.exchange.torch_rules import RULES
+from multinn.layers import Layer
+from multinn.layers.base import HostArray, Shape
+
+
+def to_state_dict(
+    model: Layer, params: Tree, layer_state: Tree = None, input_shape: Shape | None = None
+) -> dict[str, HostArray]:
+    """Return the weights of a model under the names, and in the form, that PyTorch has.
+
+    Names are those of `torch.nn.Sequential` with the same layers at the same places, such as "0.weight";
+    of a single layer, they are "weight" and so on. Layers side by side are numbered like layers in a
+    row, as in `torch.nn.ModuleList`. `TransformerBlock` is `torch.nn.TransformerEncoderLayer`. The keys
+    of attention have a bias in PyTorch, which changes nothing: it is 0. Images have the channels first
+    in PyTorch, so that it flattens them in another order: the rows of the first Dense after Flatten
+    follow. The arrays are for ``load_state_dict``, each as a tensor by ``torch.from_numpy``.
+
+    Args:
+        model: the model.
+        params: its parameters, a tree of arrays that NumPy can read.
+        layer_state: the state of its layers, likewise; None where it has none.
+        input_shape: the shape of one example, without the batch; needed if the model has Flatten.
+
+    Raises:
+        ValueError: a layer has no counterpart in PyTorch, or the input_shape is needed.
+    """
+    params, layer_state = tree.map(np.asarray, params), tree.map(np.asarray, layer_state)
+    rows = rows_of_flat_images(model, input_shape)
+    state_dict: dict[str, HostArray] = {}
+    for place in places(model, params):
+        rule, name = _rule(place), name_of(model, place)
+        own = place.own(params)
+        if place.path in rows:
+            own = own | {"W": own["W"][rows[place.path]]}
+        for key, values in rule.give(place.layer, own, place.own(layer_state)).items():
+            state_dict[name(key)] = np.ascontiguousarray(values).reshape(np.shape(values))
+    return state_dict
+
+
+def from_state_dict(
+    model: Layer, state_dict: Mapping[str, Any], input_shape: Shape
+) -> tuple[Tree, Tree]:
+    """Return the parameters of a model, and the state of its layers, from weights of PyTorch.
+
+    Names and forms are those of `to_state_dict`. The bias of the keys of attention is left out, as it
+    changes nothing. The weights of running statistics are not known, so they are 0: at inference, they
+    are not needed, and training begins the averages anew.
+
+    Args:
+        model: the model.
+        state_dict: arrays of NumPy, or tensors, by name.
+        input_shape: the shape of one example, without the batch.
+
+    Raises:
+        ValueError: a layer has no counterpart in PyTorch, or an entry is missing, not expected or of
+            another shape; the message names it.
+    """
+    params, layer_state = drawn(model, input_shape)
+    expected = to_state_dict(model, params, layer_state, input_shape)
+    given = {name: array(values) for name, values in state_dict.items()}
+    _check(expected, given)
+    rows = rows_of_flat_images(model, input_shape)
+    new_params, new_state = {}, {}
+    for place in places(model, params):
+        name = name_of(model, place)
+        keys = _rule(place).give(place.layer, place.own(params), place.own(layer_state))
+        weights = {key: given.get(name(key), values) for key, values in keys.items()}
+        own, statistics = _rule(place).take(place.layer, weights)
+        if place.path in rows:
+            own["W"] = own["W"][np.argsort(rows[place.path])]
+        new_params[place.path] = tree.map(np.array, own)
+        new_state[place.path] = place.own(layer_state) | statistics
+    return replaced(params, new_params), replaced(layer_state, new_state)
+
+
+def _rule(place: Place) -> Any:
+    if type(place.layer) not in RULES:
+        raise ValueError(f"{place}: expected a layer that PyTorch has too, it has no such weights")
+    return RULES[type(place.layer)]
+
+
+def _check(expected: Mapping[str, HostArray], given: Mapping[str, HostArray]) -> None:
+    for name, values in expected.items():
+        if name not in given:
+            if name.endswith("num_batches_tracked"):  # older files lack it, and nothing depends on it
+                continue
+            raise ValueError(f"{name}: expected an array of shape {values.shape}, got no such entry")
+        if given[name].shape != values.shape:
+            raise ValueError(f"{name}: expected shape {values.shape}, got {given[name].shape}")
+    unknown = sorted(given.keys() - expected.keys())
+    if unknown:
+        raise ValueError(
+            f"{unknown[0]}: expected no such entry; those of the model are {', '.join(expected)}"
+        )
