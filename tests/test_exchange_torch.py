@@ -177,6 +177,13 @@ def test_flat_sequences_keep_their_order():
     assert_both_ways(Sequential([Embedding(6, 3), Flatten(), Dense(2)]), module, IDS)
 
 
+def test_flat_sequences_after_convolution_and_recurrence_keep_their_order():
+    model = Sequential([Conv1D(3, 2), LSTM(2, return_sequences=True), Flatten(), Dense(2)])
+    params, _ = drawn(model, (5, 4))
+    state_dict = to_state_dict(model, params, None, (5, 4))
+    np.testing.assert_array_equal(state_dict["3.weight"], params[3]["W"].T)
+
+
 @pytest.mark.parametrize(
     ("kind", "peer"), [(SimpleRNN, nn.RNN), (GRU, nn.GRU), (LSTM, nn.LSTM)], ids=["RNN", "GRU", "LSTM"]
 )

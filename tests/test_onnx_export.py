@@ -9,6 +9,8 @@ from multinn import (
     BatchNorm,
     Dense,
     Dropout,
+    ExponentialMovingAverage,
+    HalfSquaredError,
     NotInitializedError,
     ReLU,
     Rescale,
@@ -43,6 +45,15 @@ def test_a_trained_classifier_of_digits_predicts_the_same(tmp_path):
 def test_a_trainer_of_any_backend(tmp_path, backend):
     trainer = Trainer(MODEL, SoftmaxCrossEntropy(), backend=backend)
     trainer.initialize((4,))
+    onnx.export(trainer, tmp_path / "model.onnx")
+    (got,) = run_onnx(str(tmp_path / "model.onnx"), X)
+    np.testing.assert_allclose(got, trainer.predict(X), rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_exported_is_what_predicts(tmp_path):
+    optimizer = ExponentialMovingAverage(Adam(0.1), 0.9)
+    trainer = Trainer(MODEL, HalfSquaredError(), optimizer, backend="numpy")
+    trainer.fit(X, X[:, :3], epochs=3, progress=False)
     onnx.export(trainer, tmp_path / "model.onnx")
     (got,) = run_onnx(str(tmp_path / "model.onnx"), X)
     np.testing.assert_allclose(got, trainer.predict(X), rtol=1e-5, atol=1e-6)

@@ -10,7 +10,6 @@ from backends import Tree, tree
 from multinn.layers import Container, Layer
 from multinn.layers.base import HostArray
 
-Weights = Mapping[str, HostArray]
 Path = tuple[int, ...]
 
 
@@ -48,7 +47,7 @@ def places(layer: Layer, params: Tree, path: Path = ()) -> Iterator[Place]:
 
 def drawn(model: Layer, input_shape: Any) -> tuple[Tree, Tree]:
     """Return parameters and a state as the model draws them, for their shapes."""
-    params, _ = model.init(np.random.default_rng(0), input_shape)
+    params, _ = model.init(np.random.default_rng(0), tuple(input_shape))
     return params, model.init_state(params)
 
 

@@ -39,8 +39,9 @@ def to_onnx(
         params: its parameters, a tree of arrays that NumPy can read.
         layer_state: the state of its layers, likewise; None where it has none.
         input_shape: the shape of one example, without the batch; of several inputs, a tuple of such.
-        dtype: of the weights, and of what is computed: "float32" or "float64". In float64, not all
-            operators exist in all runtimes: that of Conv, for example, is missing in ONNX Runtime.
+        dtype: of the weights, and of what is computed: "float32" or "float64". ONNX Runtime 1.31 has
+            no Conv, ConvTranspose, AveragePool, RNN, GRU, LSTM, Elu, Erf, Softplus or Softsign in
+            float64.
         input_dtype: of the inputs, such as "uint8" for images in bytes or "int64" for ids; that of the
             weights if None.
 
@@ -50,6 +51,7 @@ def to_onnx(
         ValueError: the parameters or the inputs do not fit the model, or the dtype is something else.
     """
     library = _library()
+    input_shape = tuple(input_shape)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"onnx: expected dtype 'float32' or 'float64', got {dtype!r}")
     drawn, _ = model.init(np.random.default_rng(0), input_shape)
