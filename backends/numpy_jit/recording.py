@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from backends import tree as trees
+from backends.numpy_jit.unwritten import without_numbers
 from backends.tree import Tree
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -57,7 +58,8 @@ class Value(NDArrayOperatorsMixin):
     """A stand-in for an array, or for one of NumPy's scalars.
 
     Attributes:
-        example: what the recorded run had, for its shape, dtype and strides. It cannot be written to.
+        example: what the recorded run had, for its shape, dtype and strides; of large results, zeros.
+            It cannot be written to.
         scope: the innermost scope that it depends on.
         maker: the call or loop that makes it; None for an input of the function or of a loop's body.
     """
@@ -198,7 +200,7 @@ def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     inputs = values_in((args, options))
     for value in inputs:
         check_scope(value)
-    example = function(*examples_of(args), **examples_of(options))
+    example = _run_on_examples(function, args, options)
     if function in _OF_KINDS_ALONE:
         return example
     if isinstance(example, tuple | list):
@@ -209,8 +211,11 @@ def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
             f"{name}: a function that is being compiled has no numbers yet, so it can call only what "
             f"returns arrays of numbers, got {type(example).__name__}"
         )
+    viewed = _viewed(inputs, example)
+    if viewed is None:
+        example = without_numbers(example)
     result = Value(example, max((value.scope for value in inputs), key=lambda scope: scope.depth))
-    result.maker = Call(function, args, options, result, _viewed(inputs, example))
+    result.maker = Call(function, args, options, result, viewed)
     return result
 
 
@@ -282,6 +287,24 @@ def _unknown_shape(name: str) -> str:
         f"{name}: the shape of the result depends on numbers, which a function that is being compiled "
         "does not have yet: use xp.where and the like"
     )
+
+
+def _run_on_examples(function: Callable[..., Any], args: Any, options: Any) -> Any:
+    try:
+        return function(*examples_of(args), **examples_of(options))
+    except np.linalg.LinAlgError:  # zeros in place of the numbers are a singular matrix
+        return function(*_identities_of(args), **_identities_of(options))
+
+
+def _identities_of(tree: Any) -> Any:
+    """Return nested arguments of a call with an identity in place of each stand-in for a matrix."""
+
+    def identity(leaf: Any) -> Any:
+        if not isinstance(leaf, Value) or leaf.ndim < 2:
+            return examples_of(leaf)
+        return np.zeros_like(leaf.example) + np.eye(*leaf.shape[-2:], dtype=leaf.dtype)
+
+    return trees.map(identity, tree)
 
 
 def _viewed(inputs: list[Value], result: Any) -> Value | None:
