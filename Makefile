@@ -30,13 +30,13 @@ demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --out $(OUT)
 
 test: $(VENV)/installed-torch
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-lowest: pyproject.toml tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint tests/lowest-versions.txt --editable '.[dev]'
-	OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest --numprocesses 2
+	OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

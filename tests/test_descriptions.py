@@ -310,7 +310,7 @@ def test_a_lambda_is_not_registered():
         (Accuracy(-1), {"class": "Accuracy", "ignored_class": -1}),
         (Huber(0.5).value, {"class": "Huber", "delta": 0.5}),
     ],
-    ids=str,
+    ids=["accuracy", "halved", "Accuracy", "Huber"],
 )
 def test_a_metric_comes_back(metric, description):
     assert describe_metric(metric) == description
@@ -318,7 +318,7 @@ def test_a_metric_comes_back(metric, description):
     assert getattr(again, "__self__", again) == getattr(metric, "__self__", metric)
 
 
-@pytest.mark.parametrize("metric", [unnamed, len, Dense(2).init], ids=str)
+@pytest.mark.parametrize("metric", [unnamed, len, Dense(2).init], ids=["lambda", "builtin", "method"])
 def test_other_functions_are_not_described(metric):
     with pytest.raises(DescriptionError, match="is not registered: descriptions hold names alone"):
         describe_metric(metric)
