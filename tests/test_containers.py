@@ -13,7 +13,6 @@ from multinn import (
     Container,
     Dense,
     Dropout,
-    Flatten,
     HalfSquaredError,
     Identity,
     Layer,
@@ -128,6 +127,8 @@ def test_states_pass_through_containers(backend, container):
 
 @dataclass(frozen=True)
 class FirstOfTuple(Layer):
+    takes_tuple = True
+
     def init(self, generator, input_shape):
         return {}, input_shape[0]
 
@@ -176,12 +177,26 @@ def test_outputs_with_a_mask_train_and_predict(backend):
 
 
 def test_a_layer_that_would_lose_the_mask_is_refused():
-    layer = Sequential([Flatten()])
-    x = Masked(SEQUENCES, MASK)
+    x = Masked(SEQUENCES[..., 0], MASK)
+    params = {"W": np.ones((2, 3)), "b": np.zeros(3)}
     with pytest.raises(
-        ValueError, match=r"Flatten: expected no mask, or to keep \(batch, time\) \(2, 2\)"
+        ValueError, match=r"Dense: expected no mask, or to keep \(batch, time\) \(2, 2\)"
     ):
-        layer.forward(get_backend("numpy"), ({},), x)
+        Sequential([Dense(3)]).forward(get_backend("numpy"), (params,), x)
+
+
+def test_only_some_layers_take_the_tuple_of_parallel_branches():
+    model = Sequential([Parallel([Identity(), Identity()]), Dense(2)])
+    with pytest.raises(
+        ValueError, match="layer 1 of Sequential: Dense: expected one array, got a tuple"
+    ):
+        model.init(np.random.default_rng(0), (3,))
+
+
+@pytest.mark.parametrize("container", [Sequential, Add, Concatenate, Parallel])
+def test_what_is_no_list_of_layers_is_refused(container: type[Container]):
+    with pytest.raises(TypeError, match=f"{container.__name__}: expected a list of layers, got 3"):
+        container(3)
 
 
 @pytest.mark.parametrize("container", [Sequential, Add, Concatenate, Parallel])

@@ -80,6 +80,7 @@ class MultiHeadAttention(Layer):
     use_bias: bool = True
     dropout: float = 0.0
     takes_mask: ClassVar[bool] = True
+    takes_tuple: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name, value in (("heads", self.heads), ("key_size", self.key_size)):

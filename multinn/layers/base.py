@@ -24,9 +24,16 @@ class Layer(Hyperparameters):
 
     Attributes:
         takes_mask: whether `forward` understands inputs that are `Masked`.
+        mixes_steps: whether it does not, and would mix padding into the steps that count.
+        takes_tuple: whether the input may be a tuple of arrays, such as `Parallel` gives.
+        keeps_values: whether y holds the numbers of x as they are, so that the next layer of a
+            Sequential checks the examples, too.
     """
 
     takes_mask: ClassVar[bool] = False
+    mixes_steps: ClassVar[bool] = False
+    takes_tuple: ClassVar[bool] = False
+    keeps_values: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:

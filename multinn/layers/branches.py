@@ -3,14 +3,15 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from backends import Array, Backend, Tree
 from multinn.layers.base import HostArray, Layer, ParameterFree, Shape
-from multinn.layers.container import Container, layers_of
+from multinn.layers.container import Container, init_child, layers_of
 from multinn.layers.masked import mask_of, values_of, with_mask
 from multinn.random import Key
 
@@ -18,6 +19,9 @@ from multinn.random import Key
 @dataclass(frozen=True)
 class Identity(ParameterFree):
     """y = x, and so dx = dy."""
+
+    takes_tuple: ClassVar[bool] = True
+    keeps_values: ClassVar[bool] = True
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -34,16 +38,15 @@ class Branches(Container):
     """What layers side by side share: the cache is a pair of the branches' caches and outputs' shapes.
 
     x reaches the loss through each branch k, so with the branches' own gradients dx = Σ_k dx_k.
+    Where branches give masks, a step of y counts if it does in each of them that has one.
     """
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw the parameters of each branch, in order, and return the shape of the output."""
         params, shapes = [], []
         for index, branch in enumerate(self.children):
-            try:
-                own, shape = branch.init(generator, input_shape)
-            except ValueError as error:
-                raise ValueError(f"branch {index} of {type(self).__name__}: {error}") from error
+            place = f"branch {index} of {type(self).__name__}"
+            own, shape = init_child(place, branch, generator, input_shape)
             params.append(own)
             shapes.append(shape)
         return tuple(params), self._output_shape(shapes)
@@ -128,7 +131,7 @@ class Add(Branches):
 
     def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
         values = [values_of(y) for y in outputs]
-        return with_mask(sum(values[1:], start=values[0]), mask_of(outputs[0])), None
+        return with_mask(sum(values[1:], start=values[0]), _common_mask(backend, outputs)), None
 
     def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
         return [dy] * len(self.children)
@@ -175,7 +178,7 @@ class Residual(Branches):
 
     def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
         shortcut, y = outputs
-        return with_mask(values_of(shortcut) + values_of(y), mask_of(shortcut)), None
+        return with_mask(values_of(shortcut) + values_of(y), _common_mask(backend, outputs)), None
 
     def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
         return [dy, dy]
@@ -185,7 +188,8 @@ class Residual(Branches):
 class Concatenate(Branches):
     """y = [f_1(x), f_2(x), ...]: the outputs of branches one after another along an axis.
 
-    y holds each f_k(x) as a slice, and ∂L/∂f_k is the same slice of dy.
+    y holds each f_k(x) as a slice, and ∂L/∂f_k is the same slice of dy. Along time, axis 1, masks
+    are put one after another, too.
 
     Attributes:
         branches: layers, at least one.
@@ -227,10 +231,9 @@ class Concatenate(Branches):
     def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
         values = [values_of(y) for y in outputs]
         y = backend.xp.concat(values, axis=self.axis)
-        mask = mask_of(outputs[0])
-        if mask is not None and self.axis % y.ndim == 1:
-            mask = backend.xp.concat([mask_of(each) for each in outputs], axis=1)
-        return with_mask(y, mask), values
+        if self.axis % y.ndim == 1:
+            return with_mask(y, _masks_one_after_another(backend, outputs)), values
+        return with_mask(y, _common_mask(backend, outputs)), values
 
     def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
         axis = self.axis % dy.ndim
@@ -285,3 +288,21 @@ def _common_shape(name: str, shapes: list[Shape]) -> Shape:
                 f"branch 0 and {('batch', *shape)} from branch {index}"
             )
     return shapes[0]
+
+
+def _common_mask(backend: Backend, outputs: list[Array]) -> Array | None:
+    """Return where all outputs count, or None if none of them has a mask."""
+    masks: list[Array] = []
+    for mask in map(mask_of, outputs):
+        if mask is not None and not any(mask is other for other in masks):
+            masks.append(mask)
+    return reduce(backend.xp.logical_and, masks) if masks else None
+
+
+def _masks_one_after_another(backend: Backend, outputs: list[Array]) -> Array | None:
+    """Return the masks along time, with True for outputs without, or None if no output has one."""
+    if all(mask_of(y) is None for y in outputs):
+        return None
+    xp = backend.xp
+    masks = [xp.ones(y.shape[:2], dtype=xp.bool) if mask_of(y) is None else y.mask for y in outputs]
+    return xp.concat(masks, axis=1)

@@ -1,6 +1,7 @@
 """From images with the channels first to images with the channels last."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ class ChannelsLast(Layer):
     The first layer of a model whose images have the channels first, as PyTorch has them: the layers for
     images have them last. The same numbers in another order, so dx_nchw = dy_nhwc.
     """
+
+    mixes_steps: ClassVar[bool] = True
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (height, width, channels)."""

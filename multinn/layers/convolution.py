@@ -3,11 +3,13 @@
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from backends import Array, Backend, Tree
 from multinn.initializers import Glorot, Initializer, Zeros
+from multinn.layers import moments
 from multinn.layers.base import Layer, Shape
 from multinn.layers.correlation import (
     as_matrix,
@@ -31,6 +33,7 @@ from multinn.layers.geometry import (
     padding_2d,
     pair,
 )
+from multinn.layers.masked import Masked, mask_of, values_of, with_mask
 from multinn.layers.windows import from_planes, to_planes
 from multinn.random import Key
 
@@ -48,6 +51,8 @@ class _Convolution(Layer):
     use_bias: bool = True
     weight_initializer: Initializer = Glorot()
     bias_initializer: Initializer = Zeros()
+
+    mixes_steps: ClassVar[bool] = True
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -178,6 +183,8 @@ class Conv1D(_Convolution):
     A sequence is an image of height 1, so that Y = Wᵀ P + b with the row m = (i, c) of P, and
         dW = P dYᵀ      db = the sum of the columns of dY      dP = W dY
     and dx is the sum of dP over all places that an entry was copied to.
+    Time steps that a mask marks as padding are zeros, like those around a sequence, and their dx is 0.
+    y has the mask of x, and so has to be as long: with stride 1, and "same" or "causal" padding.
     Source: as `Conv2D`; A. van den Oord et al., WaveNet, 2016, section 2.1 (causal and dilated).
 
     Attributes:
@@ -202,6 +209,9 @@ class Conv1D(_Convolution):
     ((100, 8), (3, 4, 8))
     """
 
+    takes_mask: ClassVar[bool] = True
+    mixes_steps: ClassVar[bool] = False
+
     kernel_size: int
     stride: int = 1
     padding: Padding1D = "valid"
@@ -219,6 +229,29 @@ class Conv1D(_Convolution):
         check_sequences("Conv1D", input_shape, geometry)
         params = self._draw(generator, (self.kernel_size,), input_shape[1])
         return params, (geometry.count((1, input_shape[0]))[1], self.filters)
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array | Masked, key: Key | None = None
+    ) -> tuple[Array | Masked, Tree]:
+        """Return y, and (P, x, the mask)."""
+        mask = moments.mask_like(backend, mask_of(x), 3)
+        values = moments.only(backend, values_of(x), mask)
+        y, (P, _) = super().forward(backend, params, values, key)
+        if mask is not None and y.shape[1] != values.shape[1]:
+            raise ValueError(
+                f"Conv1D: expected no mask, or outputs as long as the inputs, {values.shape[1]} time "
+                f'steps, got {y.shape[1]}; use stride=1 and padding="same" or "causal"'
+            )
+        return with_mask(y, mask_of(x)), (P, values, mask)
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx, and {"W": P dYᵀ, "b": Σ dY}."""
+        P, x, mask = cache
+        dx, gradients = super().backward(backend, params, (P, x), dy)
+        return moments.only(backend, dx, mask), gradients
+
+    def _parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dY: Array) -> Tree:
+        return super()._parameter_gradients(backend, params, cache[:2], dY)
 
     @property
     def _geometry(self) -> Geometry:

@@ -1,6 +1,7 @@
 """Transposed convolution of images."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -68,6 +69,8 @@ class ConvTranspose2D(Layer):
     >>> shape, params["W"].shape
     ((28, 28, 3), (4, 4, 3, 8))
     """
+
+    mixes_steps: ClassVar[bool] = True
 
     filters: int
     kernel_size: int | Pair

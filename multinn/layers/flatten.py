@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ class Flatten(Layer):
 
     The same numbers in the same order, so dx is dy in the shape of x.
     """
+
+    mixes_steps: ClassVar[bool] = True
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and the product of the shape."""

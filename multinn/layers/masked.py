@@ -1,7 +1,8 @@
 """Sequences of different lengths in one array."""
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,8 @@ class Masked(NamedTuple):
     """What flows from layer to layer, with a mask of what counts.
 
     Layers that know nothing of masks get the values, and the mask is handed on beside their outputs.
+    Those that would mix padding into steps that count, such as windowed pooling, are refused.
+    A loss, and a metric, see all values: to leave out padding there, they need an ``ignored_class``.
     Gradients are with respect to the values, and have no mask.
 
     Attributes:
@@ -50,9 +53,18 @@ class Masking(Layer):
 
     Attributes:
         padding: the number that padding is made of.
+
+    Raises:
+        ValueError: the padding is not finite.
     """
 
+    keeps_values: ClassVar[bool] = True
+
     padding: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.padding):
+            raise ValueError(f"Masking: expected a finite number as padding, got {self.padding}")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and the shape unchanged."""

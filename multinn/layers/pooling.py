@@ -4,6 +4,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import reduce
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from multinn.random import Key
 @dataclass(frozen=True)
 class _Pooling(Layer):
     """What pooling layers share: windows, a number for each, and no parameters."""
+
+    mixes_steps: ClassVar[bool] = True
 
     pool_size: int | Pair = 2
     stride: int | Pair | None = None
@@ -276,6 +279,8 @@ class GlobalAveragePool2D(Layer):
     ∂y_nc/∂x_nhwc = 1 / (height width), so that every pixel gets dy / (height width).
     Source: M. Lin, Q. Chen and S. Yan, Network in network, ICLR 2014, section 3.2.
     """
+
+    mixes_steps: ClassVar[bool] = True
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (channels,)."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from backends import Array, Backend, Tree, tree
 from multinn.layers.base import HostArray, Layer, Shape
-from multinn.layers.container import Container, layers_of
+from multinn.layers.container import Container, init_child, layers_of
 from multinn.random import Key
 
 
@@ -41,10 +41,7 @@ class Sequential(Container):
         params = []
         shape = input_shape
         for index, layer in enumerate(self.layers):
-            try:
-                layer_params, shape = layer.init(generator, shape)
-            except ValueError as error:
-                raise ValueError(f"layer {index} of Sequential: {error}") from error
+            layer_params, shape = init_child(f"layer {index} of Sequential", layer, generator, shape)
             params.append(layer_params)
         return tuple(params), shape
 
@@ -59,8 +56,11 @@ class Sequential(Container):
         return caches
 
     def check_inputs(self, inputs: HostArray) -> None:
-        """Let the first layer check the examples."""
-        self.layers[0].check_inputs(inputs)
+        """Let the first layer check the examples, and each that gets them as they are."""
+        for layer in self.layers:
+            layer.check_inputs(inputs)
+            if not layer.keeps_values:
+                break
 
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None

@@ -1,6 +1,7 @@
 """Layers made of layers as parts of a graph of ONNX."""
 
 from dataclasses import replace
+from functools import reduce
 
 from backends import Tree
 from multinn.layers import (
@@ -59,10 +60,10 @@ def _branches(graph: Graph, layer: Container, params: Tree, state: Tree, x: Valu
 
 
 def _sum(graph: Graph, values: list[Value]) -> Value:
-    y = values[0].name
+    y, mask = values[0].name, values[0].mask
     for other in values[1:]:
-        y = graph.add("Add", y, other.name)
-    return replace(values[0], name=y)
+        y, mask = graph.add("Add", y, other.name), graph.both(mask, other.mask)
+    return replace(values[0], name=y, mask=mask)
 
 
 def _joined(graph: Graph, values: list[Value], axis: int) -> Value:
@@ -75,8 +76,14 @@ def _joined(graph: Graph, values: list[Value], axis: int) -> Value:
         where = 1 if axis == axes - 1 else axis + 1
     shape = list(values[0].shape)
     shape[axis - 1] = sum(y.shape[axis - 1] for y in values)
-    mask = values[0].mask
-    if mask is not None and axis == 1:
-        mask = graph.add("Concat", *[str(y.mask) for y in values], axis=1)
+    mask = _joined_masks(graph, values) if axis == 1 else reduce(graph.both, [y.mask for y in values])
     y = graph.add("Concat", *names, axis=where)
     return replace(values[0], name=y, shape=tuple(shape), mask=mask)
+
+
+def _joined_masks(graph: Graph, values: list[Value]) -> str | None:
+    """Return the masks along time; where some have none, they cannot be told apart from the others."""
+    masks = [y.mask for y in values if y.mask is not None]
+    if masks and len(masks) < len(values):
+        raise ValueError("Concatenate: expected a mask for each branch, or for none, along time")
+    return graph.add("Concat", *masks, axis=1) if masks else None

@@ -113,6 +113,12 @@ class Graph:
         ones = (1,) * (len(x.shape) - 1)
         return self.reshape(x.mask, (x.shape[0], *ones)) if ones else x.mask
 
+    def both(self, mask: str | None, other: str | None) -> str | None:
+        """Return where two masks count, each of which may be None."""
+        if mask is None or other is None or mask == other:
+            return mask or other
+        return self.add("And", mask, other)
+
     def _with_layout(self, x: Value, channels_first: bool) -> Value:
         if x.channels_first == channels_first:
             return x

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from backends import Tree
 from multinn.layers import Layer
+from multinn.layers.container import check_keeps_steps
 from multinn.onnx.graph import Graph
 
 Converter = Callable[[Graph, Any, Tree, Tree, Any], Any]
@@ -82,13 +83,14 @@ def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> An
     value = x if entry.any_layout else graph.with_channels_last(x)
     if value.mask is None or entry.takes_mask:
         return entry.convert(graph, layer, params, state, value)
+    check_keeps_steps(layer)
     y = entry.convert(graph, layer, params, state, replace(value, mask=None))
     if y.shape[:1] != x.shape[:1]:
         raise ValueError(
             f"{kind.__name__}: expected no mask, or to keep (batch, time) {('batch', *x.shape[:1])} as "
             f"they are, got outputs of shape {('batch', *y.shape)}"
         )
-    return replace(y, mask=x.mask)
+    return replace(y, mask=graph.both(value.mask, y.mask))
 
 
 def convert_child(graph: Graph, index: int, layer: Layer, params: Tree, state: Tree, x: Any) -> Any:
