@@ -6,6 +6,7 @@ import pytest
 from backends import tree
 from multinn import (
     ELU,
+    LSTM,
     SGD,
     Adam,
     AdamW,
@@ -13,6 +14,8 @@ from multinn import (
     ClipByGlobalNorm,
     Dense,
     Dropout,
+    Embedding,
+    Freeze,
     LayerNorm,
     LeakyReLU,
     MeanSquaredError,
@@ -46,3 +49,30 @@ def test_numbers_of_numpy_promote_nothing(backend, layer, optimizer):
     trainer.fit(X, Y, epochs=1, batch_size=5, progress=False)
     assert {str(leaf.dtype) for leaf in tree.leaves(trainer.params)} == {"float32"}
     assert trainer.predict(X).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Adam("fast"), "Adam: expected learning_rate: a number or Schedule, got 'fast'"),
+        (lambda: Adam(None), "Adam: expected learning_rate: a number or Schedule, got None"),
+        (lambda: AdamW(epsilon=True), "AdamW: expected epsilon: a number, got True"),
+        (lambda: Dropout([0.5]), r"Dropout: expected rate: a number, got \[0.5\]"),
+        (lambda: BatchNorm(1j), "BatchNorm: expected momentum: a number, got 1j"),
+        (lambda: Dense(True), "Dense: expected units: an integer, got True"),
+        (lambda: Dense(2, "no"), "Dense: expected use_bias: True or False, got 'no'"),
+        (lambda: Dense(2, weight_initializer="glorot"), "Dense: .* Initializer, got 'glorot'"),
+        (lambda: LSTM(True), "LSTM: expected units: an integer, got True"),
+        (lambda: LSTM(2, truncate=True), "LSTM: expected truncate: an integer or None, got True"),
+        (lambda: Embedding(3, 2, True), "Embedding: expected padding_id: an integer or None, got True"),
+        (lambda: Freeze(SGD(), None), "Freeze: expected a tuple of patterns, got None"),
+    ],
+)
+def test_what_is_of_another_type_is_refused_by_name(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_an_array_without_axes_is_a_number():
+    assert SGD(np.array(0.5)) == SGD(0.5)
+    assert type(SGD(np.array(0.5)).learning_rate) is float

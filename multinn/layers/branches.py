@@ -205,7 +205,7 @@ class Concatenate(Branches):
 
     def __init__(self, branches: Iterable[Layer], axis: int = -1) -> None:
         object.__setattr__(self, "branches", layers_of("Concatenate", branches))
-        if not isinstance(axis, Integral) or axis == 0:
+        if isinstance(axis, bool) or not isinstance(axis, Integral) or axis == 0:
             raise ValueError(f"Concatenate: expected an axis other than 0, the batch, got {axis!r}")
         object.__setattr__(self, "axis", int(axis))
 

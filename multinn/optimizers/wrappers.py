@@ -1,7 +1,9 @@
 """Optimizers around another optimizer."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from backends import Backend, Tree, tree
 from multinn.optimizers.base import Optimizer, check_positive
@@ -87,8 +89,9 @@ class Freeze(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.paths, str):
-            raise TypeError(f"Freeze: expected a tuple of patterns, got the string {self.paths!r}")
+        paths: Any = self.paths
+        if isinstance(paths, str) or not isinstance(paths, Iterable):
+            raise TypeError(f"Freeze: expected a tuple of patterns, got {paths!r}")
         object.__setattr__(self, "paths", tuple(self.paths))
 
     def init(self, params: Tree) -> Tree:
