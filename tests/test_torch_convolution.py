@@ -84,6 +84,12 @@ def test_conv2d(options):
     assert_agree(layer, IMAGES, (3, 2, 0, 1), lambda x, W, b: functional.conv2d(x, W, b, **options))
 
 
+def test_depthwise_conv2d():
+    options = {"stride": (3, 2), "padding": (1, 3), "dilation": (2, 3), "groups": 4}
+    layer = Conv2D(4, (3, 2), **options)
+    assert_agree(layer, IMAGES, (3, 2, 0, 1), lambda x, W, b: functional.conv2d(x, W, b, **options))
+
+
 @pytest.mark.parametrize("size", [3, (2, 5)])
 def test_conv2d_of_the_same_size(size):
     layer = Conv2D(8, size, padding="same", dilation=2)

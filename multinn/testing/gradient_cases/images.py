@@ -50,6 +50,7 @@ CASES: tuple[LayerCase, ...] = (
         Conv2D(4, (3, 2), (2, 1), ((1, 2), (0, 1)), dilation=(3, 2), groups=2),
         (2, 5, 4, 4),
     ),
+    LayerCase("Conv2D depthwise", Conv2D(2, (2, 3), (1, 2), "same", (1, 2), groups=2), (2, 3, 4, 2)),
     LayerCase(
         "Conv1D causal, dilated, masked",
         Conv1D(2, 3, padding="causal", dilation=2),
