@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from shutil import which
 
 import numpy as np
 import pytest
@@ -16,8 +15,7 @@ from experiments.workloads import Mlp, all_workloads
 
 INSTALLED = [name for name in PEERS if not missing_modules(load_competitor(name))]
 BY_HAND = [name for name in INSTALLED if name == "numpy by hand" or name.startswith("jax.grad")]
-# Compiling takes half a minute: one job shows that what is compiled learns.
-COMPILED = [name for name in INSTALLED if name == "torch.compile" and which("g++")]
+# torch.compile takes half a minute a job: the comparison itself has to show that it trains.
 QUICK_TO_LOAD = [name for name in INSTALLED if name != "torch.compile"]
 TRAINING = [name for name, workload in all_workloads().items() if workload.task == "train"]
 
@@ -103,9 +101,7 @@ def assert_same_parameters(model, trainer):
             np.testing.assert_allclose(parameter, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "workload_name"), [*supported(QUICK_TO_LOAD, TRAINING), *supported(COMPILED, ["xor"])]
-)
+@pytest.mark.parametrize(("name", "workload_name"), supported(QUICK_TO_LOAD, TRAINING))
 def test_each_run_trains_further(name, workload_name):
     """After a few runs, the examples are told apart: their data, targets and updates belong together."""
     workload = small(workload_name)
