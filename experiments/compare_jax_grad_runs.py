@@ -11,6 +11,7 @@ import numpy as np
 
 from backends import Backend
 from experiments.compare_jax_grad_jobs import LEARNING_RATE, Job
+from experiments.interrupted import whole
 from experiments.plain_jax import PlainTraining
 from multinn import Adam, Trainer
 from multinn.progress import Advance
@@ -100,7 +101,7 @@ class Pair:
     def first_epoch(self) -> None:
         """Compile, train for an epoch, and compare the losses."""
         trainer, comparison = self._trainer, self.comparison
-        own = trainer.fit(self._x, self._y, epochs=1, batch_size=self._batch_size, progress=False)
+        own = whole(trainer.fit(self._x, self._y, epochs=1, batch_size=self._batch_size, progress=False))
         comparison.ours.compile = trainer.seconds.compile
         start = time.perf_counter()
         with self._backend.precision(comparison.dtype):
@@ -120,7 +121,7 @@ class Pair:
         """Train; the examples' check and their way to the device are no part of the training's time."""
         seconds = self._trainer.seconds
         before = seconds.train
-        self._trainer.fit(self._x, self._y, epochs=1, batch_size=self._batch_size, progress=False)
+        whole(self._trainer.fit(self._x, self._y, epochs=1, batch_size=self._batch_size, progress=False))
         self.comparison.ours.epochs.append(seconds.train - before)
 
     def _time_plain(self) -> None:

@@ -28,6 +28,7 @@ from experiments.command_line import (
 from experiments.datasets import NAMES, Dataset, load
 from experiments.digits import TITLES, predict_probabilities
 from experiments.digits_figures import draw_samples
+from experiments.interrupted import whole
 from experiments.training_curves import (
     curve_results,
     format_curves,
@@ -194,12 +195,14 @@ def train(options: argparse.Namespace, dataset: Dataset, backend: Backend) -> Tr
         dtype=options.dtype,
         seed=options.seed,
     )
-    trainer.fit(
-        as_images(dataset, dataset.x_train),
-        dataset.y_train,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        validation_data=(as_images(dataset, dataset.x_test), dataset.y_test),
+    whole(
+        trainer.fit(
+            as_images(dataset, dataset.x_train),
+            dataset.y_train,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            validation_data=(as_images(dataset, dataset.x_test), dataset.y_test),
+        )
     )
     return trainer
 

@@ -17,6 +17,7 @@ from experiments.command_line import format_table, make_record, run_script, writ
 from experiments.datasets import Dataset, load
 from experiments.digits_figures import draw_confusion_matrix, draw_learning_curves, draw_samples
 from experiments.digits_options import OPTIMIZERS, digits_parser, with_defaults
+from experiments.interrupted import whole
 from multinn import (
     Dense,
     History,
@@ -52,12 +53,14 @@ def run(options: argparse.Namespace) -> int:
     features = dataset.x_train.shape[1]
     network = f"{features}-{HIDDEN_UNITS}-{CLASSES}"
     _print_task(options, dataset, trainer, network)
-    history = trainer.fit(
-        dataset.x_train,
-        dataset.y_train,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        validation_data=(dataset.x_test, dataset.y_test),
+    history = whole(
+        trainer.fit(
+            dataset.x_train,
+            dataset.y_train,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            validation_data=(dataset.x_test, dataset.y_test),
+        )
     )
     probabilities = predict_probabilities(trainer, dataset.x_test)
     confusion = confusion_matrix(dataset.y_test, np.argmax(probabilities, axis=1))

@@ -18,6 +18,7 @@ import numpy as np
 
 from backends import Backend, get_backend, tree
 from experiments.command_line import add_backend, make_parser, positive, run_script
+from experiments.interrupted import whole
 from multinn import (
     Adam,
     BatchNorm,
@@ -103,7 +104,7 @@ def _new_trainer(backend: Backend) -> Trainer:
 
 
 def _fit(trainer: Trainer, epochs: int) -> None:
-    trainer.fit(_X, _Y, epochs=epochs, batch_size=32, progress=False)
+    whole(trainer.fit(_X, _Y, epochs=epochs, batch_size=32, progress=False))
 
 
 def _are_same(one: Trainer, other: Trainer) -> bool:

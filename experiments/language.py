@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from experiments.command_line import chosen_backends, make_comparison_record, run_script, write_json
+from experiments.interrupted import whole
 from experiments.language_figure import draw_losses
 from experiments.language_model import make_trainer, parameter_count, write_on
 from experiments.language_options import language_parser
@@ -90,12 +91,14 @@ def _train(
     print(f"\n{name} on {trainer.backend.device}, {trainer.dtype}\n\nbefore training", flush=True)
     sample()
     while trainer.epoch < options.epochs:
-        history = trainer.fit(
-            x,
-            y,
-            epochs=min(options.report_every, options.epochs - trainer.epoch),
-            batch_size=options.batch_size,
-            report_every=options.report_every,
+        history = whole(
+            trainer.fit(
+                x,
+                y,
+                epochs=min(options.report_every, options.epochs - trainer.epoch),
+                batch_size=options.batch_size,
+                report_every=options.report_every,
+            )
         )
         # In pieces as small as those of training: NumPy compiles with all that is computed in memory.
         held_out_loss = trainer.evaluate(*held_out, batch_size=options.batch_size)["loss"]

@@ -27,6 +27,7 @@ from experiments.command_line import (
     run_script,
     write_json,
 )
+from experiments.interrupted import whole
 from experiments.sequence_figure import draw_errors
 from experiments.sequence_models import MODELS
 from experiments.training_curves import (
@@ -134,7 +135,11 @@ def train(
         dtype=options.dtype,
         seed=options.seed,
     )
-    trainer.fit(*training, epochs=options.epochs, batch_size=options.batch_size, validation_data=test)
+    whole(
+        trainer.fit(
+            *training, epochs=options.epochs, batch_size=options.batch_size, validation_data=test
+        )
+    )
     return trainer
 
 

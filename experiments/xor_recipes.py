@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backends import Backend, Tree, get_backend
+from experiments.interrupted import whole
 from multinn import (
     SGD,
     Adam,
@@ -85,14 +86,16 @@ class Recipe:
 
         The loss of an epoch is that before its one step: the first is that of the initial parameters.
         """
-        history = trainer.fit(
-            INPUTS,
-            TARGETS,
-            epochs=epochs,
-            batch_size=len(INPUTS),
-            shuffle=False,
-            report_every=epochs,
-            progress=False,
+        history = whole(
+            trainer.fit(
+                INPUTS,
+                TARGETS,
+                epochs=epochs,
+                batch_size=len(INPUTS),
+                shuffle=False,
+                report_every=epochs,
+                progress=False,
+            )
         )
         return [loss * self.loss_scale for loss in history.losses]
 

@@ -8,6 +8,12 @@ from multinn import onnx as onnx
 from multinn import optimizers as optimizers
 from multinn import random as random
 from multinn import schedules as schedules
+from multinn.callbacks import Callback as Callback
+from multinn.callbacks import CSVLogger as CSVLogger
+from multinn.callbacks import EarlyStopping as EarlyStopping
+from multinn.callbacks import ReduceLearningRateOnPlateau as ReduceLearningRateOnPlateau
+from multinn.callbacks import SaveCheckpoint as SaveCheckpoint
+from multinn.callbacks import TensorBoard as TensorBoard
 from multinn.errors import CheckpointError as CheckpointError
 from multinn.errors import DamagedCheckpointError as DamagedCheckpointError
 from multinn.errors import DescriptionError as DescriptionError
@@ -102,6 +108,7 @@ from multinn.optimizers import Lion as Lion
 from multinn.optimizers import NAdam as NAdam
 from multinn.optimizers import Optimizer as Optimizer
 from multinn.optimizers import RMSProp as RMSProp
+from multinn.optimizers import ScaledLearningRate as ScaledLearningRate
 from multinn.registry import register as register
 from multinn.registry import register_library as _register_library
 from multinn.trainer import Seconds as Seconds

@@ -12,6 +12,7 @@ class History(list[Record]):
 
     Attributes:
         losses: the loss of every epoch, reported or not.
+        interrupted: whether Ctrl-C ended the run that these are the records of.
 
     >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     >>> history["loss"], history[-1]["epoch"]
@@ -19,10 +20,12 @@ class History(list[Record]):
     """
 
     losses: list[float]
+    interrupted: bool
 
     def __init__(self, records: list[Record] | None = None) -> None:
         super().__init__(records or [])
         self.losses = []
+        self.interrupted = False
 
     @overload  # type: ignore[override]
     def __getitem__(self, index: int) -> Record: ...

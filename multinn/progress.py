@@ -34,6 +34,11 @@ def progress(total: int, unit: str, show: bool = True) -> Iterator[Advance]:
         yield _Lines(total, unit)
 
 
+def tell(text: str) -> None:
+    """Write a line on the standard error stream."""
+    print(text, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def _bar(total: int, unit: str) -> Iterator[Advance]:
     from rich.console import Console
@@ -91,7 +96,7 @@ class _Lines:
         if due:
             self.last_line = now
             line = f"{self.unit} {self._count()}/{self.total}  {_text(figures)}".rstrip()
-            print(line, file=sys.stderr, flush=True)
+            tell(line)
 
     def _count(self) -> str:
         return f"{self.done:.0f}" if self.done.is_integer() else f"{math.floor(self.done * 10) / 10}"

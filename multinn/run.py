@@ -1,24 +1,19 @@
 """One call of `Trainer.fit`, once its data are checked and on the backend."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
+from multinn.base_run import BaseRun, reported
 from multinn.calls import Calls, cut
 from multinn.divergence import find_divergence
 from multinn.errors import DivergenceError
 from multinn.figures import Columns, EpochFigures, epoch_figures, step_columns
-from multinn.history import History, Record
-from multinn.interrupts import uninterrupted
 from multinn.progress import Advance
 from multinn.training import Examples, Plan, TrainingState, make_plan
-
-if TYPE_CHECKING:
-    from multinn.trainer import Trainer
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,36 +22,21 @@ _SECONDS, _SECONDS_SHOWN = 10.0, 0.5
 _MOST_SHOWN = 20
 
 
-@dataclass(frozen=True)
-class Run:
-    """Trains a trainer for some epochs. What the trainer holds changes at whole epochs alone.
-
-    But after a divergence, it holds the last finite parameters and the number of the last whole epoch.
+@dataclass(frozen=True, kw_only=True)
+class Run(BaseRun):
+    """Trains on examples that are all on the backend.
 
     Attributes:
-        trainer: what is trained.
         data: the examples, on the backend.
         examples: how many they are.
         batch_size: how many a step sees, at most that many.
         shuffle: whether each epoch has an order of its own.
-        epochs: how many to train for.
-        report_every: epochs between two records.
-        history: gets the records, as the trainer's own does.
     """
 
-    trainer: "Trainer"
     data: Examples
     examples: int
     batch_size: int
     shuffle: bool
-    epochs: int
-    report_every: int
-    history: History = field(default_factory=History)
-
-    @property
-    def done(self) -> int:
-        """How many epochs this run has trained for."""
-        return len(self.history.losses)
 
     @cached_property
     def batch_sizes(self) -> list[int]:
@@ -64,13 +44,12 @@ class Run:
         full, rest = divmod(self.examples, self.batch_size)
         return [self.batch_size] * full + [rest] * bool(rest)
 
-    def cut(self, seconds_a_step: float, *, shown: bool, validated: bool) -> Calls:
+    def cut(self, seconds_a_step: float, *, shown: bool) -> Calls:
         """Return the calls in which the run is made.
 
         Args:
             seconds_a_step: how long a step takes, about.
             shown: whether somebody watches, and wants to see it move.
-            validated: whether a call must end at each report.
         """
         full, rest = divmod(self.examples, self.batch_size)
         steps = len(self.batch_sizes)
@@ -79,18 +58,17 @@ class Run:
             full,
             tail=rest > 0,
             entries=2 * steps + (self.examples if steps > 1 else 0),
-            stop_every=self.report_every if validated else None,
+            stop_every=self.report_every if self.validate or self.callbacks else None,
             seconds=_SECONDS_SHOWN if shown else _SECONDS,
             seconds_a_step=seconds_a_step,
         )
 
-    def train(self, calls: Calls, advance: Advance, validate: Callable[[], Record] | None) -> None:
-        """Train in these calls.
+    def train(self, calls: Calls, advance: Advance) -> None:
+        """Train in these calls, unless a callback stops the run.
 
         Args:
             calls: from `cut`.
             advance: is told of what is done.
-            validate: gives the figures of the validation data, at each report.
         """
         for epochs in calls.epochs:
             told = float(self.done)
@@ -99,27 +77,29 @@ class Run:
                 told += 1.0 - calls.parts[-1] / len(self.batch_sizes)
             else:
                 figures = self._train(epochs)
-            further: Record = {}
-            if validate and (self.done % self.report_every == 0 or self.done == self.epochs):
-                further = {f"validation_{name}": value for name, value in validate().items()}
-                self.history[-1].update(further)
+            further, stop = self._report()
             # Of many epochs in one call, some.
             every = max(self.report_every, math.ceil(self.epochs / _MOST_SHOWN))
-            for index in _indices(self.done - epochs, epochs, every, last=True):
+            for index in reported(self.done - epochs, epochs, every, last=True):
                 epoch = self.done - epochs + index + 1
                 advance(epoch - told, figures.record(index) | (further if epoch == self.done else {}))
                 told = epoch
+            if stop:
+                break
 
     def _train(self, epochs: int) -> EpochFigures:
         """Train for some epochs in one call."""
         state, steps, finite = self._call(self._state, self._plan(epochs))
-        return self._commit(state, epochs, steps) if finite else self._repeat(epochs, steps["loss"])
+        if not finite:
+            return self._repeat(epochs, steps["loss"])
+        return self._commit(state, epochs, steps, self.batch_sizes)
 
     def _train_in_parts(self, parts: list[int], advance: Advance) -> EpochFigures:
         """Train for one epoch, in a call for each part of its steps; tell of all parts but the last."""
         plan, state = self._plan(1), self._state
         stop = 0
         columns: list[Columns] = []
+        reductions = self.trainer.program.reductions
         for part in parts:
             start, stop = stop, stop + part
             following, steps, finite = self._call(state, plan.part(start, stop))
@@ -128,17 +108,13 @@ class Run:
             state = following
             columns.append(steps)
             if stop < sum(parts):
-                figures = epoch_figures(steps, self.batch_sizes[start:stop], self._reductions)
+                figures = epoch_figures(steps, self.batch_sizes[start:stop], reductions)
                 advance(part / sum(parts), figures.record(0))
-        return self._commit(state, 1, _joined(columns, 1))
+        return self._commit(state, 1, _joined(columns, 1), self.batch_sizes)
 
     @property
     def _state(self) -> TrainingState:
         return self.trainer.state
-
-    @property
-    def _reductions(self) -> dict[str, str]:
-        return self.trainer.program.reductions
 
     def _plan(self, epochs: int) -> Plan:
         with self.trainer.seconds.training():
@@ -164,23 +140,6 @@ class Run:
             steps = step_columns(records)
             return state, steps, bool(finite and np.isfinite(steps["loss"]).all())
 
-    def _commit(self, state: TrainingState, epochs: int, steps: Columns) -> EpochFigures:
-        """Let the trainer hold what these epochs came to, and record them."""
-        trainer = self.trainer
-        with trainer.seconds.training():
-            figures = epoch_figures(steps, self.batch_sizes, self._reductions)
-        chosen = _indices(self.done, epochs, self.report_every, last=self.done + epochs == self.epochs)
-        records = figures.records([trainer.epoch + 1 + index for index in chosen], chosen)
-        losses = figures.columns["loss"].tolist()
-        with uninterrupted():
-            trainer.state = state
-            trainer.epoch += epochs
-            trainer.step += steps["loss"].size
-            for history in (self.history, trainer.history):
-                history.losses.extend(losses)
-                history.extend(records)
-        return figures
-
     def _repeat(self, epochs: int, step_losses: HostArray) -> EpochFigures:
         """Repeat epochs that diverged, up to the last finite parameters, and raise."""
         if epochs == 1:
@@ -199,14 +158,6 @@ class Run:
         step = start + found.step
         trainer.state = found.state
         raise DivergenceError(trainer.epoch + 1, step, f"{found.what} became NaN or infinite")
-
-
-def _indices(done: int, epochs: int, every: int, *, last: bool) -> list[int]:
-    """Return which of the next epochs, from 0, are every so many of all; and, if wanted, the last."""
-    chosen = list(range(-(done + 1) % every, epochs, every))
-    if last and (not chosen or chosen[-1] != epochs - 1):
-        chosen.append(epochs - 1)
-    return chosen
 
 
 def _joined(columns: list[Columns], axis: int) -> Columns:

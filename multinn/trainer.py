@@ -1,6 +1,7 @@
 """The trainer: a model, a loss and an optimizer, on one backend."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -8,17 +9,23 @@ import numpy as np
 
 from backends import Backend, Tree, get_backend, tree
 from multinn import checkpoints, inference
+from multinn.base_run import BaseRun
+from multinn.callbacks.base import Callback, check_callbacks
 from multinn.checkpoints import PathLike, Progress
 from multinn.checks import (
     check_at_least_one,
-    check_input_shape,
     check_inputs,
     check_parameter,
     check_seed,
-    check_targets,
-    check_weights,
 )
+from multinn.class_weights import with_class_weights
 from multinn.errors import NotInitializedError
+from multinn.examples import (
+    check_examples,
+    check_model_inputs,
+    check_validation_data,
+    with_mean_weight_one,
+)
 from multinn.history import History, Record
 from multinn.interrupts import uninterrupted
 from multinn.layers import Layer
@@ -28,6 +35,7 @@ from multinn.optimizers import Adam, Optimizer
 from multinn.pieces import weighted_pieces
 from multinn.programs import CompiledPrograms, signature
 from multinn.programs import Seconds as Seconds
+from multinn.progress import Advance, tell
 from multinn.progress import progress as show_progress
 from multinn.run import Run
 from multinn.step_time import seconds_a_step
@@ -177,10 +185,12 @@ class Trainer:
         epochs: int,
         batch_size: int = 32,
         weights: Any = None,
+        class_weights: Mapping[Any, float] | str | None = None,
         validation_data: tuple[Any, Any] | None = None,
         shuffle: bool = True,
         report_every: int = 1,
         progress: bool = True,
+        callbacks: Iterable[Callback] = (),
     ) -> History:
         """Train for some epochs more, in each of which every example counts once.
 
@@ -188,8 +198,8 @@ class Trainer:
         call takes about half a second if progress is shown, some seconds if not. The results do not
         depend on it. Where lengths do not divide, a second, shorter program is compiled.
 
-        A run that is interrupted leaves the trainer as it was after the last call that ended with
-        an epoch: what was done of the next epochs is dropped, and a later fit does it again.
+        Ctrl-C ends the run, and leaves the trainer as it was after the last call that ended with an
+        epoch: what was done of the next epochs is dropped, and a later fit does it again.
 
         Args:
             x: (examples, ...) numbers. Floats and 64-bit integers are converted to the trainer's
@@ -199,13 +209,16 @@ class Trainer:
             batch_size: examples a step; the last step of an epoch takes what is left over.
             weights: (examples,) numbers of 0 or more, or None: how much each example counts, in
                 relation to the mean of all weights.
+            class_weights: the weight of each class in y, 1 where it is not named; or "balanced", with
+                which all classes weigh the same. With ``weights``, an example counts by the product.
             validation_data: inputs and targets that are evaluated at each report.
             shuffle: whether each epoch has its own random order, if it has more than one batch.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
+            callbacks: are called at each report, which then ends a call of a compiled function.
 
         Returns:
-            The records of this call.
+            The records of this call; after Ctrl-C those so far, with ``interrupted`` set.
 
         Raises:
             TypeError, ValueError: the data do not fit the model or the loss, or hold NaN or infinity.
@@ -214,23 +227,32 @@ class Trainer:
         """
         check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
         epochs, batch_size, report_every = int(epochs), int(batch_size), int(report_every)
+        chosen = check_callbacks(callbacks)
         inputs = check_inputs(x, self.dtype)
         shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
-        examples = self._check(inputs, y, weights, shapes)
-        held_out = None if validation_data is None else self._check_pair(validation_data, shapes)
+        if class_weights is not None:
+            weights = with_class_weights(y, len(inputs), class_weights, weights)
+        examples = check_examples(self.program, inputs, y, weights, shapes)
+        held_out = check_validation_data(self.program, validation_data, shapes)
         if drawn is not None:
             self._start(drawn, shapes)
-        if examples.weights is not None and self.program.loss.reduction == "mean":
-            mean = np.mean(examples.weights, dtype=np.float64)
-            examples = examples._replace(weights=(examples.weights / mean).astype(self.dtype))
-        with self.backend.precision(self.dtype), show_progress(epochs, "epoch", progress) as advance:
-            data = self.backend.sync(self.backend.from_numpy(examples))
-            size = min(batch_size, len(inputs))
-            run = Run(self, data, len(inputs), size, shuffle, epochs, report_every)
-            seconds = self._estimate(examples, size) if epochs * len(run.batch_sizes) > 1 else 0.0
-            calls = run.cut(seconds, shown=progress, validated=held_out is not None)
-            pieces = None if held_out is None else list(self._pieces(held_out, 1024))
-            run.train(calls, advance, None if pieces is None else partial(self._evaluate, pieces))
+        examples = with_mean_weight_one(self.program, examples)
+        with self.backend.precision(self.dtype):
+            run = Run(
+                trainer=self,
+                epochs=epochs,
+                report_every=report_every,
+                validate=self._validation(held_out),
+                callbacks=chosen,
+                data=self.backend.sync(self.backend.from_numpy(examples)),
+                examples=len(inputs),
+                batch_size=min(batch_size, len(inputs)),
+                shuffle=shuffle,
+            )
+            with self._running(run, progress) as advance:
+                several = epochs * len(run.batch_sizes) > 1
+                seconds = self._estimate(examples, run.batch_size) if several else 0.0
+                run.train(run.cut(seconds, shown=progress), advance)
         return run.history
 
     def evaluate(
@@ -243,7 +265,8 @@ class Trainer:
             TypeError, ValueError: the data do not fit the model or the loss.
         """
         check_at_least_one(batch_size=batch_size)
-        examples = self._check(check_inputs(x, self.dtype), y, weights, self._known_shapes())
+        inputs = check_inputs(x, self.dtype)
+        examples = check_examples(self.program, inputs, y, weights, self._known_shapes())
         with self.backend.precision(self.dtype):
             return self._evaluate(self._pieces(examples, int(batch_size)))
 
@@ -257,7 +280,7 @@ class Trainer:
         check_at_least_one(batch_size=batch_size)
         input_shape, _ = self._known_shapes()
         inputs = check_inputs(x, self.dtype)
-        self._check_inputs(inputs, input_shape, "x")
+        check_model_inputs(self.model, inputs, input_shape, "x")
         with self.backend.precision(self.dtype):
             return inference.predict(
                 self.program, self.programs, self._model_state, inputs, int(batch_size)
@@ -383,33 +406,25 @@ class Trainer:
         drawn, output_shape = self._draw(input_shape, self.seed)
         return (input_shape, output_shape), drawn
 
-    def _check(
-        self, inputs: HostArray, y: Any, weights: Any, shapes: tuple[Shape, Shape], name: str = ""
-    ) -> Examples:
-        """Check examples on the host."""
-        input_shape, output_shape = shapes
-        count = inputs.shape[0]
-        targets = check_targets(y, count, f"{name}y")
-        checked = None if weights is None else check_weights(weights, count, self.dtype)
-        self._check_inputs(inputs, input_shape, f"{name}x")
+    @contextmanager
+    def _running(self, run: BaseRun, progress: bool) -> Iterator[Advance]:
+        """Show progress, call the callbacks first and last, and let Ctrl-C end the run."""
+        for callback in run.callbacks:
+            callback.on_fit_start(self)
         try:
-            prepared = self.program.loss.prepare_targets(targets, output_shape, self.dtype)
-        except ValueError as error:
-            raise ValueError(f"{name}y: {error}") from error
-        return Examples(inputs, prepared, checked)
+            with show_progress(run.epochs, "epoch", progress) as advance:
+                yield advance
+        except KeyboardInterrupt:
+            run.history.interrupted = True
+            tell(f"interrupted: the trainer is at the end of epoch {self.epoch}")
+        for callback in run.callbacks:
+            callback.on_fit_end(self)
 
-    def _check_inputs(self, inputs: HostArray, input_shape: Shape, name: str) -> None:
-        check_input_shape(inputs, input_shape, name)
-        try:
-            self.model.check_inputs(inputs)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-
-    def _check_pair(self, data: Any, shapes: tuple[Shape, Shape]) -> Examples:
-        if not (isinstance(data, tuple | list) and len(data) == 2):
-            raise ValueError("validation_data: expected a pair (x, y)")
-        x, y = data
-        return self._check(check_inputs(x, self.dtype, "validation x"), y, None, shapes, "validation ")
+    def _validation(self, held_out: Examples | None) -> Callable[[], Record] | None:
+        """Return what evaluates the validation data, which are on the backend from now on."""
+        if held_out is None:
+            return None
+        return partial(self._evaluate, list(self._pieces(held_out, 1024)))
 
     def _pieces(self, examples: Examples, size: int) -> Iterator[Examples]:
         return map(self.backend.from_numpy, weighted_pieces(examples, size, self.dtype))

@@ -28,6 +28,7 @@ from multinn import (
     Loss,
     Optimizer,
     Rescale,
+    ScaledLearningRate,
     Sequential,
     accuracy,
     initializers,
@@ -63,6 +64,7 @@ _WRAPPERS = [
     AccumulateGradients(SGD(_SCHEDULES[1], 0.9, True), 4),
     ClipByGlobalNorm(Adam(), 0.1),
     ExponentialMovingAverage(Adam()),
+    ScaledLearningRate(Adam()),
     Freeze(ClipByGlobalNorm(Adam(), 0.1), ("0.W", "*.b")),
 ]
 _PLAIN = [

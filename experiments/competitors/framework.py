@@ -7,6 +7,7 @@ import numpy as np
 
 from backends import Backend, get_backend
 from experiments.competitors.base import Competitor, Run
+from experiments.interrupted import whole
 from experiments.workloads import Workload
 from multinn import Trainer
 
@@ -60,14 +61,16 @@ class Framework(Competitor):
 
 def train(workload: Workload, trainer: Trainer, x: HostArray, y: HostArray) -> None:
     """Train for the epochs of one run, in one call of the compiled program."""
-    trainer.fit(
-        x,
-        y,
-        epochs=workload.epochs,
-        batch_size=workload.batch_size,
-        shuffle=workload.shuffle,
-        report_every=workload.epochs,
-        progress=False,
+    whole(
+        trainer.fit(
+            x,
+            y,
+            epochs=workload.epochs,
+            batch_size=workload.batch_size,
+            shuffle=workload.shuffle,
+            report_every=workload.epochs,
+            progress=False,
+        )
     )
 
 

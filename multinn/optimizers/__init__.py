@@ -16,6 +16,7 @@ from multinn.optimizers.base import LearningRate as LearningRate
 from multinn.optimizers.base import Optimizer as Optimizer
 from multinn.optimizers.lamb import LAMB as LAMB
 from multinn.optimizers.lion import Lion as Lion
+from multinn.optimizers.scaled import ScaledLearningRate as ScaledLearningRate
 from multinn.optimizers.sgd import SGD as SGD
 from multinn.optimizers.wrappers import ClipByGlobalNorm as ClipByGlobalNorm
 from multinn.optimizers.wrappers import Freeze as Freeze

@@ -1,0 +1,83 @@
+"""What the calls of `Trainer.fit` and `Trainer.fit_batches` have in common."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from multinn.callbacks import Callback
+from multinn.figures import Columns, EpochFigures, epoch_figures
+from multinn.history import History, Record
+from multinn.interrupts import uninterrupted
+from multinn.training import TrainingState
+
+if TYPE_CHECKING:
+    from multinn.trainer import Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRun:
+    """Trains a trainer for some epochs. What the trainer holds changes at whole epochs alone.
+
+    But after a divergence, it holds the last finite parameters and the number of the last whole epoch.
+
+    Attributes:
+        trainer: what is trained.
+        epochs: how many to train for.
+        report_every: epochs between two records.
+        validate: gives the figures of the validation data, at each report.
+        callbacks: are called at each report.
+        history: gets the records, as the trainer's own does.
+    """
+
+    trainer: "Trainer"
+    epochs: int
+    report_every: int
+    validate: Callable[[], Record] | None = None
+    callbacks: Sequence[Callback] = ()
+    history: History = field(default_factory=History)
+
+    @property
+    def done(self) -> int:
+        """How many epochs this run has trained for."""
+        return len(self.history.losses)
+
+    def _commit(
+        self, state: TrainingState, epochs: int, steps: Columns, batch_sizes: Sequence[int]
+    ) -> EpochFigures:
+        """Let the trainer hold what these epochs came to, and record them."""
+        trainer = self.trainer
+        with trainer.seconds.training():
+            figures = epoch_figures(steps, batch_sizes, trainer.program.reductions)
+        last = self.done + epochs == self.epochs
+        chosen = reported(self.done, epochs, self.report_every, last=last)
+        records = figures.records([trainer.epoch + 1 + index for index in chosen], chosen)
+        losses = figures.columns["loss"].tolist()
+        with uninterrupted():
+            trainer.state = state
+            trainer.epoch += epochs
+            trainer.step += steps["loss"].size
+            for history in (self.history, trainer.history):
+                history.losses.extend(losses)
+                history.extend(records)
+        return figures
+
+    def _report(self) -> tuple[Record, bool]:
+        """After a call: return the figures of the validation data, if any; and whether to stop."""
+        further: Record = {}
+        if self.done % self.report_every and self.done != self.epochs:
+            return further, False
+        if self.validate:
+            further = {f"validation_{name}": value for name, value in self.validate().items()}
+            self.history[-1].update(further)
+        stops = [
+            callback.on_report(self.trainer, self.history[-1]) is True for callback in self.callbacks
+        ]
+        return further, any(stops)
+
+
+def reported(done: int, epochs: int, every: int, *, last: bool) -> list[int]:
+    """Return which of the next epochs, from 0, are every so many of all; and, if wanted, the last."""
+    chosen = list(range(-(done + 1) % every, epochs, every))
+    if last and (not chosen or chosen[-1] != epochs - 1):
+        chosen.append(epochs - 1)
+    return chosen

@@ -1,0 +1,72 @@
+"""Stopping when nothing gets better."""
+
+from typing import TYPE_CHECKING
+
+from multinn.callbacks.base import Callback
+from multinn.callbacks.monitor import Monitor
+from multinn.checks import check_at_least_one
+from multinn.history import Record
+from multinn.training import TrainingState
+
+if TYPE_CHECKING:
+    from multinn.trainer import Trainer
+
+
+class EarlyStopping(Callback):
+    """Stops once a figure has not become better for some reports.
+
+    Source: L. Prechelt, Early Stopping - But When?, in Neural Networks: Tricks of the Trade, 1998.
+
+    Attributes:
+        monitor: what is watched, and its best value.
+        best_epoch: the epoch of that value; None before the first report.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "validation_loss",
+        *,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        mode: str = "min",
+        restore_best: bool = True,
+    ) -> None:
+        """Prepare to watch.
+
+        Args:
+            monitor: the name of a figure of the records.
+            patience: how many reports in a row may bring nothing better before training stops.
+            min_delta: how much better a value has to be to count.
+            mode: "min" where smaller is better, "max" where larger is.
+            restore_best: whether the trainer ends with the state it had at the best report, however the
+                run ended. Its numbers of epochs and steps, and its history, stay as they are.
+
+        Raises:
+            TypeError, ValueError: one of them is impossible.
+        """
+        check_at_least_one(patience=patience)
+        self.monitor = Monitor("EarlyStopping", monitor, mode, min_delta)
+        self.best_epoch: int | None = None
+        self._patience = patience
+        self._restore_best = restore_best
+        self._worse = 0
+        self._best: TrainingState | None = None
+
+    def on_fit_start(self, trainer: "Trainer") -> None:
+        """Forget the last run."""
+        self.monitor.reset()
+        self.best_epoch, self._worse, self._best = None, 0, None
+
+    def on_report(self, trainer: "Trainer", record: Record) -> bool:
+        """Return whether patience has run out."""
+        if self.monitor.improves(record):
+            self.best_epoch, self._worse = trainer.epoch, 0
+            self._best = trainer.state if self._restore_best else None
+        else:
+            self._worse += 1
+        return self._worse >= self._patience
+
+    def on_fit_end(self, trainer: "Trainer") -> None:
+        """Restore the best state."""
+        if self._best is not None:
+            trainer.state, self._best = self._best, None

@@ -1,0 +1,65 @@
+"""Checkpoints while training."""
+
+from typing import TYPE_CHECKING
+
+from multinn.callbacks.base import Callback
+from multinn.callbacks.monitor import Monitor
+from multinn.checkpoints import PathLike
+from multinn.history import Record
+
+if TYPE_CHECKING:
+    from multinn.trainer import Trainer
+
+
+class SaveCheckpoint(Callback):
+    """Saves the trainer at each report, as `Trainer.save` does.
+
+    The file is replaced as a whole: at any time it holds one valid checkpoint. When the run ends, by
+    Ctrl-C too, it is that of the last whole epoch, unless only the best are saved.
+
+    Attributes:
+        path: of the file.
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        *,
+        save_best_only: bool = False,
+        monitor: str = "validation_loss",
+        mode: str = "min",
+    ) -> None:
+        """Prepare to save.
+
+        Args:
+            path: replaced at each report; its folder has to exist.
+            save_best_only: whether to save only when the monitored figure is the best of the run.
+            monitor: the name of a figure of the records.
+            mode: "min" where smaller is better, "max" where larger is.
+
+        Raises:
+            ValueError: the mode is another.
+        """
+        self.path = path
+        self._monitor = Monitor("SaveCheckpoint", monitor, mode)
+        self._save_best_only = save_best_only
+        self._saved_epoch = 0
+
+    def on_fit_start(self, trainer: "Trainer") -> None:
+        """Forget the last run."""
+        self._monitor.reset()
+        self._saved_epoch = trainer.epoch
+
+    def on_report(self, trainer: "Trainer", record: Record) -> None:
+        """Save."""
+        if not self._save_best_only or self._monitor.improves(record):
+            self._save(trainer)
+
+    def on_fit_end(self, trainer: "Trainer") -> None:
+        """Save epochs that came after the last report."""
+        if not self._save_best_only and trainer.epoch != self._saved_epoch:
+            self._save(trainer)
+
+    def _save(self, trainer: "Trainer") -> None:
+        trainer.save(self.path)
+        self._saved_epoch = trainer.epoch

@@ -1,0 +1,64 @@
+"""Records as curves in TensorBoard."""
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from multinn.callbacks.base import Callback
+from multinn.checkpoints import PathLike
+from multinn.history import Record
+
+if TYPE_CHECKING:
+    from multinn.trainer import Trainer
+
+_MODULES = ("tensorboardX", "torch.utils.tensorboard")
+
+
+class TensorBoard(Callback):
+    """Writes the figures of each record for TensorBoard, by the number of the epoch.
+
+    Needs tensorboardX, or torch with tensorboard.
+
+    Attributes:
+        folder: for the event files, made where it is missing.
+    """
+
+    def __init__(self, folder: PathLike) -> None:
+        """Prepare to write.
+
+        Args:
+            folder: for the event files; each run adds one.
+
+        Raises:
+            ImportError: nothing is installed that can write them.
+        """
+        self.folder = os.fspath(folder)
+        self._make_writer = _summary_writer()
+        self._writer: Any = None
+
+    def on_fit_start(self, trainer: "Trainer") -> None:
+        """Open a file."""
+        self._writer = self._make_writer(self.folder)
+
+    def on_report(self, trainer: "Trainer", record: Record) -> None:
+        """Write the figures."""
+        for name, value in record.items():
+            if name != "epoch":
+                self._writer.add_scalar(name, value, int(record["epoch"]))
+        self._writer.flush()
+
+    def on_fit_end(self, trainer: "Trainer") -> None:
+        """Close the file."""
+        self._writer.close()
+
+
+def _summary_writer() -> Any:
+    for name in _MODULES:
+        try:
+            return import_module(name).SummaryWriter
+        except ImportError:
+            continue
+    raise ImportError(
+        "TensorBoard: expected tensorboardX, or torch with tensorboard, neither is installed: "
+        "pip install tensorboardX"
+    )

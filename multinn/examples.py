@@ -1,0 +1,75 @@
+"""Checks of examples against the model and the loss, on the host."""
+
+from typing import Any
+
+import numpy as np
+
+from multinn.checks import check_input_shape, check_inputs, check_targets, check_weights
+from multinn.layers import Layer
+from multinn.training import Examples, TrainingProgram
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int, ...]
+
+
+def check_examples(
+    program: TrainingProgram,
+    inputs: HostArray,
+    y: Any,
+    weights: Any,
+    shapes: tuple[Shape, Shape],
+    name: str = "",
+) -> Examples:
+    """Return checked examples.
+
+    Args:
+        program: the model and the loss.
+        inputs: from `check_inputs`.
+        y: targets, as the loss wants them.
+        weights: (examples,) or None.
+        shapes: those of one input and of one output.
+        name: what comes before x and y in messages.
+
+    Raises:
+        TypeError, ValueError: they do not fit the model or the loss.
+    """
+    input_shape, output_shape = shapes
+    count = inputs.shape[0]
+    targets = check_targets(y, count, f"{name}y")
+    checked = None if weights is None else check_weights(weights, count, program.dtype)
+    check_model_inputs(program.model, inputs, input_shape, f"{name}x")
+    try:
+        prepared = program.loss.prepare_targets(targets, output_shape, program.dtype)
+    except ValueError as error:
+        raise ValueError(f"{name}y: {error}") from error
+    return Examples(inputs, prepared, checked)
+
+
+def check_model_inputs(model: Layer, inputs: HostArray, input_shape: Shape, name: str) -> None:
+    """Raise ValueError unless the inputs have that shape, and values that the model can take."""
+    check_input_shape(inputs, input_shape, name)
+    try:
+        model.check_inputs(inputs)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def check_validation_data(
+    program: TrainingProgram, data: Any, shapes: tuple[Shape, Shape]
+) -> Examples | None:
+    """Return a pair (x, y) as checked examples; None for None."""
+    if data is None:
+        return None
+    if not (isinstance(data, tuple | list) and len(data) == 2):
+        raise ValueError("validation_data: expected a pair (x, y)")
+    x, y = data
+    inputs = check_inputs(x, program.dtype, "validation x")
+    return check_examples(program, inputs, y, None, shapes, "validation ")
+
+
+def with_mean_weight_one(program: TrainingProgram, examples: Examples) -> Examples:
+    """Return the examples with weights that are relative to their mean, where the loss is a mean."""
+    if examples.weights is None or program.loss.reduction != "mean":
+        return examples
+    mean = np.mean(examples.weights, dtype=np.float64)
+    return examples._replace(weights=(examples.weights / mean).astype(program.dtype))

@@ -1,0 +1,260 @@
+"""Callbacks: when they are called, how they stop a run, and what each of them does."""
+
+import csv
+import signal
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multinn import (
+    SGD,
+    Adam,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    ExponentialMovingAverage,
+    ReduceLearningRateOnPlateau,
+    SaveCheckpoint,
+    ScaledLearningRate,
+    TensorBoard,
+    Trainer,
+)
+from multinn.history import Record
+from multinn.optimizers.scaled import learning_rate_scale
+from tests.small_runs import PLAIN, X, Y, assert_same_bits, fit, make_trainer
+
+
+class Spy(Callback):
+    """Writes down what it is called with, and stops or interrupts at an epoch."""
+
+    def __init__(self, stop_at: int = 0, interrupt_at: int = 0) -> None:
+        self.calls: list[Any] = []
+        self.stop_at, self.interrupt_at = stop_at, interrupt_at
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.calls.append("start")
+
+    def on_report(self, trainer: Trainer, record: Record) -> bool:
+        assert record is trainer.history[-1]
+        self.calls.append((trainer.epoch, *record))
+        if trainer.epoch == self.interrupt_at:
+            signal.raise_signal(signal.SIGINT)
+        return trainer.epoch == self.stop_at
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self.calls.append("end")
+
+
+class Pretend(Callback):
+    """Gives the records a figure, before other callbacks see them."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = iter(values)
+
+    def on_report(self, trainer: Trainer, record: Record) -> None:
+        record["figure"] = next(self.values)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
+def test_callbacks_are_called_at_each_report(backend):
+    spy = Spy()
+    fit(make_trainer(backend), 5, report_every=2, callbacks=[spy], validation_data=(X, Y))
+    names = ("epoch", "loss", "validation_loss")
+    assert spy.calls == ["start", (2, *names), (4, *names), (5, *names), "end"]
+
+
+def test_callbacks_change_no_bits():
+    with_callbacks = fit(make_trainer(), 5, report_every=2, callbacks=[Spy()])
+    assert_same_bits(with_callbacks, fit(make_trainer(), 5))
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_a_callback_stops_the_run_after_all_have_seen_the_record(progress):
+    later = Spy()
+    trainer = make_trainer()
+    history = trainer.fit(
+        X, Y, epochs=9, batch_size=4, callbacks=[Spy(stop_at=3), later], progress=progress
+    )
+    assert (history["epoch"], history.interrupted) == ([1, 2, 3], False)
+    assert later.calls[-2:] == [(3, "epoch", "loss"), "end"]
+    assert_same_bits(fit(trainer, 2), fit(make_trainer(), 5))
+
+
+def test_ctrl_c_gives_the_history_so_far_and_leaves_a_checkpoint(tmp_path, capsys):
+    path, spy = tmp_path / "run.safetensors", Spy(interrupt_at=3)
+    trainer = make_trainer()
+    history = trainer.fit(
+        X, Y, epochs=9, batch_size=4, callbacks=[spy, SaveCheckpoint(path)], progress=False
+    )
+    assert (history.interrupted, history["epoch"]) == (True, [1, 2, 3])
+    assert spy.calls[-1] == "end"
+    assert capsys.readouterr().err == "interrupted: the trainer is at the end of epoch 3\n"
+    assert_same_bits(Trainer.load(path, "numpy"), fit(make_trainer(), 3))
+
+
+def test_what_a_callback_raises_leaves_the_trainer_at_a_whole_epoch():
+    trainer = make_trainer()
+    with pytest.raises(StopIteration):
+        fit(trainer, 5, callbacks=[Pretend(1.0)])
+    assert_same_bits(trainer, fit(make_trainer(), 2))
+
+
+@pytest.mark.parametrize("callbacks", [Spy(), [Spy], [print], 3])
+def test_what_is_no_callback_is_refused(callbacks):
+    with pytest.raises(TypeError, match="callbacks: expected"):
+        fit(make_trainer(), 1, callbacks=callbacks)
+
+
+# Early stopping
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "epochs", "best"),
+    [
+        ([5, 4, 6, 4, 3], {"patience": 2}, 4, 2),
+        ([5, 4, 6, 3, 3, 3, 1], {"patience": 2}, 6, 4),
+        ([1, 2, 3, 3, 3, 9], {"patience": 2, "mode": "max"}, 5, 3),
+        ([5.0, 4.9, 4.8, 4.0], {"patience": 2, "min_delta": 0.5}, 3, 1),
+        ([5.0, np.nan, np.nan, 1.0], {"patience": 2}, 3, 1),
+    ],
+)
+def test_early_stopping_waits_for_patience_and_restores_the_best(values, options, epochs, best):
+    stopping = EarlyStopping("figure", **options)
+    trainer = fit(make_trainer(), 20, callbacks=[Pretend(*values), stopping])
+    assert (trainer.epoch, stopping.best_epoch) == (epochs, best)
+    np.testing.assert_array_equal(trainer.predict(X), fit(make_trainer(), best).predict(X))
+
+
+def test_early_stopping_can_keep_the_last_state():
+    callbacks = [Pretend(5, 6), EarlyStopping("figure", patience=1, restore_best=False)]
+    assert_same_bits(fit(make_trainer(), 9, callbacks=callbacks), fit(make_trainer(), 2))
+
+
+def test_early_stopping_begins_anew_with_each_run():
+    stopping = EarlyStopping("loss", patience=2)
+    for _ in range(2):
+        trainer = fit(make_trainer(model=PLAIN), 3, callbacks=[stopping])
+        assert trainer.epoch == 3
+
+
+def test_a_figure_that_is_not_reported_is_named():
+    with pytest.raises(ValueError, match=r"EarlyStopping: 'validation_loss' is not .*'loss'\]"):
+        fit(make_trainer(), 2, callbacks=[EarlyStopping()])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EarlyStopping(mode="best"), "EarlyStopping: expected the mode"),
+        (lambda: EarlyStopping(min_delta=-1.0), "EarlyStopping: expected a finite min_delta"),
+        (lambda: EarlyStopping(patience=0), "patience: expected at least 1"),
+        (lambda: SaveCheckpoint("x", mode="auto"), "SaveCheckpoint: expected the mode"),
+        (lambda: ReduceLearningRateOnPlateau(factor=1.0), "OnPlateau: expected factor of 0 or more"),
+        (lambda: ReduceLearningRateOnPlateau(min_scale=-0.1), "OnPlateau: expected min_scale"),
+    ],
+)
+def test_impossible_options_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# Checkpoints
+
+
+def test_the_best_checkpoint_is_kept(tmp_path):
+    path = tmp_path / "best.safetensors"
+    saving = SaveCheckpoint(path, save_best_only=True, monitor="figure")
+    fit(make_trainer(), 4, callbacks=[Pretend(5, 3, 4, 3), saving])
+    assert_same_bits(Trainer.load(path, "numpy"), fit(make_trainer(), 2))
+
+
+def test_a_resumed_run_saves_what_it_adds(tmp_path):
+    path = tmp_path / "run.safetensors"
+    fit(make_trainer(), 2, callbacks=[SaveCheckpoint(path)])
+    fit(Trainer.load(path, "numpy"), 2, callbacks=[SaveCheckpoint(path)])
+    assert_same_bits(Trainer.load(path, "numpy"), fit(make_trainer(), 4))
+
+
+# The learning rate
+
+
+def test_a_scale_of_one_changes_no_bits(backend):
+    one, other = (
+        fit(make_trainer(backend, optimizer=optimizer), 3)
+        for optimizer in (ScaledLearningRate(Adam(0.1)), Adam(0.1))
+    )
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
+def test_a_plateau_makes_the_learning_rate_smaller_without_compiling(backend):
+    """A scale of s is a learning rate that is s times as large."""
+    scaled = make_trainer(backend, optimizer=ScaledLearningRate(SGD(0.2, momentum=0.9)))
+    reduce = ReduceLearningRateOnPlateau("figure", factor=0.5, patience=2)
+    fit(scaled, 3, callbacks=[Pretend(1, 2, 3), reduce])
+    compiled = scaled.seconds.compile
+    fit(scaled, 1, callbacks=[Pretend(1), reduce])
+    assert scaled.seconds.compile == compiled
+    assert learning_rate_scale(scaled.backend, scaled.optimizer_state) == 0.5
+    plain = fit(make_trainer(backend, optimizer=SGD(0.2, momentum=0.9)), 3)
+    slower = make_trainer(backend, optimizer=SGD(0.1, momentum=0.9))
+    slower.initialize((3,))
+    slower.state, slower.epoch, slower.step = plain.state, plain.epoch, plain.step
+    np.testing.assert_allclose(scaled.predict(X), fit(slower, 1).predict(X), rtol=1e-5, atol=1e-6)
+
+
+def test_the_scale_stays_above_its_least_within_other_wrappers():
+    optimizer = ExponentialMovingAverage(ScaledLearningRate(Adam()))
+    reduce = ReduceLearningRateOnPlateau("figure", factor=0.5, patience=1, min_scale=0.3)
+    trainer = fit(make_trainer(optimizer=optimizer), 5, callbacks=[Pretend(*range(5)), reduce])
+    assert learning_rate_scale(trainer.backend, trainer.optimizer_state) == pytest.approx(0.3)
+
+
+def test_an_optimizer_without_a_scale_is_refused():
+    with pytest.raises(ValueError, match=r"wrap the optimizer, as in ScaledLearningRate\(Adam\(\)\)"):
+        fit(make_trainer(), 1, callbacks=[ReduceLearningRateOnPlateau("loss")])
+
+
+# Logs
+
+
+def test_csv_rows_are_the_records_and_a_resumed_run_appends(tmp_path):
+    logger = CSVLogger(tmp_path / "log.csv")
+    trainer = make_trainer()
+    for _ in range(2):
+        fit(trainer, 2, callbacks=[logger], validation_data=(X, Y))
+    with open(logger.path, newline="") as file:
+        rows = [{name: float(text) for name, text in row.items()} for row in csv.DictReader(file)]
+    assert rows == trainer.history
+
+
+def test_csv_with_other_columns_is_refused(tmp_path):
+    logger = CSVLogger(tmp_path / "log.csv")
+    fit(make_trainer(), 1, callbacks=[logger])
+    with pytest.raises(ValueError, match=r"CSVLogger: .*log.csv has the columns \['epoch', 'loss'\]"):
+        fit(make_trainer(), 1, callbacks=[logger], validation_data=(X, Y))
+
+
+def test_tensorboard_gets_the_figures(tmp_path, monkeypatch):
+    written: list[Any] = []
+    writer = SimpleNamespace(
+        add_scalar=lambda *arguments: written.append(arguments),
+        flush=lambda: None,
+        close=lambda: written.append("closed"),
+    )
+    module = SimpleNamespace(SummaryWriter=lambda folder: written.append(Path(folder)) or writer)
+    monkeypatch.setitem(sys.modules, "tensorboardX", module)
+    trainer = fit(make_trainer(), 2, callbacks=[TensorBoard(tmp_path)])
+    one, two = trainer.history["loss"]
+    assert written == [tmp_path, ("loss", one, 1), ("loss", two, 2), "closed"]
+
+
+def test_tensorboard_says_what_it_needs(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ImportError, match="pip install tensorboardX"):
+        TensorBoard(tmp_path)
