@@ -8,6 +8,7 @@ from multinn import onnx as onnx
 from multinn import optimizers as optimizers
 from multinn import random as random
 from multinn import schedules as schedules
+from multinn.batches import ShuffledBatches as ShuffledBatches
 from multinn.callbacks import Callback as Callback
 from multinn.callbacks import CSVLogger as CSVLogger
 from multinn.callbacks import EarlyStopping as EarlyStopping
@@ -91,7 +92,13 @@ from multinn.losses import MeanSquaredError as MeanSquaredError
 from multinn.losses import MultiClassHinge as MultiClassHinge
 from multinn.losses import Poisson as Poisson
 from multinn.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+from multinn.metrics import F1 as F1
+from multinn.metrics import R2 as R2
 from multinn.metrics import Accuracy as Accuracy
+from multinn.metrics import CombinedMetric as CombinedMetric
+from multinn.metrics import Precision as Precision
+from multinn.metrics import Recall as Recall
+from multinn.metrics import TopK as TopK
 from multinn.metrics import accuracy as accuracy
 from multinn.metrics import binary_accuracy as binary_accuracy
 from multinn.optimizers import LAMB as LAMB

@@ -46,8 +46,14 @@ def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
     return array
 
 
-def check_weights(weights: Any, examples: int, dtype: str) -> HostArray:
-    """Return ``weights`` as an array (examples,) of that dtype, none negative and not all zero.
+def check_weights(weights: Any, examples: int, dtype: str, *, all_zero: bool = False) -> HostArray:
+    """Return ``weights`` as an array (examples,) of that dtype, none negative.
+
+    Args:
+        weights: of all examples, or of one batch.
+        examples: how many there are.
+        dtype: that of the result.
+        all_zero: whether they may all be zero, as those of one batch.
 
     Raises:
         TypeError: they are not numeric.
@@ -62,7 +68,7 @@ def check_weights(weights: Any, examples: int, dtype: str) -> HostArray:
         row = int(np.argmax(array < 0))
         raise ValueError(f"weights: expected 0 or more, got {array[row]} at row {row}")
     array = rounded(array, dtype, "weights")
-    if not array.any():
+    if not (all_zero or array.any()):
         raise ValueError("weights: expected at least one above 0, got zeros only")
     return array
 

@@ -19,6 +19,8 @@ def check_examples(
     weights: Any,
     shapes: tuple[Shape, Shape],
     name: str = "",
+    *,
+    all_zero: bool = False,
 ) -> Examples:
     """Return checked examples.
 
@@ -29,6 +31,7 @@ def check_examples(
         weights: (examples,) or None.
         shapes: those of one input and of one output.
         name: what comes before x and y in messages.
+        all_zero: whether all weights may be zero.
 
     Raises:
         TypeError, ValueError: they do not fit the model or the loss.
@@ -36,7 +39,9 @@ def check_examples(
     input_shape, output_shape = shapes
     count = inputs.shape[0]
     targets = check_targets(y, count, f"{name}y")
-    checked = None if weights is None else check_weights(weights, count, program.dtype)
+    checked = (
+        None if weights is None else check_weights(weights, count, program.dtype, all_zero=all_zero)
+    )
     check_model_inputs(program.model, inputs, input_shape, f"{name}x")
     try:
         prepared = program.loss.prepare_targets(targets, output_shape, program.dtype)
@@ -73,3 +78,17 @@ def with_mean_weight_one(program: TrainingProgram, examples: Examples) -> Exampl
         return examples
     mean = np.mean(examples.weights, dtype=np.float64)
     return examples._replace(weights=(examples.weights / mean).astype(program.dtype))
+
+
+def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Shape, Shape]) -> Examples:
+    """Return a batch, (x, y) or (x, y, weights), as checked examples."""
+    inputs = check_batch_inputs(program, batch)
+    _, y, *weights = batch
+    return check_examples(program, inputs, y, weights[0] if weights else None, shapes, all_zero=True)
+
+
+def check_batch_inputs(program: TrainingProgram, batch: Any) -> HostArray:
+    """Return the checked inputs of a batch."""
+    if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
+        raise ValueError(f"batches: expected (x, y) or (x, y, weights) each, got {batch!r:.100}")
+    return check_inputs(batch[0], program.dtype)

@@ -8,6 +8,7 @@ import numpy as np
 
 from backends import Tree
 from multinn.history import Record
+from multinn.training import Reduction
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 Columns = dict[str, HostArray]
@@ -45,7 +46,8 @@ def step_columns(records: Tree) -> Columns:
     """Join the records of full and of smaller batches, as `TrainingProgram.run` returns them.
 
     Returns:
-        (epochs, steps) float64 arrays by name, the steps in their order.
+        (epochs, steps) float64 arrays by name, the steps in their order; of a `CombinedMetric`, with its
+        axes after these.
     """
     full, tail = records
     if tail is not None:
@@ -56,7 +58,7 @@ def step_columns(records: Tree) -> Columns:
 
 
 def epoch_figures(
-    steps: Mapping[str, HostArray], batch_sizes: Sequence[int], reductions: Mapping[str, str]
+    steps: Mapping[str, HostArray], batch_sizes: Sequence[int], reductions: Mapping[str, Reduction]
 ) -> EpochFigures:
     """Combine the figures of steps to those of epochs.
 
@@ -72,11 +74,12 @@ def epoch_figures(
 
 
 def combine(
-    batches: Mapping[str, HostArray], weights: HostArray, reductions: Mapping[str, str]
+    batches: Mapping[str, HostArray], weights: HostArray, reductions: Mapping[str, Reduction]
 ) -> Record:
     """Combine the figures of some batches, each an array (batches,), to one figure each.
 
-    A mean weighs each batch by its examples, or by the sum of their weights; a sum is added up.
+    A mean weighs each batch by its examples, or by the sum of their weights; a sum is added up; a
+    `CombinedMetric` combines them itself.
     """
     return {
         name: float(_combined(batches[name], weights, reduction))
@@ -84,8 +87,10 @@ def combine(
     }
 
 
-def _combined(values: HostArray, weights: HostArray, reduction: str) -> HostArray:
-    """Combine along the last axis."""
+def _combined(values: HostArray, weights: HostArray, reduction: Reduction) -> HostArray:
+    """Combine along the axis of the batches."""
+    if callable(reduction):
+        return reduction(values)
     if reduction == "mean":
         values = values * (weights / weights.sum(axis=-1, keepdims=True))
     return np.asarray(np.sum(values, axis=-1))

@@ -10,6 +10,8 @@ import numpy as np
 from backends import Backend, Tree, get_backend, tree
 from multinn import checkpoints, inference
 from multinn.base_run import BaseRun
+from multinn.batch_run import BatchRun
+from multinn.batches import Batches, check_batches, with_first
 from multinn.callbacks.base import Callback, check_callbacks
 from multinn.checkpoints import PathLike, Progress
 from multinn.checks import (
@@ -21,6 +23,8 @@ from multinn.checks import (
 from multinn.class_weights import with_class_weights
 from multinn.errors import NotInitializedError
 from multinn.examples import (
+    check_batch,
+    check_batch_inputs,
     check_examples,
     check_model_inputs,
     check_validation_data,
@@ -253,6 +257,65 @@ class Trainer:
                 several = epochs * len(run.batch_sizes) > 1
                 seconds = self._estimate(examples, run.batch_size) if several else 0.0
                 run.train(run.cut(seconds, shown=progress), advance)
+        return run.history
+
+    def fit_batches(
+        self,
+        batches: Batches,
+        *,
+        epochs: int,
+        validation_data: tuple[Any, Any] | None = None,
+        report_every: int = 1,
+        progress: bool = True,
+        callbacks: Iterable[Callback] = (),
+    ) -> History:
+        """Train on batches that come one by one, such as of data that do not fit in memory.
+
+        Each is one step, in one call of a compiled function, while the next one is read in a thread.
+        Each size of batch is one more program to compile. `fit` is faster where the data fit in memory.
+
+        Args:
+            batches: (x, y) or (x, y, weights) each, as in `fit`, in the order of training: an iterable,
+                gone through once an epoch, or a function that is called with the number of the epoch,
+                from 0, and returns one, such as `ShuffledBatches`. Weights count as they are: over an
+                epoch, their mean should be 1.
+            epochs: 1 or more.
+            validation_data: inputs and targets that are evaluated at each report; they are in memory.
+            report_every: epochs between two records of the history.
+            progress: whether progress is shown, on the standard error stream.
+            callbacks: are called at each report.
+
+        Returns:
+            The records of this call; after Ctrl-C those so far, with ``interrupted`` set.
+
+        Raises:
+            TypeError, ValueError, DivergenceError: as in `fit`, or there are no batches. What a later
+                batch raises leaves the trainer at the last whole epoch.
+        """
+        check_at_least_one(epochs=epochs, report_every=report_every)
+        check_batches(batches, epochs)
+        chosen = check_callbacks(callbacks)
+        if self._shapes is None:
+            batches, first = with_first(batches, self.epoch)
+            shapes, drawn = self._shapes_or_draw(check_batch_inputs(self.program, first).shape[1:])
+            check_batch(self.program, first, shapes)
+        else:
+            shapes, drawn = self._shapes, None
+        held_out = check_validation_data(self.program, validation_data, shapes)
+        if drawn is not None:
+            self._start(drawn, shapes)
+        with self.backend.precision(self.dtype):
+            run = BatchRun(
+                trainer=self,
+                epochs=int(epochs),
+                report_every=int(report_every),
+                validate=self._validation(held_out),
+                callbacks=chosen,
+                batches=batches,
+                check=lambda batch: check_batch(self.program, batch, shapes),
+            )
+            with self._running(run, progress) as advance:
+                run.train(advance)
         return run.history
 
     def evaluate(

@@ -1,6 +1,6 @@
 """Training as pure functions: one step, and a run of epochs that a backend can compile whole."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from multinn import random
 from multinn.layers import Layer
 from multinn.layers.masked import values_of
 from multinn.losses import Loss
-from multinn.metrics import Metric
+from multinn.metrics import CombinedMetric, Metric
 from multinn.optimizers import Optimizer
 from multinn.random import Key
 
@@ -78,14 +78,15 @@ def make_plan(
         return Plan(None, words, None, None)
     order = np.empty((epochs, examples), np.int32)
     for index in range(epochs):
-        order[index] = _epoch_order(examples, seed, first_epoch + index, shuffle)
+        order[index] = epoch_order(examples, seed, first_epoch + index, shuffle)
     rows = order[:, : steps * batch_size].reshape(epochs, steps, batch_size)
     if not rest:
         return Plan(rows, words, None, None)
     return Plan(rows, words[:, :-1], order[:, steps * batch_size :], words[:, -1])
 
 
-def _epoch_order(examples: int, seed: int, epoch: int, shuffle: bool) -> HostArray:
+def epoch_order(examples: int, seed: int, epoch: int, shuffle: bool) -> HostArray:
+    """Return the order of the examples in an epoch, from 0."""
     if not shuffle:
         return np.arange(examples)
     sequence = np.random.SeedSequence(seed, spawn_key=(1, epoch))
@@ -172,11 +173,21 @@ def _forward_and_backward(
     return value, outputs, model.parameter_gradients(backend, params, cache, d_outputs), cache
 
 
+Reduction = str | Callable[[HostArray], HostArray]  # "mean", "sum", or CombinedMetric.combine
+
+
+def _reduction(metric: Metric) -> Reduction:
+    if isinstance(metric, CombinedMetric):
+        return metric.combine
+    reduction: str = getattr(getattr(metric, "__self__", None), "reduction", "mean")
+    return reduction
+
+
 @dataclass(frozen=True)
 class TrainingProgram:
     """What one run computes, as pure functions of arrays.
 
-    A record is a dict of arrays without axes: ``loss``, the metrics, and with weighted examples
+    A record is a dict of arrays, most without axes: ``loss``, the metrics, and with weighted examples
     ``weight``, the sum of the weights. Weights of training examples have a mean of 1 over all of them.
     Inputs may be integers or booleans: each batch of them is cast to ``dtype``, that of the parameters.
     """
@@ -189,12 +200,11 @@ class TrainingProgram:
     dtype: str = "float32"
 
     @property
-    def reductions(self) -> dict[str, str]:
-        """How the figures of batches combine, "mean" or "sum", by name; of a loss, as it does."""
-        owners = {name: getattr(metric, "__self__", None) for name, metric in self.metrics.items()}
+    def reductions(self) -> dict[str, Reduction]:
+        """How the figures of batches combine, by name; of a loss, as it does."""
         return {
             "loss": self.loss.reduction,
-            **{name: getattr(owner, "reduction", "mean") for name, owner in owners.items()},
+            **{name: _reduction(metric) for name, metric in self.metrics.items()},
         }
 
     def step(self, state: TrainingState, batch: Examples, words: Array) -> tuple[TrainingState, Tree]:
@@ -242,7 +252,8 @@ class TrainingProgram:
             loop = (plan.rows, plan.words)
             flat = tree.map(lambda leaf: xp.reshape(leaf, (epochs * steps, *leaf.shape[2:])), loop)
             state, records = self.backend.scan(step, state, flat)
-            records = tree.map(lambda leaf: xp.reshape(leaf, (epochs, steps)), records), None
+            records = tree.map(lambda leaf: xp.reshape(leaf, (epochs, steps, *leaf.shape[1:])), records)
+            records = records, None
         else:
             state, records = self.backend.scan(epoch, state, plan)
         finite = [xp.all(xp.isfinite(leaf)) for leaf in tree.leaves(state)]

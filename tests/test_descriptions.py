@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 import multinn
 from multinn import (
+    F1,
+    R2,
     SGD,
     AccumulateGradients,
     Accuracy,
@@ -27,9 +29,12 @@ from multinn import (
     LeakyReLU,
     Loss,
     Optimizer,
+    Precision,
+    Recall,
     Rescale,
     ScaledLearningRate,
     Sequential,
+    TopK,
     accuracy,
     initializers,
     optimizers,
@@ -72,7 +77,7 @@ _PLAIN = [
     for _, kind in registered_classes()
     if issubclass(kind, Optimizer) and not issubclass(kind, optimizers.wrappers.Wrapper)
 ]
-_METRICS = [Accuracy(), Accuracy(-1)]
+_METRICS = [Accuracy(), Accuracy(-1), F1("macro"), Precision(), Recall("micro"), R2(), TopK(3)]
 INSTANCES: list[Any] = [
     *[case.layer for case in LAYERS],
     *[case.loss for case in LOSSES],

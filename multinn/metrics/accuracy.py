@@ -1,18 +1,12 @@
-"""Metrics: functions of outputs and targets that are reported, not minimized.
+"""Shares of right answers."""
 
-A metric is called as ``metric(backend, outputs, targets, weights)`` and returns the weighted mean over
-the examples of a batch, an array without axes. ``SomeLoss().value`` is one too.
-"""
-
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from backends import Array, Backend
 from multinn import functional
 from multinn.checks import check_ignored_class
 from multinn.hyperparameters import Hyperparameters
-
-Metric = Callable[[Backend, Array, Array, Array | None], Array]
+from multinn.metrics.base import weighted_mean
 
 
 def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | None = None) -> Array:
@@ -28,7 +22,7 @@ def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | 
         ValueError: there are fewer than 2 classes.
     """
     hits, _ = _hits(backend, outputs, targets)
-    return _weighted_mean(backend, hits, outputs, weights)
+    return weighted_mean(backend, hits, outputs, weights)
 
 
 @dataclass(frozen=True)
@@ -60,14 +54,7 @@ class Accuracy(Hyperparameters):
         shares = functional.shares(backend, classes != self.ignored_class, like=outputs)
         values = backend.xp.astype(hits, outputs.dtype) * shares
         by_example = backend.xp.sum(values, axis=tuple(range(1, values.ndim)))
-        return _weighted_mean(backend, by_example, outputs, weights)
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Raise ValueError if a metric has a name that the history uses itself."""
-    for name in names:
-        if name in ("loss", "epoch", "weight") or name.startswith("validation_"):
-            raise ValueError(f"Trainer: the history uses the name {name!r} itself")
+        return weighted_mean(backend, by_example, outputs, weights)
 
 
 def _hits(backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -97,16 +84,4 @@ def binary_accuracy(
             f"binary_accuracy: expected targets of shape {tuple(outputs.shape)}, as the outputs, "
             f"got {tuple(targets.shape)}"
         )
-    return _weighted_mean(backend, (outputs > 0.0) == (targets > 0.5), outputs, weights)
-
-
-def _weighted_mean(backend: Backend, values: Array, like: Array, weights: Array | None) -> Array:
-    """Return the mean of the examples' means, of booleans or of floats."""
-    xp = backend.xp
-    values = xp.astype(values, like.dtype)
-    if values.ndim > 1:
-        values = xp.mean(values, axis=tuple(range(1, values.ndim)))
-    if weights is None:
-        return xp.mean(values)
-    total = xp.sum(weights)
-    return xp.sum(values * weights) / xp.where(total > 0.0, total, xp.ones_like(total))
+    return weighted_mean(backend, (outputs > 0.0) == (targets > 0.5), outputs, weights)

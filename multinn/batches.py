@@ -1,0 +1,117 @@
+"""Batches that are read while training, so that the data need not fit in memory."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+import numpy as np
+
+from multinn.checks import check_at_least_one, check_seed, check_weights
+from multinn.training import epoch_order
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+Batch = tuple[Any, ...]
+Batches = Iterable[Batch] | Callable[[int], Iterable[Batch]]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class ShuffledBatches:
+    """Batches of arrays, in the order in which `Trainer.fit` takes them, each read at its turn.
+
+    Called with the number of an epoch, from 0, it yields the batches of that epoch.
+
+    Attributes:
+        x: (examples, ...), such as `numpy.load` gives with ``mmap_mode="r"``, or a `numpy.memmap`.
+        y: (examples, ...), likewise.
+        weights: (examples,) or None; they are divided by their mean.
+        batch_size: examples a batch; the last of an epoch has what is left over.
+        seed: that of the trainer, for the same order.
+        shuffle: whether each epoch has its own random order, if it has more than one batch.
+
+    Raises:
+        TypeError, ValueError: the arrays have different lengths or none, or a number is impossible.
+
+    >>> batches = ShuffledBatches(np.arange(5)[:, None], np.arange(5), batch_size=2, shuffle=False)
+    >>> [y.tolist() for x, y in batches(0)]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    x: HostArray
+    y: HostArray
+    weights: Any = None
+    batch_size: int = 32
+    seed: int = 0
+    shuffle: bool = True
+
+    def __post_init__(self) -> None:
+        check_at_least_one(batch_size=self.batch_size)
+        check_seed(self.seed)
+        if len(self.x) != len(self.y) or not len(self.x):
+            raise ValueError(
+                "ShuffledBatches: expected as many rows of y as of x, at least one, got "
+                f"{len(self.y)} and {len(self.x)}"
+            )
+        if self.weights is not None:
+            weights = check_weights(self.weights, len(self.x), "float64")
+            object.__setattr__(self, "weights", weights / weights.mean())
+
+    def __call__(self, epoch: int) -> Iterator[Batch]:
+        """Yield (x, y) or (x, y, weights) of each batch of an epoch."""
+        count = len(self.x)
+        # One batch is all examples in their order, as in fit.
+        order = epoch_order(count, self.seed, epoch, self.shuffle and self.batch_size < count)
+        arrays = (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
+        for start in range(0, count, self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield tuple(np.asarray(array[rows]) for array in arrays)
+
+
+def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
+    """Return the batches of an epoch, from 0."""
+    return batches(epoch) if callable(batches) else batches
+
+
+def with_first(batches: Batches, epoch: int) -> tuple[Batches, Batch]:
+    """Return batches that are the same, and the first of an epoch.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if isinstance(batches, Iterator):
+        first = next(batches, None)
+        same: Batches = batches if first is None else chain([first], batches)
+    else:
+        first, same = next(iter(batches_of(batches, epoch)), None), batches
+    if first is None:
+        raise ValueError(f"fit_batches: no batches for epoch {epoch + 1}")
+    return same, first
+
+
+def check_batches(batches: Any, epochs: int) -> None:
+    """Raise TypeError or ValueError unless there can be batches for so many epochs."""
+    if callable(batches):
+        return
+    if not isinstance(batches, Iterable):
+        raise TypeError(
+            "fit_batches: expected an iterable of batches (x, y) or (x, y, weights), or a function of "
+            f"the number of the epoch that returns one, got {batches!r}"
+        )
+    if epochs > 1 and isinstance(batches, Iterator):
+        raise ValueError(
+            f"fit_batches: a generator gives its batches once, not for {epochs} epochs: give a function "
+            "of the number of the epoch that returns one"
+        )
+
+
+def prefetched(items: Iterable[Item]) -> Generator[Item, None, None]:
+    """Yield the items, each made in a thread while the one before is in use."""
+    iterator = iter(items)
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, iterator, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, iterator, end)
+            yield item

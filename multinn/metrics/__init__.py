@@ -1,0 +1,18 @@
+"""Metrics: functions of outputs and targets that are reported, not minimized.
+
+A metric is called as ``metric(backend, outputs, targets, weights)`` and returns the weighted mean over
+the examples of a batch, an array without axes. ``SomeLoss().value`` is one too. What is no mean, such as
+`F1`, is a `CombinedMetric`: figures over many batches are then as exact as over one.
+"""
+
+from multinn.metrics.accuracy import Accuracy as Accuracy
+from multinn.metrics.accuracy import accuracy as accuracy
+from multinn.metrics.accuracy import binary_accuracy as binary_accuracy
+from multinn.metrics.base import CombinedMetric as CombinedMetric
+from multinn.metrics.base import Metric as Metric
+from multinn.metrics.base import check_names as check_names
+from multinn.metrics.classes import F1 as F1
+from multinn.metrics.classes import Precision as Precision
+from multinn.metrics.classes import Recall as Recall
+from multinn.metrics.r2 import R2 as R2
+from multinn.metrics.top_k import TopK as TopK

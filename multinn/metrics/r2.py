@@ -1,0 +1,51 @@
+"""The coefficient of determination."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends import Array, Backend
+from multinn.metrics.base import CombinedMetric, HostArray
+
+
+@dataclass(frozen=True)
+class R2(CombinedMetric):
+    """R² = 1 - Σ w (t - y)² / Σ w (t - t̄)², the mean of that of each output.
+
+    With n the weight of a batch, m the mean and S = Σ w (t - m)² its squares, those of all batches are
+
+        Σ w (t - t̄)² = Σ S + Σ n (m - t̄)²    where t̄ = Σ n m / Σ n,
+
+    which does not cancel where t̄ is far from 0. Source: T. F. Chan, G. H. Golub and R. J. LeVeque,
+    Updating formulae and a pairwise algorithm for computing sample variances, 1979.
+    Where all targets are equal, R² is 1 if all outputs are right, else 0.
+
+    Raises:
+        ValueError: in a call, outputs and targets have different shapes.
+    """
+
+    def __call__(
+        self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
+    ) -> Array:
+        """Return n, m, S and the squares of the residuals of a batch, (4, outputs)."""
+        xp = backend.xp
+        if outputs.shape != targets.shape:
+            raise ValueError(
+                f"R2: expected targets of shape {tuple(outputs.shape)}, as the outputs, got "
+                f"{tuple(targets.shape)}"
+            )
+        y, t = (xp.reshape(values, (values.shape[0], -1)) for values in (outputs, targets))
+        w = xp.ones_like(y) if weights is None else xp.reshape(weights, (-1, 1)) * xp.ones_like(y)
+        n = xp.sum(w, axis=0)
+        m = xp.sum(w * t, axis=0) / xp.where(n > 0.0, n, xp.ones_like(n))
+        return xp.stack([n, m, xp.sum(w * (t - m) ** 2, axis=0), xp.sum(w * (t - y) ** 2, axis=0)])
+
+    def combine(self, batches: HostArray) -> HostArray:
+        """Return R² over all batches."""
+        n, m, squares, residuals = (batches[..., row, :] for row in range(4))
+        mean = (n * m).sum(axis=-2, keepdims=True) / n.sum(axis=-2, keepdims=True)
+        total = squares.sum(axis=-2) + (n * (m - mean) ** 2).sum(axis=-2)
+        residual = residuals.sum(axis=-2)
+        constant = np.where(residual > 0, 0.0, 1.0)
+        ratio = residual / np.where(total > 0, total, 1.0)
+        return np.asarray(np.where(total > 0, 1.0 - ratio, constant).mean(axis=-1))
