@@ -3,53 +3,34 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
-
-from backends import Backend, Tree, get_backend, tree
-from multinn import checkpoints, inference
+from backends import tree
 from multinn.base_run import BaseRun
+from multinn.base_trainer import BaseTrainer
 from multinn.batch_run import BatchRun
 from multinn.batches import Batches, check_batches, with_first
 from multinn.callbacks.base import Callback, check_callbacks
-from multinn.checkpoints import PathLike, Progress
-from multinn.checks import (
-    check_at_least_one,
-    check_inputs,
-    check_parameter,
-    check_seed,
-)
+from multinn.checks import check_at_least_one, check_inputs
 from multinn.class_weights import with_class_weights
-from multinn.errors import NotInitializedError
 from multinn.examples import (
     check_batch,
     check_batch_inputs,
     check_examples,
-    check_model_inputs,
     check_validation_data,
     with_mean_weight_one,
 )
 from multinn.history import History, Record
-from multinn.interrupts import uninterrupted
-from multinn.layers import Layer
-from multinn.losses import Loss
-from multinn.metrics import Metric, check_names
-from multinn.optimizers import Adam, Optimizer
-from multinn.pieces import weighted_pieces
-from multinn.programs import CompiledPrograms, signature
 from multinn.programs import Seconds as Seconds
+from multinn.programs import signature
 from multinn.progress import Advance, tell
 from multinn.progress import progress as show_progress
 from multinn.run import Run
 from multinn.step_time import seconds_a_step
-from multinn.training import Examples, ModelState, TrainingProgram, TrainingState, first_state
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
-Shape = tuple[int, ...]
+from multinn.training import Examples
 
 
-class Trainer:
+class Trainer(BaseTrainer):
     """Trains a model, and holds what training changes.
 
     The same seed gives the same initial parameters, shuffles and dropout masks on every backend.
@@ -74,112 +55,6 @@ class Trainer:
     >>> (trainer.predict(x) > 0.5).ravel().tolist()
     [False, True, True, False]
     """
-
-    def __init__(
-        self,
-        model: Layer,
-        loss: Loss,
-        optimizer: Optimizer | None = None,
-        *,
-        metrics: Mapping[str, Metric] | None = None,
-        backend: str | Backend | None = None,
-        dtype: str = "float32",
-        seed: int = 0,
-    ) -> None:
-        """Prepare to train.
-
-        Args:
-            model: a layer, such as Sequential.
-            loss: what is minimized.
-            optimizer: Adam with its defaults if None.
-            metrics: what else is reported, by name.
-            backend: as in `backends.get_backend`.
-            dtype: "float32" or "float64".
-            seed: 0 or more.
-
-        Raises:
-            BackendError: the backend, or the dtype on it, cannot be had.
-            TypeError: the model, the loss, the optimizer or the metrics are something else.
-            ValueError: the seed is negative, or a metric has a name that the history uses itself.
-        """
-        optimizer = Adam() if optimizer is None else optimizer
-        for part, kind in ((model, Layer), (loss, Loss), (optimizer, Optimizer)):
-            if not isinstance(part, kind):
-                raise TypeError(f"Trainer: expected an instance of {kind.__name__}, got {part!r}")
-        if not isinstance(metrics, Mapping | None):
-            raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
-        check_seed(seed)
-        check_names(metrics or {})
-        self.backend = get_backend(backend)
-        self.dtype = dtype
-        self.seed = seed
-        self.program = TrainingProgram(self.backend, model, loss, optimizer, metrics or {}, dtype)
-        with self.backend.precision(dtype):
-            pass
-        self.seconds = Seconds()
-        self.programs = CompiledPrograms(self.backend, self.seconds)
-        self.state = TrainingState(None, None, None)
-        self.epoch = 0
-        self.step = 0
-        self.history = History()
-        self._seconds_a_step: dict[Any, float] = {}
-        self._shapes: tuple[Shape, Shape] | None = None
-
-    @property
-    def model(self) -> Layer:
-        """The model that is trained."""
-        return self.program.model
-
-    @property
-    def input_shape(self) -> Shape:
-        """The shape of one example, without the batch axis.
-
-        Raises:
-            NotInitializedError: there are no parameters yet.
-        """
-        return self._known_shapes()[0]
-
-    @property
-    def params(self) -> Tree:
-        """The parameters, a tree of the backend's arrays; None before the first `fit`."""
-        return self.state.params
-
-    @property
-    def optimizer_state(self) -> Tree:
-        """The state of the optimizer, likewise."""
-        return self.state.optimizer_state
-
-    @property
-    def inference_parameters(self) -> Tree:
-        """The parameters with which the model evaluates and predicts; None before the first `fit`.
-
-        They are ``params``, unless the optimizer keeps others, such as an average.
-        """
-        if self.params is None:
-            return None
-        optimizer = self.program.optimizer
-        with self.backend.precision(self.dtype):
-            return optimizer.inference_parameters(self.backend, self.optimizer_state, self.params)
-
-    def initialize(
-        self, input_shape: Shape, params: Tree | None = None, seed: int | None = None
-    ) -> None:
-        """Start anew: draw the parameters, or take given ones. Compiled programs are kept.
-
-        Args:
-            input_shape: the shape of one example, without the batch axis.
-            params: a tree of NumPy arrays, of the structure and shapes that the model draws itself.
-            seed: replaces the trainer's seed.
-
-        Raises:
-            ValueError: the model cannot take such inputs, or ``params`` do not fit the model.
-        """
-        if seed is not None:
-            check_seed(seed)
-        drawn, output_shape = self._draw(tuple(input_shape), self.seed if seed is None else seed)
-        chosen = drawn if params is None else tree.map_with_paths(check_parameter, drawn, params)
-        self.seed = self.seed if seed is None else seed
-        self._start(chosen, (tuple(input_shape), output_shape))
 
     def fit(
         self,
@@ -318,157 +193,6 @@ class Trainer:
                 run.train(advance)
         return run.history
 
-    def evaluate(
-        self, x: Any, y: Any, *, weights: Any = None, batch_size: int = 1024
-    ) -> dict[str, float]:
-        """Return the loss and the metrics over all examples, at inference.
-
-        Raises:
-            NotInitializedError: there are no parameters yet.
-            TypeError, ValueError: the data do not fit the model or the loss.
-        """
-        check_at_least_one(batch_size=batch_size)
-        inputs = check_inputs(x, self.dtype)
-        examples = check_examples(self.program, inputs, y, weights, self._known_shapes())
-        with self.backend.precision(self.dtype):
-            return self._evaluate(self._pieces(examples, int(batch_size)))
-
-    def predict(self, x: Any, *, batch_size: int = 1024) -> HostArray:
-        """Return the model's outputs at inference, (examples, ...), as a NumPy array.
-
-        Raises:
-            NotInitializedError: there are no parameters yet.
-            TypeError, ValueError: the data do not fit the model.
-        """
-        check_at_least_one(batch_size=batch_size)
-        input_shape, _ = self._known_shapes()
-        inputs = check_inputs(x, self.dtype)
-        check_model_inputs(self.model, inputs, input_shape, "x")
-        with self.backend.precision(self.dtype):
-            return inference.predict(
-                self.program, self.programs, self._model_state, inputs, int(batch_size)
-            )
-
-    def save(self, path: PathLike) -> None:
-        """Write a checkpoint, from which `load` goes on as if the run had never stopped.
-
-        One safetensors file, written whole or not at all: on any failure, what was there stays. It holds
-        all that training changes, the history, and descriptions of the model, the loss, the optimizer
-        and the metrics, but no data and no code.
-
-        Args:
-            path: replaced where it exists; its folder has to.
-
-        Raises:
-            DescriptionError: a class or a metric is not registered, such as a lambda.
-            ImportError: safetensors is not installed.
-            NotInitializedError: there are no parameters yet.
-            OSError: the file cannot be written.
-        """
-        shapes = self._known_shapes()
-        state = self.backend.to_numpy(self.state)
-        progress = Progress(state, self.seed, self.epoch, self.step, shapes, self.history)
-        checkpoints.save(path, self.program, progress)
-
-    @classmethod
-    def load(cls, path: PathLike, backend: str | Backend | None = None) -> Self:
-        """Return a trainer as it was when it was saved.
-
-        On the backend that it was trained on, a run goes on with the same bits; on another, it agrees to
-        rounding. No code in the file runs, and what it holds is checked; but a forged one can ask for a
-        model that is larger than memory.
-
-        Args:
-            path: of a checkpoint.
-            backend: as in `backends.get_backend`; the file does not choose it.
-
-        Raises:
-            BackendError: the backend, or the dtype on it, cannot be had.
-            CheckpointError: ForeignFileError, the file is something else; DamagedCheckpointError, it is
-                cut off or has changed; NewerCheckpointError, it needs a later version of the library;
-                InvalidCheckpointError, what it holds cannot be.
-            ImportError: safetensors is not installed.
-            OSError: the file cannot be read.
-        """
-        program, progress = checkpoints.load(path, get_backend(backend))
-        trainer = cls(
-            program.model,
-            program.loss,
-            program.optimizer,
-            metrics=program.metrics,
-            backend=program.backend,
-            dtype=program.dtype,
-            seed=progress.seed,
-        )
-        trainer._resume(progress)
-        return trainer
-
-    def load_state(self, path: PathLike) -> None:
-        """Take from a checkpoint what training changes, and the seed; keep loss, optimizer and metrics.
-
-        The model has to be the same, and the state of the optimizer has to fit: so training can go on
-        with another learning rate. If it fails, the trainer stays as it is.
-
-        Args:
-            path: of a checkpoint.
-
-        Raises:
-            CheckpointError: as in `load`; InvalidCheckpointError, too, if it does not fit this trainer.
-            ImportError, OSError: as in `load`.
-        """
-        self._resume(checkpoints.load_progress(path, self.program))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy, or another process, needs: the state as arrays of NumPy."""
-        return self.__dict__ | {"state": self.backend.to_numpy(self.state)}
-
-    def __setstate__(self, attributes: dict[str, Any]) -> None:
-        self.__dict__.update(attributes)
-        with self.backend.precision(self.dtype):
-            self.state = self.backend.from_numpy(self.state)
-
-    def _resume(self, progress: Progress) -> None:
-        """Go on from there."""
-        with self.backend.precision(self.dtype):
-            state = self.backend.sync(self.backend.from_numpy(progress.state))
-        with uninterrupted():
-            self.state = state
-            self.seed = progress.seed
-            self.epoch = progress.epoch
-            self.step = progress.step
-            self.history = progress.history
-            self._shapes = progress.shapes
-
-    def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
-        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
-        return self.model.init(generator, input_shape)
-
-    def _start(self, params: Tree, shapes: tuple[Shape, Shape]) -> None:
-        """Begin at step 0 with these parameters, for inputs and outputs of these shapes."""
-        state = first_state(self.model, self.program.optimizer, params, self.dtype)
-        with self.backend.precision(self.dtype):
-            self.state = self.backend.from_numpy(state)
-        self.epoch = 0
-        self.step = 0
-        self.history = History()
-        self._shapes = shapes
-
-    @property
-    def _model_state(self) -> ModelState:
-        return ModelState(self.inference_parameters, self.state.layer_state)
-
-    def _known_shapes(self) -> tuple[Shape, Shape]:
-        if self._shapes is None:
-            raise NotInitializedError("the trainer has no parameters yet: call fit or initialize first")
-        return self._shapes
-
-    def _shapes_or_draw(self, input_shape: Shape) -> tuple[tuple[Shape, Shape], Tree]:
-        """Return the shapes of inputs and outputs, and first parameters if there are none yet."""
-        if self._shapes is not None:
-            return self._shapes, None
-        drawn, output_shape = self._draw(input_shape, self.seed)
-        return (input_shape, output_shape), drawn
-
     @contextmanager
     def _running(self, run: BaseRun, progress: bool) -> Iterator[Advance]:
         """Show progress, call the callbacks first and last, and let Ctrl-C end the run."""
@@ -488,12 +212,6 @@ class Trainer:
         if held_out is None:
             return None
         return partial(self._evaluate, list(self._pieces(held_out, 1024)))
-
-    def _pieces(self, examples: Examples, size: int) -> Iterator[Examples]:
-        return map(self.backend.from_numpy, weighted_pieces(examples, size, self.dtype))
-
-    def _evaluate(self, pieces: Iterable[Examples]) -> Record:
-        return inference.evaluate(self.program, self.programs, self._model_state, pieces)
 
     def _estimate(self, examples: Examples, batch_size: int) -> float:
         """Return how long a step takes, about; the same number for the same shapes."""

@@ -22,6 +22,7 @@ from multinn import (
     NAdam,
     Optimizer,
     RMSProp,
+    ScaledLearningRate,
     Sequential,
     Tanh,
     Trainer,
@@ -48,6 +49,7 @@ OPTIMIZERS: list[Optimizer] = [
     AccumulateGradients(Adam(COSINE), 4),
     ClipByGlobalNorm(SGD(momentum=0.9), 0.1),
     ExponentialMovingAverage(Adam(), 0.9),
+    ScaledLearningRate(Adam()),
     Freeze(Adam(), ("0.*",)),
 ]
 EVERYTHING = ExponentialMovingAverage(AccumulateGradients(ClipByGlobalNorm(Adam(COSINE), 1.0), 2), 0.9)
