@@ -62,8 +62,7 @@ def combined(backend: Backend, metric: CombinedMetric, arrays: tuple[Any, ...], 
 
 @pytest.mark.parametrize(("kind", "oracle"), FIGURES)
 @pytest.mark.parametrize("average", ["macro", "micro"])
-@weighted
-@batch_sizes
+@pytest.mark.parametrize(("weights", "size"), [(None, 60), (WEIGHTS, 7)], ids=["plain", "weighted"])
 def test_figures_of_classes_are_scikit_learns(backend, kind, oracle, average, weights, size):
     expected = oracle(
         CLASSES, SCORES.argmax(axis=1), average=average, sample_weight=weights, zero_division=0
