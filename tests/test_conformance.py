@@ -155,6 +155,27 @@ class Crashes(Eager):
         raise RuntimeError("the driver\nis gone")
 
 
+class Gone(Eager):
+    def scan(self, step, carry, xs):
+        return self._fail()
+
+    def _fail(self):
+        raise RuntimeError("no loops here")
+
+
+class Interrupted(Eager):
+    def sync(self, tree):
+        raise KeyboardInterrupt
+
+
+class Unnamed(Eager):
+    def sync(self, tree):
+        raise RuntimeError("no")
+
+    def __repr__(self):
+        raise AttributeError("device")
+
+
 def failures(backend: Backend) -> dict[str, str]:
     """The message of each failed check, by its name."""
     found = {}
@@ -279,6 +300,8 @@ def test_the_functions_that_multinn_uses_are_asked_for():
         ),
         (["builtins:int"], 1, "FAIL construction: expected int(device) to return a Backend"),
         (["nunpy"], 2, "unknown backend 'nunpy', expected one of numpy"),
+        (["nunpy"], 2, "a class that is not registered is named as module:Class"),
+        (["tests.test_conformance:Unnamed", "--only", "sync"], 1, "0 of 1 checks pass: Unnamed does"),
         (["numpy:gpu"], 2, "backend 'numpy' has no device 'gpu'"),
         (["nowhere_to_be_found:Any"], 2, "No module named 'nowhere_to_be_found'"),
         (["numpy", "--only", "LSTM?"], 2, "no check has 'LSTM?' in its name"),
@@ -307,6 +330,39 @@ def test_the_command_runs_as_a_person_runs_it(tmp_path):
     assert lines[-1] == f"{len(ALL)} of {len(ALL)} checks pass: Mine(device='cpu') keeps the contract"
     assert sum(line.endswith(" ok") for line in lines) == len(ALL)
     assert max(map(len, lines)) <= 80
+
+
+def test_a_module_that_fails_to_load_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "half_written.py").write_text("def (")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["half_written:Any"]) == 1
+    output = " ".join(capsys.readouterr().out.split())
+    assert output.startswith("FAIL construction: the module 'half_written' fails to load: SyntaxError")
+
+
+def test_failures_in_the_same_words_are_told_once(capsys):
+    assert main(["tests.test_conformance:Gone", "--only", "scan"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("FAIL ")] == [lines[6]]
+    assert "RuntimeError: no loops here (" in lines[6]
+    assert lines[7].endswith("and 4 more in the same words, the last of them " + repr(last_scan()))
+
+
+def last_scan() -> str:
+    return [check.name for check in CONTRACT if check.section == "scan"][-1]
+
+
+def test_an_error_is_placed_in_the_file_of_the_backend(capsys):
+    main(["tests.test_conformance:Gone", "--only", "scan"])
+    assert "test_conformance.py:" in capsys.readouterr().out
+
+
+def test_an_interrupt_leaves_the_report_of_what_is_done(capsys):
+    assert main(["tests.test_conformance:Interrupted", "--only", "s"]) == 130
+    captured = capsys.readouterr()
+    assert captured.err == "interrupted\n"
+    assert "Interrupted(device='cpu') was not checked to the end" in captured.out
+    assert captured.out.startswith("members: ")
 
 
 def test_a_long_run_shows_progress(monkeypatch, capsys):

@@ -11,7 +11,7 @@ from importlib import import_module
 from backends.base import Backend
 from backends.conformance import Check, NonconformanceError, checks
 from backends.conformance.base import PAGE
-from backends.errors import BackendError
+from backends.errors import BackendError, BrokenBackendError, UnknownBackendError
 from backends.registry import backend_names, get_backend
 
 _WIDTH = 80
@@ -21,7 +21,8 @@ _QUIET_SECONDS = 2.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the checks, print a table and what failed, and return the exit status.
 
-    That is 0 if the backend keeps the contract, 1 if it does not, and 2 if there is no such backend.
+    That is 0 if the backend keeps the contract, 1 if it does not, 2 if there is no such backend, and 130
+    after Ctrl-C, which ends the checks and leaves the report of those that are done.
 
     Args:
         arguments: those of the command line if None.
@@ -44,15 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         backend = _find(options.name)
-    except NonconformanceError as error:
-        print(textwrap.fill(f"FAIL construction: {error}", _WIDTH))
+    except (NonconformanceError, BrokenBackendError) as error:
+        message = f"FAIL construction: {error}"
+        print(textwrap.fill(message, _WIDTH, break_on_hyphens=False, break_long_words=False))
         return 1
     except (BackendError, ImportError, AttributeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    failures = _run(chosen, backend)
-    _report(chosen, failures, backend)
-    return 1 if failures else 0
+    results: dict[str, str | None] = {}
+    try:
+        _run(chosen, backend, results)
+    except KeyboardInterrupt:
+        _report(results, len(chosen), backend)
+        print("interrupted", file=sys.stderr)
+        return 130
+    _report(results, len(chosen), backend)
+    return 1 if any(results.values()) else 0
 
 
 def _find(name: str) -> Backend:
@@ -60,15 +68,29 @@ def _find(name: str) -> Backend:
 
     Raises:
         NonconformanceError: the class cannot be constructed, or is not one of a backend.
+        UnknownBackendError: the name is not registered, and names no class either.
+        BrokenBackendError: the module fails to load.
     """
     module, colon, rest = name.partition(":")
     if module in backend_names() or not colon:
-        return get_backend(name)
+        try:
+            return get_backend(name)
+        except UnknownBackendError as error:
+            raise UnknownBackendError(
+                f"{error}; a class that is not registered is named as module:Class"
+            ) from error
     attribute, colon, device = rest.partition(":")
-    kind = getattr(import_module(module), attribute)
+    try:
+        kind = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError):
+        raise
+    except Exception as error:
+        raise BrokenBackendError(
+            f"the module {module!r} fails to load: {type(error).__name__}: {error}"
+        ) from error
     try:
         backend = kind(device if colon else None)
-        got = f"a {type(backend).__name__}"
+        got = f"one of type {type(backend).__name__}"
     except BackendError:
         raise
     except Exception as error:
@@ -80,38 +102,63 @@ def _find(name: str) -> Backend:
     )
 
 
-def _run(chosen: Sequence[Check], backend: Backend) -> dict[str, str]:
-    """Return what is wrong, by the name of the check; show progress where it takes its time."""
+def _run(chosen: Sequence[Check], backend: Backend, results: dict[str, str | None]) -> None:
+    """Add what is wrong, or None, by the name of the check; show progress where it takes its time."""
     # multinn stands above backends: it is imported where it is used.
     from multinn.progress import progress
 
-    failures: dict[str, str] = {}
     start = time.monotonic()
     with ExitStack() as stack:
         advance = None
         for done, check in enumerate(chosen, start=1):
             try:
                 check(backend)
+                results[check.name] = None
             except NonconformanceError as error:
-                failures[check.name] = str(error)
+                results[check.name] = str(error)
+            failed = {"failed": sum(map(bool, results.values()))}
             if advance is not None:
-                advance(1, {"failed": len(failures)})
+                advance(1, failed)
             elif time.monotonic() - start > _QUIET_SECONDS:
                 advance = stack.enter_context(progress(len(chosen), "check"))
-                advance(done, {"failed": len(failures)})
-    return failures
+                advance(done, failed)
 
 
-def _report(chosen: Sequence[Check], failures: Mapping[str, str], backend: Backend) -> None:
-    """Print the table of all checks, a line for each failure, and the verdict."""
-    width = max(len(check.name) for check in chosen)
-    for check in chosen:
-        print(f"{check.name.ljust(width)}  {'FAIL' if check.name in failures else 'ok'}")
+def _report(results: Mapping[str, str | None], count: int, backend: Backend) -> None:
+    """Print the table of the checks that were done, each failure, and the verdict.
+
+    Args:
+        results: what is wrong, or None, by the name of the check.
+        count: how many checks there are.
+        backend: what was checked.
+    """
+    width = max(map(len, results), default=0)
+    for name, message in results.items():
+        print(f"{name.ljust(width)}  {'FAIL' if message else 'ok'}")
     print()
-    for name, message in failures.items():
-        print(f"FAIL {name}: {message}")
-    verdict = "does not keep the contract" if failures else "keeps the contract"
-    print(f"{len(chosen) - len(failures)} of {len(chosen)} checks pass: {backend!r} {verdict}")
+    names: dict[str, list[str]] = {}
+    for name, message in results.items():
+        if message:
+            names.setdefault(message, []).append(name)
+    for message, (first, *others) in names.items():
+        print(f"FAIL {first}: {message}")
+        if others:
+            print(f"     and {len(others)} more in the same words, the last of them {others[-1]!r}")
+    verdict = "keeps the contract"
+    if names:
+        verdict = "does not keep the contract"
+    elif len(results) < count:
+        verdict = "was not checked to the end"
+    passed = sum(message is None for message in results.values())
+    print(f"{passed} of {count} checks pass: {_describe(backend)} {verdict}")
+
+
+def _describe(backend: Backend) -> str:
+    """Return the backend as text, which a broken one may not have."""
+    try:
+        return repr(backend)
+    except Exception:
+        return type(backend).__name__
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a check is, and how it tells what it found."""
 
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,9 +53,8 @@ class Check:
             raise NonconformanceError(f"{error}{where}") from error
         except Exception as error:
             came = short(f"{type(error).__name__}: {error}", 200)
-            place = traceback.extract_tb(error.__traceback__)[-1]
             raise NonconformanceError(
-                f"expected no error, got {came} ({place.filename}:{place.lineno}){where}"
+                f"expected no error, got {came} ({_place(error, backend)}){where}"
             ) from error
 
     def __str__(self) -> str:
@@ -64,6 +64,15 @@ class Check:
 def check(section: str, title: str) -> Callable[[Callable[[Backend], None]], Check]:
     """Make a function that takes a backend a check."""
     return lambda run: Check(section, title, run)
+
+
+def _place(error: Exception, backend: Backend) -> str:
+    """Return the line at which the error came: the last one in the backend's own file, if it has any."""
+    frames = traceback.extract_tb(error.__traceback__)
+    module = sys.modules.get(type(backend).__module__)
+    own = [frame for frame in frames if frame.filename == getattr(module, "__file__", None)]
+    place = (own or frames)[-1]
+    return f"{place.filename}:{place.lineno}"
 
 
 def require(condition: bool, expected: str, got: object) -> None:
