@@ -1,10 +1,10 @@
 """A trained model in a file of ONNX."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from backends import Tree
+from multinn.checkpoints.atomic import replacing
 from multinn.layers import Layer
 from multinn.onnx.model import to_onnx
 from multinn.trainer import Trainer
@@ -47,7 +47,8 @@ def export(
             "onnx: expected an input_shape, that of one example without the batch, got None"
         )
     proto = to_onnx(model, params, layer_state, input_shape, dtype or default, input_dtype=input_dtype)
-    _write(Path(path), proto.SerializeToString())
+    with replacing(path) as file:
+        file.write(proto.SerializeToString())
 
 
 def _parts(trained: Any) -> tuple[Layer, Tree, Tree]:
@@ -59,15 +60,3 @@ def _parts(trained: Any) -> tuple[Layer, Tree, Tree]:
         )
     model, params, *rest = trained
     return model, params, rest[0] if rest else None
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
