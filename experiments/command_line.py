@@ -24,14 +24,21 @@ from multinn.version import own_version
 
 
 def make_parser(
-    name: str, description: str, *, times_compilation: bool = False
+    name: str,
+    description: str,
+    *,
+    times_compilation: bool = False,
+    figures: bool = True,
+    record: bool = True,
 ) -> argparse.ArgumentParser:
-    """Return a parser with the options that every experiment has.
+    """Return a parser with the options that experiments share.
 
     Args:
         name: the module's name, as in ``python -m experiments.NAME``.
         description: one or two sentences for ``--help``.
         times_compilation: whether everything is to be compiled anew, always.
+        figures: whether it draws any, into the folder of ``--out``.
+        record: whether it writes one, into the file of ``--json``.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m experiments.{name}",
@@ -39,8 +46,10 @@ def make_parser(
         formatter_class=_DefaultsThatSaySomething,
     )
     parser.add_argument("--seed", type=non_negative, default=0, help="seed of all randomness")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the figures")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the record of the run")
+    if figures:
+        parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the figures")
+    if record:
+        parser.add_argument("--json", type=Path, metavar="FILE", help="file for the record of the run")
     if times_compilation:
         parser.set_defaults(compilation_cache=False)
         return parser
@@ -167,8 +176,11 @@ def from_zero_below(limit: float) -> Callable[[str], float]:
 
 
 def comma_separated(text: str) -> list[str]:
-    """Return the names that the text of an option lists."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Return the names that the text of an option lists, at least one."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"expected names with commas between, got {text!r}")
+    return names
 
 
 def _at_least(text: str, least: int) -> int:
@@ -199,12 +211,15 @@ def run_script(
     options = parser.parse_args(arguments)
     is_script = arguments is None
     options.compilation_cache = is_script and getattr(options, "compilation_cache", True)
-    if options.out and not find_spec("matplotlib"):
+    folder = getattr(options, "out", None)
+    if folder and not find_spec("matplotlib"):
         print('error: --out needs matplotlib: pip install "multinn[plot]"', file=sys.stderr)
         return 2
     try:
         if options_json := getattr(options, "json", None):
             options_json.parent.mkdir(parents=True, exist_ok=True)  # fails now rather than at the end
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
         if "backend" in options:
             _keep_compiled(options, [get_backend(options.backend)])
         return run(options)

@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: those of the command line if None.
     """
-    parser = make_parser("convolution_costs", __doc__ or "")
+    parser = make_parser("convolution_costs", __doc__ or "", figures=False)
     add_backends(parser)
     parser.add_argument("--repeats", type=positive, default=9, help="timed passes of each job")
     parser.add_argument("--batch-size", type=positive, default=16, help="examples in a pass")
@@ -113,7 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     backends = chosen_backends(options)
-    all_jobs = jobs(options.size, options.channels)
+    try:
+        all_jobs = jobs(options.size, options.channels)
+        for job in all_jobs:
+            job.windows()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     start = time.perf_counter()
     with progress(len(backends) * (options.repeats + 1), "round") as advance:
         costs = [

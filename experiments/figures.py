@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multinn.checkpoints.atomic import replacing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -40,9 +42,10 @@ def style() -> Any:
 
 
 def save_figure(figure: "Figure", folder: Path, name: str) -> Path:
-    """Save as ``folder/name.png``, say so on the standard output, and return the path."""
+    """Save as ``folder/name.png``, whole or not at all, print the path, and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.png"
-    figure.savefig(path, dpi=150)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=150, format="png")
     print(f"figure: {path}")
     return path

@@ -5,6 +5,7 @@ the network is compared with one that was trained without a break: all bits have
 """
 
 import argparse
+import os
 import random
 import signal
 import subprocess
@@ -30,16 +31,23 @@ from multinn import (
     Trainer,
     schedules,
 )
+from multinn.progress import Advance, progress
 
 _RNG = np.random.default_rng(0)
 _X = _RNG.normal(size=(100, 8))
 _Y = _RNG.normal(size=(100, 2))
+_KILLED = -signal.SIGKILL if os.name == "posix" else 1  # the status of a process after `kill`
 _SAVED = "saved"  # what a worker says after its first epoch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; return its exit status, 1 where bits differ."""
-    parser = make_parser("kill_and_resume", "Kill a run at random moments, and go on each time.")
+    parser = make_parser(
+        "kill_and_resume",
+        "Kill a run at random moments, and go on each time.",
+        figures=False,
+        record=False,
+    )
     add_backend(parser)
     parser.add_argument("--kills", type=positive, default=20, help="how often")
     parser.add_argument("--epochs", type=positive, default=500, help="epochs in all")
@@ -54,7 +62,8 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "checkpoint")
-        epochs = _kill_often(path, options)
+        with progress(options.kills, "kill") as advance:
+            epochs = _kill_often(path, options, advance)
         resumed = Trainer.load(path, backend)
     print(f"killed {len(epochs)} times, after epochs {', '.join(map(str, epochs))}")
     undisturbed = _new_trainer(backend)
@@ -66,12 +75,13 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _kill_often(path: Path, options: argparse.Namespace) -> list[int]:
+def _kill_often(path: Path, options: argparse.Namespace, advance: Advance) -> list[int]:
     """Kill workers, let the last one finish; return the epoch that each of the others had saved."""
     moments = random.Random(options.seed)
     command = [sys.executable, *(["-W", "error"] if sys.warnoptions else [])]
     command += ["-m", "experiments.kill_and_resume", "--worker", str(path)]
-    command += ["--epochs", str(options.epochs), "--backend", options.backend or get_backend().name]
+    command += ["--epochs", str(options.epochs)]
+    command += ["--backend", options.backend] if options.backend else []  # else MULTINN_BACKEND, as here
     epochs: list[int] = []
     while True:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
@@ -81,9 +91,10 @@ def _kill_often(path: Path, options: argparse.Namespace) -> list[int]:
                 worker.kill()
         if worker.returncode == 0:
             return epochs
-        if worker.returncode != -signal.SIGKILL:
+        if worker.returncode != _KILLED:
             raise OSError(f"a worker ended with the status {worker.returncode}")
         epochs.append(Trainer.load(path, "numpy").epoch)
+        advance(1, {"epoch": epochs[-1]})
 
 
 def _train(path: Path, backend: Backend, epochs: int) -> None:

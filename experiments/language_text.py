@@ -111,8 +111,16 @@ def training_windows(text: Text, context: int, batch_size: int) -> tuple[HostArr
 
     Returns:
         x and y, (windows, context) uint8.
+
+    Raises:
+        DatasetError: a batch is larger than there are windows.
     """
     windows = _windows(text.training_ids, context + 1)
+    if batch_size > len(windows):
+        raise DatasetError(
+            f"{text.name} has {len(windows):,} windows of {context} characters to train on, too few for "
+            f"a batch of {batch_size:,}"
+        )
     batches = max(round(_OVERLAP * len(windows) / (context * batch_size)), 1)
     chosen = windows[np.linspace(0, len(windows) - 1, batches * batch_size).astype(np.int64)]
     return chosen[:, :-1], chosen[:, 1:]

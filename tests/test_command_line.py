@@ -15,6 +15,7 @@ import pytest
 from backends import UnknownBackendError, get_backend
 from experiments.command_line import (
     add_backend,
+    comma_separated,
     format_table,
     make_parser,
     make_record,
@@ -122,6 +123,27 @@ def test_figures_without_matplotlib_are_refused_before_the_run(monkeypatch, caps
     assert run_script(lambda options: ran.append(options) or 0, parser(), ["--out", "figures"]) == 2
     assert not ran
     assert capsys.readouterr().err == ('error: --out needs matplotlib: pip install "multinn[plot]"\n')
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_run(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    arguments = ["--out", str(tmp_path / "file" / "folder")]
+    assert run_script(lambda _: pytest.fail("it ran"), parser(), arguments) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_script_without_figures_or_record_has_no_options_for_them(capsys):
+    made = make_parser("example", "Do something.", figures=False, record=False)
+    assert run_script(lambda _: 3, made, []) == 3
+    for option in ("--out", "--json"):
+        with pytest.raises(SystemExit):
+            made.parse_args([option, "x"])
+    capsys.readouterr()
+
+
+def test_a_list_of_no_names_is_refused():
+    with pytest.raises(argparse.ArgumentTypeError, match="expected names with commas between, got ' ,'"):
+        comma_separated(" ,")
 
 
 def test_a_record_that_cannot_be_written_is_one_line_and_status_2(tmp_path, capsys):

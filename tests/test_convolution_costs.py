@@ -2,7 +2,9 @@
 
 import json
 
-from experiments.convolution_costs import jobs
+import pytest
+
+from experiments.convolution_costs import jobs, main
 from tests.helpers import run_experiment
 
 
@@ -20,3 +22,9 @@ def test_the_script_tabulates_and_records(tmp_path):
     plain, same = record["results"][:2]
     assert plain["gflop"] == 3 * 2 * (2 * 2) * (3 * 3 * 4 * 4) / 1e9  # 2 x 2 windows, y, dx and dW
     assert same["gflop"] == 4 * plain["gflop"]
+
+
+@pytest.mark.parametrize("option", ["--channels", "--size"])
+def test_layers_that_cannot_be_had_are_one_line_and_status_2(option, capsys):
+    assert main(["--backends", "numpy", option, "1"]) == 2
+    assert capsys.readouterr().err.startswith("error: Conv2D: expected")

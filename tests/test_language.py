@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from backends import get_backend
+from experiments.errors import DatasetError
 from experiments.language import main
 from experiments.language_model import make_trainer, pick, write_on
 from experiments.language_options import language_parser
@@ -56,6 +57,11 @@ def test_training_windows_run_from_the_first_to_the_last_character_before_the_he
     assert x[0].tolist() == text.ids[:8].tolist()
     assert y[-1].tolist() == text.ids[text.start - 8 : text.start].tolist()
     np.testing.assert_array_equal(x[:, 1:], y[:, :-1])
+
+
+def test_a_batch_larger_than_the_text_is_refused():
+    with pytest.raises(DatasetError, match=r"story has 86 windows of 4 characters to train on"):
+        training_windows(make_text("story", "ab" * 50, 4), 4, 87)
 
 
 def test_a_text_is_decoded_to_itself():
