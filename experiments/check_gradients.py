@@ -28,6 +28,8 @@ from multinn.testing.gradient_cases import CASES, Case
 def main(arguments: Sequence[str] | None = None, cases: Sequence[Case] = CASES) -> int:
     """Run the script, and return its exit status: 1 if a gradient fails.
 
+    Ctrl-C leaves the report of what is checked.
+
     Args:
         arguments: those of the command line if None.
         cases: what to check.
@@ -58,10 +60,21 @@ def _run(cases: Sequence[Case], options: argparse.Namespace) -> int:
     backends = chosen_backends(options)
     start = time.perf_counter()
     checker = GradientChecker(options.seed)
-    checks = list(_check_all(checker, chosen, backends))
-    checked = time.perf_counter()
+    checks: list[Check] = []
     why_no_algebra = _why_no_algebra(options)
-    proofs = Proofs({}, {}) if why_no_algebra else _prove(chosen, options.seed)
+    try:
+        checks.extend(_check_all(checker, chosen, backends))
+        checked = time.perf_counter()
+        proofs = Proofs({}, {}) if why_no_algebra else _prove(chosen, options.seed)
+    except KeyboardInterrupt:
+        if checks:
+            why_no_algebra = "the run was interrupted"
+            report = Report(
+                options.seed, backends, checks, Proofs({}, {}), checker.why_no_vjp, why_no_algebra
+            )
+            report.print(options.brief)
+            report.conclude()
+        raise
     seconds = {"check": checked - start, "prove": time.perf_counter() - checked}
     report = Report(options.seed, backends, checks, proofs, checker.why_no_vjp, why_no_algebra)
     report.print(options.brief)

@@ -180,3 +180,19 @@ def test_the_seed_moves_the_points(tmp_path, no_jax):
 def test_what_does_not_exist_is_refused(capsys, arguments, message):
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+class Interrupted(Sigmoid):
+    def forward(self, backend, params, x, key=None):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_leaves_the_report_of_what_is_checked(capsys, no_jax):
+    first = next(case for case in CASES if case.name == "SiLU")
+    stopped = LayerCase("Sigmoid that is interrupted", Interrupted(), (2, 3))
+    assert main(["--backends", "numpy"], [first, stopped]) == 130
+    captured = capsys.readouterr()
+    assert captured.err.endswith("interrupted\n")
+    assert "\nSiLU " in captured.out
+    assert "algebra is left out:\nthe run was interrupted\n" in captured.out
+    assert " comparisons are within their tolerance" in captured.out
