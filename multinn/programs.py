@@ -42,6 +42,10 @@ class CompiledPrograms:
         """Return what can be copied: a copy compiles anew."""
         return self.__dict__ | {"_programs": {}}
 
+    def share(self, programs: dict[Hashable, Callable[..., Tree]]) -> None:
+        """Use these programs, and add to them: of others with an equal model, loss and optimizer."""
+        self._programs = programs
+
     def get(self, function: Callable[..., Tree], *arguments: Tree) -> Callable[..., Tree]:
         """Return the compiled function for arguments of these shapes and dtypes, compiled once."""
         key = (function.__name__, *signature(arguments))

@@ -1,0 +1,274 @@
+"""A classifier."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+
+from backends import get_backend
+from multinn import functional
+from multinn.losses import Loss, SoftmaxCrossEntropy
+from multinn.sklearn.base import BaseMLP, HostArray, has_epochs
+from multinn.sklearn.losses import BINARY_LOG_LOSS, CLASS_LOSSES
+from multinn.sklearn.parameters import CONSTRAINTS
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
+    """A multilayer perceptron that classifies.
+
+    Parameters and attributes are those of scikit-learn's class of the same name, with its defaults and
+    its first parameters for the same ``random_state``, and those below. The loss is the sum over the
+    outputs of an example, and the mean over the examples, with alpha / (2 n) Σ W² for n examples.
+
+    Attributes:
+        class_weight: "balanced", or a dict from classes to weights, or None.
+        loss: "log_loss", or a loss: one that takes classes, such as Focal, gives each class an output;
+            another, such as BinaryFocal, is for two classes or several labels.
+        activation: a name, a layer, or one of these for each hidden layer.
+        dropout: the rate after each hidden layer, or one for each of them.
+        batch_norm: whether each hidden layer is normalized over the batch, before its activation.
+        layer_norm: whether each hidden layer is normalized over its units, before its activation.
+        callbacks: functions that are called with the estimator after each epoch; one that returns True
+            ends the fit.
+        backend: as in `backends.get_backend`.
+        trainer_: the trainer, with the model and its state.
+        converged_: whether the fit ended as nothing improved any more. Then `partial_fit` does nothing.
+        validation_loss_curve_: the loss on the validation data after each epoch, or None.
+
+    >>> from sklearn.datasets import make_classification
+    >>> X, y = make_classification(n_samples=100, random_state=1)
+    >>> MLPClassifier(random_state=1, max_iter=300, tol=0.01).fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    _parameter_constraints = CONSTRAINTS | {
+        "loss": [str, Loss],
+        "class_weight": [dict, str, None],
+    }
+    _y_numeric = False
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: Any = 0.0,
+        batch_norm: bool = False,
+        layer_norm: bool = False,
+        callbacks: Any = None,
+        backend: Any = None,
+        loss: Any = "log_loss",
+        class_weight: Any = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.layer_norm = layer_norm
+        self.callbacks = callbacks
+        self.backend = backend
+        self.loss = loss
+        self.class_weight = class_weight
+
+    @available_if(has_epochs)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        classes: Any = None,
+        *,
+        validation_data: tuple[Any, Any] | None = None,
+    ) -> Any:
+        """Train for one epoch more.
+
+        With ``early_stopping``, the validation data, or a part of these examples, are scored. When the
+        score improves no more, the best parameters come back, ``converged_`` is True, and further calls
+        do nothing.
+
+        Args:
+            X: (examples, features), dense or sparse.
+            y: the classes, or an indicator of labels.
+            sample_weight: (examples,) numbers of 0 or more, or None.
+            classes: all classes there are; needed in the first call.
+            validation_data: as in `fit`.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            AttributeError: the solver is lbfgs.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            several = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
+            self._set_kind()
+        return self._partial_fit(X, y, sample_weight, validation_data)
+
+    def predict_proba(self, X: Any) -> HostArray:
+        """Return the probability of each class, or of each label, (examples, classes); none is 0.
+
+        Args:
+            X: (examples, features), dense or sparse.
+        """
+        return self._probabilities(self._outputs(X))
+
+    def predict_log_proba(self, X: Any) -> HostArray:
+        """Return the logarithms of the probabilities: from the logits, so that none is -inf.
+
+        Args:
+            X: (examples, features), dense or sparse.
+        """
+        outputs = self._outputs(X)
+        numpy = get_backend("numpy:eager")
+        if self.out_activation_ == "softmax":
+            return np.asarray(functional.log_softmax(numpy, outputs))
+        log_p = np.asarray(functional.log_sigmoid(numpy, outputs))
+        if self._kind == "multilabel":
+            return log_p
+        if self._kind == "single":
+            return np.zeros_like(log_p)
+        return np.hstack([functional.log_sigmoid(numpy, -outputs), log_p])
+
+    def _loss(self) -> Loss:
+        loss: Any = self.loss
+        if isinstance(loss, str):
+            if loss != "log_loss":
+                raise ValueError(f"loss: expected 'log_loss' or a loss, got {loss!r}")
+            loss = SoftmaxCrossEntropy() if self._kind == "multiclass" else BINARY_LOG_LOSS
+        of_classes = isinstance(loss, CLASS_LOSSES)
+        if of_classes and self._kind == "multilabel":
+            raise ValueError(f"loss: expected one of several labels, got {loss!r}, which is of classes")
+        if not of_classes and self._kind == "multiclass":
+            raise ValueError(
+                f"loss: expected one of classes, such as SoftmaxCrossEntropy(), got {loss!r}"
+            )
+        self.out_activation_ = "softmax" if of_classes else "logistic"
+        chosen: Loss = loss
+        return chosen
+
+    def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if first and not incremental:
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self._set_kind()
+            return y
+        classes = unique_labels(y)
+        if not incremental and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to "
+                f"fit. Previously got {self.classes_}, `y` has {classes}"
+            )
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"'y' has {classes}."
+            )
+        return y
+
+    def _set_kind(self) -> None:
+        """Learn which kind of target there is."""
+        self.classes_ = self._label_binarizer.classes_
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            self._kind = "multilabel"
+        else:
+            self._kind = {1: "single", 2: "binary"}.get(len(self.classes_), "multiclass")
+
+    def _targets(self, y: HostArray) -> HostArray:
+        if self.out_activation_ == "softmax":
+            return np.searchsorted(self.classes_, y)
+        return np.asarray(self._label_binarizer.transform(y)).reshape(len(y), -1)
+
+    def _count_outputs(self, y: HostArray) -> int:
+        several = self.out_activation_ == "softmax" or self._kind == "multilabel"
+        return len(self.classes_) if several else 1
+
+    def _stratify(self, y: HostArray) -> HostArray | None:
+        return None if self._kind == "multilabel" else y
+
+    def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
+        if self.class_weight is None:
+            return None
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight: 'balanced' needs all examples, which partial_fit does not see: pass a "
+                "dict, such as from compute_class_weight"
+            )
+        weights: HostArray = compute_sample_weight(self.class_weight, y)
+        return weights
+
+    def _probabilities(self, outputs: HostArray) -> HostArray:
+        numpy = get_backend("numpy:eager")
+        if self._kind == "single":
+            return np.ones_like(outputs)
+        if self.out_activation_ == "softmax":
+            p = functional.softmax(numpy, outputs)
+        else:
+            # 1 - σ(z) = σ(-z) keeps its digits where σ(z) rounds to 1.
+            logits = outputs if self._kind == "multilabel" else np.hstack([-outputs, outputs])
+            p = functional.sigmoid(numpy, logits)
+        return np.asarray(np.maximum(p, np.finfo(outputs.dtype).tiny))
+
+    def _decide(self, outputs: HostArray) -> HostArray:
+        if self.out_activation_ == "softmax":
+            return np.asarray(self.classes_[np.argmax(outputs, axis=1)])
+        positive = outputs > 0.0
+        if self._kind != "multilabel":
+            positive = positive[:, 0]
+        return np.asarray(self._label_binarizer.inverse_transform(positive.astype(outputs.dtype)))
+
+    def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
+        return float(accuracy_score(y, self._decide(outputs), sample_weight=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

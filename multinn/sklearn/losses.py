@@ -1,0 +1,68 @@
+"""Losses as scikit-learn scales them: summed over the outputs of an example, averaged over examples."""
+
+from dataclasses import dataclass
+
+from backends import Array, Backend
+from multinn.losses import (
+    BinaryCrossEntropy,
+    Focal,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    MultiClassHinge,
+    Poisson,
+    SoftmaxCrossEntropy,
+)
+from multinn.losses.base import outputs_per_example, sum_outputs
+from multinn.losses.targets import HostArray, Shape
+
+# Those whose targets are numbers of classes.
+CLASS_LOSSES = (SoftmaxCrossEntropy, Focal, MultiClassHinge)
+
+
+@dataclass(frozen=True)
+class Summed(Loss):
+    """l = factor · m · l', where l' is another loss, a mean over the m outputs of an example.
+
+    So the gradient of one output does not depend on how many others there are, as in scikit-learn.
+    """
+
+    loss: Loss
+    factor: float = 1.0
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l, and factor · m times the gradient of the other loss."""
+        values, gradient = self.loss.per_example(backend, outputs, targets)
+        scale = self.factor * outputs_per_example(outputs)
+        return values * scale, gradient * scale
+
+    def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
+        """Check targets as the other loss does."""
+        return self.loss.prepare_targets(targets, output_shape, dtype)
+
+
+@dataclass(frozen=True)
+class HalfPoissonDeviance(Summed):
+    """l = Σ_j (λ_j - t_j + t_j log(t_j / λ_j)) with λ = exp(z), where 0 log 0 = 0.
+
+    The Poisson loss, and what makes it 0 at λ = t, which does not depend on z.
+    """
+
+    loss: Loss = Poisson()
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l, and λ - t."""
+        xp = backend.xp
+        values, gradient = super().per_example(backend, outputs, targets)
+        log_t = xp.log(xp.where(targets > 0.0, targets, xp.ones_like(targets)))
+        return values + sum_outputs(backend, targets * log_t - targets), gradient
+
+
+REGRESSION_LOSSES: dict[str, Loss] = {
+    "squared_error": Summed(MeanSquaredError(), 0.5),
+    "poisson": HalfPoissonDeviance(),
+    "absolute_error": Summed(MeanAbsoluteError()),
+    "huber": Summed(Huber()),
+}
+BINARY_LOG_LOSS = Summed(BinaryCrossEntropy())

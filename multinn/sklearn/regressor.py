@@ -1,0 +1,179 @@
+"""A regressor."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+
+from multinn.losses import Loss, Poisson
+from multinn.sklearn.base import BaseMLP, HostArray, has_epochs
+from multinn.sklearn.losses import REGRESSION_LOSSES, HalfPoissonDeviance
+from multinn.sklearn.parameters import CONSTRAINTS
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
+    """A multilayer perceptron for one or several numbers.
+
+    Parameters and attributes are those of scikit-learn's class of the same name, with its defaults and
+    its first parameters for the same ``random_state``, and those below. The loss is the sum over the
+    outputs of an example, and the mean over the examples, with alpha / (2 n) Σ W² for n examples.
+
+    Attributes:
+        loss: "squared_error", half of it; "poisson", whose outputs are logarithms of the predictions;
+            "absolute_error"; "huber"; or a loss.
+        activation: a name, a layer, or one of these for each hidden layer.
+        dropout: the rate after each hidden layer, or one for each of them.
+        batch_norm: whether each hidden layer is normalized over the batch, before its activation.
+        layer_norm: whether each hidden layer is normalized over its units, before its activation.
+        callbacks: functions that are called with the estimator after each epoch; one that returns True
+            ends the fit.
+        backend: as in `backends.get_backend`.
+        trainer_: the trainer, with the model and its state.
+        converged_: whether the fit ended as nothing improved any more. Then `partial_fit` does nothing.
+        validation_loss_curve_: the loss on the validation data after each epoch, or None.
+
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
+    >>> MLPRegressor(random_state=1, solver="lbfgs", tol=0.1).fit(X, y).score(X, y) > 0.99
+    True
+    """
+
+    _parameter_constraints = CONSTRAINTS | {"loss": [str, Loss]}
+    _y_numeric = True
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: Any = 0.0,
+        batch_norm: bool = False,
+        layer_norm: bool = False,
+        callbacks: Any = None,
+        backend: Any = None,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.layer_norm = layer_norm
+        self.callbacks = callbacks
+        self.backend = backend
+
+    @available_if(has_epochs)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation_data: tuple[Any, Any] | None = None,
+    ) -> Any:
+        """Train for one epoch more.
+
+        With ``early_stopping``, the validation data, or a part of these examples, are scored. When the
+        score improves no more, the best parameters come back, ``converged_`` is True, and further calls
+        do nothing.
+
+        Args:
+            X: (examples, features), dense or sparse.
+            y: the numbers.
+            sample_weight: (examples,) numbers of 0 or more, or None.
+            validation_data: as in `fit`.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            AttributeError: the solver is lbfgs.
+        """
+        return self._partial_fit(X, y, sample_weight, validation_data)
+
+    def _loss(self) -> Loss:
+        loss: Any = self.loss
+        if isinstance(loss, str):
+            if loss not in REGRESSION_LOSSES:
+                known = ", ".join(REGRESSION_LOSSES)
+                raise ValueError(f"loss: expected one of {known}, or a loss, got {loss!r}")
+            loss = REGRESSION_LOSSES[loss]
+        logarithmic = isinstance(loss, Poisson | HalfPoissonDeviance)
+        self.out_activation_ = "exp" if logarithmic else "identity"
+        chosen: Loss = loss
+        return chosen
+
+    def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        outputs = self._count_outputs(y)
+        if not first and outputs != self.n_outputs_:
+            raise ValueError(f"y: expected {self.n_outputs_} outputs, as before, got {outputs}")
+        return y
+
+    def _targets(self, y: HostArray) -> HostArray:
+        return y.reshape(len(y), -1)
+
+    def _count_outputs(self, y: HostArray) -> int:
+        return 1 if y.ndim == 1 else int(y.shape[1])
+
+    def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
+        return None
+
+    def _decide(self, outputs: HostArray) -> HostArray:
+        if self.out_activation_ == "exp":
+            outputs = np.exp(outputs)
+        return outputs[:, 0] if self.n_outputs_ == 1 else outputs
+
+    def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
+        return float(r2_score(y, self._decide(outputs), sample_weight=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

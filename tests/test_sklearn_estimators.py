@@ -1,0 +1,358 @@
+"""The estimators against scikit-learn's own, and what they have beyond them."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn import neural_network as reference
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_regression
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from multinn import BinaryFocal, Focal, Huber, Tanh
+from multinn.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(60, 4))
+Y = (X[:, 0] + 0.5 * X[:, 1] > 0).astype(int) + (X[:, 2] > 0.5)
+BINARY = np.array(["no", "yes"])[(X[:, 0] > 0).astype(int)]
+LABELS = np.stack([X[:, 0] > 0, X[:, 1] > 0, X[:, 2] > 0.2], axis=1).astype(int)
+NUMBERS = np.stack([X[:, 0] * X[:, 1], X[:, 2]], axis=1)
+WEIGHTS = GENERATOR.uniform(0.5, 2.0, size=60)
+SMALL = {"hidden_layer_sizes": (7, 5), "max_iter": 4, "random_state": 3}
+TARGETS = {"classes": Y, "binary": BINARY, "labels": LABELS}
+# For Adam, whose epsilon is within the corrected root, or outside of it.
+CLOSE = {"rtol": 1e-3, "atol": 1e-4}
+
+
+def assert_same_parameters(one, other, **tolerance):
+    for name in ("coefs_", "intercepts_"):
+        for a, b in zip(getattr(one, name), getattr(other, name), strict=True):
+            np.testing.assert_allclose(a, b, **tolerance)
+
+
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_parameters_and_defaults_are_those_of_scikit_learn(name):
+    theirs = getattr(reference, name)().get_params()
+    ours = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}[name]().get_params()
+    assert {key: ours[key] for key in theirs} == theirs
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"solver": "sgd", "learning_rate_init": 0.1},
+        {"solver": "sgd", "nesterovs_momentum": False, "momentum": 0.5, "learning_rate": "invscaling"},
+        {"solver": "sgd", "activation": "logistic", "shuffle": False, "batch_size": 25, "alpha": 1.0},
+    ],
+)
+def test_sgd_takes_the_steps_of_scikit_learn(target, settings):
+    y = TARGETS[target]
+    ours, theirs = (
+        kind(**SMALL | settings).fit(X, y) for kind in (MLPClassifier, reference.MLPClassifier)
+    )
+    assert_same_parameters(ours, theirs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.best_loss_ == pytest.approx(theirs.best_loss_)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_regression_takes_the_steps_of_scikit_learn(loss):
+    y = np.abs(NUMBERS)
+    settings = SMALL | {"loss": loss, "solver": "sgd", "learning_rate_init": 0.01}
+    ours, theirs = (kind(**settings).fit(X, y) for kind in (MLPRegressor, reference.MLPRegressor))
+    assert_same_parameters(ours, theirs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-9)
+    # Ours is the sum over the two outputs, as the gradient has it; theirs of numbers is a mean.
+    scale = 2.0 if loss == "squared_error" else 1.0
+    settings["alpha"] = 0.0
+    ours, theirs = (kind(**settings).fit(X, y) for kind in (MLPRegressor, reference.MLPRegressor))
+    np.testing.assert_allclose(ours.loss_curve_, scale * np.array(theirs.loss_curve_), rtol=1e-9)
+
+
+def test_adam_takes_the_steps_of_scikit_learn():
+    ours, theirs = (
+        kind(**SMALL, activation="tanh").fit(X, Y, WEIGHTS)
+        for kind in (MLPClassifier, reference.MLPClassifier)
+    )
+    assert_same_parameters(ours, theirs, **CLOSE)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-4)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("rate", ["constant", "adaptive"])
+def test_it_stops_when_scikit_learn_stops(rate, early_stopping):
+    settings = {
+        "hidden_layer_sizes": (5,),
+        "solver": "sgd",
+        "learning_rate": rate,
+        "learning_rate_init": 0.2,
+        "random_state": 0,
+        "tol": 1e-3,
+        "n_iter_no_change": 3,
+        "max_iter": 300,
+        "early_stopping": early_stopping,
+        "validation_fraction": 0.2,
+    }
+    ours, theirs = (kind(**settings).fit(X, BINARY) for kind in (MLPClassifier, reference.MLPClassifier))
+    assert ours.n_iter_ == theirs.n_iter_ < 300
+    assert ours.validation_scores_ == theirs.validation_scores_
+    assert ours.best_validation_score_ == theirs.best_validation_score_
+    assert_same_parameters(ours, theirs, rtol=1e-7, atol=1e-9)
+
+
+def test_accuracy_is_that_of_scikit_learn():
+    inputs, classes = load_digits(return_X_y=True)
+    scores = []
+    for seed in range(3):
+        train, test, train_y, test_y = train_test_split(inputs / 16, classes, random_state=seed)
+        models = [
+            kind(random_state=seed, max_iter=30) for kind in (MLPClassifier, reference.MLPClassifier)
+        ]
+        scores.append([model.fit(train, train_y).score(test, test_y) for model in models])
+    ours, theirs = np.mean(scores, axis=0)
+    assert ours > theirs - 0.003
+
+
+@pytest.mark.parametrize("name", ["jax", "numpy"])
+def test_backends_agree(name):
+    if name == "jax":
+        pytest.importorskip("jax")
+    model = MLPClassifier((5,), backend=name, max_iter=2, random_state=0, early_stopping=True).fit(X, Y)
+    expected = MLPClassifier((5,), max_iter=2, random_state=0, early_stopping=True).fit(X, Y)
+    assert_same_parameters(model, expected, rtol=1e-9, atol=1e-10)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("y", [NUMBERS, NUMBERS[:, 0]], ids=["two", "one"])
+def test_lbfgs_has_the_gradient_of_its_loss(y):
+    """At the minimum, the very loss cannot be lowered by a step along any parameter."""
+    model = MLPRegressor(
+        "squared_error", (3,), "tanh", solver="lbfgs", max_iter=5000, tol=1e-7, random_state=0, alpha=0.1
+    )
+    model.fit(X, y)
+
+    def loss():
+        error = model.predict(X) - y
+        penalty = sum(float(np.sum(W * W)) for W in model.coefs_)
+        return (0.5 * float(np.sum(error**2)) + 0.05 * penalty) / len(X)
+
+    assert model.loss_ == pytest.approx(loss())
+    least = loss()
+    for index, W in enumerate(list(model.coefs_)):
+        for sign in (-1e-4, 1e-4):
+            changed = W.copy()
+            changed[0, 0] += sign
+            model.coefs_[index] = changed
+            assert loss() > least
+        model.coefs_[index] = W
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_warm_start_and_partial_fit_go_on_exactly(solver):
+    settings = {"hidden_layer_sizes": (5,), "solver": solver, "random_state": 0, "batch_size": 25}
+    settings |= {"dropout": 0.2, "batch_norm": True}
+    whole = MLPClassifier(**settings, max_iter=6).fit(X, Y)
+    warm = MLPClassifier(**settings, max_iter=3, warm_start=True).fit(X, Y).fit(X, Y)
+    assert_same_parameters(whole, warm, rtol=0)
+    assert warm.loss_curve_ == whole.loss_curve_
+    step = MLPClassifier(**settings)
+    for _ in range(3):
+        step.partial_fit(X, Y, classes=[0, 1, 2])
+    step = pickle.loads(pickle.dumps(step))
+    for _ in range(3):
+        step.partial_fit(X, Y)
+    assert_same_parameters(whole, step, rtol=0)
+
+
+def test_warm_start_takes_new_parameters():
+    model = MLPClassifier((5,), solver="sgd", max_iter=2, warm_start=True, random_state=0).fit(X, Y)
+    model.set_params(learning_rate_init=0.5).fit(X, Y)
+    assert model.trainer_.rate == 0.5
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        model.set_params(hidden_layer_sizes=(6,)).fit(X, Y)
+
+
+def test_partial_fit_stops_early():
+    model = MLPClassifier(
+        (5,), learning_rate_init=0.05, early_stopping=True, n_iter_no_change=2, random_state=0
+    )
+    for _ in range(200):
+        model.partial_fit(X, Y, classes=[0, 1, 2])
+    assert model.converged_
+    assert len(model.loss_curve_) < 200
+    best = max(model.validation_scores_)
+    assert model.best_validation_score_ == best
+
+
+def test_validation_data_are_evaluated():
+    model = MLPClassifier((5,), max_iter=3, random_state=0)
+    model.fit(X, Y, validation_data=(X[:20], Y[:20]))
+    assert len(model.validation_loss_curve_) == 3
+    assert model.validation_scores_ is None
+    model.set_params(early_stopping=True).fit(X, Y, validation_data=(X[:20], Y[:20]))
+    assert len(model.validation_scores_) == 3
+    with pytest.raises(ValueError, match="a pair"):
+        model.fit(X, Y, validation_data=X)
+
+
+def test_callbacks_see_each_epoch_and_can_stop():
+    seen = []
+
+    def callback(model):
+        seen.append(model.n_iter_)
+        return model.n_iter_ == 3
+
+    MLPClassifier((5,), callbacks=callback).fit(X, Y)
+    assert seen == [1, 2, 3]
+
+
+def test_verbose_shows_progress(capsys):
+    MLPClassifier((5,), max_iter=2, verbose=True).fit(X, Y)
+    MLPClassifier((5,), max_iter=2, verbose=True, solver="lbfgs").fit(X, Y)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "epoch 2/2  loss" in captured.err
+    assert "iteration 2/2" in captured.err
+
+
+def test_class_weight_is_a_sample_weight():
+    weighted = MLPClassifier((5,), max_iter=3, random_state=0).fit(X, Y, np.array([1.0, 2.0, 4.0])[Y])
+    model = MLPClassifier((5,), max_iter=3, random_state=0, class_weight={0: 1, 1: 2, 2: 4}).fit(X, Y)
+    assert_same_parameters(model, weighted, rtol=0)
+    balanced = MLPClassifier((5,), class_weight="balanced", max_iter=2)
+    balanced.fit(X, Y)
+    with pytest.raises(ValueError, match="balanced"):
+        balanced.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "activation"),
+    [(Focal(), Y, "softmax"), (Focal(), BINARY, "softmax"), (BinaryFocal(), BINARY, "logistic")],
+)
+def test_losses_of_classification(loss, y, activation):
+    model = MLPClassifier((8,), loss=loss, learning_rate_init=0.05, max_iter=40, random_state=0).fit(
+        X, y
+    )
+    assert model.out_activation_ == activation
+    assert model.score(X, y) > 0.9
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", Huber(0.5)])
+def test_losses_of_regression(loss):
+    model = MLPRegressor(loss, (16,), learning_rate_init=0.02, max_iter=150, random_state=0)
+    assert model.fit(X, NUMBERS).score(X, NUMBERS) > 0.8
+
+
+def test_layers_differ():
+    model = MLPClassifier(
+        (6, 5), ("gelu", Tanh()), dropout=(0.0, 0.3), batch_norm=True, layer_norm=True, max_iter=2
+    ).fit(X, Y)
+    names = [type(layer).__name__ for layer in model.trainer_.model.layers]
+    dense = ["PenalizedDense", "BatchNorm", "LayerNorm"]
+    assert names == [*dense, "GELU", *dense, "Tanh", "Dropout", "PenalizedDense"]
+    assert [W.shape for W in model.coefs_] == [(4, 6), (6, 5), (5, 3)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dtype_is_kept(dtype):
+    model = MLPClassifier((5,), max_iter=2).fit(X.astype(dtype), Y)
+    assert {array.dtype for array in model.coefs_ + model.intercepts_} == {np.dtype(dtype)}
+    assert model.predict_proba(X.astype(dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("kind", ["csr_array", "csc_matrix"])
+def test_sparse_is_as_dense(kind):
+    sparse = getattr(scipy.sparse, kind)(np.where(np.abs(X) > 0.5, X, 0.0))
+    model = MLPClassifier((5,), max_iter=2, random_state=0).fit(sparse, Y)
+    dense = MLPClassifier((5,), max_iter=2, random_state=0).fit(sparse.toarray(), Y)
+    assert_same_parameters(model, dense, rtol=0)
+    np.testing.assert_array_equal(model.predict_proba(sparse), dense.predict_proba(sparse.toarray()))
+
+
+@pytest.mark.parametrize("y", [Y, BINARY, LABELS], ids=TARGETS)
+def test_logarithms_of_probabilities_stay_finite(y):
+    model = MLPClassifier((5,), max_iter=2).fit(X, y)
+    log_p = model.predict_log_proba(1e6 * X)
+    assert np.isfinite(log_p).all()
+    assert log_p.min() < -1000
+
+
+def test_coefficients_can_be_set():
+    model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=2).fit(X, NUMBERS)
+    model.coefs_[1] = np.zeros((5, 2))
+    model.intercepts_ = [np.zeros(5), np.array([1.0, 2.0])]
+    np.testing.assert_array_equal(model.predict(X[:1]), [[1.0, 2.0]])
+    with pytest.raises(ValueError, match=r"expected an array of shape \(5, 2\)"):
+        model.coefs_[1] = np.zeros((2, 2))
+    with pytest.raises(ValueError, match="read-only"):
+        model.coefs_[0][0] = 1.0
+
+
+def test_weights_count_as_repetitions():
+    counts = np.arange(60) % 3
+    settings = {"hidden_layer_sizes": (5,), "solver": "lbfgs", "max_iter": 5, "random_state": 0}
+    weighted = MLPClassifier(**settings, alpha=1.0).fit(X, Y, counts)
+    repeated = MLPClassifier(**settings, alpha=1.0).fit(
+        np.repeat(X, counts, axis=0), np.repeat(Y, counts)
+    )
+    assert_same_parameters(weighted, repeated, rtol=1e-7, atol=1e-9)
+
+
+def test_it_works_in_a_pipeline_and_a_search():
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((5,), max_iter=3, random_state=0))
+    search = GridSearchCV(pipeline, {"mlpclassifier__alpha": [1e-4, 1.0]}, cv=2, n_jobs=2).fit(X, Y)
+    assert search.predict(X).shape == (60,)
+    assert cross_val_predict(clone(pipeline).set_output(transform="default"), X, Y, cv=2).shape == (60,)
+
+
+def test_the_end_of_the_epochs_is_told():
+    with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
+        MLPClassifier((5,), max_iter=2).fit(X, Y)
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
+        MLPClassifier((5,), max_iter=2, solver="lbfgs").fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"activation": "swish"}, "activation: expected one of identity"),
+        ({"activation": ("relu",)}, "activation: expected one value, or one for each of 2"),
+        ({"dropout": (0.1, 0.2, 0.3)}, "dropout: expected one value"),
+        ({"loss": "mse"}, "loss: expected 'log_loss'"),
+        ({"loss": BinaryFocal()}, "loss: expected one of classes"),
+        ({"solver": "lbfgs", "dropout": 0.5}, "solver='lbfgs' minimizes one function"),
+        ({"hidden_layer_sizes": (5, 0)}, "hidden_layer_sizes must be > 0"),
+        ({"alpha": -1.0}, "alpha"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**SMALL | settings).fit(X, Y)
+
+
+def test_lbfgs_has_no_partial_fit():
+    with pytest.raises(AttributeError, match="partial_fit"):
+        MLPRegressor(solver="lbfgs").partial_fit(X, NUMBERS)
+    assert hasattr(MLPRegressor(), "partial_fit")
+    assert not hasattr(MLPRegressor(), "coefs_")
+
+
+def test_divergence_is_an_error():
+    inputs, y = make_regression(60, 4, random_state=0)
+    with pytest.raises(ValueError, match="non-finite"):
+        MLPRegressor(hidden_layer_sizes=(5,), solver="sgd", learning_rate_init=10.0).fit(1e3 * inputs, y)
