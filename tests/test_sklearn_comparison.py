@@ -1,0 +1,21 @@
+"""The comparison of the estimators with scikit-learn's own."""
+
+import json
+
+import pytest
+
+from experiments.compare_sklearn import main
+
+
+def test_the_script_tabulates_and_records(tmp_path, capsys):
+    path = tmp_path / "r.json"
+    options = ["--backends", "numpy", "--examples", "300", "--epochs", "2", "--repeats", "2"]
+    assert main([*options, "--dtype", "float64", "--json", str(path)]) == 0
+    printed, progress = capsys.readouterr()
+    assert "fit 6/6" in progress
+    assert max(map(len, printed.splitlines())) <= 80
+    reference, ours = json.loads(path.read_text())["results"]
+    assert (reference["name"], ours["name"]) == ("scikit-learn", "multinn numpy")
+    assert reference["ratio"] == 1.0
+    assert len(ours["steady"]) == len(ours["accuracies"]) == 2
+    assert ours["accuracy"] == pytest.approx(reference["accuracy"], abs=0.1)
