@@ -135,8 +135,8 @@ def draw(examples: int, seed: int, dtype: str) -> tuple[HostArray, HostArray]:
     prototypes = generator.normal(size=(_CLASSES, _PROTOTYPES, _FEATURES))
     classes = generator.integers(_CLASSES, size=examples)
     x = prototypes[classes, generator.integers(_PROTOTYPES, size=examples)]
-    x += generator.normal(scale=4.0, size=x.shape)
-    return (x / 4.0).astype(dtype), classes
+    x += generator.normal(scale=2.5, size=x.shape)
+    return (x / 2.5).astype(dtype), classes
 
 
 def measure(

@@ -185,6 +185,26 @@ def test_warm_start_takes_new_parameters():
         model.set_params(hidden_layer_sizes=(6,)).fit(X, Y)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({"solver": "lbfgs"}, {"solver": "sgd"}), ({"solver": "adam"}, {"early_stopping": True})],
+)
+def test_warm_start_takes_another_solver(before, after):
+    model = MLPClassifier((5,), max_iter=3, warm_start=True, random_state=0, **before).fit(X, Y)
+    start = model.coefs_[0]
+    model.set_params(learning_rate_init=1e-9, **after).fit(X, Y)
+    np.testing.assert_allclose(model.coefs_[0], start, atol=1e-6)
+    assert len(model.loss_curve_) == 3
+
+
+def test_partial_fit_goes_on_after_a_fit_that_stopped():
+    model = MLPClassifier((5,), tol=1.0, max_iter=50, early_stopping=True, random_state=0).fit(X, Y)
+    assert model.converged_
+    before = model.coefs_[0]
+    model.partial_fit(X, Y)
+    assert not np.array_equal(before, model.coefs_[0])
+
+
 def test_partial_fit_stops_early():
     model = MLPClassifier(
         (5,), learning_rate_init=0.05, early_stopping=True, n_iter_no_change=2, random_state=0

@@ -149,7 +149,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self._start(data, hidden, first=first)
         if self.solver == "lbfgs":
             self._fit_lbfgs(data)
-        elif not (incremental and self.converged_):
+        elif not (incremental and self._stopped_early):
             if self.early_stopping and held_out is None:
                 data, held_out = self._split(data)
             self._fit_stochastic(data, held_out, incremental=incremental)
@@ -206,6 +206,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         trainer = PenalizedTrainer(model, loss, make_optimizer(self), self.backend, dtype)
         if not first:
             self._go_on(trainer)
+            # lbfgs has no curves, and those of early stopping are others.
+            if self.__dict__.get("_early_stopping_before") != self.early_stopping:
+                self._start_curves()
             return
         random_state = check_random_state(self.random_state)
         params = draw(model, data.x.shape[1], self.activation, random_state)
@@ -216,7 +219,13 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.n_layers_ = len(hidden) + 2
         self.n_iter_ = self.t_ = 0
         self.converged_ = False
+        self._start_curves()
+
+    def _start_curves(self) -> None:
+        """Begin with what is recorded of each epoch."""
         if self.solver in SOLVERS:
+            self._early_stopping_before = bool(self.early_stopping)
+            self._stopped_early = False
             self._improvement = Improvement()
             self._best_state: TrainingState | None = None
             self.loss_curve_: list[float] = []
@@ -329,8 +338,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        if self._best_state is not None and (self.converged_ or not incremental):
-            trainer.state = self._best_state
+        self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
+        if self._best_state is not None and (self._stopped_early or not incremental):
+            trainer.restore(self._best_state)
 
     @property
     def _rate_falls(self) -> bool:
@@ -399,7 +409,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.validation_scores_.append(score)
         if self._improvement.see(score, self.tol, strict=True):
             self.best_validation_score_ = score
-            self._best_state = trainer.state
+            self._best_state = trainer.snapshot()
 
     def _after_epoch(self) -> None:
         if self._rate_falls:
@@ -409,9 +419,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         """Tell whether nothing improves any more; where the learning rate adapts, lower it instead."""
         if self._improvement.count <= self.n_iter_no_change:
             return False
+        self._improvement.count = 0
         if self.solver == "sgd" and self.learning_rate == "adaptive" and self.trainer_.rate > 1e-6:
             self.trainer_.rate /= 5.0
-            self._improvement.count = 0
             return False
         self.converged_ = True
         return True

@@ -32,7 +32,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             ends the fit.
         backend: as in `backends.get_backend`.
         trainer_: the trainer, with the model and its state.
-        converged_: whether the fit ended as nothing improved any more. Then `partial_fit` does nothing.
+        converged_: whether the last fit ended as nothing improved any more.
         validation_loss_curve_: the loss on the validation data after each epoch, or None.
 
     >>> from sklearn.datasets import make_regression

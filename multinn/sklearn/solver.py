@@ -142,6 +142,15 @@ class PenalizedTrainer(Trainer):
                 params[place] = params[place] | {name: self.backend.from_numpy(given)}
         self.state = self.state._replace(params=tuple(params))
 
+    def snapshot(self) -> TrainingState:
+        """Return the state as arrays of NumPy, which can be kept and sent to another process."""
+        state: TrainingState = self.backend.to_numpy(self.state)
+        return state
+
+    def restore(self, state: TrainingState) -> None:
+        """Take the state of a snapshot."""
+        self.state = self._arrays(state)
+
     def take_over(self, other: "PenalizedTrainer") -> None:
         """Go on where another trainer is: with its optimizer's state if that is of the same kind.
 
