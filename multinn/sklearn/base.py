@@ -1,62 +1,39 @@
 """What the classifier and the regressor have in common."""
 
-import warnings
 from abc import abstractmethod
 from copy import deepcopy
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from multinn.errors import DivergenceError
 from multinn.losses import Loss
-from multinn.progress import progress
 from multinn.sklearn import lbfgs
 from multinn.sklearn.coefficients import Coefficients
+from multinn.sklearn.data import Data
+from multinn.sklearn.epochs import NOT_FINITE, EpochTraining
 from multinn.sklearn.network import build, draw
-from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, callback_list, hidden_sizes
+from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.solver import PenalizedTrainer, make_optimizer
-from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
-from multinn.training import Examples, TrainingState
+from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _DENSE_ROWS = 4096  # rows of sparse inputs that are dense at a time, to predict
 
 
-class Data(NamedTuple):
-    """Examples on the host, as they came but checked: inputs, labels or numbers, weights or None."""
-
-    x: HostArray
-    y: HostArray
-    weights: HostArray | None = None
-
-
-class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseMLP(EpochTraining):
     """A multilayer perceptron with the interface of scikit-learn.
 
     A subclass says what is the loss, and what targets and outputs mean.
     """
 
     _parameter_constraints = CONSTRAINTS
-    _y_numeric: ClassVar[bool]
-    trainer_: PenalizedTrainer
 
     @abstractmethod
     def _loss(self) -> Loss:
         """Return the loss, and set ``out_activation_``."""
-
-    @abstractmethod
-    def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
-        """Return targets in the form in which they are split and scored, and learn what there is."""
-
-    @abstractmethod
-    def _targets(self, y: HostArray) -> HostArray:
-        """Return targets as the loss wants them, from checked ones."""
 
     @abstractmethod
     def _count_outputs(self, y: HostArray) -> int:
@@ -65,14 +42,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     @abstractmethod
     def _decide(self, outputs: HostArray) -> HostArray:
         """Return predictions, from what the model puts out."""
-
-    @abstractmethod
-    def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
-        """Return the score of outputs: the larger, the better."""
-
-    @abstractmethod
-    def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
-        """Return a weight of each example from its class, or None."""
 
     def fit(
         self,
@@ -154,41 +123,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 data, held_out = self._split(data)
             self._fit_stochastic(data, held_out, incremental=incremental)
         if not all(np.isfinite(array).all() for array in self.coefs_ + self.intercepts_):
-            raise ValueError(_NOT_FINITE)
+            raise ValueError(NOT_FINITE)
         return self
-
-    def _check_data(self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool) -> Data:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=self._y_numeric,
-            dtype=(np.float64, np.float32),
-            reset=first,
-        )
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        y = self._check_y(y, first=first, incremental=incremental)
-        by_class = self._class_weights(y, incremental=incremental)
-        if by_class is not None:
-            sample_weight = by_class if sample_weight is None else by_class * sample_weight
-        return Data(_dense(X), y, sample_weight)
-
-    def _check_validation(self, validation_data: Any) -> Data:
-        if not (isinstance(validation_data, tuple | list) and len(validation_data) == 2):
-            raise ValueError("validation_data: expected a pair (X, y)")
-        X, y = validate_data(
-            self,
-            *validation_data,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=self._y_numeric,
-            dtype=(np.float64, np.float32),
-            reset=False,
-        )
-        return Data(_dense(X), self._check_y(y, first=False, incremental=True))
 
     def _start(self, data: Data, hidden: list[int], *, first: bool) -> None:
         """Prepare a trainer: a new one, or one that goes on where the last ended."""
@@ -221,19 +157,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.converged_ = False
         self._start_curves()
 
-    def _start_curves(self) -> None:
-        """Begin with what is recorded of each epoch."""
-        if self.solver in SOLVERS:
-            self._early_stopping_before = bool(self.early_stopping)
-            self._stopped_early = False
-            self._improvement = Improvement()
-            self._best_state: TrainingState | None = None
-            self.loss_curve_: list[float] = []
-            self.best_loss_ = None if self.early_stopping else np.inf
-            self.validation_loss_curve_: list[float] | None = None
-            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-            self.best_validation_score_ = -np.inf if self.early_stopping else None
-
     def _go_on(self, trainer: PenalizedTrainer) -> None:
         """Let the trainer go on where the present one is, unless that can do it itself."""
         old, new = self.trainer_.program, trainer.program
@@ -254,25 +177,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if self.solver == "sgd" and new.optimizer != old.optimizer:
             trainer.rate = self.learning_rate_init
         self.trainer_ = trainer
-
-    def _split(self, data: Data) -> tuple[Data, Data]:
-        """Return the part to train on and the part to validate on: the same of the same data, always."""
-        parts = train_test_split(
-            *(each for each in data if each is not None),
-            random_state=deepcopy(self._split_random_state),
-            test_size=self.validation_fraction,
-            stratify=self._stratify(data.y),
-        )
-        train, held_out = Data(*parts[::2]), Data(*parts[1::2])
-        if len(held_out.x) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your "
-                "dataset."
-            )
-        return train, held_out
-
-    def _stratify(self, y: HostArray) -> HostArray | None:
-        return None
 
     def _strength(self, data: Data) -> float:
         """Return a of the penalty a / (2 n) Σ W², where alpha is in relation to the sum of weights."""
@@ -307,125 +211,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             return prepared, None
         return prepared, (data.weights / np.mean(data.weights)).astype(trainer.dtype)
 
-    def _fit_stochastic(self, data: Data, held_out: Data | None, *, incremental: bool) -> None:
-        trainer = self.trainer_
-        trainer.set_strength(self._strength(data))
-        epochs = 1 if incremental else int(self.max_iter)
-        callbacks = callback_list(self.callbacks)
-        each_epoch = held_out is not None or callbacks or self._rate_falls
-        targets = self._targets(data.y)
-        batch_size = self._batch_size(len(data.x))
-        self.n_iter_ = 0
-        self.converged_ = False
-        stopped = False
-        with progress(epochs, "epoch", bool(self.verbose) and not incremental) as advance:
-            while self.n_iter_ < epochs and not stopped:
-                count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
-                losses = self._train(data, targets, batch_size, count)
-                for loss in losses:
-                    self._see_loss(loss, len(data.x))
-                if losses and held_out is not None:
-                    self._validate(held_out)
-                advance(len(losses), {"loss": self.loss_} if losses else {})
-                self._after_epoch()
-                stopped = len(losses) < count or self._has_to_stop()
-                for callback in callbacks:
-                    stopped |= callback(self) is True
-        if self.n_iter_ == epochs and not stopped and not incremental:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                "optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
-        if self._best_state is not None and (self._stopped_early or not incremental):
-            trainer.restore(self._best_state)
-
-    @property
-    def _rate_falls(self) -> bool:
-        """Whether the learning rate changes after each epoch."""
-        return bool(self.solver == "sgd" and self.learning_rate == "invscaling")
-
-    def _batch_size(self, examples: int) -> int:
-        if self.batch_size == "auto":
-            return min(200, examples)
-        if self.batch_size > examples:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                stacklevel=5,
-            )
-        return min(int(self.batch_size), examples)
-
-    def _next_call(self, left: int) -> int:
-        """Return for how many epochs to train in one call: none of them but the last can end the fit."""
-        quiet = self._improvement.quiet_epochs(self.n_iter_no_change)
-        if quiet >= left:
-            return left if quiet == np.inf else min(left, EPOCHS_A_CALL)
-        return EPOCHS_A_CALL if quiet >= EPOCHS_A_CALL else 1
-
-    def _train(self, data: Data, targets: HostArray, batch_size: int, epochs: int) -> list[float]:
-        """Train for some epochs, and return their losses: fewer after an interrupt."""
-        trainer = self.trainer_
-        before = len(trainer.history.losses)
-        try:
-            trainer.fit(
-                data.x,
-                targets,
-                epochs=epochs,
-                batch_size=batch_size,
-                weights=data.weights,
-                shuffle=self.shuffle,
-                progress=False,
-            )
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-        except DivergenceError as error:
-            raise ValueError(f"{_NOT_FINITE} {error}") from error
-        return trainer.history.losses[before:]
-
-    def _see_loss(self, loss: float, examples: int) -> None:
-        """Take notice of the training loss of one epoch."""
-        self.n_iter_ += 1
-        self.t_ += examples
-        self.loss_ = loss
-        self.loss_curve_.append(loss)
-        if not self.early_stopping:
-            self._improvement.see(-loss, self.tol, strict=False)
-            self.best_loss_ = -self._improvement.best
-
-    def _validate(self, held_out: Data) -> None:
-        """Take notice of the loss and the score on the validation data."""
-        trainer = self.trainer_
-        figures = trainer.evaluate(held_out.x, self._targets(held_out.y), weights=held_out.weights)
-        if self.validation_loss_curve_ is None:
-            self.validation_loss_curve_ = []
-        self.validation_loss_curve_.append(figures["loss"])
-        if not self.early_stopping:
-            return
-        outputs = trainer.predict(held_out.x)
-        score = float(self._score_of(held_out.y, outputs, held_out.weights))
-        assert self.validation_scores_ is not None
-        self.validation_scores_.append(score)
-        if self._improvement.see(score, self.tol, strict=True):
-            self.best_validation_score_ = score
-            self._best_state = trainer.snapshot()
-
-    def _after_epoch(self) -> None:
-        if self._rate_falls:
-            self.trainer_.rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
-
-    def _has_to_stop(self) -> bool:
-        """Tell whether nothing improves any more; where the learning rate adapts, lower it instead."""
-        if self._improvement.count <= self.n_iter_no_change:
-            return False
-        self._improvement.count = 0
-        if self.solver == "sgd" and self.learning_rate == "adaptive" and self.trainer_.rate > 1e-6:
-            self.trainer_.rate /= 5.0
-            return False
-        self.converged_ = True
-        return True
-
     def _outputs(self, X: Any) -> HostArray:
         """Return what the model puts out, (examples, outputs)."""
         check_is_fitted(self, "trainer_")
@@ -455,12 +240,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         return hasattr(self, "trainer_")
 
 
-_NOT_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to "
-    "be preprocessed."
-)
-
-
 def has_epochs(estimator: BaseMLP) -> bool:
     """Return True, or raise AttributeError if the solver does not train in epochs."""
     if estimator.solver not in SOLVERS:
@@ -469,8 +248,3 @@ def has_epochs(estimator: BaseMLP) -> bool:
             f"{estimator.solver} is not stochastic."
         )
     return True
-
-
-def _dense(X: Any) -> HostArray:
-    array: HostArray = X.toarray() if hasattr(X, "toarray") else X
-    return array

@@ -1,0 +1,92 @@
+"""What comes into a fit: checked as scikit-learn does it, and split."""
+
+from abc import abstractmethod
+from copy import deepcopy
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+
+
+class Data(NamedTuple):
+    """Examples on the host, as they came but checked: inputs, labels or numbers, weights or None."""
+
+    x: HostArray
+    y: HostArray
+    weights: HostArray | None = None
+
+
+class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """The checks of the data of a fit. A subclass says what targets may be."""
+
+    _y_numeric: ClassVar[bool]
+
+    @abstractmethod
+    def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
+        """Return targets in the form in which they are split and scored, and learn what there is."""
+
+    @abstractmethod
+    def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
+        """Return a weight of each example from its class, or None."""
+
+    def _check_data(self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool) -> Data:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=self._y_numeric,
+            dtype=(np.float64, np.float32),
+            reset=first,
+        )
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        y = self._check_y(y, first=first, incremental=incremental)
+        by_class = self._class_weights(y, incremental=incremental)
+        if by_class is not None:
+            sample_weight = by_class if sample_weight is None else by_class * sample_weight
+        return Data(dense(X), y, sample_weight)
+
+    def _check_validation(self, validation_data: Any) -> Data:
+        if not (isinstance(validation_data, tuple | list) and len(validation_data) == 2):
+            raise ValueError("validation_data: expected a pair (X, y)")
+        X, y = validate_data(
+            self,
+            *validation_data,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=self._y_numeric,
+            dtype=(np.float64, np.float32),
+            reset=False,
+        )
+        return Data(dense(X), self._check_y(y, first=False, incremental=True))
+
+    def _split(self, data: Data) -> tuple[Data, Data]:
+        """Return the part to train on and the part to validate on: the same of the same data, always."""
+        parts = train_test_split(
+            *(each for each in data if each is not None),
+            random_state=deepcopy(self._split_random_state),
+            test_size=self.validation_fraction,
+            stratify=self._stratify(data.y),
+        )
+        train, held_out = Data(*parts[::2]), Data(*parts[1::2])
+        if len(held_out.x) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your "
+                "dataset."
+            )
+        return train, held_out
+
+    def _stratify(self, y: HostArray) -> HostArray | None:
+        return None
+
+
+def dense(X: Any) -> HostArray:
+    """Return inputs, which may be sparse, as an array."""
+    array: HostArray = X.toarray() if hasattr(X, "toarray") else X
+    return array

@@ -1,0 +1,173 @@
+"""Training in epochs, until nothing improves any more."""
+
+import warnings
+from abc import abstractmethod
+from typing import Any, Final
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from multinn.errors import DivergenceError
+from multinn.progress import progress
+from multinn.sklearn.data import CheckedData, Data
+from multinn.sklearn.parameters import SOLVERS, callback_list
+from multinn.sklearn.solver import PenalizedTrainer
+from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
+from multinn.training import TrainingState
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
+
+NOT_FINITE: Final = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to "
+    "be preprocessed."
+)
+
+
+class EpochTraining(CheckedData):
+    """The stochastic solvers. A subclass says what targets mean, and how outputs are scored."""
+
+    trainer_: PenalizedTrainer
+
+    @abstractmethod
+    def _targets(self, y: HostArray) -> HostArray:
+        """Return targets as the loss wants them, from checked ones."""
+
+    @abstractmethod
+    def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
+        """Return the score of outputs: the larger, the better."""
+
+    @abstractmethod
+    def _strength(self, data: Data) -> float:
+        """Return a of the penalty a / (2 n) Σ W²."""
+
+    def _start_curves(self) -> None:
+        """Begin with what is recorded of each epoch."""
+        if self.solver in SOLVERS:
+            self._early_stopping_before = bool(self.early_stopping)
+            self._stopped_early = False
+            self._improvement = Improvement()
+            self._best_state: TrainingState | None = None
+            self.loss_curve_: list[float] = []
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.validation_loss_curve_: list[float] | None = None
+            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _fit_stochastic(self, data: Data, held_out: Data | None, *, incremental: bool) -> None:
+        trainer = self.trainer_
+        trainer.set_strength(self._strength(data))
+        epochs = 1 if incremental else int(self.max_iter)
+        callbacks = callback_list(self.callbacks)
+        each_epoch = held_out is not None or callbacks or self._rate_falls
+        targets = self._targets(data.y)
+        batch_size = self._batch_size(len(data.x))
+        self.n_iter_ = 0
+        self.converged_ = False
+        stopped = False
+        with progress(epochs, "epoch", bool(self.verbose) and not incremental) as advance:
+            while self.n_iter_ < epochs and not stopped:
+                count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
+                losses = self._train(data, targets, batch_size, count)
+                for loss in losses:
+                    self._see_loss(loss, len(data.x))
+                if losses and held_out is not None:
+                    self._validate(held_out)
+                advance(len(losses), {"loss": self.loss_} if losses else {})
+                self._after_epoch()
+                stopped = len(losses) < count or self._has_to_stop()
+                for callback in callbacks:
+                    stopped |= callback(self) is True
+        if self.n_iter_ == epochs and not stopped and not incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                "optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
+        if self._best_state is not None and (self._stopped_early or not incremental):
+            trainer.restore(self._best_state)
+
+    @property
+    def _rate_falls(self) -> bool:
+        """Whether the learning rate changes after each epoch."""
+        return bool(self.solver == "sgd" and self.learning_rate == "invscaling")
+
+    def _batch_size(self, examples: int) -> int:
+        if self.batch_size == "auto":
+            return min(200, examples)
+        if self.batch_size > examples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                stacklevel=5,
+            )
+        return min(int(self.batch_size), examples)
+
+    def _next_call(self, left: int) -> int:
+        """Return for how many epochs to train in one call: none of them but the last can end the fit."""
+        quiet = self._improvement.quiet_epochs(self.n_iter_no_change)
+        if quiet >= left:
+            return left if quiet == np.inf else min(left, EPOCHS_A_CALL)
+        return EPOCHS_A_CALL if quiet >= EPOCHS_A_CALL else 1
+
+    def _train(self, data: Data, targets: HostArray, batch_size: int, epochs: int) -> list[float]:
+        """Train for some epochs, and return their losses: fewer after an interrupt."""
+        trainer = self.trainer_
+        before = len(trainer.history.losses)
+        try:
+            trainer.fit(
+                data.x,
+                targets,
+                epochs=epochs,
+                batch_size=batch_size,
+                weights=data.weights,
+                shuffle=self.shuffle,
+                progress=False,
+            )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+        except DivergenceError as error:
+            raise ValueError(f"{NOT_FINITE} {error}") from error
+        return trainer.history.losses[before:]
+
+    def _see_loss(self, loss: float, examples: int) -> None:
+        """Take notice of the training loss of one epoch."""
+        self.n_iter_ += 1
+        self.t_ += examples
+        self.loss_ = loss
+        self.loss_curve_.append(loss)
+        if not self.early_stopping:
+            self._improvement.see(-loss, self.tol, strict=False)
+            self.best_loss_ = -self._improvement.best
+
+    def _validate(self, held_out: Data) -> None:
+        """Take notice of the loss and the score on the validation data."""
+        trainer = self.trainer_
+        figures = trainer.evaluate(held_out.x, self._targets(held_out.y), weights=held_out.weights)
+        if self.validation_loss_curve_ is None:
+            self.validation_loss_curve_ = []
+        self.validation_loss_curve_.append(figures["loss"])
+        if not self.early_stopping:
+            return
+        outputs = trainer.predict(held_out.x)
+        score = float(self._score_of(held_out.y, outputs, held_out.weights))
+        assert self.validation_scores_ is not None
+        self.validation_scores_.append(score)
+        if self._improvement.see(score, self.tol, strict=True):
+            self.best_validation_score_ = score
+            self._best_state = trainer.snapshot()
+
+    def _after_epoch(self) -> None:
+        if self._rate_falls:
+            self.trainer_.rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
+
+    def _has_to_stop(self) -> bool:
+        """Tell whether nothing improves any more; where the learning rate adapts, lower it instead."""
+        if self._improvement.count <= self.n_iter_no_change:
+            return False
+        self._improvement.count = 0
+        if self.solver == "sgd" and self.learning_rate == "adaptive" and self.trainer_.rate > 1e-6:
+            self.trainer_.rate /= 5.0
+            return False
+        self.converged_ = True
+        return True
