@@ -29,8 +29,9 @@ $(VENV)/installed-torch: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --out $(OUT)
 
+# XLA's optimizations would take a quarter of the time of the tests.
 test: $(VENV)/installed-torch
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	JAX_DISABLE_MOST_OPTIMIZATIONS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-lowest: pyproject.toml tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)
