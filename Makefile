@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OUT ?= build/demo
 TORCH ?= torch
+ENVIRONMENT := JAX_DISABLE_MOST_OPTIMIZATIONS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-lowest lint format clean
@@ -29,15 +30,14 @@ $(VENV)/installed-torch: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --out $(OUT)
 
-# XLA's optimizations would take a quarter of the time of the tests.
 test: $(VENV)/installed-torch
-	JAX_DISABLE_MOST_OPTIMIZATIONS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(ENVIRONMENT) $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-lowest: pyproject.toml tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint tests/lowest-versions.txt --editable '.[dev]'
-	OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest --numprocesses 2 --dist loadgroup
+	$(ENVIRONMENT) $(LOWEST)/bin/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -32,6 +32,13 @@ def test_the_example_with_sequences_learns(capsys):
     assert float(capsys.readouterr().out) > 0.9
 
 
+def test_the_example_with_scikit_learn_finds_parameters(capsys):
+    exec(block_with("GridSearchCV"), {})
+    best, *table = capsys.readouterr().out.splitlines()
+    assert best.startswith("{'dropout': ")
+    assert "parameters:" in table[-1]
+
+
 def test_the_backend_of_the_example_is_whole():
     names: dict[str, object] = {}
     exec(block_with("class TinyBackend"), names)
