@@ -49,9 +49,7 @@ def _run_interpreter(
     environment: dict[str, str] | None = None,
     folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    # Not those of `make test`: JAX compiles as it does for a person.
-    others = ("MULTINN_BACKEND", "JAX_DISABLE_MOST_OPTIMIZATIONS")
-    inherited = {name: value for name, value in os.environ.items() if name not in others}
+    inherited = {name: value for name, value in os.environ.items() if name != "MULTINN_BACKEND"}
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=folder,
