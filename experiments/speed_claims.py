@@ -43,9 +43,7 @@ CLAIMS = (
     Claim(NUMPY, ("numpy by hand",), ("digits",), 0.8),
     Claim(NUMPY, ("numpy by hand",), ("mnist", "large", "lenet"), 1.1),
     Claim(NUMPY, ("scikit-learn",), ("digits", "mnist"), 0.5),
-    Claim(NUMPY, _TORCH, ("xor", "digits", "mnist"), 0.8),
-    Claim(NUMPY, ("torch",), ("large",), 0.8),
-    Claim(NUMPY, ("torch fused",), ("large",), 1.0),
+    Claim(NUMPY, _TORCH, ("xor", "digits", "mnist", "large"), 0.8),
     Claim(NUMPY, _TORCH, ("lenet",), 1.0),
 )
 
