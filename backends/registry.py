@@ -25,6 +25,7 @@ _OWN = {
     "torch": "backends.torch_backend:TorchBackend",
     "cupy": "backends.cupy_backend:CupyBackend",
 }
+_REMEDY = "repair the installation of its library, or choose another backend, such as 'numpy'"
 _INSTALL = {name: f'pip install "multinn[{name}]"' for name in ("jax", "torch", "cupy")}
 
 
@@ -50,7 +51,9 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
         return backend
     if backend is not None:
         if not isinstance(backend, str):
-            raise TypeError(f"expected a Backend or the name of one, got {backend!r}")
+            raise TypeError(
+                f"backend: expected a Backend or the name of one, such as 'numpy', got {backend!r}"
+            )
         return _construct(backend)
     try:
         return _construct(os.environ.get(ENVIRONMENT_VARIABLE) or "numpy")
@@ -96,7 +99,7 @@ def _construct(specification: str) -> Backend:
     except Exception as error:
         raise BrokenBackendError(
             f"backend {name!r} failed to start on device {device or 'default'!r}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}; {_REMEDY}"
         ) from error
     if not isinstance(backend, Backend):
         raise BrokenBackendError(
@@ -131,5 +134,5 @@ def _load(entry: EntryPoint) -> Any:
     except Exception as error:
         raise BrokenBackendError(
             f"backend {entry.name!r} is registered as {entry.value} and fails to load: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}; {_REMEDY}"
         ) from error

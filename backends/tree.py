@@ -47,7 +47,11 @@ def map_with_paths(function: Callable[..., Any], tree: Tree, *others: Tree) -> T
     >>> map_with_paths(lambda path, leaf: f"{path}={leaf}", ({"W": 1}, {"W": 2}))
     ({'W': '0.W=1'}, {'W': '1.W=2'})
     """
-    return map(function, _paths(tree, ""), tree, *others)
+
+    def with_path(leaf: Any, path: str, *leaves: Any) -> Any:
+        return function(path, leaf, *leaves)
+
+    return map(with_path, tree, _paths(tree, ""), *others)
 
 
 def leaves(tree: Tree) -> list[Any]:

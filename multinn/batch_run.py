@@ -57,7 +57,14 @@ class BatchRun(BaseRun):
 
     def _examples(self) -> Iterator[Examples]:
         """Yield the batches of the next epoch; runs in the thread that reads them."""
-        return map(self.check, batches_of(self.batches, self.trainer.epoch))
+        for number, batch in enumerate(batches_of(self.batches, self.trainer.epoch), start=1):
+            try:
+                examples = self.check(batch)
+            except TypeError as error:
+                raise TypeError(f"batch {number}: {error}") from error
+            except ValueError as error:
+                raise ValueError(f"batch {number}: {error}") from error
+            yield examples
 
     def _step(
         self, state: TrainingState, examples: Examples, step: int, number: int

@@ -77,7 +77,8 @@ def check_input_shape(inputs: HostArray, expected: tuple[int, ...], name: str) -
     """Raise ValueError unless each example has the expected shape."""
     if inputs.shape[1:] != expected:
         raise ValueError(
-            f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}"
+            f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}; "
+            "give the same features, or start anew with another trainer"
         )
 
 
@@ -85,14 +86,16 @@ def check_parameter(path: str, drawn: HostArray, given: Any) -> Any:
     """Return a parameter that is given, if it has the shape of the one that the model draws itself.
 
     Raises:
-        ValueError: it has another.
+        TypeError: it is no array that NumPy can read.
+        ValueError: it has another shape, or holds NaN or infinity.
     """
-    if np.shape(given) != drawn.shape:
+    array = as_host_array(given, f"parameter {path}")
+    if array.shape != drawn.shape:
         raise ValueError(
-            f"parameter {path}: expected shape {drawn.shape}, as the model draws it, "
-            f"got {np.shape(given)}"
+            f"parameter {path}: expected shape {drawn.shape}, as the model draws it, got {array.shape}"
         )
-    return given
+    check_finite(array, f"parameter {path}", "they are of a run that diverged, or damaged")
+    return array
 
 
 def check_seed(seed: int) -> None:
@@ -133,19 +136,26 @@ def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
     return result
 
 
-def check_finite(array: HostArray, name: str) -> None:
+def check_finite(array: HostArray, name: str, remedy: str = "drop or impute such values first") -> None:
     """Raise ValueError with the place of the first NaN or infinity, if there is one."""
+    found = first_not_finite(array)
+    if found:
+        raise ValueError(f"{name}: expected finite numbers, got {found}; {remedy}")
+
+
+def first_not_finite(array: HostArray) -> str | None:
+    """Return the first NaN or infinity and its place, such as "nan at row 3, column 1"; else None."""
     if array.dtype.kind != "f":
-        return
+        return None
+    if array.ndim == 0:
+        array = array.reshape(1)
     rows = max(1, _ENTRIES_A_PIECE * len(array) // max(1, array.size))
     for start in range(0, len(array), rows):
         wrong = ~np.isfinite(array[start : start + rows])
         if wrong.any():
             index, where = first_place(wrong, start)
-            raise ValueError(
-                f"{name}: expected finite numbers, got {array[index]} at {where}; "
-                "drop or impute such values first"
-            )
+            return f"{array[index]} at {where}"
+    return None
 
 
 def first_place(wrong: HostArray, first_row: int = 0) -> tuple[tuple[int, ...], str]:
@@ -162,13 +172,35 @@ def first_place(wrong: HostArray, first_row: int = 0) -> tuple[tuple[int, ...], 
 
 
 def _as_numeric(values: Any, name: str) -> HostArray:
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"{name}: expected a dense array, got a sparse {type(values).__name__}: use {name}.toarray()"
+        )
+    array = as_host_array(values, name)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{name}: expected numbers, got an array of dtype {array.dtype}; "
+            "encode text, categories and dates as numbers first"
+        )
+    return array
+
+
+def as_host_array(values: Any, name: str) -> HostArray:
+    """Return an array of any library, or lists of numbers, as an array of NumPy.
+
+    Raises:
+        TypeError: a library does not give its array to NumPy, such as that of a GPU.
+        ValueError: the rows have different lengths.
+    """
     try:
-        array = np.asarray(values)
+        return np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name}: expected rows of one common length: {error}") from error
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected numbers, got an array of dtype {array.dtype}")
-    return array
+    except (TypeError, RuntimeError) as error:  # RuntimeError is what PyTorch raises
+        kind = f"{type(values).__module__}.{type(values).__name__}"
+        raise TypeError(
+            f"{name}: expected an array that NumPy can read, got a {kind}: convert it first: {error}"
+        ) from error
 
 
 def _check_length(array: HostArray, examples: int, name: str) -> None:

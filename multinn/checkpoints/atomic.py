@@ -27,6 +27,12 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
         OSError: the file cannot be written.
     """
     target = Path(os.path.realpath(path))
+    with _naming(path):
+        yield from _replacing(target)
+    _sync_folder(target.parent)
+
+
+def _replacing(target: Path) -> Iterator[BinaryIO]:
     unfinished = target.with_name(f".unfinished-{secrets.token_hex(8)}")
     with unfinished.open("xb+") as file:
         try:
@@ -43,7 +49,18 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+
+
+@contextmanager
+def _naming(path: PathLike) -> Iterator[None]:
+    """Let an error of the system name the file that was asked for, and not the unfinished one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        message = f"{error.strerror}: this could not be written, what was there before stays"
+        raise OSError(error.errno, message, os.fspath(path)) from error
 
 
 def _discard(file: BinaryIO, path: Path) -> None:

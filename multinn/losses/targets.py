@@ -10,7 +10,9 @@ Shape = tuple[int, ...]
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
-def refuse(name: str, expected: str, targets: HostArray, wrong: HostArray, form: str = "") -> None:
+def refuse(
+    name: str, expected: str, targets: HostArray, wrong: HostArray, form: str = "", remedy: str = ""
+) -> None:
     """Raise ValueError with the first of the targets where ``wrong`` is True, and its place.
 
     Args:
@@ -19,10 +21,11 @@ def refuse(name: str, expected: str, targets: HostArray, wrong: HostArray, form:
         targets: (examples, ...).
         wrong: booleans, of the first axes of the targets.
         form: of the target in the message.
+        remedy: comes last in the message.
     """
     if wrong.any():
         index, where = first_place(wrong)
-        raise ValueError(f"{name}: expected {expected}, got {targets[index]:{form}} at {where}")
+        raise ValueError(f"{name}: expected {expected}, got {targets[index]:{form}} at {where}{remedy}")
 
 
 def check_shape(name: str, targets: HostArray, output_shape: Shape) -> None:
@@ -59,7 +62,8 @@ def as_classes(
     if ignored_class is not None:
         wrong &= targets != ignored_class
         expected += f" or {ignored_class}, which is ignored"
-    refuse(name, expected, targets, wrong, "g")
+    remedy = "; number the classes from 0, or give the model an output for each"
+    refuse(name, expected, targets, wrong, "g", remedy)
     return targets.astype(np.int32)
 
 

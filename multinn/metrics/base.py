@@ -45,7 +45,9 @@ def check_names(names: Iterable[str]) -> None:
     """Raise ValueError if a metric has a name that the history uses itself."""
     for name in names:
         if name in ("loss", "epoch", "weight") or name.startswith("validation_"):
-            raise ValueError(f"Trainer: the history uses the name {name!r} itself")
+            raise ValueError(
+                f"Trainer: the history uses the name {name!r} itself: choose another for the metric"
+            )
 
 
 def weighted_mean(backend: Backend, values: Array, like: Array, weights: Array | None) -> Array:

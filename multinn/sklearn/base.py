@@ -8,10 +8,12 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from multinn.checks import check_inputs
+from multinn.examples import check_examples
 from multinn.losses import Loss
 from multinn.sklearn import lbfgs
 from multinn.sklearn.coefficients import Coefficients
-from multinn.sklearn.data import Data
+from multinn.sklearn.data import Data, placed, unchanged_on_error
 from multinn.sklearn.epochs import NOT_FINITE, EpochTraining
 from multinn.sklearn.network import build, draw
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
@@ -38,6 +40,9 @@ class BaseMLP(EpochTraining):
     @abstractmethod
     def _count_outputs(self, y: HostArray) -> int:
         """Return the number of outputs."""
+
+    def _learn_classes(self, y: Any, classes: Any) -> None:
+        """In the first call of `partial_fit`, learn which classes there are."""
 
     @abstractmethod
     def _decide(self, outputs: HostArray) -> HostArray:
@@ -67,9 +72,14 @@ class BaseMLP(EpochTraining):
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
     def _partial_fit(
-        self, X: Any, y: Any, sample_weight: Any, validation_data: tuple[Any, Any] | None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation_data: tuple[Any, Any] | None,
+        classes: Any = None,
     ) -> Any:
-        return self._fit(X, y, sample_weight, validation_data, incremental=True)
+        return self._fit(X, y, sample_weight, validation_data, incremental=True, classes=classes)
 
     @property
     def coefs_(self) -> Coefficients:
@@ -109,22 +119,48 @@ class BaseMLP(EpochTraining):
         validation_data: tuple[Any, Any] | None,
         *,
         incremental: bool,
+        classes: Any = None,
     ) -> Any:
-        self._validate_params()
-        hidden = hidden_sizes(self.hidden_layer_sizes)
-        first = not hasattr(self, "trainer_") or not (self.warm_start or incremental)
-        data = self._check_data(X, y, sample_weight, first=first, incremental=incremental)
-        held_out = None if validation_data is None else self._check_validation(validation_data)
-        self._start(data, hidden, first=first)
+        with unchanged_on_error(self):
+            data, held_out = self._prepare(X, y, sample_weight, validation_data, incremental, classes)
         if self.solver == "lbfgs":
             self._fit_lbfgs(data)
         elif not (incremental and self._stopped_early):
-            if self.early_stopping and held_out is None:
-                data, held_out = self._split(data)
             self._fit_stochastic(data, held_out, incremental=incremental)
         if not all(np.isfinite(array).all() for array in self.coefs_ + self.intercepts_):
             raise ValueError(NOT_FINITE)
         return self
+
+    def _prepare(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation_data: tuple[Any, Any] | None,
+        incremental: bool,
+        classes: Any,
+    ) -> tuple[Data, Data | None]:
+        """Do all that can be refused: check everything, and prepare a trainer; return the examples."""
+        self._validate_params()
+        hidden = hidden_sizes(self.hidden_layer_sizes)
+        if self.solver == "lbfgs" and (self.batch_norm or np.any(self.dropout)):
+            raise ValueError(
+                "solver='lbfgs' minimizes one function of all examples, which dropout and batch_norm do "
+                "not have: use solver='adam' or 'sgd', or layer_norm"
+            )
+        if incremental:
+            self._learn_classes(y, classes)
+        first = not hasattr(self, "trainer_") or not (self.warm_start or incremental)
+        data = self._check_data(X, y, sample_weight, first=first, incremental=incremental)
+        held_out = None if validation_data is None else self._check_validation(validation_data)
+        self._start(data, hidden, first=first)
+        trainer, targets = self.trainer_, self._targets(data.y)
+        shapes = data.x.shape[1:], (self.n_outputs_,)
+        inputs = check_inputs(data.x, trainer.dtype)
+        check_examples(trainer.program, inputs, targets, data.weights, shapes)
+        if self.solver != "lbfgs" and self.early_stopping and held_out is None:
+            data, held_out = self._split(data)
+        return data, held_out
 
     def _start(self, data: Data, hidden: list[int], *, first: bool) -> None:
         """Prepare a trainer: a new one, or one that goes on where the last ended."""
@@ -184,11 +220,6 @@ class BaseMLP(EpochTraining):
         return float(self.alpha) / mean
 
     def _fit_lbfgs(self, data: Data) -> None:
-        if self.batch_norm or np.any(self.dropout):
-            raise ValueError(
-                "solver='lbfgs' minimizes one function of all examples, which dropout and batch_norm do "
-                "not have: use solver='adam' or 'sgd', or layer_norm"
-            )
         trainer = self.trainer_
         examples = Examples(data.x.astype(trainer.dtype, copy=False), *self._prepared(data))
         self.n_iter_, self.loss_ = lbfgs.minimize_loss(
@@ -214,7 +245,8 @@ class BaseMLP(EpochTraining):
     def _outputs(self, X: Any) -> HostArray:
         """Return what the model puts out, (examples, outputs)."""
         check_is_fitted(self, "trainer_")
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        with placed(X=X):
+            X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not hasattr(X, "toarray"):
             return self.trainer_.predict(X)
         pieces = [

@@ -146,11 +146,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         Raises:
             AttributeError: the solver is lbfgs.
         """
-        if _check_partial_fit_first_call(self, classes):
-            several = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
-            self._set_kind()
-        return self._partial_fit(X, y, sample_weight, validation_data)
+        return self._partial_fit(X, y, sample_weight, validation_data, classes)
 
     def predict_proba(self, X: Any) -> HostArray:
         """Return the probability of each class, or of each label, (examples, classes); none is 0.
@@ -210,9 +206,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                f"'y' has {classes}."
+                f"'y' has {classes}. Name all classes there can be in the first call of partial_fit."
             )
         return y
+
+    def _learn_classes(self, y: Any, classes: Any) -> None:
+        if _check_partial_fit_first_call(self, classes):
+            several = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
+            self._set_kind()
 
     def _set_kind(self) -> None:
         """Learn which kind of target there is."""

@@ -1,6 +1,8 @@
 """What comes into a fit: checked as scikit-learn does it, and split."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, ClassVar, NamedTuple
 
@@ -8,6 +10,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from multinn.checks import as_host_array, first_not_finite
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,18 +38,10 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """Return a weight of each example from its class, or None."""
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool) -> Data:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=self._y_numeric,
-            dtype=(np.float64, np.float32),
-            reset=first,
-        )
+        X, y = self._validated(X, y, reset=first)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            with placed(sample_weight=sample_weight):
+                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         y = self._check_y(y, first=first, incremental=incremental)
         by_class = self._class_weights(y, incremental=incremental)
         if by_class is not None:
@@ -55,16 +51,22 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def _check_validation(self, validation_data: Any) -> Data:
         if not (isinstance(validation_data, tuple | list) and len(validation_data) == 2):
             raise ValueError("validation_data: expected a pair (X, y)")
-        X, y = validate_data(
-            self,
-            *validation_data,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=self._y_numeric,
-            dtype=(np.float64, np.float32),
-            reset=False,
-        )
+        X, y = self._validated(*validation_data, reset=False)
         return Data(dense(X), self._check_y(y, first=False, incremental=True))
+
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, HostArray]:
+        with placed(X=X, y=y):
+            checked: tuple[Any, HostArray] = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse=["csr", "csc"],
+                multi_output=True,
+                y_numeric=self._y_numeric,
+                dtype=(np.float64, np.float32),
+                reset=reset,
+            )
+        return checked
 
     def _split(self, data: Data) -> tuple[Data, Data]:
         """Return the part to train on and the part to validate on: the same of the same data, always."""
@@ -83,6 +85,50 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         return train, held_out
 
     def _stratify(self, y: HostArray) -> HostArray | None:
+        return None
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Let an estimator be as it was if something is refused within."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+@contextmanager
+def placed(**arrays: Any) -> Iterator[None]:
+    """Let errors of scikit-learn name the place of NaN or infinity, and what to do.
+
+    Args:
+        arrays: what is checked within, by name.
+    """
+    try:
+        yield
+    except ValueError as error:
+        problem = str(error).partition("\n")[0].rstrip(".")
+        if "contains NaN" in problem or "contains infinity" in problem:
+            found = (f"{name}: {place}" for name, array in arrays.items() if (place := _place(array)))
+            told = next(found, "")
+            raise ValueError(f"{problem}: {told}; drop or impute such values first") from error
+        if "inconsistent numbers of samples" in problem:
+            raise ValueError(f"{problem}: expected as many rows of y as of X") from error
+        raise
+    except RuntimeError:  # what PyTorch raises for an array that it does not give away
+        for name, array in arrays.items():
+            as_host_array(array, name)
+        raise
+
+
+def _place(array: Any) -> str | None:
+    """Return the first NaN or infinity and its place, if it can be found."""
+    try:
+        return first_not_finite(np.asarray(dense(array), np.float64))
+    except (TypeError, ValueError):
         return None
 
 

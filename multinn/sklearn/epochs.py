@@ -63,20 +63,26 @@ class EpochTraining(CheckedData):
         batch_size = self._batch_size(len(data.x))
         self.n_iter_ = 0
         self.converged_ = False
-        stopped = False
-        with progress(epochs, "epoch", bool(self.verbose) and not incremental) as advance:
-            while self.n_iter_ < epochs and not stopped:
-                count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
-                losses = self._train(data, targets, batch_size, count)
-                for loss in losses:
-                    self._see_loss(loss, len(data.x))
-                if losses and held_out is not None:
-                    self._validate(held_out)
-                advance(len(losses), {"loss": self.loss_} if losses else {})
-                self._after_epoch()
-                stopped = len(losses) < count or self._has_to_stop()
-                for callback in callbacks:
-                    stopped |= callback(self) is True
+        stopped = interrupted = False
+        try:
+            with progress(epochs, "epoch", bool(self.verbose) and not incremental) as advance:
+                while self.n_iter_ < epochs and not stopped:
+                    count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
+                    losses = self._train(data, targets, batch_size, count)
+                    interrupted = len(losses) < count
+                    for loss in losses:
+                        self._see_loss(loss, len(data.x))
+                    if losses and held_out is not None:
+                        self._validate(held_out)
+                    advance(len(losses), {"loss": self.loss_} if losses else {})
+                    self._after_epoch()
+                    stopped = interrupted or self._has_to_stop()
+                    for callback in callbacks:
+                        stopped |= callback(self) is True
+        except KeyboardInterrupt:  # between two calls of the trainer, which ends its own well
+            interrupted = stopped = True
+        if interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
         if self.n_iter_ == epochs and not stopped and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
@@ -124,10 +130,8 @@ class EpochTraining(CheckedData):
                 shuffle=self.shuffle,
                 progress=False,
             )
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
         except DivergenceError as error:
-            raise ValueError(f"{NOT_FINITE} {error}") from error
+            raise ValueError(f"{NOT_FINITE} In detail: {error}") from error
         return trainer.history.losses[before:]
 
     def _see_loss(self, loss: float, examples: int) -> None:

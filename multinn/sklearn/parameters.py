@@ -50,12 +50,14 @@ def hidden_sizes(sizes: Any) -> list[int]:
     """Return the units of each hidden layer.
 
     Raises:
-        ValueError: one is below 1.
+        ValueError: one is no integer of 1 or more.
     """
-    units = [int(size) for size in np.atleast_1d(np.asarray(sizes, dtype=object))]
-    if any(size <= 0 for size in units):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {units}.")
-    return units
+    units = np.atleast_1d(np.asarray(sizes, dtype=object)).tolist()
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in units):
+        raise ValueError(
+            f"hidden_layer_sizes must be > 0, an integer for each hidden layer, got {units}"
+        )
+    return [int(size) for size in units]
 
 
 def callback_list(callbacks: Any) -> list[Any]:

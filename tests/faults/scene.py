@@ -1,0 +1,91 @@
+"""What a fault happens to: a trainer, two estimators and a checkpoint, all in use, on one backend."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backends import Backend, tree
+from multinn import SGD, Dense, MeanSquaredError, Sequential, SoftmaxCrossEntropy, Trainer
+from multinn.sklearn import MLPClassifier, MLPRegressor
+from tests.small_runs import X, Y, fit, host, make_trainer
+
+LINEAR = Sequential([Dense(2)])
+CLASSES = np.arange(10) % 3
+SETTINGS: dict[str, Any] = {
+    "hidden_layer_sizes": (3,),
+    "max_iter": 1,
+    "batch_size": 4,
+    "random_state": 0,
+    "solver": "sgd",
+    "learning_rate_init": 0.1,
+}
+
+
+class Scene:
+    """All of them have learned something, which no fault may take away.
+
+    Attributes:
+        backend: on which they are.
+        folder: has the checkpoint, and nothing else.
+        checkpoint: of the trainer.
+        trainer: a linear model of two numbers.
+        class_trainer: one of three classes, which has not trained yet.
+        classifier: fitted, of three classes.
+        regressor: fitted, of two numbers.
+        other: what the last row made for itself.
+    """
+
+    other: Any = None
+
+    def __init__(self, backend: Backend, folder: Path) -> None:
+        self.backend = backend
+        self.folder = folder
+        self.checkpoint = folder / "run.safetensors"
+        self._programs: dict[Any, Any] = {}
+        self.trainer = fit(self.new_trainer(), 1)
+        self.trainer.save(self.checkpoint)
+        self.class_trainer = make_trainer(backend, Dense(3), SoftmaxCrossEntropy())
+        self.class_trainer.initialize((3,))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one epoch is too few
+            self.classifier = self.new_classifier().fit(X, CLASSES)
+            self.regressor = self.new_regressor().fit(X, Y)
+
+    def new_trainer(self, **keywords: Any) -> Trainer:
+        """Return a trainer as that of the scene was at first, with the same compiled programs."""
+        arguments: dict[str, Any] = {"optimizer": SGD(0.1), "loss": MeanSquaredError()} | keywords
+        trainer = make_trainer(self.backend, LINEAR, **arguments)
+        if not keywords:
+            trainer.programs.share(self._programs)
+        return trainer
+
+    def new_classifier(self, **keywords: Any) -> MLPClassifier:
+        """Return a classifier with the settings of that of the scene, but for these."""
+        return MLPClassifier(**{"backend": self.backend} | SETTINGS | keywords)
+
+    def new_regressor(self, **keywords: Any) -> MLPRegressor:
+        """Return a regressor with the settings of that of the scene, but for these."""
+        return MLPRegressor(**{"backend": self.backend} | SETTINGS | keywords)
+
+    def content(self) -> dict[str, Any]:
+        """Return all that could be lost, to the bit, in a form that can be compared."""
+        return {
+            "trainer": _of_trainer(self.trainer),
+            "class_trainer": _of_trainer(self.class_trainer),
+            "classifier": _of_estimator(self.classifier),
+            "regressor": _of_estimator(self.regressor),
+            "files": {path.name: path.read_bytes() for path in self.folder.iterdir()},
+        }
+
+
+def _of_trainer(trainer: Trainer) -> Any:
+    arrays = [(str(leaf.dtype), leaf.shape, leaf.tobytes()) for leaf in tree.leaves(host(trainer))]
+    history = list(trainer.history), trainer.history.losses[:]
+    return arrays, history, trainer.epoch, trainer.step, trainer.seed, trainer.input_shape
+
+
+def _of_estimator(estimator: Any) -> Any:
+    others = {name: repr(value) for name, value in vars(estimator).items() if name != "trainer_"}
+    return _of_trainer(estimator.trainer_), others
