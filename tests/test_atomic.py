@@ -2,7 +2,6 @@
 
 import os
 import stat
-import threading
 
 import pytest
 
@@ -79,26 +78,6 @@ def test_a_disk_that_is_full_as_the_file_is_closed(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
-def test_a_folder_that_is_missing_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        write(tmp_path / "missing" / "file", b"new")
-
-
-def test_a_folder_in_the_place_of_the_file_stays(tmp_path):
-    (tmp_path / "file").mkdir()
-    with pytest.raises(OSError, match="file"):
-        write(tmp_path / "file", b"new")
-    assert os.listdir(tmp_path) == ["file"]
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_is_read_only_is_an_error(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError):
-        write(tmp_path / "file", b"new")
-    tmp_path.chmod(0o700)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
 def test_the_file_is_for_all_whom_the_umask_allows(tmp_path):
     write(tmp_path / "file", b"new")
@@ -121,22 +100,3 @@ def test_a_symbolic_link_leads_to_the_new_file(tmp_path):
     write(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "folder" / "file").read_bytes() == b"new"
-
-
-def test_writers_of_one_file_do_not_tear_it(tmp_path):
-    path = tmp_path / "file"
-    texts = [bytes([65 + index]) * 100_000 for index in range(4)]
-    path.write_bytes(texts[0])
-    seen = set()
-
-    def write_often(text):
-        for _ in range(10):
-            write(path, text)
-
-    writers = [threading.Thread(target=write_often, args=(text,)) for text in texts]
-    for writer in writers:
-        writer.start()
-    while any(writer.is_alive() for writer in writers):
-        seen.add(path.read_bytes())
-    assert seen <= set(texts)
-    assert os.listdir(tmp_path) == ["file"]

@@ -110,11 +110,8 @@ def test_a_third_partys_missing_library_is_named(register):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("raise OSError('no libfoo.so')", "fails to load: OSError: no libfoo.so"),
         ("1 / 0", "fails to load: ZeroDivisionError"),
         ("def made(device): ...", "AttributeError.*make"),
-        ("def make(device): raise OSError('no driver')", "failed to start.*OSError: no driver"),
-        ("def make(device): return 3", "returned a int, expected an instance of backends.Backend"),
         ("make = None", "TypeError"),
         (
             """
@@ -125,15 +122,7 @@ def test_a_third_partys_missing_library_is_named(register):
             "abstract",
         ),
     ],
-    ids=[
-        "library",
-        "module",
-        "no-attribute",
-        "constructor",
-        "no-backend",
-        "no-function",
-        "half-a-backend",
-    ],
+    ids=["module", "no-attribute", "no-function", "half-a-backend"],
 )
 def test_a_broken_third_party_is_told_apart_from_a_missing_one(register, source, message):
     register("broken", source)

@@ -89,7 +89,10 @@ def load_progress(path: PathLike, program: TrainingProgram) -> Progress:
         with _invalid(path):
             model = Layer.from_dict(_entry(reader.content, "model"))
             if model.to_dict() != program.model.to_dict():
-                raise ValueError(f"expected the model {program.model!r}, got {model!r}")
+                raise ValueError(
+                    f"expected the model {program.model!r}, got {model!r}; "
+                    "Trainer.load makes a trainer of it"
+                )
             dtype = _entry(reader.content, "dtype")
             if dtype != program.dtype:
                 raise ValueError(f"expected the dtype {program.dtype}, got {dtype!r}")

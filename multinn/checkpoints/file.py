@@ -30,6 +30,7 @@ Content = dict[str, Any]
 
 _NO_SEAL = "0" * 64
 _LENGTH = 8  # bytes, which say how long the header is
+_REMEDY = "take another copy, or an earlier checkpoint"
 _START = b'{"__metadata__":{"multinn":'
 
 
@@ -120,10 +121,13 @@ class Reader:
         start = self._file.read(_LENGTH + len(_START))
         length, text = start[:_LENGTH], start[_LENGTH:]
         if not start:
-            raise DamagedCheckpointError(f"{self._path}: the file is empty")
+            raise DamagedCheckpointError(
+                f"{self._path}: the file is empty, and not what was written: {_REMEDY}"
+            )
         if any(length[4:]) or not _START.startswith(text):
             raise ForeignFileError(
-                f"{self._path}: not a checkpoint of this library, or damaged at its very beginning"
+                f"{self._path}: not a checkpoint of this library, or damaged at its very beginning, "
+                f"which is {start[:12].hex(' ')}: name a file that Trainer.save wrote"
             )
         end = min(_LENGTH + int.from_bytes(length, "little"), os.fstat(self._file.fileno()).st_size)
         return start + self._file.read(max(0, end - len(start)))
@@ -152,7 +156,7 @@ class Reader:
     def _report_damage(self) -> NoReturn:
         raise DamagedCheckpointError(
             f"{self._path}: the file is not what was written: it is cut off, or some of its bits have "
-            "changed; its SHA-256 is not the one that it holds"
+            f"changed; its SHA-256 is not the one that it holds: {_REMEDY}"
         )
 
 

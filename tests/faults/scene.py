@@ -29,6 +29,7 @@ class Scene:
     Attributes:
         backend: on which they are.
         folder: has the checkpoint, and nothing else.
+        scratch: a folder for anything.
         checkpoint: of the trainer.
         trainer: a linear model of two numbers.
         class_trainer: one of three classes, which has not trained yet.
@@ -41,8 +42,10 @@ class Scene:
 
     def __init__(self, backend: Backend, folder: Path) -> None:
         self.backend = backend
-        self.folder = folder
-        self.checkpoint = folder / "run.safetensors"
+        self.folder, self.scratch = folder / "kept", folder / "scratch"
+        for each in (self.folder, self.scratch):
+            each.mkdir()
+        self.checkpoint = self.folder / "run.safetensors"
         self._programs: dict[Any, Any] = {}
         self.trainer = fit(self.new_trainer(), 1)
         self.trainer.save(self.checkpoint)

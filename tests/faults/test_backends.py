@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,14 +30,12 @@ def load_jax(source: str):
     """Return what asks for JAX, where the module of its backend is this one."""
 
     def load(scene: Scene) -> None:
-        folder = scene.folder.parent / "backend_of_jax"
-        folder.mkdir(exist_ok=True)
-        Path(folder, "backend_of_jax.py").write_text(source)
+        (scene.scratch / "backend_of_jax.py").write_text(source)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(registry, "_construct", registry._construct.__wrapped__)  # no cache
             patch.setitem(registry._OWN, "jax", "backend_of_jax:make")
             patch.setattr(sys, "dont_write_bytecode", True)
-            patch.syspath_prepend(folder)
+            patch.syspath_prepend(scene.scratch)
             patch.delitem(sys.modules, "backend_of_jax", raising=False)
             try:
                 get_backend("jax")
