@@ -27,7 +27,8 @@ def minimize_loss(
 ) -> tuple[int, float]:
     """Minimize the loss with its penalty, a / (2 n) Σ W²; return the number of iterations, and the loss.
 
-    The gradient is that of the very loss, also for several outputs.
+    The gradient is that of the very loss, also for several outputs. Ctrl-C ends it after the last whole
+    iteration.
     Source: R. H. Byrd, P. Lu, J. Nocedal and C. Zhu, A limited memory algorithm for bound constrained
     optimization, SIAM Journal on Scientific Computing 16, 1995.
 
@@ -56,24 +57,39 @@ def minimize_loss(
             loss = float(value) + 0.5 * scale * float(weights @ weights)
             return loss, _flat(gradients) + scale * weights
 
-        result = minimize(
-            value_and_gradient,
-            _flat(start),
-            jac=True,
-            method="L-BFGS-B",
-            callback=lambda _: advance(1, {}),
-            options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
-        )
-        found = _unflat(result.x, start)
+        last, iterations = _flat(start), 0
+
+        def see(xk: HostArray) -> None:
+            nonlocal last, iterations
+            last, iterations = xk.copy(), iterations + 1
+            advance(1, {})
+
+        try:
+            result = minimize(
+                value_and_gradient,
+                _flat(start),
+                jac=True,
+                method="L-BFGS-B",
+                callback=see,
+                options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
+            )
+            last, iterations, loss = result.x, int(result.nit), float(result.fun)
+            problem = _problem(result) if result.status else None
+        except KeyboardInterrupt:
+            loss, problem = value_and_gradient(last)[0], UserWarning("Training interrupted by user.")
+        found = _unflat(last, start)
         trainer.state = trainer.state._replace(params=backend.from_numpy(found))
-    if result.status:
-        warnings.warn(
-            f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): "
-            f"{result.message}. Increase max_iter or max_fun, or scale the data",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    return min(int(result.nit), max_iter), float(result.fun)
+    if problem:
+        warnings.warn(problem, stacklevel=2)
+    return min(iterations, max_iter), loss
+
+
+def _problem(result: Any) -> Warning:
+    warning: Warning = ConvergenceWarning(
+        f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): "
+        f"{result.message}. Increase max_iter or max_fun, or scale the data"
+    )
+    return warning
 
 
 def _is_weight(trainer: PenalizedTrainer) -> Any:

@@ -2,7 +2,8 @@
 
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from multinn import (
     Trainer,
 )
 from multinn.schedules import StepDecay
+from multinn.sklearn import lbfgs as lbfgs_module
 from tests.faults.rows import Fault, Says, Success, check
 from tests.faults.scene import SETTINGS, Scene
 from tests.small_runs import X, Y, fit, host, make_trainer
@@ -130,6 +132,28 @@ def interrupted_estimator(scene: Scene, interrupt: bool) -> Any:
     return list(regressor.coefs_), regressor.loss_curve_, regressor.n_iter_, regressor.predict(X)
 
 
+def lbfgs(scene: Scene, iterations: int, interrupt: bool) -> Any:
+    """The parameters of a regressor after some iterations, as Ctrl-C or ``max_iter`` ends them."""
+    done = 0
+
+    @contextmanager
+    def progress(*_: Any) -> Iterator[Callable[..., None]]:
+        def advance(*_: Any) -> None:
+            nonlocal done
+            done += 1
+            if interrupt and done == iterations:
+                signal.raise_signal(signal.SIGINT)
+
+        yield advance
+
+    regressor = scene.new_regressor(solver="lbfgs", max_iter=99 if interrupt else iterations)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setattr(lbfgs_module, "progress", progress)
+        warnings.filterwarnings("ignore", "lbfgs failed to converge")
+        regressor.fit(X, Y)
+    return list(regressor.coefs_), regressor.n_iter_, regressor.loss_
+
+
 def failing_batches(scene: Scene) -> Any:
     """A reader that fails in the third epoch: the trainer is at the end of the second."""
 
@@ -212,6 +236,13 @@ SUCCESSES = [
         "Ctrl-C, MLPRegressor.fit",
         lambda s: interrupted_estimator(s, True),
         lambda s: interrupted_estimator(s, False),
+        tolerance=1e-6,
+        warns="Training interrupted by user.",
+    ),
+    Success(
+        "Ctrl-C, MLPRegressor.fit with lbfgs",
+        lambda s: lbfgs(s, 3, interrupt=True),
+        lambda s: lbfgs(s, 3, interrupt=False),
         tolerance=1e-6,
         warns="Training interrupted by user.",
     ),
