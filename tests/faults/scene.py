@@ -83,6 +83,13 @@ class Scene:
         }
 
 
+def with_value(array: Any, place: tuple[int, ...], value: float) -> np.ndarray:
+    """Return a copy with another number in one place."""
+    changed = np.array(array, np.float64)
+    changed[place] = value
+    return changed
+
+
 def _of_trainer(trainer: Trainer) -> Any:
     arrays = [(str(leaf.dtype), leaf.shape, leaf.tobytes()) for leaf in tree.leaves(host(trainer))]
     history = list(trainer.history), trainer.history.losses[:]
