@@ -17,6 +17,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+Shape = tuple[int, ...]
+
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08
 MAX_DIMENSIONS = 3
@@ -43,7 +45,7 @@ def idx_header(shape: Sequence[int]) -> bytes:
     return struct.pack(f">BBBB{len(shape)}I", 0, 0, UNSIGNED_BYTE, len(shape), *shape)
 
 
-def read_idx(path: str | Path) -> NDArray[np.uint8]:
+def read_idx(path: str | Path, shape: Shape | None = None) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes, plain or compressed with gzip.
 
     Whether a file is compressed is seen from its first two bytes, whatever its name. No more memory
@@ -52,13 +54,15 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
 
     Args:
         path: the file.
+        shape: the dimensions that the header has to give, if they are known; then no more is read of
+            a file that has others, as large as it may be.
 
     Returns:
         A writable uint8 array of one to three dimensions, as the header says.
 
     Raises:
         IdxError: the file is missing, unreadable, empty, truncated, too long, corrupt, or holds
-            another type of value or another number of dimensions.
+            another type of value or other dimensions.
     """
     path = Path(path)
     try:
@@ -68,16 +72,17 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
         with path.open("rb") as file:
             compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
             file.seek(0)
-            return _read_gzip(path, file) if compressed else _read_plain(path, file)
+            read = _read_gzip if compressed else _read_plain
+            return read(path, file, shape)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise IdxError(f"{path}: the gzip data is corrupt or cut short: {error}") from error
     except OSError as error:
         raise IdxError(f"{path}: could not be read: {error}") from error
 
 
-def _read_plain(path: Path, file: IO[bytes]) -> NDArray[np.uint8]:
+def _read_plain(path: Path, file: IO[bytes], known: Shape | None) -> NDArray[np.uint8]:
     """Read an uncompressed file, whose size must be what its header promises."""
-    shape = _read_shape(path, file)
+    shape = _read_shape(path, file, known)
     expected = len(idx_header(shape)) + math.prod(shape)
     _check_size(path, shape, expected, os.fstat(file.fileno()).st_size)
     data = np.fromfile(file, dtype=np.uint8, count=math.prod(shape))
@@ -85,11 +90,11 @@ def _read_plain(path: Path, file: IO[bytes]) -> NDArray[np.uint8]:
     return data.reshape(shape)
 
 
-def _read_gzip(path: Path, file: IO[bytes]) -> NDArray[np.uint8]:
+def _read_gzip(path: Path, file: IO[bytes], known: Shape | None) -> NDArray[np.uint8]:
     """Read a compressed file, piece by piece, to one byte past what its header promises."""
     compressed_bytes = os.fstat(file.fileno()).st_size
     with gzip.GzipFile(fileobj=file) as stream:
-        shape = _read_shape(path, stream)
+        shape = _read_shape(path, stream, known)
         expected = math.prod(shape)
         if expected > compressed_bytes * _DEFLATE_MAX_RATIO:
             raise IdxError(
@@ -105,8 +110,8 @@ def _read_gzip(path: Path, file: IO[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
-def _read_shape(path: Path, stream: IO[bytes] | gzip.GzipFile) -> tuple[int, ...]:
-    """Read the header and return the dimensions, all of them positive."""
+def _read_shape(path: Path, stream: IO[bytes] | gzip.GzipFile, known: Shape | None) -> Shape:
+    """Read the header and return the dimensions, all of them positive, and as they are known to be."""
     magic = stream.read(4)
     if not magic:
         raise IdxError(f"{path}: the file is empty; expected an IDX file")
@@ -119,7 +124,9 @@ def _read_shape(path: Path, stream: IO[bytes] | gzip.GzipFile) -> tuple[int, ...
             f"{path}: the header is cut short: {len(sizes)} of the {4 * magic[3]} bytes that give "
             f"its {magic[3]} dimensions"
         )
-    shape: tuple[int, ...] = struct.unpack(f">{magic[3]}I", sizes)
+    shape: Shape = struct.unpack(f">{magic[3]}I", sizes)
+    if known not in (None, shape):
+        raise IdxError(f"{path}: its dimensions are {shape}, expected {known}")
     if 0 in shape:
         raise IdxError(f"{path}: implausible dimensions {shape}: each must be at least 1")
     return shape
@@ -141,7 +148,7 @@ def _check_magic(path: Path, magic: bytes) -> None:
         raise IdxError(f"{path}: {magic[3]} dimensions; expected 1 to {MAX_DIMENSIONS}")
 
 
-def _check_size(path: Path, shape: tuple[int, ...], expected: int, found: int) -> None:
+def _check_size(path: Path, shape: Shape, expected: int, found: int) -> None:
     """Raise IdxError unless as many bytes were found as the header promises."""
     if found < expected:
         raise IdxError(

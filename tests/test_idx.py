@@ -116,6 +116,17 @@ def test_a_header_that_promises_too_much_takes_no_memory(tmp_path, content, erro
     assert peak_bytes(write(tmp_path, content), error) < 1 << 20
 
 
+def test_a_compressed_file_of_other_dimensions_than_known_is_not_expanded(tmp_path):
+    size = 32 << 20
+    path = write(tmp_path, gzip.compress(idx_header((size,)) + bytes(size), compresslevel=1))
+
+    def refused() -> None:
+        with pytest.raises(IdxError, match=r"dimensions are \(33554432,\), expected \(60000,\)"):
+            read_idx(path, (60000,))
+
+    assert peak_memory(refused) < 1 << 20
+
+
 def test_a_compressed_file_is_not_expanded_past_what_its_header_promises(tmp_path):
     path = write(tmp_path, gzip.compress(VALID + bytes(32 << 20), compresslevel=1))
     assert peak_bytes(path, "trailing") < 1 << 20

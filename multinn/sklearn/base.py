@@ -58,6 +58,8 @@ class BaseMLP(EpochTraining):
     ) -> Any:
         """Fit the model. With ``warm_start``, go on where the last fit ended.
 
+        What is refused, such as NaN in X, leaves the estimator as it was.
+
         Args:
             X: (examples, features), dense or sparse. Sparse inputs are made dense, in whole, to fit.
             y: the targets.
