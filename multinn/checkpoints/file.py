@@ -148,7 +148,7 @@ class Reader:
         if start < 0:
             self._report_damage()
         checksum = hashlib.sha256(header[:start] + _NO_SEAL.encode() + header[start + 64 :])
-        while piece := self._file.read(2**20):
+        while piece := self._file.read(2**16):
             checksum.update(piece)
         if checksum.hexdigest() != seal:
             self._report_damage()
