@@ -1,5 +1,6 @@
 """What a checkpoint holds: a program as descriptions, and how far it has come as arrays."""
 
+import math
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -154,7 +155,7 @@ def _program(content: Content, backend: Backend) -> TrainingProgram:
 def _progress(reader: file.Reader, program: TrainingProgram) -> Progress:
     content = reader.content
     input_shape = _shape(_entry(content, "input_shape"))
-    expected, output_shape = _expected_state(program, input_shape)
+    expected, output_shape = _expected_state(program, input_shape, reader.size)
     if _entry(content, "output_shape") != _lists(output_shape):
         raise ValueError(f"expected the output_shape {output_shape}, got {content.get('output_shape')}")
     seed, epoch, step = (_count(name, _entry(content, name)) for name in ("seed", "epoch", "step"))
@@ -164,9 +165,30 @@ def _progress(reader: file.Reader, program: TrainingProgram) -> Progress:
     return Progress(state, seed, epoch, step, (input_shape, output_shape), history)
 
 
-def _expected_state(program: TrainingProgram, input_shape: Shape) -> tuple[TrainingState, Shape]:
+class _Outline(np.random.Generator):
+    """Draws zeros, which take no memory, and no more of them than a file has bytes."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self._most = most
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = ()) -> Any:
+        return self._zeros(size)
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = ()) -> Any:
+        return self._zeros(size)
+
+    def _zeros(self, size: Any) -> Any:
+        if math.prod(np.atleast_1d(size).tolist()) > self._most:
+            raise ValueError(f"the model has parameters of shape {size}, more than the file can hold")
+        return np.broadcast_to(np.zeros(()), size)
+
+
+def _expected_state(
+    program: TrainingProgram, input_shape: Shape, most: int
+) -> tuple[TrainingState, Shape]:
     """Return the structure of the state, with arrays of the right shapes that take no memory."""
-    params, output_shape = program.model.init(np.random.default_rng(0), input_shape)
+    params, output_shape = program.model.init(_Outline(most), input_shape)
     params = tree.map(lambda leaf: np.broadcast_to(np.zeros((), program.dtype), leaf.shape), params)
     state = first_state(program.model, program.optimizer, params, program.dtype)
     outline: TrainingState = tree.map(

@@ -66,9 +66,11 @@ class Reader:
 
     Attributes:
         content: what `write` was given.
+        size: of the file, in bytes.
     """
 
     content: Content
+    size: int
 
     def __init__(self, file: BinaryIO, path: PathLike) -> None:
         """Read the content.
@@ -86,6 +88,7 @@ class Reader:
         self._numpy_format = _safetensors()
         self._file = file
         self._path = Path(path)
+        self.size = os.fstat(file.fileno()).st_size
         header = self._read_header()
         self.content = self._parse(header)
         self._check_seal(header)
@@ -129,7 +132,7 @@ class Reader:
                 f"{self._path}: not a checkpoint of this library, or damaged at its very beginning, "
                 f"which is {start[:12].hex(' ')}: name a file that Trainer.save wrote"
             )
-        end = min(_LENGTH + int.from_bytes(length, "little"), os.fstat(self._file.fileno()).st_size)
+        end = min(_LENGTH + int.from_bytes(length, "little"), self.size)
         return start + self._file.read(max(0, end - len(start)))
 
     def _parse(self, header: bytes) -> Content:
