@@ -194,8 +194,8 @@ class BaseTrainer:
         """Return a trainer as it was when it was saved.
 
         On the backend that it was trained on, a run goes on with the same bits; on another, it agrees to
-        rounding. No code in the file runs, and what it holds is checked; but a forged one can ask for the
-        normalization of more features than memory holds.
+        rounding. No code in the file runs, and what it holds is checked; but a forged one can ask for
+        the normalization of more features than memory holds.
 
         Args:
             path: of a checkpoint.

@@ -165,30 +165,31 @@ def _progress(reader: file.Reader, program: TrainingProgram) -> Progress:
     return Progress(state, seed, epoch, step, (input_shape, output_shape), history)
 
 
-class _Outline(np.random.Generator):
-    """Draws zeros, which take no memory, and no more of them than a file has bytes."""
+class _LimitedGenerator(np.random.Generator):
+    """Draws no array of more numbers than a file has bytes: a forged one could ask for any."""
 
     def __init__(self, most: int) -> None:
         super().__init__(np.random.PCG64(0))
         self._most = most
 
-    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = ()) -> Any:
-        return self._zeros(size)
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        self._check(size)
+        return super().normal(loc, scale, size)
 
-    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = ()) -> Any:
-        return self._zeros(size)
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        self._check(size)
+        return super().uniform(low, high, size)
 
-    def _zeros(self, size: Any) -> Any:
-        if math.prod(np.atleast_1d(size).tolist()) > self._most:
+    def _check(self, size: Any) -> None:
+        if size is not None and math.prod(np.atleast_1d(size).tolist()) > self._most:
             raise ValueError(f"the model has parameters of shape {size}, more than the file can hold")
-        return np.broadcast_to(np.zeros(()), size)
 
 
 def _expected_state(
     program: TrainingProgram, input_shape: Shape, most: int
 ) -> tuple[TrainingState, Shape]:
     """Return the structure of the state, with arrays of the right shapes that take no memory."""
-    params, output_shape = program.model.init(_Outline(most), input_shape)
+    params, output_shape = program.model.init(_LimitedGenerator(most), input_shape)
     params = tree.map(lambda leaf: np.broadcast_to(np.zeros((), program.dtype), leaf.shape), params)
     state = first_state(program.model, program.optimizer, params, program.dtype)
     outline: TrainingState = tree.map(
