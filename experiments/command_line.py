@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backends import Backend, BackendError, backend_names, get_backend, installed_backends
-from experiments.blas import describe_blas
+from backends.blas_threads import describe_blas
 from experiments.dataset_cache import cache_folder
 from experiments.datasets import DatasetError
 from multinn import DivergenceError, Trainer
@@ -285,7 +285,7 @@ def versions(*backends: Backend) -> dict[str, str]:
         "python": platform.python_version(),
         "multinn": own_version(),
         "numpy": np.__version__,
-        "blas": describe_blas() or "unknown",
+        "blas": describe_blas(),
         **{backend.name: backend.version for backend in backends},
     }
 
