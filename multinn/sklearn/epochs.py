@@ -2,6 +2,9 @@
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -9,8 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from multinn.errors import DivergenceError
 from multinn.progress import progress
+from multinn.sklearn.callbacks import callbacks_of
 from multinn.sklearn.data import CheckedData, Data
-from multinn.sklearn.parameters import SOLVERS, callback_list
+from multinn.sklearn.parameters import SOLVERS
+from multinn.sklearn.saving import save
 from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
 from multinn.training import TrainingState
@@ -57,14 +62,18 @@ class EpochTraining(CheckedData):
         trainer = self.trainer_
         trainer.set_strength(self._strength(data))
         epochs = 1 if incremental else int(self.max_iter)
-        callbacks = callback_list(self.callbacks)
+        callbacks = callbacks_of(self)
         each_epoch = held_out is not None or callbacks or self._rate_falls
         targets = self._targets(data.y)
         batch_size = self._batch_size(len(data.x))
         self.n_iter_ = 0
         self.converged_ = False
         stopped = False
-        with progress(epochs, "epoch", bool(self.verbose) and not incremental) as advance:
+        for callback in callbacks:
+            callback.on_fit_start(trainer)
+        shown = bool(self.verbose) and not incremental
+        saving = trainer.saving(partial(save, self))
+        with _interruptible(), saving, progress(epochs, "epoch", shown) as advance:
             while self.n_iter_ < epochs and not stopped:
                 count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
                 losses = self._train(data, targets, batch_size, count)
@@ -75,8 +84,14 @@ class EpochTraining(CheckedData):
                 advance(len(losses), {"loss": self.loss_} if losses else {})
                 self._after_epoch()
                 stopped = len(losses) < count or self._has_to_stop()
-                for callback in callbacks:
-                    stopped |= callback(self) is True
+                if losses:
+                    reports = [each.on_report(trainer, trainer.history[-1]) for each in callbacks]
+                    stopped |= any(report is True for report in reports)
+        self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
+        if self._best_state is not None and (self._stopped_early or not incremental):
+            trainer.restore(self._best_state)
+        for callback in callbacks:
+            callback.on_fit_end(trainer)
         if self.n_iter_ == epochs and not stopped and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
@@ -84,9 +99,6 @@ class EpochTraining(CheckedData):
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
-        if self._best_state is not None and (self._stopped_early or not incremental):
-            trainer.restore(self._best_state)
 
     @property
     def _rate_falls(self) -> bool:
@@ -147,12 +159,15 @@ class EpochTraining(CheckedData):
         if self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
         self.validation_loss_curve_.append(figures["loss"])
+        record = trainer.history[-1]
+        record["validation_loss"] = figures["loss"]
         if not self.early_stopping:
             return
         outputs = trainer.predict(held_out.x)
         score = float(self._score_of(held_out.y, outputs, held_out.weights))
         assert self.validation_scores_ is not None
         self.validation_scores_.append(score)
+        record["validation_score"] = score
         if self._improvement.see(score, self.tol, strict=True):
             self.best_validation_score_ = score
             self._best_state = trainer.snapshot()
@@ -171,3 +186,12 @@ class EpochTraining(CheckedData):
             return False
         self.converged_ = True
         return True
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Return a context that Ctrl-C ends, with a warning."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=6)
