@@ -132,7 +132,7 @@ class Correlation:
         """Return dW = P dZᵀ as weights of that shape."""
         xp = backend.xp
         height, filters = self.rows.size[0], shape[-1] // self.groups
-        if self.groups > 1 == filters < height:
+        if self.groups > 1 and height > 1 and filters == 1:
             # Long and few rows: libraries are faster with the products of each two of them.
             dW = xp.vecdot(P[:, :, None, :], dZ[:, None, :, :])
         else:
