@@ -44,9 +44,11 @@ def _describe(name: str) -> list[str]:
     """Return paragraphs about the backend of that name."""
     try:
         backend = get_backend(name)
+        blas = getattr(backend, "blas", None)
         return [
             (inspect.getdoc(type(backend)) or "no description").splitlines()[0],
             f"version {backend.version}; {_devices(name, backend)}; {_precisions(backend)}",
+            *([f"matrix products by {blas}"] if blas else []),
         ]
     except BackendNotInstalledError as error:  # the line for pip by itself, to be copied
         needs, colon, install = str(error).partition(": ")

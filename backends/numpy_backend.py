@@ -8,6 +8,7 @@ import numpy as np
 from backends import numpy_jit
 from backends import tree as trees
 from backends.base import Array, Function, scan_length
+from backends.blas_threads import describe_blas, limit_blas_threads
 from backends.eager import EagerBackend
 from backends.tree import Tree
 
@@ -22,6 +23,15 @@ class NumpyBackend(EagerBackend):
     devices: tuple[str, ...] = ("cpu", "eager")
     xp: Any = np
 
+    def __init__(self, device: str | None = None) -> None:
+        super().__init__(device)
+        limit_blas_threads()
+
+    @property
+    def blas(self) -> str:
+        """What does the matrix products, and in how many threads."""
+        return describe_blas()
+
     def from_numpy(self, tree: Tree) -> Tree:
         return trees.map(np.asarray, tree)
 
@@ -34,6 +44,7 @@ class NumpyBackend(EagerBackend):
         return _scatter_add(table, ids, rows)
 
     def jit(self, function: Function, *example: Tree) -> Function:
+        limit_blas_threads()  # again: since then, the process may have been moved to fewer cores
         if example and self.device != "eager":
             return numpy_jit.compile_function(function, example)
         return super().jit(function, *example)

@@ -33,9 +33,10 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
     """Return the backend of that name; the same instance each time.
 
     Args:
-        backend: a name such as ``numpy``, ``jax``, ``jax:cpu`` or ``jax:gpu:1``; or None for the value
-            of the environment variable MULTINN_BACKEND, ``numpy`` where it is unset or empty; or a
-            Backend, which is returned as it is.
+        backend: a name such as ``numpy``, ``jax``, ``jax:cpu`` or ``jax:gpu:1``; or the place of a
+            class that is not registered, ``package.module:Class`` or ``package.module:Class:device``;
+            or None for the value of the environment variable MULTINN_BACKEND, ``numpy`` where it is
+            unset or empty; or a Backend, which is returned as it is.
 
     Raises:
         TypeError: ``backend`` is neither.
@@ -87,26 +88,36 @@ def installed_backends() -> list[str]:
 
 @cache
 def _construct(specification: str) -> Backend:
-    name, colon, device = specification.partition(":")
-    registered = _registered()
-    if name not in registered:
-        raise UnknownBackendError(_unknown(name, list(registered)))
-    factory = _load(registered[name])
+    entry, device = _find(specification)
+    factory = _load(entry)
     try:
-        backend = factory(device if colon else None)
+        backend = factory(device)
     except BackendError:
         raise
     except Exception as error:
         raise BrokenBackendError(
-            f"backend {name!r} failed to start on device {device or 'default'!r}: "
+            f"backend {entry.name!r} failed to start on device {device or 'default'!r}: "
             f"{type(error).__name__}: {error}; {_REMEDY}"
         ) from error
     if not isinstance(backend, Backend):
         raise BrokenBackendError(
-            f"backend {name!r}: {registered[name].value} returned a {type(backend).__name__}, "
+            f"backend {entry.name!r}: {entry.value} returned a {type(backend).__name__}, "
             "expected an instance of backends.Backend"
         )
     return backend
+
+
+def _find(specification: str) -> tuple[EntryPoint, str | None]:
+    """Return where the class of a backend is, and the device, if one is asked for."""
+    name, colon, device = specification.partition(":")
+    registered = _registered()
+    if name in registered:
+        return registered[name], device if colon else None
+    attribute, colon, device = device.partition(":")
+    if not attribute.isidentifier():
+        raise UnknownBackendError(_unknown(name))
+    place = f"{name}:{attribute}"
+    return EntryPoint(place, place, ENTRY_POINT_GROUP), device if colon else None
 
 
 def _registered() -> dict[str, EntryPoint]:
@@ -115,10 +126,14 @@ def _registered() -> dict[str, EntryPoint]:
     return own | {name: others[name] for name in sorted(others) if name not in own}
 
 
-def _unknown(name: str, names: list[str]) -> str:
+def _unknown(name: str) -> str:
+    names = backend_names()
     close = get_close_matches(name.lower(), names, n=1)
     suggestion = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown backend {name!r}, expected one of {', '.join(names)}{suggestion}"
+    return (
+        f"unknown backend {name!r}, expected one of {', '.join(names)}, or module:Class of one that is "
+        f"not registered{suggestion}"
+    )
 
 
 def _load(entry: EntryPoint) -> Any:
@@ -127,12 +142,14 @@ def _load(entry: EntryPoint) -> Any:
         return getattr(module, entry.attr)
     except ModuleNotFoundError as error:
         missing = error.name or "a module"
+        if entry.name == entry.value and f"{entry.module}.".startswith(f"{missing}."):
+            raise UnknownBackendError(_unknown(entry.module)) from error
         install = _INSTALL.get(entry.name, f"pip install {missing.partition('.')[0]}")
         raise BackendNotInstalledError(
             f"backend {entry.name!r} needs {missing}, which is not installed: {install}"
         ) from error
     except Exception as error:
         raise BrokenBackendError(
-            f"backend {entry.name!r} is registered as {entry.value} and fails to load: "
+            f"backend {entry.name!r}, the class {entry.value}, fails to load: "
             f"{type(error).__name__}: {error}; {_REMEDY}"
         ) from error

@@ -7,15 +7,14 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from backends import Backend, BackendError, get_backend, installed_backends
-from experiments.blas import describe_blas
+from backends import Backend, BackendError, backend_names, get_backend, installed_backends
+from backends.blas_threads import describe_blas
 from experiments.dataset_cache import cache_folder
 from experiments.datasets import DatasetError
 from multinn import DivergenceError, Trainer
@@ -114,14 +113,8 @@ def chosen_backends(options: argparse.Namespace, *, all_by_default: bool = True)
 
 
 def _named_backend(name: str) -> tuple[str, Backend]:
-    module, _, factory = name.partition(":")
-    if "." not in module:
-        return name, get_backend(name)
-    try:
-        backend = get_backend(getattr(import_module(module), factory)())
-    except (ImportError, AttributeError, TypeError) as error:
-        raise BackendError(f"{name!r} is no backend: {error}") from error
-    return backend.name, backend
+    backend = get_backend(name)
+    return (name if name.partition(":")[0] in backend_names() else backend.name), backend
 
 
 def _keep_compiled(options: argparse.Namespace, backends: Iterable[Backend]) -> None:
@@ -292,7 +285,7 @@ def versions(*backends: Backend) -> dict[str, str]:
         "python": platform.python_version(),
         "multinn": own_version(),
         "numpy": np.__version__,
-        "blas": describe_blas() or "unknown",
+        "blas": describe_blas(),
         **{backend.name: backend.version for backend in backends},
     }
 

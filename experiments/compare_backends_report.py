@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from backends import Backend
-from experiments.blas import describe_blas
+from backends.blas_threads import describe_blas
 from experiments.command_line import format_table, make_comparison_record
 from experiments.compare_backends_runs import AGREEMENT, Timing, ratio
 from experiments.competitors import FLOOR
@@ -140,7 +140,7 @@ def _legend(comparison: Comparison) -> str:
         "by round in turn, the median, least and most of the steady runs. Ratios are medians of the "
         f'rounds\' ratios: "to floor" to the matrix products alone{ours}. Of multinn, the training '
         "itself counts, without the check of the examples at each call of fit. Memory is the peak "
-        f"above libraries and data. NumPy's matrix products: {describe_blas() or 'BLAS unknown'}."
+        f"above libraries and data. NumPy's matrix products: {describe_blas()}."
     )
 
 

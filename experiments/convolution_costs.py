@@ -1,8 +1,8 @@
 """What convolutions cost for their arithmetic: strided, dilated, in groups, transposed, along time.
 
-Groups divide the arithmetic, but not the copies of the inputs that all windows have: with many groups,
-it is memory that is paid for. On Linux, XLA's temporary arrays above 32 MiB come from fresh memory at
-every call, and can cost more in page faults than in arithmetic; with MALLOC_ARENA_MAX=1,
+Groups divide the arithmetic, but not the copies of rows of the inputs and sums of rows of the outputs:
+with many groups, it is memory that is paid for. On Linux, XLA's temporary arrays above 32 MiB come from
+fresh memory at every call, and can cost more in page faults than in arithmetic; with MALLOC_ARENA_MAX=1,
 MALLOC_MMAP_THRESHOLD_=4000000000 and MALLOC_TRIM_THRESHOLD_=8000000000 in the environment they do not.
 """
 

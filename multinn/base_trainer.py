@@ -184,10 +184,7 @@ class BaseTrainer:
             NotInitializedError: there are no parameters yet.
             OSError: the file cannot be written.
         """
-        shapes = self._known_shapes()
-        state = self.backend.to_numpy(self.state)
-        progress = Progress(state, self.seed, self.epoch, self.step, shapes, self.history)
-        checkpoints.save(path, self.program, progress)
+        checkpoints.save(path, self.program, self._progress())
 
     @classmethod
     def load(cls, path: PathLike, backend: str | Backend | None = None) -> Self:
@@ -245,6 +242,12 @@ class BaseTrainer:
         self.__dict__.update(attributes)
         with self.backend.precision(self.dtype):
             self.state = self.backend.from_numpy(self.state)
+
+    def _progress(self) -> Progress:
+        """Return how far training has come."""
+        shapes = self._known_shapes()
+        state = self.backend.to_numpy(self.state)
+        return Progress(state, self.seed, self.epoch, self.step, shapes, self.history)
 
     def _resume(self, progress: Progress) -> None:
         """Go on from there."""

@@ -31,21 +31,23 @@ _NORMAL_ENDS = 40.0  # φ and the tail of Φ are 0 from there on, and x² does n
 
 
 def sigmoid(backend: Backend, x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)); below the smallest normal number, some number between that and 0."""
-    return 1.0 / (1.0 + backend.xp.exp(-_with_finite_decay(backend, x)))
+    """Return 1 / (1 + exp(-x)) = exp(x) / (1 + exp(x)), where exp(x) is 0 or finite for every x."""
+    xp = backend.xp
+    growth = xp.exp(xp.minimum(x, _largest_exponent(backend, x)))
+    return growth / (1.0 + growth)
 
 
 def silu(backend: Backend, x: Array) -> tuple[Array, Array]:
     """Return x / (1 + exp(-x)), and 1 / (1 + exp(-x))."""
-    x = _with_finite_decay(backend, x)
-    s = 1.0 / (1.0 + backend.xp.exp(-x))
+    xp = backend.xp
+    x = xp.maximum(x, -_largest_exponent(backend, x))  # where x = -∞, x s would be NaN
+    s = 1.0 / (1.0 + xp.exp(-x))
     return x * s, s
 
 
-def _with_finite_decay(backend: Backend, x: Array) -> Array:
-    """Return x raised to where exp(-x) is just finite, -88 in float32 and -709 in float64."""
-    xp = backend.xp
-    return xp.maximum(x, -float(math.floor(math.log(xp.finfo(x.dtype).max))))
+def _largest_exponent(backend: Backend, x: Array) -> float:
+    """Return the largest integer whose exponential is finite: 88 in float32 and 709 in float64."""
+    return float(math.floor(math.log(backend.xp.finfo(x.dtype).max)))
 
 
 def softplus(backend: Backend, x: Array) -> Array:

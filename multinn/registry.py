@@ -61,6 +61,11 @@ def register_library() -> None:
     _register_own(metrics, inspect.isfunction)
 
 
+def register_parts(module: ModuleType, prefix: str) -> None:
+    """Register the classes that a module of the library defines, under names with that prefix."""
+    _register_own(module, _is_concrete, prefix)
+
+
 def name_of(thing: Callable[..., Any]) -> str:
     """Return the name of a registered class or function.
 
@@ -88,9 +93,10 @@ def named(name: str) -> Callable[..., Any]:
     except KeyError:
         close = get_close_matches(name, _by_name, n=1)
         suggestion = f" (did you mean {close[0]!r}?)" if close else ""
+        known_later = "import multinn.sklearn before" if name.startswith("sklearn.") else None
         raise DescriptionError(
-            f"unknown name {name!r}{suggestion}; what is your own has to be registered before, by "
-            "multinn.register"
+            f"unknown name {name!r}{suggestion}; "
+            + (known_later or "what is your own has to be registered before, by multinn.register")
         ) from None
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from backends import BrokenBackendError, DeviceNotFoundError, backend_names, installed_backends
 from backends.__main__ import main
+from backends.blas_threads import describe_blas
 
 
 @pytest.fixture
@@ -28,6 +29,10 @@ def test_what_can_be_had_tells_its_version_devices_and_precisions(listing):
     assert "numpy NumPy on the CPU" in text
     assert "; numpy:cpu, numpy:eager; float32 and float64" in text
     assert "; jax:cpu:0; float32 and float64" in text
+
+
+def test_numpy_tells_its_blas_and_the_threads(listing):
+    assert f"matrix products by {describe_blas()} jax " in " ".join(listing.split())
 
 
 @pytest.mark.skipif("cupy" in installed_backends(), reason="CuPy is here")

@@ -172,8 +172,11 @@ def test_the_seed_moves_the_points(tmp_path, no_jax):
     ("arguments", "message"),
     [
         (["--backends", "nmpy"], "unknown backend 'nmpy'"),
-        (["--backends", "no.such:Backend"], "'no.such:Backend' is no backend: No module named 'no'"),
-        (["--backends", "tests.memory:Backend"], "'tests.memory:Backend' is no backend: module"),
+        (["--backends", "no.such:Backend"], "unknown backend 'no.such', expected one of numpy"),
+        (
+            ["--backends", "tests.memory:Backend"],
+            "backend 'tests.memory:Backend', the class",
+        ),
         (["--only", "Recurrent"], "no case has 'Recurrent' in its name"),
     ],
 )

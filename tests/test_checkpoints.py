@@ -35,6 +35,7 @@ from multinn import (
     accuracy,
 )
 from multinn.checkpoints import file as file_module
+from tests.forgeries import content_of, resealed
 from tests.helpers import run_python
 from tests.memory import peak_memory
 from tests.own_parts import Doubled, halved, unnamed
@@ -79,24 +80,6 @@ def is_loaded(path, data: bytes, *errors: type[CheckpointError]) -> bool:
 
     assert peak_memory(load) < 2 * len(data) + (1 << 20)
     return bool(loaded)
-
-
-def resealed(data: bytes, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> bytes:
-    """A checkpoint with other content, and the checksum that belongs to it: what a forger makes."""
-    content, tensors = content_of(data), safetensors.numpy.load(data)
-    change(content, tensors)
-    text = json.dumps(content | {"sha256": "0" * 64})
-    return sealed(safetensors.numpy.save(tensors, {"multinn": text}))
-
-
-def sealed(unsealed: bytes) -> bytes:
-    return unsealed.replace(b"0" * 64, hashlib.sha256(unsealed).hexdigest().encode(), 1)
-
-
-def content_of(data: bytes) -> dict[str, Any]:
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    content: dict[str, Any] = json.loads(header["__metadata__"]["multinn"])
-    return content
 
 
 def test_a_checkpoint_holds_all_that_training_changes(path):

@@ -24,6 +24,7 @@ from multinn import (
     Trainer,
 )
 from multinn.initializers import Ones
+from multinn.layers.correlation import Correlation
 from multinn.layers.geometry import Geometry
 
 RNG = np.random.default_rng(0)
@@ -255,3 +256,18 @@ def test_impossible_hyperparameters_are_refused(make, message):
 def test_inputs_of_another_shape_are_refused(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer.init(np.random.default_rng(0), shape)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "filters", "height", "rows"),
+    [
+        ((3, 3), (1, 2), 8, 28, (3, 1)),
+        ((3, 3), (2, 1), 8, 28, (1, 1)),  # rows of Z would be for nothing
+        ((3, 3), (1, 1), 32, 28, (1, 1)),  # Z is larger than what P saves
+        ((3, 3), (1, 1), 8, 3, (1, 1)),  # Z has three rows for one of Y
+        ((1, 3), (1, 1), 8, 28, (1, 1)),  # there is one row
+    ],
+)
+def test_rows_are_summed_where_that_is_less_to_copy(size, stride, filters, height, rows):
+    weights = np.zeros((*size, 8, filters))
+    assert Correlation.of(Geometry(size, stride), 1, weights, (height, 28)).rows.size == rows

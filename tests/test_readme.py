@@ -32,11 +32,13 @@ def test_the_example_with_sequences_learns(capsys):
     assert float(capsys.readouterr().out) > 0.9
 
 
-def test_the_example_with_scikit_learn_finds_parameters(capsys):
+def test_the_example_with_scikit_learn_finds_saves_and_exports(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     exec(block_with("GridSearchCV"), {})
-    best, *table = capsys.readouterr().out.splitlines()
-    assert best.startswith("{'dropout': ")
-    assert any(line.startswith("parameters:") for line in table)
+    best, classes = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\{'dropout': 0\.[02]\} 0\.9\d+", best)
+    assert classes == "[0 1 2] [0 1 2]"
+    assert {path.name for path in tmp_path.iterdir()} == {"digits.safetensors", "digits.onnx"}
 
 
 def test_the_backend_of_the_example_is_whole():

@@ -90,6 +90,20 @@ def test_depthwise_conv2d():
     assert_agree(layer, IMAGES, (3, 2, 0, 1), lambda x, W, b: functional.conv2d(x, W, b, **options))
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize(
+    "layer_and_function",
+    [(Conv2D, functional.conv2d), (ConvTranspose2D, functional.conv_transpose2d)],
+    ids=["Conv2D", "ConvTranspose2D"],
+)
+def test_row_by_row(layer_and_function, groups):
+    layer, function = layer_and_function
+    options = {"stride": (1, 2), "padding": 2, "dilation": 2, "groups": groups}
+    assert_agree(
+        layer(4, (3, 4), **options), IMAGES, (3, 2, 0, 1), lambda x, W, b: function(x, W, b, **options)
+    )
+
+
 @pytest.mark.parametrize("size", [3, (2, 5)])
 def test_conv2d_of_the_same_size(size):
     layer = Conv2D(8, size, padding="same", dilation=2)

@@ -6,13 +6,12 @@ import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from importlib import import_module
 
 from backends.base import Backend
 from backends.conformance import Check, NonconformanceError, checks
 from backends.conformance.base import PAGE
-from backends.errors import BackendError, BrokenBackendError, UnknownBackendError
-from backends.registry import backend_names, get_backend
+from backends.errors import BackendError, BrokenBackendError
+from backends.registry import get_backend
 
 _WIDTH = 80
 _QUIET_SECONDS = 2.0
@@ -44,12 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: no check has {options.only!r} in its name", file=sys.stderr)
         return 2
     try:
-        backend = _find(options.name)
-    except (NonconformanceError, BrokenBackendError) as error:
-        message = f"FAIL construction: {error}"
+        backend = get_backend(options.name)
+    except BrokenBackendError as error:
+        message = f"FAIL construction: {error}; see {PAGE}#members"
         print(textwrap.fill(message, _WIDTH, break_on_hyphens=False, break_long_words=False))
         return 1
-    except (BackendError, ImportError, AttributeError) as error:
+    except BackendError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     results: dict[str, str | None] = {}
@@ -61,45 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     _report(results, len(chosen), backend)
     return 1 if any(results.values()) else 0
-
-
-def _find(name: str) -> Backend:
-    """Return the backend of a registered name, or an instance of a class.
-
-    Raises:
-        NonconformanceError: the class cannot be constructed, or is not one of a backend.
-        UnknownBackendError: the name is not registered, and names no class either.
-        BrokenBackendError: the module fails to load.
-    """
-    module, colon, rest = name.partition(":")
-    if module in backend_names() or not colon:
-        try:
-            return get_backend(name)
-        except UnknownBackendError as error:
-            raise UnknownBackendError(
-                f"{error}; a class that is not registered is named as module:Class"
-            ) from error
-    attribute, colon, device = rest.partition(":")
-    try:
-        kind = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError):
-        raise
-    except Exception as error:
-        raise BrokenBackendError(
-            f"the module {module!r} fails to load: {type(error).__name__}: {error}"
-        ) from error
-    try:
-        backend = kind(device if colon else None)
-        got = f"one of type {type(backend).__name__}"
-    except BackendError:
-        raise
-    except Exception as error:
-        backend, got = None, f"{type(error).__name__}: {error}"
-    if isinstance(backend, Backend):
-        return backend
-    raise NonconformanceError(
-        f"expected {attribute}(device) to return a Backend, got {got}; see {PAGE}#members"
-    )
 
 
 def _run(chosen: Sequence[Check], backend: Backend, results: dict[str, str | None]) -> None:

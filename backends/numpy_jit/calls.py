@@ -93,10 +93,9 @@ def _write_reduction(source: Source, call: Call, out: str) -> None:
         add = f"{source.constant(np.add)}({one}, {_zero(source, call)}, {out})"
         source.line(add if is_sum else f"{out}[...] = {one}")
         return
-    axis = source.constant(call.options.get("axis"))
-    keepdims = source.constant(call.options.get("keepdims", False))
-    reduce = source.constant(_REDUCTIONS[call.function])
-    source.line(f"{reduce}({source.expression(array)}, {axis}, None, {out}, {keepdims})")
+    parts = [source.expression(array), source.constant(call.options.get("axis")), "None", out]
+    parts += ["True"] if call.options.get("keepdims") else []
+    source.line(f"{source.constant(_REDUCTIONS[call.function])}({', '.join(parts)})")
 
 
 def _zero(source: Source, call: Call) -> str:

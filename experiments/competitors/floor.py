@@ -72,7 +72,7 @@ class Products(Model):
 
     def settings(self) -> list[Setting]:
         """Return both layouts, on each number of threads."""
-        threads = blas_thread_settings() or [lambda: None]
+        threads = blas_thread_settings()
         return [
             partial(self._set, step, last, set_threads)
             for step, last in self._layouts

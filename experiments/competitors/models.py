@@ -1,16 +1,15 @@
 """What the competitors share: models that train and predict, first parameters, settings."""
 
 import math
-import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from backends.blas_threads import usable_cores
 from experiments.competitors.base import Competitor, Run
 from experiments.workloads import LeNet, Network, Workload
 
@@ -92,14 +91,11 @@ def _shortest_seconds(run: Run, setting: Setting) -> float:
 
 def thread_settings(set_threads: Callable[[int], object]) -> list[Setting]:
     """Return the settings "one thread" and "one thread a core", for a function that sets the number."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [partial(set_threads, count) for count in sorted({1, cores})]
+    return [partial(set_threads, count) for count in sorted({1, usable_cores().count})]
 
 
 def blas_thread_settings() -> list[Setting]:
-    """Return the same for NumPy's BLAS; no choice where threadpoolctl is not installed."""
-    if find_spec("threadpoolctl") is None:
-        return []
+    """Return the same for NumPy's BLAS."""
     from threadpoolctl import ThreadpoolController
 
     controller = ThreadpoolController()

@@ -79,7 +79,7 @@ class ThincModel(Model):
     def settings(self) -> Sequence[Setting]:
         """Return BLIS, and NumPy's products on each number of threads."""
         settings: list[Setting] = [partial(self._set_ops, True)]
-        for set_threads in blas_thread_settings() or [lambda: None]:
+        for set_threads in blas_thread_settings():
             settings.append(partial(self._set_ops, False, set_threads))
         return settings
 

@@ -50,6 +50,7 @@ class TensorBoard(Callback):
     def on_fit_end(self, trainer: "Trainer") -> None:
         """Close the file."""
         self._writer.close()
+        self._writer = None  # so that the callback can be copied again
 
 
 def _summary_writer() -> Any:

@@ -25,6 +25,8 @@ from multinn.optimizers import Optimizer
 from multinn.training import TrainingProgram, TrainingState, first_state
 from multinn.version import own_version
 
+_BEST = "best."
+
 
 class Progress(NamedTuple):
     """How far training has come.
@@ -49,7 +51,21 @@ class Progress(NamedTuple):
     history: History
 
 
-def save(path: PathLike, program: TrainingProgram, progress: Progress) -> None:
+class Owner(NamedTuple):
+    """What a trainer belongs to, such as an estimator.
+
+    Attributes:
+        description: what JSON can hold, with the name of the class as ``class``.
+        best: the state to come back to when training ends, trees of NumPy arrays; or None.
+    """
+
+    description: Content
+    best: TrainingState | None
+
+
+def save(
+    path: PathLike, program: TrainingProgram, progress: Progress, owner: Owner | None = None
+) -> None:
     """Write a checkpoint; `Trainer.save` says what can fail."""
     records = [list(group) for _, group in groupby(progress.history, key=list)]
     content = {
@@ -67,6 +83,10 @@ def save(path: PathLike, program: TrainingProgram, progress: Progress) -> None:
         "records": [list(group[0]) for group in records],
     }
     tensors = _leaves(progress.state)
+    if owner is not None:
+        content["owner"] = owner.description
+        if owner.best is not None:
+            tensors |= {_BEST + name: leaf for name, leaf in _leaves(owner.best).items()}
     tensors["history.losses"] = np.array(progress.history.losses, np.float64)
     for index, group in enumerate(records):
         rows = [list(record.values()) for record in group]
@@ -78,16 +98,29 @@ def load(path: PathLike, backend: Backend) -> tuple[TrainingProgram, Progress]:
     """Return what was saved, to go on with on that backend; `Trainer.load` says what can fail."""
     with open(path, "rb") as opened:
         reader = file.Reader(opened, path)
-        with _invalid(path):
+        with invalid(path):
+            _check_owner(reader.content, None)
             program = _program(reader.content, backend)
-            return program, _progress(reader, program)
+            return program, _progress(reader, program)[0]
+
+
+def load_owned(path: PathLike, backend: Backend, kind: str) -> tuple[TrainingProgram, Progress, Owner]:
+    """Return what was saved with an owner of the class of that name; it fails as `load` does."""
+    with open(path, "rb") as opened:
+        reader = file.Reader(opened, path)
+        with invalid(path):
+            description = _check_owner(reader.content, kind)
+            program = _program(reader.content, backend)
+            progress, best = _progress(reader, program)
+            return program, progress, Owner(description, best)
 
 
 def load_progress(path: PathLike, program: TrainingProgram) -> Progress:
     """Return how far training of the same model has come; `Trainer.load_state` says what can fail."""
     with open(path, "rb") as opened:
         reader = file.Reader(opened, path)
-        with _invalid(path):
+        with invalid(path):
+            _check_owner(reader.content, None)
             model = Layer.from_dict(_entry(reader.content, "model"))
             if model.to_dict() != program.model.to_dict():
                 raise ValueError(
@@ -97,11 +130,11 @@ def load_progress(path: PathLike, program: TrainingProgram) -> Progress:
             dtype = _entry(reader.content, "dtype")
             if dtype != program.dtype:
                 raise ValueError(f"expected the dtype {program.dtype}, got {dtype!r}")
-            return _progress(reader, program)
+            return _progress(reader, program)[0]
 
 
 @contextmanager
-def _invalid(path: PathLike) -> Iterator[None]:
+def invalid(path: PathLike) -> Iterator[None]:
     """Turn what is wrong with the content into the one error for it."""
     try:
         yield
@@ -109,6 +142,21 @@ def _invalid(path: PathLike) -> Iterator[None]:
         raise
     except (TypeError, ValueError, ArithmeticError, LookupError, MemoryError) as error:
         raise InvalidCheckpointError(f"{os.fspath(path)}: {error}") from error
+
+
+def _check_owner(content: Content, kind: str | None) -> Content:
+    """Return the description of the owner, which is to be of that class, or no owner."""
+    owner = content.get("owner", {})
+    if not isinstance(owner, dict):
+        raise ValueError(f"expected a description of an owner, got {owner!r}")
+    found = owner.get("class")
+    if found != kind:
+        expected = kind or "Trainer"
+        raise ValueError(
+            f"expected a checkpoint of {expected}, got one of {found or 'Trainer'}: load it with "
+            f"{found or 'Trainer'}.load"
+        )
+    return owner
 
 
 def _versions(backend: Backend) -> dict[str, str]:
@@ -152,7 +200,8 @@ def _program(content: Content, backend: Backend) -> TrainingProgram:
     )
 
 
-def _progress(reader: file.Reader, program: TrainingProgram) -> Progress:
+def _progress(reader: file.Reader, program: TrainingProgram) -> tuple[Progress, TrainingState | None]:
+    """Return how far training has come, and the best state, if an owner keeps it."""
     content = reader.content
     input_shape = _shape(_entry(content, "input_shape"))
     expected, output_shape = _expected_state(program, input_shape, reader.size)
@@ -161,8 +210,11 @@ def _progress(reader: file.Reader, program: TrainingProgram) -> Progress:
     seed, epoch, step = (_count(name, _entry(content, name)) for name in ("seed", "epoch", "step"))
     tensors = reader.tensors()
     history = _history(_entry(content, "records"), tensors)
+    kept = [name for name in tensors if name.startswith(_BEST)] if "owner" in content else []
+    of_best = {name.removeprefix(_BEST): tensors.pop(name) for name in kept}
+    best = _matching(expected, of_best) if of_best else None
     state = _matching(expected, tensors)
-    return Progress(state, seed, epoch, step, (input_shape, output_shape), history)
+    return Progress(state, seed, epoch, step, (input_shape, output_shape), history), best
 
 
 class _LimitedGenerator(np.random.Generator):

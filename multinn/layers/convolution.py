@@ -12,14 +12,11 @@ from multinn.initializers import Glorot, Initializer, Zeros
 from multinn.layers import moments
 from multinn.layers.base import Layer, Shape
 from multinn.layers.correlation import (
-    as_matrix,
-    as_rows,
-    as_weights,
+    Correlation,
     check_channels,
     check_filters,
-    gather,
-    scatter,
     spread,
+    sum_of_filters,
 )
 from multinn.layers.geometry import (
     Geometry,
@@ -58,37 +55,43 @@ class _Convolution(Layer):
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y, and (P, x)."""
-        xp = backend.xp
-        P = gather(backend, to_planes(backend, x), self._geometry, self.groups)
-        W = as_matrix(backend, params["W"], self.groups)
-        Y = W.mT @ P
-        Y = Y if self.groups == 1 else xp.reshape(Y, (self.filters, -1))
+        correlation = self._correlation(params, x)
+        P = correlation.gather(backend, to_planes(backend, x))
+        Z = correlation.matrix(backend, params["W"]).mT @ P
+        shape = self._geometry.count(_height_and_width(x))
+        Y = correlation.add_rows(backend, Z, shape, x.shape[0])
         if self.use_bias:
-            Y = Y + params["b"][:, None]
-        count = self._geometry.count(_height_and_width(x))
-        return from_planes(backend, xp.reshape(Y, (self.filters, *count, x.shape[0])), x.ndim), (P, x)
+            Y = Y + params["b"][:, None, None, None]
+        return from_planes(backend, Y, x.ndim), (P, x)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx, and {"W": P dYᵀ, "b": Σ dY}."""
-        _, x = cache
-        dY = to_planes(backend, dy)
-        W = as_matrix(backend, params["W"], self.groups)
-        dP = spread(W, as_rows(backend, dY, self.groups))
-        dX = scatter(backend, dP, self._geometry, self.groups, _height_and_width(x), x.shape[0])
-        gradients = self._parameter_gradients(backend, params, cache, dY)
+        """Return dx, and {"W": P dZᵀ, "b": Σ dY}."""
+        x = cache[1]
+        correlation, dY = self._correlation(params, x), to_planes(backend, dy)
+        dZ = correlation.repeat_rows(backend, dY)
+        dP = spread(correlation.matrix(backend, params["W"]), dZ)
+        dX = correlation.scatter(backend, dP, _height_and_width(x), x.shape[0])
+        gradients = self._parameter_gradients(backend, params, cache, dY, dZ)
         return from_planes(backend, dX, x.ndim), gradients
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return {"W": P dYᵀ, "b": Σ dY}."""
-        return self._parameter_gradients(backend, params, cache, to_planes(backend, dy))
+        """Return {"W": P dZᵀ, "b": Σ dY}."""
+        dY = to_planes(backend, dy)
+        dZ = self._correlation(params, cache[1]).repeat_rows(backend, dY)
+        return self._parameter_gradients(backend, params, cache, dY, dZ)
 
-    def _parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dY: Array) -> Tree:
-        P, _ = cache
-        dW = P @ as_rows(backend, dY, self.groups).mT
-        gradients = {"W": as_weights(backend, dW, self.groups, params["W"].shape)}
+    def _parameter_gradients(
+        self, backend: Backend, params: Tree, cache: Tree, dY: Array, dZ: Array
+    ) -> Tree:
+        P, x, *_ = cache
+        correlation = self._correlation(params, x)
+        gradients = {"W": correlation.gradient(backend, P, dZ, params["W"].shape)}
         if self.use_bias:
-            gradients["b"] = backend.xp.sum(as_rows(backend, dY), axis=1)
+            gradients["b"] = sum_of_filters(backend, dY)
         return gradients
+
+    def _correlation(self, params: Tree, x: Array) -> Correlation:
+        return Correlation.of(self._geometry, self.groups, params["W"], _height_and_width(x))
 
     def _draw(self, generator: np.random.Generator, kernel: Shape, channels: int) -> Tree:
         check_channels(type(self).__name__, channels, self.groups)
@@ -119,6 +122,8 @@ class Conv2D(_Convolution):
     This is a fully connected layer, so with dY = ∂L/∂Y
         dW = P dYᵀ      db = the sum of the columns of dY      dP = W dY
     and, as P copies entries of x, dx is the sum of dP over all places that an entry was copied to.
+    Where that is less to copy, P is of single rows of windows, and Y sums rows of Z = Wᵀ P, with dZ in
+    place of dY: see `Correlation`.
     Groups are as many convolutions side by side: each has an equal share of the channels, in order, and
     makes an equal share of the filters from them alone, so that W is (k, k, channels / groups, filters).
     With as many groups as channels it is a depthwise convolution.
@@ -246,12 +251,8 @@ class Conv1D(_Convolution):
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx, and {"W": P dYᵀ, "b": Σ dY}."""
-        P, x, mask = cache
-        dx, gradients = super().backward(backend, params, (P, x), dy)
-        return moments.only(backend, dx, mask), gradients
-
-    def _parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dY: Array) -> Tree:
-        return super()._parameter_gradients(backend, params, cache[:2], dY)
+        dx, gradients = super().backward(backend, params, cache, dy)
+        return moments.only(backend, dx, cache[2]), gradients
 
     @property
     def _geometry(self) -> Geometry:

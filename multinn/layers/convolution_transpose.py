@@ -9,14 +9,11 @@ from backends import Array, Backend, Tree
 from multinn.initializers import Glorot, Initializer, Zeros
 from multinn.layers.base import Layer, Shape
 from multinn.layers.correlation import (
-    as_matrix,
-    as_rows,
-    as_weights,
+    Correlation,
     check_channels,
     check_filters,
-    gather,
-    scatter,
     spread,
+    sum_of_filters,
 )
 from multinn.layers.geometry import Geometry, Padding, Pair, check_images, padding_2d, pair
 from multinn.layers.windows import from_planes, to_planes
@@ -41,6 +38,8 @@ class ConvTranspose2D(Layer):
     adjoint of T copies, to each place of each window, what dy has there, which makes dQ = Tᵀ(dy) what
     `Conv2D` calls P, of dy in place of x. As Q is a fully connected layer,
         dX = Wᵀ dQ      dW = dQ Xᵀ      db = the sum of dy over all axes but the last.
+    Where that is less to copy, Q is of single rows of windows, and Z, which repeats rows of X, is in
+    place of X: see `Correlation`.
     Groups are as in `Conv2D`, and W is (k, k, filters / groups, channels).
     Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
     chapter 4.
@@ -113,38 +112,42 @@ class ConvTranspose2D(Layer):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and the planes of x."""
-        planes = to_planes(backend, x)
-        X = as_rows(backend, planes, self.groups)
-        Q = spread(as_matrix(backend, params["W"], self.groups), X)
+        """Return y, and (Z, x)."""
         shape = self._output_shape(x.shape[1:3])
-        Y = scatter(backend, Q, self._geometry, self.groups, shape, x.shape[0])
+        correlation = self._correlation(params, shape)
+        Z = correlation.repeat_rows(backend, to_planes(backend, x))
+        Q = spread(correlation.matrix(backend, params["W"]), Z)
+        Y = correlation.scatter(backend, Q, shape, x.shape[0])
         if self.use_bias:
             Y = Y + params["b"][:, None, None, None]
-        return from_planes(backend, Y), planes
+        return from_planes(backend, Y), (Z, x)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dX = Wᵀ dQ as images, and {"W": dQ Xᵀ, "b": Σ dy}."""
-        dY = to_planes(backend, dy)
-        dQ = gather(backend, dY, self._geometry, self.groups)
-        dX = as_matrix(backend, params["W"], self.groups).mT @ dQ
-        dx = from_planes(backend, backend.xp.reshape(dX, cache.shape))
-        return dx, self._parameter_gradients(backend, params, cache, dY, dQ)
+        """Return dX = R(Wᵀ dQ) as images, and {"W": dQ Zᵀ, "b": Σ dy}."""
+        x = cache[1]
+        correlation, dY = self._correlation(params, dy.shape[1:3]), to_planes(backend, dy)
+        dQ = correlation.gather(backend, dY)
+        dZ = correlation.matrix(backend, params["W"]).mT @ dQ
+        dX = correlation.add_rows(backend, dZ, x.shape[1:3], x.shape[0])
+        return from_planes(backend, dX), self._parameter_gradients(backend, params, cache, dY, dQ)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return {"W": dQ Xᵀ, "b": Σ dy}."""
+        """Return {"W": dQ Zᵀ, "b": Σ dy}."""
         dY = to_planes(backend, dy)
-        dQ = gather(backend, dY, self._geometry, self.groups)
+        dQ = self._correlation(params, dy.shape[1:3]).gather(backend, dY)
         return self._parameter_gradients(backend, params, cache, dY, dQ)
 
     def _parameter_gradients(
-        self, backend: Backend, params: Tree, planes: Array, dY: Array, dQ: Array
+        self, backend: Backend, params: Tree, cache: Tree, dY: Array, dQ: Array
     ) -> Tree:
-        dW = dQ @ as_rows(backend, planes, self.groups).mT
-        gradients = {"W": as_weights(backend, dW, self.groups, params["W"].shape)}
+        correlation = self._correlation(params, dY.shape[1:3])
+        gradients = {"W": correlation.gradient(backend, dQ, cache[0], params["W"].shape)}
         if self.use_bias:
-            gradients["b"] = backend.xp.sum(as_rows(backend, dY), axis=1)
+            gradients["b"] = sum_of_filters(backend, dY)
         return gradients
+
+    def _correlation(self, params: Tree, shape: Pair) -> Correlation:
+        return Correlation.of(self._geometry, self.groups, params["W"], shape)
 
     def _check_output_padding(self) -> None:
         extra = pair("ConvTranspose2D", "output_padding", self.output_padding, 0)

@@ -70,7 +70,10 @@ class Loss(Hyperparameters):
 
 def sum_outputs(backend: Backend, values: Array) -> Array:
     """Return the sum over all axes but the first."""
-    return backend.xp.sum(values, axis=tuple(range(1, values.ndim)))
+    xp = backend.xp
+    if math.prod(values.shape[1:]) == 1:
+        return xp.reshape(values, (values.shape[0],))
+    return xp.sum(values, axis=tuple(range(1, values.ndim)))
 
 
 def mean_outputs(backend: Backend, values: Array) -> Array:

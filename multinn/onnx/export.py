@@ -1,7 +1,8 @@
 """A trained model in a file of ONNX."""
 
+import json
 import os
-from typing import Any
+from typing import Any, Protocol, cast
 
 from backends import Tree
 from multinn.checkpoints.atomic import replacing
@@ -10,8 +11,24 @@ from multinn.onnx.model import to_onnx
 from multinn.trainer import Trainer
 
 
+class Estimator(Protocol):
+    """A fitted estimator, as those of `multinn.sklearn`.
+
+    Attributes:
+        n_features_in_: the length of one example.
+        trainer_: what has trained it.
+    """
+
+    n_features_in_: int
+    trainer_: Trainer
+
+    @property
+    def network_(self) -> tuple[Layer, Tree, Tree]:
+        """The model, its parameters and the state of its layers."""
+
+
 def export(
-    trained: Trainer | tuple[Layer, Tree] | tuple[Layer, Tree, Tree],
+    trained: Trainer | Estimator | tuple[Layer, Tree] | tuple[Layer, Tree, Tree],
     path: str | os.PathLike[str],
     *,
     input_shape: Any = None,
@@ -21,24 +38,35 @@ def export(
     """Write a model at inference, as `to_onnx` makes it, to a file. It is written whole or not at all.
 
     Args:
-        trained: a trainer; or a model with its parameters and, if it has one, the state of its layers.
+        trained: a trainer; a fitted estimator of `multinn.sklearn`; or a model with its parameters and,
+            if it has one, the state of its layers. The output is that of the model; of a classifier, the
+            probabilities, as `predict_proba` has them, also of two classes; of a regressor, the
+            predictions, (batch, outputs) even if there is one output. The classes are in the metadata of
+            the file, a list in JSON under "classes".
         path: of the file, by custom ending in ".onnx"; one that is there is replaced.
         input_shape: the shape of one example, without the batch; that of the trainer if None.
-        dtype: as of `to_onnx`; that of the trainer, or "float32", if None.
+        dtype: as of `to_onnx`; that of training, or "float32", if None.
         input_dtype: as of `to_onnx`.
 
     Raises:
         ImportError: onnx is not installed.
         NotImplementedError: a layer has no converter; the message names it and its place.
         NotInitializedError: the trainer has no parameters yet.
-        TypeError: it is neither a trainer nor such a tuple.
+        TypeError: it is no trainer, no estimator and no such tuple.
         ValueError: the parameters or the inputs do not fit the model, or there is no input_shape.
     """
+    classes = None
     if isinstance(trained, Trainer):
         input_shape = trained.input_shape if input_shape is None else input_shape
         trees = (trained.inference_parameters, trained.state.layer_state)
         params, layer_state = trained.backend.to_numpy(trees)
         model, default = trained.model, trained.dtype
+    elif hasattr(type(trained), "network_"):
+        estimator = cast(Estimator, trained)
+        model, params, layer_state = estimator.network_
+        input_shape = (estimator.n_features_in_,) if input_shape is None else input_shape
+        default = estimator.trainer_.dtype
+        classes = getattr(estimator, "classes_", None)
     else:
         model, params, layer_state = _parts(trained)
         default = "float32"
@@ -47,6 +75,8 @@ def export(
             "onnx: expected an input_shape, that of one example without the batch, got None"
         )
     proto = to_onnx(model, params, layer_state, input_shape, dtype or default, input_dtype=input_dtype)
+    if classes is not None:
+        proto.metadata_props.add(key="classes", value=json.dumps(classes.tolist()))
     with replacing(path) as file:
         file.write(proto.SerializeToString())
 
@@ -55,8 +85,8 @@ def _parts(trained: Any) -> tuple[Layer, Tree, Tree]:
     is_tuple = isinstance(trained, tuple) and len(trained) in (2, 3)
     if not is_tuple or not isinstance(trained[0], Layer):
         raise TypeError(
-            "onnx: expected a trainer, (model, params) or (model, params, layer_state), got "
-            f"{type(trained).__name__}"
+            "onnx: expected a trainer, a fitted estimator, (model, params) or (model, params, "
+            f"layer_state), got {type(trained).__name__}"
         )
     model, params, *rest = trained
     return model, params, rest[0] if rest else None

@@ -10,14 +10,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from multinn.checks import check_inputs
 from multinn.examples import check_examples
+from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.sklearn import lbfgs
+from multinn.sklearn.callbacks import check_callbacks
 from multinn.sklearn.coefficients import Coefficients
 from multinn.sklearn.data import Data, placed, unchanged_on_error
-from multinn.sklearn.epochs import NOT_FINITE, EpochTraining
+from multinn.sklearn.epochs import NOT_FINITE
 from multinn.sklearn.network import build, draw
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
-from multinn.sklearn.solver import PenalizedTrainer, make_optimizer
+from multinn.sklearn.portable import PortableEstimator
+from multinn.sklearn.solver import PenalizedTrainer, make_optimizer, unwrapped
 from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -25,7 +28,7 @@ HostArray = np.ndarray[Any, np.dtype[Any]]
 _DENSE_ROWS = 4096  # rows of sparse inputs that are dense at a time, to predict
 
 
-class BaseMLP(EpochTraining):
+class BaseMLP(PortableEstimator):
     """A multilayer perceptron with the interface of scikit-learn.
 
     A subclass says what is the loss, and what targets and outputs mean.
@@ -144,7 +147,8 @@ class BaseMLP(EpochTraining):
     ) -> tuple[Data, Data | None]:
         """Do all that can be refused: check everything, and prepare a trainer; return the examples."""
         self._validate_params()
-        hidden = hidden_sizes(self.hidden_layer_sizes)
+        check_callbacks(self, incremental=incremental)
+        hidden_sizes(self.hidden_layer_sizes)  # an error comes before what the data tell
         if self.solver == "lbfgs" and (self.batch_norm or np.any(self.dropout)):
             raise ValueError(
                 "solver='lbfgs' minimizes one function of all examples, which dropout and batch_norm do "
@@ -155,7 +159,7 @@ class BaseMLP(EpochTraining):
         first = not hasattr(self, "trainer_") or not (self.warm_start or incremental)
         data = self._check_data(X, y, sample_weight, first=first, incremental=incremental)
         held_out = None if validation_data is None else self._check_validation(validation_data)
-        self._start(data, hidden, first=first)
+        self._start(data, first=first)
         trainer, targets = self.trainer_, self._targets(data.y)
         shapes = data.x.shape[1:], (self.n_outputs_,)
         inputs = check_inputs(data.x, trainer.dtype)
@@ -164,33 +168,43 @@ class BaseMLP(EpochTraining):
             data, held_out = self._split(data)
         return data, held_out
 
-    def _start(self, data: Data, hidden: list[int], *, first: bool) -> None:
+    def _start(self, data: Data, *, first: bool) -> None:
         """Prepare a trainer: a new one, or one that goes on where the last ended."""
-        loss = self._loss()
+        loss = self._loss()  # what it is tells how many outputs there are
         outputs = self._count_outputs(data.y)
-        model = build(
-            hidden,
+        if first:
+            self._begin(loss, outputs, str(data.x.dtype), check_random_state(self.random_state))
+            return
+        self._go_on(self._new_trainer(loss, outputs, self.trainer_.dtype))
+        # lbfgs has no curves, and those of early stopping are others.
+        if self.__dict__.get("_early_stopping_before") != self.early_stopping:
+            self._start_curves()
+
+    def _model(self, outputs: int) -> Sequential:
+        return build(
+            hidden_sizes(self.hidden_layer_sizes),
             outputs,
             self.activation,
             self.dropout,
             batch_norm=self.batch_norm,
             layer_norm=self.layer_norm,
         )
-        dtype = str(data.x.dtype) if first else self.trainer_.dtype
-        trainer = PenalizedTrainer(model, loss, make_optimizer(self), self.backend, dtype)
-        if not first:
-            self._go_on(trainer)
-            # lbfgs has no curves, and those of early stopping are others.
-            if self.__dict__.get("_early_stopping_before") != self.early_stopping:
-                self._start_curves()
-            return
-        random_state = check_random_state(self.random_state)
-        params = draw(model, data.x.shape[1], self.activation, random_state)
+
+    def _new_trainer(self, loss: Loss, outputs: int, dtype: str) -> PenalizedTrainer:
+        return PenalizedTrainer(
+            self._model(outputs), loss, make_optimizer(self), backend=self.backend, dtype=dtype
+        )
+
+    def _begin(self, loss: Loss, outputs: int, dtype: str, random_state: np.random.RandomState) -> None:
+        """Begin with a new trainer, for inputs of the features that are known."""
+        trainer: Any = self._new_trainer(loss, outputs, dtype)
+        features = int(self.n_features_in_)
+        params = draw(trainer.model, features, self.activation, random_state)
         self._split_random_state = deepcopy(random_state)
-        trainer.initialize((data.x.shape[1],), params, int(random_state.randint(2**31 - 1)))
+        trainer.initialize((features,), params, int(random_state.randint(2**31 - 1)))
         self.trainer_ = trainer
         self.n_outputs_ = outputs
-        self.n_layers_ = len(hidden) + 2
+        self.n_layers_ = len(trainer.places) + 1
         self.n_iter_ = self.t_ = 0
         self.converged_ = False
         self._start_curves()
@@ -212,8 +226,11 @@ class BaseMLP(EpochTraining):
                 "warm_start and partial_fit go on with the same layers: hidden_layer_sizes or another "
                 f"parameter of the model has changed since the last fit: {error}"
             ) from error
-        if self.solver == "sgd" and new.optimizer != old.optimizer:
+        if self.solver == "sgd" and unwrapped(new.optimizer) != unwrapped(old.optimizer):
             trainer.rate = self.learning_rate_init
+        best = self.__dict__.get("_best_state")
+        if best is not None:
+            self._best_state = trainer.adapted(best, self.trainer_)
         self.trainer_ = trainer
 
     def _strength(self, data: Data) -> float:

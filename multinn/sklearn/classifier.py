@@ -1,8 +1,11 @@
 """A classifier."""
 
-from typing import Any
+from copy import deepcopy
+from typing import Any, cast
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn import neural_network
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
@@ -16,6 +19,7 @@ from multinn.losses import Loss, SoftmaxCrossEntropy
 from multinn.sklearn.base import BaseMLP, HostArray, has_epochs
 from multinn.sklearn.losses import BINARY_LOG_LOSS, CLASS_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
+from multinn.sklearn.values import describe_value
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
@@ -33,10 +37,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         dropout: the rate after each hidden layer, or one for each of them.
         batch_norm: whether each hidden layer is normalized over the batch, before its activation.
         layer_norm: whether each hidden layer is normalized over its units, before its activation.
-        callbacks: functions that are called with the estimator after each epoch; one that returns True
-            ends the fit.
+        callbacks: a callback, such as `multinn.EarlyStopping`, or a function that is called with the
+            estimator after each epoch, and ends the fit if it returns True; or a list of these. Records
+            have ``validation_loss`` and, with ``early_stopping``, ``validation_score``.
         backend: as in `backends.get_backend`.
         trainer_: the trainer, with the model and its state.
+        network_: the trained network for use elsewhere: a model of plain layers, its parameters, and the
+            state of its layers.
         converged_: whether the last fit ended as nothing improved any more.
         validation_loss_curve_: the loss on the validation data after each epoch, or None.
 
@@ -51,6 +58,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         "class_weight": [dict, str, None],
     }
     _y_numeric = False
+    _reference = neural_network.MLPClassifier
+    _out_activations = ("softmax", "logistic")
 
     def __init__(
         self,
@@ -194,8 +203,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if first and not incremental:
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self._set_kind()
+            self._know(LabelBinarizer().fit(y))
             return y
         classes = unique_labels(y)
         if not incremental and set(classes) != set(self.classes_):
@@ -213,25 +221,55 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     def _learn_classes(self, y: Any, classes: Any) -> None:
         if _check_partial_fit_first_call(self, classes):
             several = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
-            self._set_kind()
+            self._know(LabelBinarizer().fit(y if several else classes))
 
-    def _set_kind(self) -> None:
-        """Learn which kind of target there is."""
-        self.classes_ = self._label_binarizer.classes_
-        if self._label_binarizer.y_type_.startswith("multilabel"):
+    def _know(self, binarizer: LabelBinarizer) -> None:
+        """Learn which targets there are."""
+        self._label_binarizer = binarizer
+        self.classes_ = binarizer.classes_
+        if binarizer.y_type_.startswith("multilabel"):
             self._kind = "multilabel"
         else:
             self._kind = {1: "single", 2: "binary"}.get(len(self.classes_), "multiclass")
 
+    def _take_targets(self, estimator: Any) -> None:
+        self._know(deepcopy(estimator._label_binarizer))
+
+    def _describe_targets(self) -> dict[str, Any]:
+        return {
+            "classes": describe_value(self.classes_, "classes_"),
+            "dtype": self.classes_.dtype.str,
+            "multilabel": self._kind == "multilabel",
+            "sparse": bool(self._label_binarizer.sparse_input_),
+        }
+
+    def _restore_targets(self, description: Any) -> None:
+        classes = np.array(description["classes"], description["dtype"])
+        if classes.dtype.kind not in "biufU" or not np.array_equal(np.unique(classes), classes):
+            raise ValueError(f"expected different classes, in order, got {classes!r}")
+        targets: Any = classes
+        if description["multilabel"]:
+            targets = np.eye(len(classes), dtype=int)
+        self._know(LabelBinarizer().fit(csr_matrix(targets) if description["sparse"] else targets))
+        outputs = self._count_outputs(classes)
+        several = self._kind == "multilabel" and self.out_activation_ == "softmax"
+        if outputs != self.n_outputs_ or (outputs == 1 and len(classes) > 2) or several:
+            raise ValueError(
+                f"expected as many classes as {self.n_outputs_} outputs tell, got {classes}"
+            )
+
     def _targets(self, y: HostArray) -> HostArray:
         if self.out_activation_ == "softmax":
             return np.searchsorted(self.classes_, y)
-        return np.asarray(self._label_binarizer.transform(y)).reshape(len(y), -1)
+        return np.asarray(self._label_binarizer.transform(y)).reshape(y.shape[0], -1)
 
     def _count_outputs(self, y: HostArray) -> int:
         several = self.out_activation_ == "softmax" or self._kind == "multilabel"
         return len(self.classes_) if several else 1
+
+    def _classes_of_one_output(self) -> int | None:
+        of_one = self.out_activation_ == "logistic" and self._kind != "multilabel"
+        return len(self.classes_) if of_one else None
 
     def _stratify(self, y: HostArray) -> HostArray | None:
         return None if self._kind == "multilabel" else y
@@ -265,7 +303,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         positive = outputs > 0.0
         if self._kind != "multilabel":
             positive = positive[:, 0]
-        return np.asarray(self._label_binarizer.inverse_transform(positive.astype(outputs.dtype)))
+        labels = self._label_binarizer.inverse_transform(positive.astype(outputs.dtype))
+        return cast(HostArray, labels)  # sparse, if those of the fit were
 
     def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
         return float(accuracy_score(y, self._decide(outputs), sample_weight=weights))

@@ -2,6 +2,9 @@
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -9,8 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from multinn.errors import DivergenceError
 from multinn.progress import progress
+from multinn.sklearn.callbacks import callbacks_of
 from multinn.sklearn.data import CheckedData, Data
-from multinn.sklearn.parameters import SOLVERS, callback_list
+from multinn.sklearn.parameters import SOLVERS
+from multinn.sklearn.saving import save
 from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
 from multinn.training import TrainingState
@@ -57,32 +62,38 @@ class EpochTraining(CheckedData):
         trainer = self.trainer_
         trainer.set_strength(self._strength(data))
         epochs = 1 if incremental else int(self.max_iter)
-        callbacks = callback_list(self.callbacks)
+        callbacks = callbacks_of(self)
         each_epoch = held_out is not None or callbacks or self._rate_falls
         targets = self._targets(data.y)
         batch_size = self._batch_size(len(data.x))
         self.n_iter_ = 0
         self.converged_ = False
-        stopped = interrupted = False
-        try:
-            with progress(epochs, "epoch", bool(self.verbose) and not incremental) as advance:
-                while self.n_iter_ < epochs and not stopped:
-                    count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
-                    losses = self._train(data, targets, batch_size, count)
-                    interrupted = len(losses) < count
-                    for loss in losses:
-                        self._see_loss(loss, len(data.x))
-                    if losses and held_out is not None:
-                        self._validate(held_out)
-                    advance(len(losses), {"loss": self.loss_} if losses else {})
-                    self._after_epoch()
-                    stopped = interrupted or self._has_to_stop()
-                    for callback in callbacks:
-                        stopped |= callback(self) is True
-        except KeyboardInterrupt:  # between two calls of the trainer, which ends its own well
-            interrupted = stopped = True
-        if interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+        stopped = False
+        for callback in callbacks:
+            callback.on_fit_start(trainer)
+        shown = bool(self.verbose) and not incremental
+        saving = trainer.saving(partial(save, self))
+        with _interruptible(), saving, progress(epochs, "epoch", shown) as advance:
+            while self.n_iter_ < epochs and not stopped:
+                count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
+                losses = self._train(data, targets, batch_size, count)
+                for loss in losses:
+                    self._see_loss(loss, len(data.x))
+                if losses and held_out is not None:
+                    self._validate(held_out)
+                advance(len(losses), {"loss": self.loss_} if losses else {})
+                self._after_epoch()
+                stopped = self._has_to_stop()
+                if losses:
+                    reports = [each.on_report(trainer, trainer.history[-1]) for each in callbacks]
+                    stopped |= any(report is True for report in reports)
+                if len(losses) < count:
+                    raise KeyboardInterrupt  # which came within the call, and ended it well
+        self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
+        if self._best_state is not None and (self._stopped_early or not incremental):
+            trainer.restore(self._best_state)
+        for callback in callbacks:
+            callback.on_fit_end(trainer)
         if self.n_iter_ == epochs and not stopped and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
@@ -90,9 +101,6 @@ class EpochTraining(CheckedData):
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
-        if self._best_state is not None and (self._stopped_early or not incremental):
-            trainer.restore(self._best_state)
 
     @property
     def _rate_falls(self) -> bool:
@@ -151,12 +159,15 @@ class EpochTraining(CheckedData):
         if self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
         self.validation_loss_curve_.append(figures["loss"])
+        record = trainer.history[-1]
+        record["validation_loss"] = figures["loss"]
         if not self.early_stopping:
             return
         outputs = trainer.predict(held_out.x)
         score = float(self._score_of(held_out.y, outputs, held_out.weights))
         assert self.validation_scores_ is not None
         self.validation_scores_.append(score)
+        record["validation_score"] = score
         if self._improvement.see(score, self.tol, strict=True):
             self.best_validation_score_ = score
             self._best_state = trainer.snapshot()
@@ -175,3 +186,12 @@ class EpochTraining(CheckedData):
             return False
         self.converged_ = True
         return True
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Return a context that Ctrl-C ends, with a warning."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=6)

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from backends import Backend
+from multinn.callbacks import Callback
 from multinn.layers import Layer
 
 SOLVERS = ("sgd", "adam")
@@ -41,7 +42,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
     "batch_norm": ["boolean"],
     "layer_norm": ["boolean"],
-    "callbacks": [callable, list, tuple, None],
+    "callbacks": [Callback, callable, list, tuple, None],
     "backend": [str, Backend, None],
 }
 
@@ -58,10 +59,3 @@ def hidden_sizes(sizes: Any) -> list[int]:
             f"hidden_layer_sizes must be > 0, an integer for each hidden layer, got {units}"
         )
     return [int(size) for size in units]
-
-
-def callback_list(callbacks: Any) -> list[Any]:
-    """Return the functions that are called after each epoch."""
-    if callbacks is None:
-        return []
-    return [callbacks] if callable(callbacks) else list(callbacks)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn import neural_network
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
@@ -28,10 +29,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         dropout: the rate after each hidden layer, or one for each of them.
         batch_norm: whether each hidden layer is normalized over the batch, before its activation.
         layer_norm: whether each hidden layer is normalized over its units, before its activation.
-        callbacks: functions that are called with the estimator after each epoch; one that returns True
-            ends the fit.
+        callbacks: a callback, such as `multinn.EarlyStopping`, or a function that is called with the
+            estimator after each epoch, and ends the fit if it returns True; or a list of these. Records
+            have ``validation_loss`` and, with ``early_stopping``, ``validation_score``.
         backend: as in `backends.get_backend`.
         trainer_: the trainer, with the model and its state.
+        network_: the trained network for use elsewhere: a model of plain layers, its parameters, and the
+            state of its layers.
         converged_: whether the last fit ended as nothing improved any more.
         validation_loss_curve_: the loss on the validation data after each epoch, or None.
 
@@ -43,6 +47,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     _parameter_constraints = CONSTRAINTS | {"loss": [str, Loss]}
     _y_numeric = True
+    _reference = neural_network.MLPRegressor
+    _out_activations = ("identity", "exp")
 
     def __init__(
         self,
@@ -161,6 +167,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     def _count_outputs(self, y: HostArray) -> int:
         return 1 if y.ndim == 1 else int(y.shape[1])
+
+    def _take_targets(self, estimator: Any) -> None:
+        """There is nothing to know but the number of outputs."""
+
+    def _describe_targets(self) -> dict[str, Any]:
+        return {}
+
+    def _restore_targets(self, description: Any) -> None:
+        """There is nothing to know but the number of outputs."""
 
     def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
         return None

@@ -1,5 +1,7 @@
 """The stochastic solvers, and the trainer that runs them."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -7,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from backends import Array, Backend, Tree, tree
+from multinn import checkpoints
+from multinn.checkpoints import Owner, PathLike, Progress
 from multinn.layers import Sequential
 from multinn.losses import Loss
-from multinn.optimizers import Adam, Optimizer
+from multinn.optimizers import Adam, Optimizer, ScaledLearningRate
 from multinn.optimizers.base import zeros
+from multinn.sklearn.callbacks import scales_learning_rate
 from multinn.sklearn.network import dense_places
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
@@ -44,16 +49,36 @@ class MomentumDescent(Optimizer):
 
 
 def make_optimizer(estimator: Any) -> Optimizer:
-    """Return the optimizer of an estimator's solver."""
+    """Return the optimizer of an estimator's solver, in a wrapper if a callback needs it."""
+    optimizer: Optimizer
     if estimator.solver == "sgd":
         nesterov = bool(estimator.nesterovs_momentum)
-        return MomentumDescent(float(estimator.learning_rate_init), float(estimator.momentum), nesterov)
-    return Adam(
-        float(estimator.learning_rate_init),
-        float(estimator.beta_1),
-        float(estimator.beta_2),
-        float(estimator.epsilon),
-    )
+        optimizer = MomentumDescent(
+            float(estimator.learning_rate_init), float(estimator.momentum), nesterov
+        )
+    else:
+        optimizer = Adam(
+            float(estimator.learning_rate_init),
+            float(estimator.beta_1),
+            float(estimator.beta_2),
+            float(estimator.epsilon),
+        )
+    return ScaledLearningRate(optimizer) if scales_learning_rate(estimator) else optimizer
+
+
+def unwrapped(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer of the solver itself."""
+    return optimizer.optimizer if isinstance(optimizer, ScaledLearningRate) else optimizer
+
+
+def _solver_state(state: Tree) -> Tree:
+    """Return the state of the solver's optimizer, which may be in a wrapper."""
+    return state.get("optimizer", state)
+
+
+def _with_solver_state(state: Tree, inner: Tree) -> Tree:
+    """Return a state like that with another of the solver's optimizer."""
+    return state | {"optimizer": inner} if "optimizer" in state else inner
 
 
 class PenalizedProgram(TrainingProgram):
@@ -87,12 +112,41 @@ class PenalizedTrainer(Trainer):
         model: Sequential,
         loss: Loss,
         optimizer: Optimizer,
-        backend: str | Backend | None,
-        dtype: str,
+        **settings: Any,
     ) -> None:
-        super().__init__(model, loss, optimizer, backend=backend, dtype=dtype)
-        self.program = PenalizedProgram(self.backend, model, loss, optimizer, {}, dtype)
+        """Prepare to train.
+
+        Args:
+            model: of `multinn.sklearn.network.build`.
+            loss: what is minimized, but for the penalty.
+            optimizer: that of a solver.
+            settings: the further arguments of `Trainer`, without metrics.
+        """
+        super().__init__(model, loss, optimizer, **settings)
+        self.program = PenalizedProgram(self.backend, model, loss, optimizer, {}, self.dtype)
+        self._save: Callable[[PathLike], None] | None = None
         self._share()
+
+    def save(self, path: PathLike) -> None:
+        """Write a checkpoint as `Trainer.save` does; while an estimator fits, one of the estimator."""
+        (self._save or super().save)(path)
+
+    @contextmanager
+    def saving(self, save: Callable[[PathLike], None]) -> Iterator[None]:
+        """Return a context in which that is what `save` does."""
+        self._save = save
+        try:
+            yield
+        finally:
+            self._save = None
+
+    def save_owned(self, path: PathLike, owner: Owner) -> None:
+        """Write a checkpoint of the estimator that the trainer belongs to; it fails as `save` does."""
+        checkpoints.save(path, self.program, self._progress(), owner)
+
+    def resume(self, progress: Progress) -> None:
+        """Go on from there."""
+        self._resume(progress)
 
     @property
     def places(self) -> list[int]:
@@ -110,11 +164,20 @@ class PenalizedTrainer(Trainer):
     @property
     def rate(self) -> float:
         """The learning rate η of `MomentumDescent`."""
-        return float(self.backend.to_numpy(self.state.optimizer_state["rate"])[0])
+        return float(self.backend.to_numpy(self.solver_state["rate"])[0])
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        state = self.state.optimizer_state | {"rate": self._leaf(rate)}
+        self.solver_state = self.solver_state | {"rate": self._leaf(rate)}
+
+    @property
+    def solver_state(self) -> Tree:
+        """The state of the solver's optimizer, `MomentumDescent` or Adam."""
+        return _solver_state(self.state.optimizer_state)
+
+    @solver_state.setter
+    def solver_state(self, inner: Tree) -> None:
+        state = _with_solver_state(self.state.optimizer_state, inner)
         self.state = self.state._replace(optimizer_state=state)
 
     def dense_parameters(self, name: str) -> list[Any]:
@@ -157,14 +220,24 @@ class PenalizedTrainer(Trainer):
         Raises:
             ValueError: its model has other parameters.
         """
-        params = other.backend.to_numpy(other.params)
-        self.initialize(other.input_shape, params, other.seed)
-        optimizer_state = self.state.optimizer_state
-        if type(self.program.optimizer) is type(other.program.optimizer):
-            optimizer_state = self._arrays(other.backend.to_numpy(other.optimizer_state))
-        layer_state = self._arrays(other.backend.to_numpy(other.state.layer_state))
-        self.state = self.state._replace(layer_state=layer_state, optimizer_state=optimizer_state)
+        state = other.snapshot()
+        self.initialize(other.input_shape, state.params, other.seed)
+        self.restore(self.adapted(state, other))
         self.epoch, self.step, self.history = other.epoch, other.step, other.history
+
+    def adapted(self, state: TrainingState, other: "PenalizedTrainer") -> TrainingState:
+        """Return a snapshot of another trainer, with a state of this one's optimizer."""
+        ours, theirs = self.program.optimizer, other.program.optimizer
+        if type(ours) is type(theirs) and type(unwrapped(ours)) is type(unwrapped(theirs)):
+            return state
+        optimizer_state = ours.init(state.params)
+        if type(unwrapped(ours)) is type(unwrapped(theirs)):
+            optimizer_state = _with_solver_state(optimizer_state, _solver_state(state.optimizer_state))
+        return state._replace(optimizer_state=optimizer_state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs."""
+        return super().__getstate__() | {"_save": None}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         super().__setstate__(attributes)

@@ -50,7 +50,12 @@ CASES: tuple[LayerCase, ...] = (
         Conv2D(4, (3, 2), (2, 1), ((1, 2), (0, 1)), dilation=(3, 2), groups=2),
         (2, 5, 4, 4),
     ),
-    LayerCase("Conv2D depthwise", Conv2D(2, (2, 3), (1, 2), "same", (1, 2), groups=2), (2, 3, 4, 2)),
+    LayerCase(
+        "Conv2D row by row, groups",
+        Conv2D(4, (3, 2), (1, 2), ((2, 1), (0, 1)), groups=2),
+        (2, 4, 3, 6),
+    ),
+    LayerCase("Conv2D depthwise", Conv2D(2, (3, 4), (1, 2), "same", (1, 2), groups=2), (2, 3, 4, 2)),
     LayerCase(
         "Conv1D causal, dilated, masked",
         Conv1D(2, 3, padding="causal", dilation=2),
@@ -58,7 +63,7 @@ CASES: tuple[LayerCase, ...] = (
         lengths=(5, 3),
     ),
     LayerCase("Conv1D depthwise, no bias", Conv1D(2, 2, 2, 1, groups=2, use_bias=False), (2, 5, 2)),
-    LayerCase("ConvTranspose2D", ConvTranspose2D(2, (2, 3)), (2, 3, 2, 3)),
+    LayerCase("ConvTranspose2D", ConvTranspose2D(4, 3), (2, 3, 2, 2)),
     LayerCase("ConvTranspose2D same", ConvTranspose2D(2, 3, (2, 1), "same"), (2, 2, 3, 2)),
     LayerCase(
         "ConvTranspose2D dilated, groups",

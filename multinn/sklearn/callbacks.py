@@ -1,0 +1,71 @@
+"""What is called after each epoch of a fit."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from multinn.callbacks import Callback, EarlyStopping, ReduceLearningRateOnPlateau
+from multinn.history import Record
+
+if TYPE_CHECKING:
+    from multinn.trainer import Trainer
+
+
+class FunctionCallback(Callback):
+    """Calls a function of the estimator at each report.
+
+    Attributes:
+        function: returns True to end the fit.
+        estimator: what it is called with.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], estimator: Any) -> None:
+        self.function = function
+        self.estimator = estimator
+
+    def on_report(self, trainer: "Trainer", record: Record) -> bool:
+        """Call the function."""
+        return self.function(self.estimator) is True
+
+
+def callbacks_of(estimator: Any) -> list[Callback]:
+    """Return the callbacks of an estimator, with its functions as callbacks.
+
+    Raises:
+        TypeError: one is something else.
+    """
+    given = estimator.callbacks
+    if given is None:
+        return []
+    callbacks: list[Callback] = []
+    for each in given if isinstance(given, list | tuple) else [given]:
+        if isinstance(each, type) or not (isinstance(each, Callback) or callable(each)):
+            raise TypeError(
+                f"callbacks: expected callbacks of multinn, or functions of the estimator, got {each!r}"
+            )
+        callbacks.append(each if isinstance(each, Callback) else FunctionCallback(each, estimator))
+    return callbacks
+
+
+def check_callbacks(estimator: Any, *, incremental: bool) -> None:
+    """Raise an error if a callback cannot work in a fit, or in a partial fit.
+
+    Raises:
+        TypeError: one is no callback.
+        ValueError: the solver has no epochs, or a partial fit not enough of them.
+    """
+    for each in callbacks_of(estimator):
+        if estimator.solver == "lbfgs":
+            raise ValueError(
+                "callbacks: solver='lbfgs' has no epochs after which they could be called: use "
+                "solver='adam' or 'sgd', or callbacks=None"
+            )
+        if incremental and isinstance(each, EarlyStopping | ReduceLearningRateOnPlateau):
+            raise ValueError(
+                f"callbacks: {type(each).__name__} compares the epochs of one fit, and partial_fit has "
+                "one epoch: use fit, which goes on with warm_start"
+            )
+
+
+def scales_learning_rate(estimator: Any) -> bool:
+    """Return whether one of the callbacks changes the learning rate, whose scale is to be a state."""
+    return any(isinstance(each, ReduceLearningRateOnPlateau) for each in callbacks_of(estimator))

@@ -1,0 +1,121 @@
+"""Estimators in files: the checkpoint of a trainer, with what the estimator knows beside it."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from backends import Backend, get_backend
+from multinn import checkpoints
+from multinn.checkpoints import Owner, PathLike
+from multinn.layers import Sequential
+from multinn.sklearn.network import PenalizedDense, dense_places
+from multinn.sklearn.solver import PenalizedTrainer
+from multinn.sklearn.stopping import Improvement
+from multinn.sklearn.values import build_value, describe_value
+
+# Parameters that belong to a process: a function cannot be in a file, and a file chooses no backend.
+_NOT_SAVED = ("backend", "callbacks")
+
+# What a fit learns, but for arrays and what follows from them, and of which classes it can be.
+_LEARNED: dict[str, tuple[type, ...]] = {
+    "out_activation_": (str,),
+    "n_iter_": (int,),
+    "t_": (int,),
+    "converged_": (bool,),
+    "loss_": (float,),
+    "best_loss_": (float, type(None)),
+    "loss_curve_": (list,),
+    "validation_loss_curve_": (list, type(None)),
+    "validation_scores_": (list, type(None)),
+    "best_validation_score_": (float, type(None)),
+    "_early_stopping_before": (bool,),
+    "_stopped_early": (bool,),
+    "_split_random_state": (np.random.RandomState,),
+}
+_ALWAYS = ("out_activation_", "n_iter_", "t_", "converged_", "_split_random_state")
+
+
+def save(estimator: Any, path: PathLike) -> None:
+    """Write a checkpoint of a fitted estimator; `BaseMLP.save` says what can fail."""
+    check_is_fitted(estimator, "trainer_")
+    known = estimator.__dict__
+    parameters = estimator.get_params(deep=False)
+    description = {
+        "class": type(estimator).__name__,
+        "parameters": {
+            name: describe_value(value, name)
+            for name, value in parameters.items()
+            if name not in _NOT_SAVED
+        },
+        "has_callbacks": bool(parameters["callbacks"]),
+        "learned": {name: describe_value(known[name], name) for name in _LEARNED if name in known},
+        "targets": estimator._describe_targets(),
+    }
+    if "feature_names_in_" in known:
+        description["feature_names"] = estimator.feature_names_in_.tolist()
+    if "_improvement" in known:
+        improvement = estimator._improvement
+        description["improvement"] = describe_value((improvement.best, improvement.count), "improvement")
+    estimator.trainer_.save_owned(path, Owner(description, known.get("_best_state")))
+
+
+def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: Any) -> Any:
+    """Return the estimator of a checkpoint; `BaseMLP.load` says what can fail."""
+    program, progress, owner = checkpoints.load_owned(path, get_backend(backend), kind.__name__)
+    description = owner.description
+    with checkpoints.invalid(path):
+        model = program.model
+        if not (isinstance(model, Sequential) and isinstance(model.layers[-1], PenalizedDense)):
+            raise ValueError(f"expected the model of an estimator, got {model!r}")
+        parameters = _values(description, "parameters")
+        estimator = kind(**parameters, backend=backend, callbacks=callbacks)
+        (estimator.n_features_in_,), (estimator.n_outputs_,) = progress.shapes
+        estimator.n_layers_ = len(dense_places(model)) + 1
+        _learn(estimator, description)
+        estimator._restore_targets(description.get("targets"))
+    if "_early_stopping_before" in estimator.__dict__:
+        estimator._best_state = owner.best
+    trainer = PenalizedTrainer(
+        model, program.loss, program.optimizer, backend=program.backend, dtype=program.dtype
+    )
+    trainer.resume(progress)
+    estimator.trainer_ = trainer
+    if callbacks is None and description.get("has_callbacks"):
+        warnings.warn(
+            f"{path}: the estimator had callbacks, which a file cannot hold: give them to load, or "
+            "callbacks=() to go on without",
+            stacklevel=3,
+        )
+    return estimator
+
+
+def _values(description: dict[str, Any], name: str) -> dict[str, Any]:
+    values = description.get(name)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected {name} by name, got {values!r}")
+    return {key: build_value(value) for key, value in values.items()}
+
+
+def _learn(estimator: Any, description: dict[str, Any]) -> None:
+    """Set what a fit had learned."""
+    learned = _values(description, "learned")
+    missing = [name for name in _ALWAYS if name not in learned]
+    if missing:
+        raise ValueError(f"{missing[0]!r} is missing")
+    for name, value in learned.items():
+        found = list(value) if isinstance(value, tuple) else value
+        if not isinstance(found, _LEARNED.get(name, ())):
+            raise ValueError(f"{name!r} cannot be {found!r}")
+        setattr(estimator, name, found)
+    if estimator.out_activation_ not in estimator._out_activations:
+        raise ValueError(f"'out_activation_' cannot be {estimator.out_activation_!r}")
+    if "improvement" in description:
+        best, count = build_value(description["improvement"])
+        estimator._improvement = Improvement(float(best), int(count))
+    if "feature_names" in description:
+        names = np.array(description["feature_names"], dtype=object)
+        if names.shape != (estimator.n_features_in_,):
+            raise ValueError(f"expected {estimator.n_features_in_} names of features, got {names!r}")
+        estimator.feature_names_in_ = names
