@@ -23,7 +23,9 @@ from tests.small_runs import X, make_trainer
 
 UNKNOWN = Says("unknown backend", "expected one of numpy, jax, torch", "'fortran'", "one of")
 MISSPELT = UNKNOWN._replace(got="'nunpy'", remedy="did you mean 'numpy'?")
-BROKEN = Says("backend 'jax'", "registered as", "fails to load", "repair the installation")
+BROKEN = Says(
+    "backend 'jax'", "the class backend_of_jax:make", "fails to load", "repair the installation"
+)
 
 
 def load_jax(source: str):
