@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OUT ?= build/demo
 TORCH ?= torch
-ENVIRONMENT := JAX_DISABLE_MOST_OPTIMIZATIONS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+ENVIRONMENT := JAX_DISABLE_MOST_OPTIMIZATIONS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 SCIPY_ARRAY_API=1 \
+	XLA_FLAGS='--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-lowest lint format clean
