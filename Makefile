@@ -32,13 +32,13 @@ demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --out $(OUT)
 
 test: $(VENV)/installed-torch
-	$(ENVIRONMENT) $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(ENVIRONMENT) $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-lowest: pyproject.toml tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint tests/lowest-versions.txt --editable '.[dev]'
-	$(ENVIRONMENT) $(LOWEST)/bin/python -m pytest --numprocesses 2 --dist loadgroup
+	$(ENVIRONMENT) $(LOWEST)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

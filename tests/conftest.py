@@ -1,6 +1,7 @@
 """What every test can ask for, and the settings of hypothesis."""
 
 import os
+import signal
 from importlib.util import find_spec
 
 import pytest
@@ -13,6 +14,10 @@ from tests.strict_backend import StrictBackend
 BACKENDS = ["numpy", "jax", "array_api_strict"]
 if find_spec("torch") and find_spec("array_api_compat"):
     BACKENDS.append("torch")
+
+# A shell lets what it runs in the background ignore Ctrl-C, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the first example of a shape may compile. In CI, the same examples every time.
 settings.register_profile("local", deadline=None)

@@ -98,14 +98,13 @@ def test_the_chart_is_drawn(comparison):
 
 def test_two_devices_of_one_library_are_told_apart(tmp_path):
     path = tmp_path / "record.json"
-    jobs = ("digits", "mnist", "large")
-    options = ("--workloads", ",".join(jobs), "--backends", "numpy,numpy:eager", "--json", str(path))
+    options = ("--workloads", "digits", "--backends", "numpy,numpy:eager", "--json", str(path))
     assert run_experiment("compare_backends", *QUICK, *options).returncode == 0
     record = json.loads(path.read_text())
     names = ("multinn numpy", "multinn numpy:eager", "floor")
     timings = by_job_and_competitor(record)
-    assert list(timings) == [(job, name) for job in jobs for name in names]
-    assert all(timings[job, name]["difference"] == 0.0 for job in jobs for name in names[:2])
+    assert list(timings) == [("digits", name) for name in names]
+    assert all(timings["digits", name]["difference"] == 0.0 for name in names[:2])
     assert record["device"] == ["cpu", "eager"]
 
 

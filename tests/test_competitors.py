@@ -11,7 +11,7 @@ from experiments.competitors import PEERS, load_competitor, missing_modules
 from experiments.competitors.floor import layer_products, layer_sizes
 from experiments.competitors.models import on_fastest_setting
 from experiments.competitors.numpy_by_hand import pool, pool_backward
-from experiments.workloads import Mlp, all_workloads
+from experiments.workloads import LeNet, Mlp, all_workloads
 
 INSTALLED = [name for name in PEERS if not missing_modules(load_competitor(name))]
 BY_HAND = [name for name in INSTALLED if name == "numpy by hand" or name.startswith("jax.grad")]
@@ -29,8 +29,10 @@ def small(name):
     workload = all_workloads()[name]
     if name == "xor":
         return workload
-    network = Mlp((784, 24, 16, 10)) if name == "large" else workload.network
-    return replace(workload, network=network, examples=100, batch_size=32)
+    network = {"large": Mlp((784, 24, 16, 10)), "lenet": LeNet((2, 4))}.get(name, workload.network)
+    # Few channels learn more slowly.
+    rate = 0.2 if name == "lenet" else workload.learning_rate
+    return replace(workload, network=network, learning_rate=rate, examples=100, batch_size=32)
 
 
 def examples_of(workload):

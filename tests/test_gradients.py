@@ -49,11 +49,7 @@ from multinn.testing.gradient_cases import (
 from multinn.testing.gradient_cases.losses import between_0_and_1
 from multinn.testing.gradients import evaluate, relative_error, tree_error
 
-# What is computed for one test of a case serves the others: in the process that runs them all.
-every_case = pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, id=case.name, marks=pytest.mark.xdist_group(case.name)) for case in CASES],
-)
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 @pytest.fixture(scope="session")
