@@ -65,7 +65,7 @@ class Schedule:
         if isinstance(item, Call):
             simplify(item)
             return item.inputs
-        body, outside = self._needed([*item.carry_out, *item.y_out], item.scope.depth)
+        body, outside = self._needed([*item.y_out, *item.carry_out], item.scope.depth)
         self._bodies[item] = body
         return [*item.init, *item.xs, *outside]
 
