@@ -43,6 +43,17 @@ def test_jax_does_not_narrow_in_silence(dtype):
         get_backend("jax").from_numpy({"x": np.ones(2, dtype)})
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_jax_keeps_a_large_array_as_it_was(order):
+    numbers = np.arange(2**20 + 16, dtype=np.float32)
+    first = 1 if numbers.ctypes.data % 64 == 0 else 0  # so that it is not aligned
+    x = numbers[first : first + 2**20].reshape((4, -1), order=order)
+    expected = x.copy()
+    array = get_backend("jax").from_numpy(x)
+    x[...] = 0.0
+    np.testing.assert_array_equal(np.asarray(array), expected, strict=True)
+
+
 def test_the_error_of_another_precision_names_those_that_there_are(backend):
     with pytest.raises(PrecisionError, match="'float32' or 'float64', got dtype 'double'"):
         backend.precision("double")

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from backends.aligned import CACHE_LINE, aligned_bytes
 from backends.numpy_jit.recording import HostArray, Value
-
-_CACHE_LINE = 64
 
 
 @dataclass(eq=False)
@@ -44,9 +43,9 @@ class Memory:
     def allocate(self, value: Value, until: int) -> None:
         """Give a value a buffer of its own."""
         low, high = np.lib.array_utils.byte_bounds(np.asarray(value.example))
-        size = max(_CACHE_LINE, -(-(high - low) // _CACHE_LINE) * _CACHE_LINE)
+        size = max(CACHE_LINE, -(-(high - low) // CACHE_LINE) * CACHE_LINE)
         free = self._free.get(size)
-        buffer = free.pop() if free else Buffer(_aligned(size))
+        buffer = free.pop() if free else Buffer(aligned_bytes(size))
         buffer.needed_until = buffer.last_read = -1
         self._move_in(value, buffer, until)
 
@@ -98,12 +97,6 @@ class Memory:
         buffer.last_read = max(buffer.last_read, self._last_read.get(value, -1))
         self._buffers[value] = buffer
         self.arrays[value] = _array_like(np.asarray(value.example), buffer.memory)
-
-
-def _aligned(size: int) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    memory = np.empty(size + _CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % _CACHE_LINE
-    return memory[start : start + size]
 
 
 def _array_like(example: HostArray, memory: HostArray) -> HostArray:
