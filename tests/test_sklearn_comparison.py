@@ -19,3 +19,14 @@ def test_the_script_tabulates_and_records(tmp_path, capsys):
     assert reference["ratio"] == 1.0
     assert len(ours["steady"]) == len(ours["accuracies"]) == 2
     assert ours["accuracy"] == pytest.approx(reference["accuracy"], abs=0.1)
+
+
+def test_a_folder_is_of_mnist_alone(tmp_path, capsys):
+    assert main(["--backends", "numpy", "--data-dir", str(tmp_path)]) == 2
+    assert "use it with --dataset mnist" in capsys.readouterr().err
+
+
+def test_mnist_is_read_from_the_folder_that_is_named(tmp_path, capsys):
+    options = ["--backends", "numpy", "--dataset", "mnist", "--data-dir", str(tmp_path)]
+    assert main(options) == 2
+    assert f"the MNIST folder {tmp_path} lacks" in capsys.readouterr().err
