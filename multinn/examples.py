@@ -1,6 +1,6 @@
 """Checks of examples against the model and the loss, on the host."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,13 @@ from multinn.training import Examples, TrainingProgram
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
+
+
+class PlacedExamples(NamedTuple):
+    """Checked examples on the host, and the same on a backend."""
+
+    host: Examples
+    data: Examples
 
 
 def check_examples(

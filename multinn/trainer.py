@@ -1,6 +1,6 @@
 """The trainer: a model, a loss and an optimizer, on one backend."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from multinn.callbacks.base import Callback, check_callbacks
 from multinn.checks import check_at_least_one, check_inputs
 from multinn.class_weights import with_class_weights
 from multinn.examples import (
+    PlacedExamples,
     check_batch,
     check_batch_inputs,
     check_examples,
@@ -105,7 +106,6 @@ class Trainer(BaseTrainer):
                 last finite parameters, and its history the epochs before.
         """
         check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
-        epochs, batch_size, report_every = int(epochs), int(batch_size), int(report_every)
         chosen = check_callbacks(callbacks)
         inputs = check_inputs(x, self.dtype)
         shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
@@ -115,24 +115,16 @@ class Trainer(BaseTrainer):
         held_out = check_validation_data(self.program, validation_data, shapes)
         if drawn is not None:
             self._start(drawn, shapes)
-        examples = with_mean_weight_one(self.program, examples)
-        with self.backend.precision(self.dtype):
-            run = Run(
-                trainer=self,
-                epochs=epochs,
-                report_every=report_every,
-                validate=self._validation(held_out),
-                callbacks=chosen,
-                data=self.backend.sync(self.backend.from_numpy(examples)),
-                examples=len(inputs),
-                batch_size=min(batch_size, len(inputs)),
-                shuffle=shuffle,
-            )
-            with self._running(run, progress) as advance:
-                several = epochs * len(run.batch_sizes) > 1
-                seconds = self._estimate(examples, run.batch_size) if several else 0.0
-                run.train(run.cut(seconds, shown=progress), advance)
-        return run.history
+        return self._fit(
+            self._place(examples),
+            epochs=int(epochs),
+            batch_size=int(batch_size),
+            held_out=held_out,
+            shuffle=shuffle,
+            report_every=int(report_every),
+            progress=progress,
+            callbacks=chosen,
+        )
 
     def fit_batches(
         self,
@@ -191,6 +183,44 @@ class Trainer(BaseTrainer):
             )
             with self._running(run, progress) as advance:
                 run.train(advance)
+        return run.history
+
+    def _place(self, examples: Examples) -> PlacedExamples:
+        """Put checked examples on the backend, for any number of calls of `_fit`."""
+        examples = with_mean_weight_one(self.program, examples)
+        with self.backend.precision(self.dtype):
+            return PlacedExamples(examples, self.backend.sync(self.backend.from_numpy(examples)))
+
+    def _fit(
+        self,
+        placed: PlacedExamples,
+        *,
+        epochs: int,
+        batch_size: int,
+        held_out: Examples | None = None,
+        shuffle: bool = True,
+        report_every: int = 1,
+        progress: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> History:
+        """Do what `fit` does once everything is checked."""
+        count = len(placed.host.x)
+        with self.backend.precision(self.dtype):
+            run = Run(
+                trainer=self,
+                epochs=epochs,
+                report_every=report_every,
+                validate=self._validation(held_out),
+                callbacks=callbacks,
+                data=placed.data,
+                examples=count,
+                batch_size=min(batch_size, count),
+                shuffle=shuffle,
+            )
+            with self._running(run, progress) as advance:
+                several = epochs * len(run.batch_sizes) > 1
+                seconds = self._estimate(placed.host, run.batch_size) if several else 0.0
+                run.train(run.cut(seconds, shown=progress), advance)
         return run.history
 
     @contextmanager

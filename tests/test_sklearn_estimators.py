@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from multinn import BinaryFocal, Focal, Huber, Tanh
 from multinn.sklearn import MLPClassifier, MLPRegressor
+from multinn.sklearn.solver import PenalizedTrainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -239,6 +240,20 @@ def test_callbacks_see_each_epoch_and_can_stop():
 
     MLPClassifier((5,), callbacks=callback).fit(X, Y)
     assert seen == [1, 2, 3]
+
+
+def test_examples_are_placed_once_for_all_epochs(monkeypatch):
+    placed = []
+    place = PenalizedTrainer.place
+
+    def counted(trainer, *examples):
+        placed.append(trainer)
+        return place(trainer, *examples)
+
+    monkeypatch.setattr(PenalizedTrainer, "place", counted)
+    model = MLPClassifier(**SMALL, callbacks=lambda _: False).fit(X, Y)
+    assert len(model.loss_curve_) == 4
+    assert len(placed) == 1
 
 
 def test_verbose_shows_progress(capsys):

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from multinn.errors import DivergenceError
+from multinn.examples import PlacedExamples
 from multinn.progress import progress
 from multinn.sklearn.callbacks import callbacks_of
 from multinn.sklearn.data import CheckedData, Data
@@ -64,7 +65,7 @@ class EpochTraining(CheckedData):
         epochs = 1 if incremental else int(self.max_iter)
         callbacks = callbacks_of(self)
         each_epoch = held_out is not None or callbacks or self._rate_falls
-        targets = self._targets(data.y)
+        examples = trainer.place(data.x, self._targets(data.y), data.weights)
         batch_size = self._batch_size(len(data.x))
         self.n_iter_ = 0
         self.converged_ = False
@@ -76,7 +77,7 @@ class EpochTraining(CheckedData):
         with _interruptible(), saving, progress(epochs, "epoch", shown) as advance:
             while self.n_iter_ < epochs and not stopped:
                 count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
-                losses = self._train(data, targets, batch_size, count)
+                losses = self._train(examples, batch_size, count)
                 for loss in losses:
                     self._see_loss(loss, len(data.x))
                 if losses and held_out is not None:
@@ -124,20 +125,12 @@ class EpochTraining(CheckedData):
             return left if quiet == np.inf else min(left, EPOCHS_A_CALL)
         return EPOCHS_A_CALL if quiet >= EPOCHS_A_CALL else 1
 
-    def _train(self, data: Data, targets: HostArray, batch_size: int, epochs: int) -> list[float]:
+    def _train(self, examples: PlacedExamples, batch_size: int, epochs: int) -> list[float]:
         """Train for some epochs, and return their losses: fewer after an interrupt."""
         trainer = self.trainer_
         before = len(trainer.history.losses)
         try:
-            trainer.fit(
-                data.x,
-                targets,
-                epochs=epochs,
-                batch_size=batch_size,
-                weights=data.weights,
-                shuffle=self.shuffle,
-                progress=False,
-            )
+            trainer.train(examples, epochs=epochs, batch_size=batch_size, shuffle=self.shuffle)
         except DivergenceError as error:
             raise ValueError(f"{NOT_FINITE} In detail: {error}") from error
         return trainer.history.losses[before:]

@@ -11,6 +11,8 @@ import numpy as np
 from backends import Array, Backend, Tree, tree
 from multinn import checkpoints
 from multinn.checkpoints import Owner, PathLike, Progress
+from multinn.checks import rounded
+from multinn.examples import PlacedExamples, check_examples
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Adam, Optimizer, ScaledLearningRate
@@ -19,6 +21,8 @@ from multinn.sklearn.callbacks import scales_learning_rate
 from multinn.sklearn.network import dense_places
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
+
+HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,9 @@ class MomentumDescent(Optimizer):
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
         rate, momentum = state["rate"], self.momentum
-        v = tree.map(lambda v, g: momentum * v - rate * g, state["v"], gradients)
-        step = tree.map(lambda v, g: momentum * v - rate * g, v, gradients) if self.nesterov else v
+        fall = tree.map(lambda g: rate * g, gradients)
+        v = tree.map(lambda v, f: momentum * v - f, state["v"], fall)
+        step = tree.map(lambda v, f: momentum * v - f, v, fall) if self.nesterov else v
         return tree.map(lambda p, s: p + s, params, step), {"rate": rate, "v": v}
 
 
@@ -88,12 +93,11 @@ class PenalizedProgram(TrainingProgram):
         """Take one step: the new state, and the record, whose loss is that which is minimized."""
         following, record = super().step(state, batch, words)
         xp = self.backend.xp
-        half = 0.5 / batch.x.shape[0]
-        loss = record["loss"]
-        for place in dense_places(self.model):  # type: ignore[arg-type]
-            W, strength = state.params[place]["W"], state.layer_state[place]["strength"]
-            loss = loss + xp.reshape(strength, ()) * half * xp.sum(W * W)
-        return following, record | {"loss": loss}
+        places = dense_places(self.model)  # type: ignore[arg-type]
+        flat = [xp.reshape(state.params[place]["W"], (-1,)) for place in places]
+        strength = xp.reshape(state.layer_state[places[0]]["strength"], ())
+        penalty = strength * (0.5 / batch.x.shape[0]) * sum(xp.vecdot(W, W) for W in flat)
+        return following, record | {"loss": record["loss"] + penalty}
 
     def objective(self, params: Tree, examples: Examples) -> tuple[Array, Tree]:
         """Return the loss over all examples without the penalty, and its gradients."""
@@ -205,6 +209,29 @@ class PenalizedTrainer(Trainer):
                 params[place] = params[place] | {name: self.backend.from_numpy(given)}
         self.state = self.state._replace(params=tuple(params))
 
+    def place(self, x: HostArray, targets: HostArray, weights: HostArray | None) -> PlacedExamples:
+        """Check examples, and put them on the backend once for all epochs of a fit.
+
+        Args:
+            x: (examples, features) floats, which are known to be finite.
+            targets: as the loss wants them.
+            weights: (examples,) numbers of 0 or more, or None.
+
+        Raises:
+            TypeError, ValueError: they do not fit the model or the loss.
+        """
+        inputs = rounded(x, self.dtype, "x")
+        shapes = self._known_shapes()
+        return self._place(check_examples(self.program, inputs, targets, weights, shapes))
+
+    def train(self, examples: PlacedExamples, *, epochs: int, batch_size: int, shuffle: bool) -> None:
+        """Train for some epochs more.
+
+        Raises:
+            DivergenceError: the loss or a parameter became NaN or infinite.
+        """
+        self._fit(examples, epochs=epochs, batch_size=batch_size, shuffle=shuffle)
+
     def snapshot(self) -> TrainingState:
         """Return the state as arrays of NumPy, which can be kept and sent to another process."""
         state: TrainingState = self.backend.to_numpy(self.state)
@@ -252,12 +279,16 @@ class PenalizedTrainer(Trainer):
 
     def _share(self) -> None:
         program = self.program
-        self.programs.share(
-            _compiled(self.backend, program.model, program.loss, program.optimizer, self.dtype)
+        programs, self._seconds_a_step = _known(
+            self.backend, program.model, program.loss, program.optimizer, self.dtype
         )
+        self.programs.share(programs)
 
 
 @lru_cache(maxsize=64)
-def _compiled(*program: Any) -> dict[Any, Any]:
-    """Return where that program's compiled functions are: many fits, as of a grid search, share them."""
-    return {}
+def _known(*program: Any) -> tuple[dict[Any, Any], dict[Any, float]]:
+    """Return where that program's compiled functions are, and the seconds that its steps take, about.
+
+    Many fits, as of a grid search, share them.
+    """
+    return {}, {}
