@@ -8,8 +8,6 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from multinn.checks import check_inputs
-from multinn.examples import check_examples
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.sklearn import lbfgs
@@ -160,10 +158,7 @@ class BaseMLP(PortableEstimator):
         data = self._check_data(X, y, sample_weight, first=first, incremental=incremental)
         held_out = None if validation_data is None else self._check_validation(validation_data)
         self._start(data, first=first)
-        trainer, targets = self.trainer_, self._targets(data.y)
-        shapes = data.x.shape[1:], (self.n_outputs_,)
-        inputs = check_inputs(data.x, trainer.dtype)
-        check_examples(trainer.program, inputs, targets, data.weights, shapes)
+        self.trainer_.check(data.x, self._targets(data.y), data.weights)
         if self.solver != "lbfgs" and self.early_stopping and held_out is None:
             data, held_out = self._split(data)
         return data, held_out

@@ -209,8 +209,8 @@ class PenalizedTrainer(Trainer):
                 params[place] = params[place] | {name: self.backend.from_numpy(given)}
         self.state = self.state._replace(params=tuple(params))
 
-    def place(self, x: HostArray, targets: HostArray, weights: HostArray | None) -> PlacedExamples:
-        """Check examples, and put them on the backend once for all epochs of a fit.
+    def check(self, x: HostArray, targets: HostArray, weights: HostArray | None) -> Examples:
+        """Return checked examples.
 
         Args:
             x: (examples, features) floats, which are known to be finite.
@@ -220,9 +220,12 @@ class PenalizedTrainer(Trainer):
         Raises:
             TypeError, ValueError: they do not fit the model or the loss.
         """
-        inputs = rounded(x, self.dtype, "x")
-        shapes = self._known_shapes()
-        return self._place(check_examples(self.program, inputs, targets, weights, shapes))
+        inputs = rounded(x, self.dtype, "X")
+        return check_examples(self.program, inputs, targets, weights, self._known_shapes())
+
+    def place(self, x: HostArray, targets: HostArray, weights: HostArray | None) -> PlacedExamples:
+        """Check examples, and put them on the backend once for all epochs of a fit."""
+        return self._place(self.check(x, targets, weights))
 
     def train(self, examples: PlacedExamples, *, epochs: int, batch_size: int, shuffle: bool) -> None:
         """Train for some epochs more.
