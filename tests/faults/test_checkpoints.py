@@ -51,14 +51,29 @@ def of_another_model(scene: Scene) -> None:
 
 
 @contextmanager
-def failing(place: Any, name: str, number: int) -> Iterator[None]:
-    """Let a function of the system fail as it does on a disk that is full, or may not be written."""
+def full_disk() -> Iterator[None]:
+    """Let nothing that is written arrive on the disk."""
 
-    def fail(*arguments: Any, **_: Any) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic.os, "fsync", fail)
+        yield
+
+
+@contextmanager
+def unwritable(number: int) -> Iterator[None]:
+    """Let no file be opened to be written: unlike the system, of root, too."""
+    original = Path.open
+
+    def open_to_read(path: Path, mode: str = "r", **options: Any) -> Any:
+        if mode.startswith("r"):
+            return original(path, mode, **options)
         raise OSError(number, os.strerror(number))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(place, name, fail)
+        patch.setattr(Path, "open", open_to_read)
         yield
 
 
@@ -90,7 +105,7 @@ def train_on_a_full_disk(scene: Scene) -> None:
     scene.other = scene.new_trainer()
     path = scene.scratch / "best.safetensors"
     fit(scene.other, 1, callbacks=[SaveCheckpoint(path)])
-    with failing(atomic.os, "fsync", errno.ENOSPC):
+    with full_disk():
         fit(scene.other, 9, callbacks=[SaveCheckpoint(path)])
 
 
@@ -183,17 +198,17 @@ ROWS = [
     ),
     Fault(
         "saved into a folder that is read-only",
-        save(lambda: failing(atomic.Path, "open", errno.EROFS)),
+        save(lambda: unwritable(errno.EROFS)),
         OSError,
         FULL._replace(got="Read-only file system"),
     ),
     Fault(
         "saved into the folder of somebody else",
-        save(lambda: failing(atomic.Path, "open", errno.EACCES)),
+        save(lambda: unwritable(errno.EACCES)),
         PermissionError,
         FULL._replace(got="Permission denied"),
     ),
-    Fault("a full disk", save(lambda: failing(atomic.os, "fsync", errno.ENOSPC)), OSError, FULL),
+    Fault("a full disk", save(full_disk), OSError, FULL),
     Fault("a file that may not grow", save(little_room), OSError, FULL._replace(got="File too large")),
     Fault(
         "a full disk while training",
