@@ -30,6 +30,7 @@ class Backend(ABC):
 
     name: ClassVar[str]
     device: str
+    _asked_for_as = ""  # the name, or the place of the class, under which the registry made it
     xp: Any
 
     @property
@@ -121,7 +122,7 @@ class Backend(ABC):
         """Name the backend: another process has one of that name, on a device of that name, itself."""
         from backends.registry import get_backend  # it knows of this class
 
-        return get_backend, (f"{self.name}:{self.device}",)
+        return get_backend, (f"{self._asked_for_as or self.name}:{self.device}",)
 
     def __copy__(self) -> Self:
         return self

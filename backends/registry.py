@@ -104,6 +104,7 @@ def _construct(specification: str) -> Backend:
             f"backend {entry.name!r}: {entry.value} returned a {type(backend).__name__}, "
             "expected an instance of backends.Backend"
         )
+    backend._asked_for_as = entry.name
     return backend
 
 
@@ -114,7 +115,7 @@ def _find(specification: str) -> tuple[EntryPoint, str | None]:
     if name in registered:
         return registered[name], device if colon else None
     attribute, colon, device = device.partition(":")
-    if not attribute.isidentifier():
+    if not all(part.isidentifier() for part in (*name.split("."), attribute)):
         raise UnknownBackendError(_unknown(name))
     place = f"{name}:{attribute}"
     return EntryPoint(place, place, ENTRY_POINT_GROUP), device if colon else None
@@ -137,12 +138,12 @@ def _unknown(name: str) -> str:
 
 
 def _load(entry: EntryPoint) -> Any:
+    is_registered = entry.name != entry.value
     try:
         module = import_module(entry.module)
-        return getattr(module, entry.attr)
     except ModuleNotFoundError as error:
         missing = error.name or "a module"
-        if entry.name == entry.value and f"{entry.module}.".startswith(f"{missing}."):
+        if not is_registered and f"{entry.module}.".startswith(f"{missing}."):
             raise UnknownBackendError(_unknown(entry.module)) from error
         install = _INSTALL.get(entry.name, f"pip install {missing.partition('.')[0]}")
         raise BackendNotInstalledError(
@@ -153,3 +154,10 @@ def _load(entry: EntryPoint) -> Any:
             f"backend {entry.name!r}, the class {entry.value}, fails to load: "
             f"{type(error).__name__}: {error}; {_REMEDY}"
         ) from error
+    if hasattr(module, entry.attr):
+        return getattr(module, entry.attr)
+    if is_registered:
+        raise BrokenBackendError(
+            f"backend {entry.name!r}: {entry.module} has no class {entry.attr}; {_REMEDY}"
+        )
+    raise UnknownBackendError(f"{_unknown(entry.name)}; {entry.module} has no {entry.attr!r}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from multinn.callbacks import Callback
+from multinn.callbacks.base import any_stops
 from multinn.figures import Columns, EpochFigures, epoch_figures
 from multinn.history import History, Record
 from multinn.interrupts import uninterrupted
@@ -69,10 +70,8 @@ class BaseRun:
         if self.validate:
             further = {f"validation_{name}": value for name, value in self.validate().items()}
             self.history[-1].update(further)
-        stops = [
-            callback.on_report(self.trainer, self.history[-1]) is True for callback in self.callbacks
-        ]
-        return further, any(stops)
+        record = self.history[-1]
+        return further, any_stops([each.on_report(self.trainer, record) for each in self.callbacks])
 
 
 def reported(done: int, epochs: int, every: int, *, last: bool) -> list[int]:

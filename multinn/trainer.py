@@ -83,7 +83,8 @@ class Trainer(BaseTrainer):
 
         Args:
             x: (examples, ...) numbers. Floats and 64-bit integers are converted to the trainer's
-                dtype; smaller integers and booleans stay as they are, and each batch is cast.
+                dtype; smaller integers and booleans stay as they are, and each batch is cast. What
+                needs no conversion is not always copied: x must not change while this runs.
             y: targets, as the loss wants them.
             epochs: 1 or more.
             batch_size: examples a step; the last step of an epoch takes what is left over.
@@ -145,7 +146,8 @@ class Trainer(BaseTrainer):
             batches: (x, y) or (x, y, weights) each, as in `fit`, in the order of training: an iterable,
                 gone through once an epoch, or a function that is called with the number of the epoch,
                 from 0, and returns one, such as `ShuffledBatches`. Weights count as they are: over an
-                epoch, their mean should be 1.
+                epoch, their mean should be 1. The next batch is read while one is in use, so that each
+                needs arrays of its own.
             epochs: 1 or more.
             validation_data: inputs and targets that are evaluated at each report; they are in memory.
             report_every: epochs between two records of the history.

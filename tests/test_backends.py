@@ -1,5 +1,6 @@
 """What backends do beyond the checks of test_conformance.py: arrays at random, two at once, devices."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from backends import Backend, PrecisionError, Tree, get_backend, tree
+from backends import Backend, PrecisionError, Tree, UnknownBackendError, get_backend, tree
 from tests.helpers import run_python
 
 
@@ -191,3 +192,14 @@ def test_the_contract_cannot_be_half_kept():
 
     with pytest.raises(TypeError, match="abstract"):
         Half()  # type: ignore[abstract]
+
+
+def test_a_backend_named_by_its_class_comes_back_from_a_pickle():
+    backend = get_backend("tests.strict_backend:StrictBackend")
+    assert pickle.loads(pickle.dumps(backend)) == get_backend("tests.strict_backend:StrictBackend:cpu")
+
+
+@pytest.mark.parametrize("name", ["json:cpu", ":Class", "my-package.module:Class", "json:No:cpu"])
+def test_what_names_no_class_is_an_unknown_backend(name):
+    with pytest.raises(UnknownBackendError, match="expected one of numpy"):
+        get_backend(name)

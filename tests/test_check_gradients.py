@@ -175,7 +175,7 @@ def test_the_seed_moves_the_points(tmp_path, no_jax):
         (["--backends", "no.such:Backend"], "unknown backend 'no.such', expected one of numpy"),
         (
             ["--backends", "tests.memory:Backend"],
-            "backend 'tests.memory:Backend', the class",
+            "tests.memory has no 'Backend'",
         ),
         (["--only", "Recurrent"], "no case has 'Recurrent' in its name"),
     ],

@@ -18,6 +18,7 @@ from multinn import (
     CSVLogger,
     EarlyStopping,
     ReduceLearningRateOnPlateau,
+    SaveCheckpoint,
     TensorBoard,
 )
 from multinn.optimizers.scaled import learning_rate_scale
@@ -198,3 +199,32 @@ def test_one_epoch_is_too_few_to_compare(kind):
 def test_what_cannot_work_is_refused(settings, error, message):
     with pytest.raises(error, match=message):
         MLPClassifier(**SMALL | settings).fit(X, Y)
+
+
+def test_a_function_may_stop_with_a_boolean_of_numpy():
+    model = MLPClassifier(max_iter=9, **SMALL, callbacks=lambda each: np.float64(each.n_iter_) >= 2)
+    assert model.fit(X, Y).n_iter_ == 2
+
+
+def test_an_interrupt_between_two_calls_ends_the_fit():
+    def interrupt(estimator):
+        signal.raise_signal(signal.SIGINT)
+
+    model = MLPClassifier(max_iter=9, **SMALL, callbacks=interrupt)
+    with pytest.warns(UserWarning, match="interrupted"):
+        assert model.fit(X, Y).n_iter_ == 1
+
+
+def test_what_is_saved_after_an_interrupt_is_the_estimator(tmp_path, monkeypatch):
+    path, score = tmp_path / "model.safetensors", MLPClassifier._score_of
+
+    def interrupted_score(self, *arguments):
+        if len(self.loss_curve_) == 2:
+            raise KeyboardInterrupt
+        return score(self, *arguments)
+
+    monkeypatch.setattr(MLPClassifier, "_score_of", interrupted_score)
+    model = MLPClassifier(max_iter=9, early_stopping=True, callbacks=SaveCheckpoint(path), **SMALL)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X, Y)
+    assert MLPClassifier.load(path, callbacks=()).n_iter_ == 2

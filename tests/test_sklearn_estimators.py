@@ -385,3 +385,41 @@ def test_lbfgs_has_no_partial_fit():
         MLPRegressor(solver="lbfgs").partial_fit(X, NUMBERS)
     assert hasattr(MLPRegressor(), "partial_fit")
     assert not hasattr(MLPRegressor(), "coefs_")
+
+
+def test_validation_data_of_a_regressor_may_come_with_the_first_fit():
+    x, y = np.random.default_rng(0).normal(size=(2, 40, 3))
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, n_iter_no_change=3)
+    model.fit(x, y[:, 0], validation_data=(x, y[:, 0]))
+    model.fit(x, y, validation_data=(x, y))
+    assert len(model.validation_loss_curve_) == 3
+
+
+def test_lbfgs_leaves_nothing_of_the_epochs_before():
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    y = (x[:, 0] > 0).astype(int)
+    model = MLPClassifier(
+        (5,), early_stopping=True, max_iter=30, learning_rate_init=0.05, random_state=0
+    )
+    model.fit(x, y)
+    model.set_params(solver="lbfgs", max_iter=100).fit(x, 1 - y)
+    assert not hasattr(model, "loss_curve_")
+    model.set_params(solver="adam", warm_start=True, max_iter=2, learning_rate_init=1e-6)
+    assert model.fit(x, 1 - y).score(x, 1 - y) == 1.0
+
+
+def test_lbfgs_tells_whether_it_converged():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    model = MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", max_iter=5000, tol=1e-3).fit(
+        x, x[:, 0]
+    )
+    assert model.converged_
+    with pytest.warns(ConvergenceWarning):
+        assert not model.set_params(max_iter=1).fit(x, x[:, 0]).converged_
+
+
+def test_a_refused_fit_draws_nothing_from_a_random_state():
+    random_state = np.random.RandomState(0)
+    with pytest.raises(ValueError, match="weights"):
+        MLPClassifier(random_state=random_state).fit(X, Y, -np.ones(len(X)))
+    assert random_state.uniform() == np.random.RandomState(0).uniform()

@@ -1,7 +1,9 @@
 """What callbacks are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from multinn.history import Record
 
@@ -39,6 +41,11 @@ class Callback:
 
     def on_fit_end(self, trainer: "Trainer") -> None:
         """Do what comes last, though the run was stopped or interrupted; not on errors."""
+
+
+def any_stops(answers: Sequence[Any]) -> bool:
+    """Tell whether one of the answers of callbacks is True, of Python or of NumPy."""
+    return any(isinstance(answer, bool | np.bool) and bool(answer) for answer in answers)
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

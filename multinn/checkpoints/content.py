@@ -140,7 +140,7 @@ def invalid(path: PathLike) -> Iterator[None]:
         yield
     except InvalidCheckpointError:
         raise
-    except (TypeError, ValueError, ArithmeticError, LookupError, MemoryError) as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError, MemoryError, RecursionError) as error:
         raise InvalidCheckpointError(f"{os.fspath(path)}: {error}") from error
 
 
@@ -218,7 +218,7 @@ def _progress(reader: file.Reader, program: TrainingProgram) -> tuple[Progress, 
 
 
 class _LimitedGenerator(np.random.Generator):
-    """Draws no array of more numbers than a file has bytes: a forged one could ask for any."""
+    """Draws no more numbers in all than a file has bytes: a forged one could ask for any."""
 
     def __init__(self, most: int) -> None:
         super().__init__(np.random.PCG64(0))
@@ -233,7 +233,8 @@ class _LimitedGenerator(np.random.Generator):
         return super().uniform(low, high, size)
 
     def _check(self, size: Any) -> None:
-        if size is not None and math.prod(np.atleast_1d(size).tolist()) > self._most:
+        self._most -= 0 if size is None else math.prod(np.atleast_1d(size).tolist())
+        if self._most < 0:
             raise ValueError(f"the model has parameters of shape {size}, more than the file can hold")
 
 

@@ -35,8 +35,8 @@ class BaseMLP(PortableEstimator):
     _parameter_constraints = CONSTRAINTS
 
     @abstractmethod
-    def _loss(self) -> Loss:
-        """Return the loss, and set ``out_activation_``."""
+    def _loss(self) -> tuple[Loss, str]:
+        """Return the loss, and the activation that goes with it."""
 
     @abstractmethod
     def _count_outputs(self, y: HostArray) -> int:
@@ -156,8 +156,8 @@ class BaseMLP(PortableEstimator):
             self._learn_classes(y, classes)
         first = not hasattr(self, "trainer_") or not (self.warm_start or incremental)
         data = self._check_data(X, y, sample_weight, first=first, incremental=incremental)
-        held_out = None if validation_data is None else self._check_validation(validation_data)
         self._start(data, first=first)
+        held_out = None if validation_data is None else self._check_validation(validation_data)
         self.trainer_.check(data.x, self._targets(data.y), data.weights)
         if self.solver != "lbfgs" and self.early_stopping and held_out is None:
             data, held_out = self._split(data)
@@ -165,14 +165,14 @@ class BaseMLP(PortableEstimator):
 
     def _start(self, data: Data, *, first: bool) -> None:
         """Prepare a trainer: a new one, or one that goes on where the last ended."""
-        loss = self._loss()  # what it is tells how many outputs there are
+        loss, self.out_activation_ = self._loss()  # which tell how many outputs there are
         outputs = self._count_outputs(data.y)
         if first:
             self._begin(loss, outputs, str(data.x.dtype), check_random_state(self.random_state))
             return
         self._go_on(self._new_trainer(loss, outputs, self.trainer_.dtype))
         # lbfgs has no curves, and those of early stopping are others.
-        if self.__dict__.get("_early_stopping_before") != self.early_stopping:
+        if self.solver == "lbfgs" or self.__dict__.get("_early_stopping_before") != self.early_stopping:
             self._start_curves()
 
     def _model(self, outputs: int) -> Sequential:
@@ -236,7 +236,7 @@ class BaseMLP(PortableEstimator):
     def _fit_lbfgs(self, data: Data) -> None:
         trainer = self.trainer_
         examples = Examples(data.x.astype(trainer.dtype, copy=False), *self._prepared(data))
-        self.n_iter_, self.loss_ = lbfgs.minimize_loss(
+        self.n_iter_, self.loss_, self.converged_ = lbfgs.minimize_loss(
             trainer,
             examples,
             self._strength(data),

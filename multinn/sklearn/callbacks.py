@@ -22,9 +22,9 @@ class FunctionCallback(Callback):
         self.function = function
         self.estimator = estimator
 
-    def on_report(self, trainer: "Trainer", record: Record) -> bool:
+    def on_report(self, trainer: "Trainer", record: Record) -> Any:
         """Call the function."""
-        return self.function(self.estimator) is True
+        return self.function(self.estimator)
 
 
 def callbacks_of(estimator: Any) -> list[Callback]:

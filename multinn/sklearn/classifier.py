@@ -182,7 +182,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             return np.zeros_like(log_p)
         return np.hstack([functional.log_sigmoid(numpy, -outputs), log_p])
 
-    def _loss(self) -> Loss:
+    def _loss(self) -> tuple[Loss, str]:
         loss: Any = self.loss
         if isinstance(loss, str):
             if loss != "log_loss":
@@ -195,9 +195,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             raise ValueError(
                 f"loss: expected one of classes, such as SoftmaxCrossEntropy(), got {loss!r}"
             )
-        self.out_activation_ = "softmax" if of_classes else "logistic"
-        chosen: Loss = loss
-        return chosen
+        return loss, "softmax" if of_classes else "logistic"
 
     def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
         if y.ndim == 2 and y.shape[1] == 1:

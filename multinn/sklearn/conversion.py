@@ -36,7 +36,8 @@ def from_sklearn(kind: Any, theirs: Any, backend: str | Backend | None) -> Any:
         theirs.random_state if isinstance(theirs.random_state, int) else deepcopy(theirs._random_state)
     )
     dtype = str(theirs.coefs_[0].dtype)
-    ours._begin(ours._loss(), theirs.n_outputs_, dtype, check_random_state(seed))
+    loss, ours.out_activation_ = ours._loss()
+    ours._begin(loss, theirs.n_outputs_, dtype, check_random_state(seed))
     trainer = ours.trainer_
     trainer.set_dense_parameters("W", theirs.coefs_)
     trainer.set_dense_parameters("b", theirs.intercepts_)
@@ -78,7 +79,7 @@ def _unfitted(ours: Any) -> Any:
     theirs._validate_params()
     trained, described = ours.trainer_.program, ours._model(ours.n_outputs_)
     layers = [layer for layer in trained.model.layers if not isinstance(layer, Dropout)]
-    if (Sequential(layers), trained.loss) != (described, ours._loss()):
+    if (Sequential(layers), trained.loss) != (described, ours._loss()[0]):
         raise ValueError(
             "to_sklearn: expected parameters as those of the last fit, got others of the model or the "
             "loss: fit again"

@@ -90,11 +90,14 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
 @contextmanager
 def unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """Let an estimator be as it was if something is refused within."""
-    before = dict(vars(estimator))
+    """Let an estimator, and its random state, be as they were if something is refused within."""
+    before, random_state = dict(vars(estimator)), estimator.random_state
+    drawn = random_state.get_state() if isinstance(random_state, np.random.RandomState) else None
     try:
         yield
     except BaseException:
+        if drawn is not None:
+            random_state.set_state(drawn)
         vars(estimator).clear()
         vars(estimator).update(before)
         raise

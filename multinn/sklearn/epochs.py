@@ -10,8 +10,10 @@ from typing import Any, Final
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from multinn.callbacks.base import any_stops
 from multinn.errors import DivergenceError
 from multinn.examples import PlacedExamples
+from multinn.history import History
 from multinn.progress import progress
 from multinn.sklearn.callbacks import callbacks_of
 from multinn.sklearn.data import CheckedData, Data
@@ -26,6 +28,18 @@ HostArray = np.ndarray[Any, np.dtype[Any]]
 NOT_FINITE: Final = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to "
     "be preprocessed."
+)
+
+_OF_EPOCHS: Final = (
+    "_early_stopping_before",
+    "_stopped_early",
+    "_improvement",
+    "_best_state",
+    "loss_curve_",
+    "best_loss_",
+    "validation_loss_curve_",
+    "validation_scores_",
+    "best_validation_score_",
 )
 
 
@@ -47,7 +61,9 @@ class EpochTraining(CheckedData):
         """Return a of the penalty a / (2 n) Σ W²."""
 
     def _start_curves(self) -> None:
-        """Begin with what is recorded of each epoch."""
+        """Begin with what is recorded of each epoch, and nothing of the epochs before."""
+        for name in _OF_EPOCHS:
+            self.__dict__.pop(name, None)
         if self.solver in SOLVERS:
             self._early_stopping_before = bool(self.early_stopping)
             self._stopped_early = False
@@ -70,31 +86,31 @@ class EpochTraining(CheckedData):
         self.n_iter_ = 0
         self.converged_ = False
         stopped = False
-        for callback in callbacks:
-            callback.on_fit_start(trainer)
         shown = bool(self.verbose) and not incremental
-        saving = trainer.saving(partial(save, self))
-        with _interruptible(), saving, progress(epochs, "epoch", shown) as advance:
-            while self.n_iter_ < epochs and not stopped:
-                count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
-                losses = self._train(examples, batch_size, count)
-                for loss in losses:
-                    self._see_loss(loss, len(data.x))
-                if losses and held_out is not None:
-                    self._validate(held_out)
-                advance(len(losses), {"loss": self.loss_} if losses else {})
-                self._after_epoch()
-                stopped = self._has_to_stop()
-                if losses:
-                    reports = [each.on_report(trainer, trainer.history[-1]) for each in callbacks]
-                    stopped |= any(report is True for report in reports)
-                if len(losses) < count:
-                    raise KeyboardInterrupt  # which came within the call, and ended it well
-        self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
-        if self._best_state is not None and (self._stopped_early or not incremental):
-            trainer.restore(self._best_state)
-        for callback in callbacks:
-            callback.on_fit_end(trainer)
+        with trainer.saving(partial(save, self)):
+            for callback in callbacks:
+                callback.on_fit_start(trainer)
+            with _interruptible(), progress(epochs, "epoch", shown) as advance:
+                while self.n_iter_ < epochs and not stopped:
+                    count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
+                    history = self._train(examples, batch_size, count)
+                    for loss in history.losses:
+                        self._see_loss(loss, len(data.x))
+                    if history.losses and held_out is not None:
+                        self._validate(held_out)
+                    advance(len(history.losses), {"loss": self.loss_} if history.losses else {})
+                    self._after_epoch()
+                    stopped = self._has_to_stop()
+                    if history.losses:
+                        record = trainer.history[-1]
+                        stopped |= any_stops([each.on_report(trainer, record) for each in callbacks])
+                    if history.interrupted:
+                        raise KeyboardInterrupt  # which came within the call, and ended it well
+            self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
+            if self._best_state is not None and (self._stopped_early or not incremental):
+                trainer.restore(self._best_state)
+            for callback in callbacks:
+                callback.on_fit_end(trainer)
         if self.n_iter_ == epochs and not stopped and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
@@ -125,15 +141,14 @@ class EpochTraining(CheckedData):
             return left if quiet == np.inf else min(left, EPOCHS_A_CALL)
         return EPOCHS_A_CALL if quiet >= EPOCHS_A_CALL else 1
 
-    def _train(self, examples: PlacedExamples, batch_size: int, epochs: int) -> list[float]:
-        """Train for some epochs, and return their losses: fewer after an interrupt."""
-        trainer = self.trainer_
-        before = len(trainer.history.losses)
+    def _train(self, examples: PlacedExamples, batch_size: int, epochs: int) -> History:
+        """Train for some epochs, and return their history: of fewer after an interrupt."""
         try:
-            trainer.train(examples, epochs=epochs, batch_size=batch_size, shuffle=self.shuffle)
+            return self.trainer_.train(
+                examples, epochs=epochs, batch_size=batch_size, shuffle=self.shuffle
+            )
         except DivergenceError as error:
             raise ValueError(f"{NOT_FINITE} In detail: {error}") from error
-        return trainer.history.losses[before:]
 
     def _see_loss(self, loss: float, examples: int) -> None:
         """Take notice of the training loss of one epoch."""

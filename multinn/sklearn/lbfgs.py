@@ -24,8 +24,10 @@ def minimize_loss(
     max_fun: int,
     tol: float,
     verbose: bool,
-) -> tuple[int, float]:
-    """Minimize the loss with its penalty, a / (2 n) Σ W²; return the number of iterations, and the loss.
+) -> tuple[int, float, bool]:
+    """Minimize the loss with its penalty, a / (2 n) Σ W².
+
+    Returns the number of iterations, the loss, and whether it is at its minimum.
 
     The gradient is that of the very loss, also for several outputs. Ctrl-C ends it after the last whole
     iteration.
@@ -80,8 +82,8 @@ def minimize_loss(
         found = _unflat(last, start)
         trainer.state = trainer.state._replace(params=backend.from_numpy(found))
     if problem:
-        warnings.warn(problem, stacklevel=2)
-    return min(iterations, max_iter), loss
+        warnings.warn(problem, stacklevel=5)
+    return min(iterations, max_iter), loss, problem is None
 
 
 def _problem(result: Any) -> Warning:

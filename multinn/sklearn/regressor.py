@@ -142,7 +142,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         """
         return self._partial_fit(X, y, sample_weight, validation_data)
 
-    def _loss(self) -> Loss:
+    def _loss(self) -> tuple[Loss, str]:
         loss: Any = self.loss
         if isinstance(loss, str):
             if loss not in REGRESSION_LOSSES:
@@ -150,9 +150,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
                 raise ValueError(f"loss: expected one of {known}, or a loss, got {loss!r}")
             loss = REGRESSION_LOSSES[loss]
         logarithmic = isinstance(loss, Poisson | HalfPoissonDeviance)
-        self.out_activation_ = "exp" if logarithmic else "identity"
-        chosen: Loss = loss
-        return chosen
+        return loss, "exp" if logarithmic else "identity"
 
     def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
         if y.ndim == 2 and y.shape[1] == 1:

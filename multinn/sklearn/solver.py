@@ -13,6 +13,7 @@ from multinn import checkpoints
 from multinn.checkpoints import Owner, PathLike, Progress
 from multinn.checks import rounded
 from multinn.examples import PlacedExamples, check_examples
+from multinn.history import History
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Adam, Optimizer, ScaledLearningRate
@@ -227,13 +228,13 @@ class PenalizedTrainer(Trainer):
         """Check examples, and put them on the backend once for all epochs of a fit."""
         return self._place(self.check(x, targets, weights))
 
-    def train(self, examples: PlacedExamples, *, epochs: int, batch_size: int, shuffle: bool) -> None:
-        """Train for some epochs more.
+    def train(self, examples: PlacedExamples, *, epochs: int, batch_size: int, shuffle: bool) -> History:
+        """Train for some epochs more, and return their history.
 
         Raises:
             DivergenceError: the loss or a parameter became NaN or infinite.
         """
-        self._fit(examples, epochs=epochs, batch_size=batch_size, shuffle=shuffle)
+        return self._fit(examples, epochs=epochs, batch_size=batch_size, shuffle=shuffle)
 
     def snapshot(self) -> TrainingState:
         """Return the state as arrays of NumPy, which can be kept and sent to another process."""
