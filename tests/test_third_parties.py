@@ -111,7 +111,7 @@ def test_a_third_partys_missing_library_is_named(register):
     ("source", "message"),
     [
         ("1 / 0", "fails to load: ZeroDivisionError"),
-        ("def made(device): ...", "AttributeError.*make"),
+        ("def made(device): ...", "has no class make"),
         ("make = None", "TypeError"),
         (
             """
