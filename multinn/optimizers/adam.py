@@ -13,18 +13,21 @@ from multinn.optimizers.base import (
     check_unit_interval,
     descend,
     first_step,
-    one_minus_power,
     steps_done,
+    sum_of_powers,
     zeros,
 )
 
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², θ ← θ - η m̂ / (√v̂ + ε).
+    """θ ← θ - η m̂ / (√v̂ + ε), where m̂ and v̂ are means of all g and all g².
 
-    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the bias of the zeros that m and v start from. With
-    c = √(1 - β₂ᵗ), m̂ / (√v̂ + ε) = c / (1 - β₁ᵗ) · m / (√v + ε c), which is less work.
+    Those of k steps ago have the weights β₁ᵏ and β₂ᵏ.
+    What is kept are the sums m ← β₁ m + g and v ← β₂ v + g², of which the means are m̂ = m / a_t with
+    a_t = 1 + β₁ + ⋯ + β₁ᵗ⁻¹, and v̂ = v / b_t likewise. The paper has (1 - β₁) m and (1 - β₂) v in their
+    place, and with them the same m̂ and v̂, for two passes over the parameters more. With c = √b_t,
+    m̂ / (√v̂ + ε) = c / a_t · m / (√v + ε c), which is less work, too.
     Source: D. P. Kingma and J. Ba, Adam, ICLR 2015, algorithm 1, and section 2 for the order.
 
     Raises:
@@ -44,7 +47,7 @@ class Adam(Optimizer):
 
     def init(self, params: Tree) -> Tree:
         """Return the step, m = 0 and v = 0."""
-        return {"step": first_step(), "m": zeros(params), "v": zeros(params)}
+        return first_moments(params)
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
@@ -52,12 +55,12 @@ class Adam(Optimizer):
         beta_1, beta_2 = self.beta_1, self.beta_2
         t = steps_done(backend, state, params) + 1.0
         m, v = moments(gradients, state, beta_1, beta_2)
-        c = xp.sqrt(one_minus_power(backend, beta_2, t))
+        c = xp.sqrt(sum_of_powers(backend, beta_2, t))
         epsilon = self.epsilon * c
         direction = tree.map(lambda m, v: m / (xp.sqrt(v) + epsilon), m, v)
-        scale = c / one_minus_power(backend, beta_1, t)
+        scale = c / sum_of_powers(backend, beta_1, t)
         params = descend(self, backend, direction, state, params, scale)
-        return params, {"step": state["step"] + 1, "m": m, "v": v}
+        return params, {"step": state["step"] + 1, "gradients": m, "squares": v}
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class NAdam(Optimizer):
 
         m̂ = μ_{t+1} m / (1 - Π_{t+1}) + (1 - μ_t) g / (1 - Π_t).
 
-    As in Adam, √v̂ = √v / c with c = √(1 - β₂ᵗ).
+    As in Adam, √v̂ = √v / c with c = √b_t, and (1 - β₁) m is the paper's m.
     Source: T. Dozat, Incorporating Nesterov momentum into Adam, ICLR workshop 2016, algorithm 2; with
     its m, which decays by β₁ alone, and with ψ, as PyTorch has it.
 
@@ -110,7 +113,7 @@ class NAdam(Optimizer):
         """Return the step, m = 0, v = 0 and Π = 1."""
         leaves = tree.leaves(params)
         product = np.ones((1,), leaves[0].dtype if leaves else np.float32)
-        return {"step": first_step(), "m": zeros(params), "v": zeros(params), "product": product}
+        return first_moments(params) | {"product": product}
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
@@ -120,22 +123,28 @@ class NAdam(Optimizer):
         mu, next_mu = self._momentum(t), self._momentum(t + 1.0)
         product = state["product"] * mu
         so_far = xp.reshape(product, ())
-        of_m = next_mu / (1.0 - so_far * next_mu)
+        of_m = (1.0 - self.beta_1) * next_mu / (1.0 - so_far * next_mu)
         of_g = (1.0 - mu) / (1.0 - so_far)
-        c = xp.sqrt(one_minus_power(backend, self.beta_2, t))
+        c = xp.sqrt(sum_of_powers(backend, self.beta_2, t))
         epsilon = self.epsilon * c
         direction = tree.map(
             lambda m, v, g: (of_m * m + of_g * g) / (xp.sqrt(v) + epsilon), m, v, gradients
         )
         params = descend(self, backend, direction, state, params, c)
-        return params, {"step": state["step"] + 1, "m": m, "v": v, "product": product}
+        moments_now = {"gradients": m, "squares": v}
+        return params, {"step": state["step"] + 1, "product": product} | moments_now
 
     def _momentum(self, t: Array) -> Array:
         return self.beta_1 * (1.0 - 0.5 * 0.96 ** (self.momentum_decay * t))
 
 
+def first_moments(params: Tree) -> Tree:
+    """Return the step and the sums of no gradients."""
+    return {"step": first_step(), "gradients": zeros(params), "squares": zeros(params)}
+
+
 def moments(gradients: Tree, state: Tree, beta_1: float, beta_2: float) -> tuple[Tree, Tree]:
-    """Return m and v after these gradients."""
-    m = tree.map(lambda m, g: beta_1 * m + (1.0 - beta_1) * g, state["m"], gradients)
-    v = tree.map(lambda v, g: beta_2 * v + (1.0 - beta_2) * (g * g), state["v"], gradients)
+    """Return m = Σ β₁ᵏ g and v = Σ β₂ᵏ g² after these gradients."""
+    m = tree.map(lambda m, g: beta_1 * m + g, state["gradients"], gradients)
+    v = tree.map(lambda v, g: beta_2 * v + g * g, state["squares"], gradients)
     return m, v

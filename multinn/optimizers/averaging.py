@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends import Backend, Tree, tree
-from multinn.optimizers.base import check_unit_interval, first_step, one_minus_power, steps_done
+from multinn.optimizers.base import check_unit_interval, first_step, steps_done, sum_of_powers
 from multinn.optimizers.wrappers import Wrapper
 
 
@@ -14,10 +14,10 @@ class ExponentialMovingAverage(Wrapper):
     """Another optimizer, and an average of the parameters that it goes through, for inference.
 
     Training goes on from θ as without it; `Trainer.evaluate` and `Trainer.predict` use the average,
-    which is calmer: a ← β a + (1 - β) θ from a = 0, over 1 - βᵗ, which undoes the bias of that zero.
-    With a the average so corrected, multiply by 1 - βᵗ to see that this is
+    which is calmer: the mean a of θ after each step, with the weight βᵏ for that of k steps ago. The
+    weights sum up to b_t = 1 + β + ⋯ + βᵗ⁻¹ = β b_{t-1} + 1, and from b_t a_t = β b_{t-1} a_{t-1} + θ,
 
-        a ← a + w (θ - a)    where w = (1 - β) / (1 - βᵗ).
+        a ← a + w (θ - a)    where w = 1 / b_t.
 
     At t = 1, w is 1: the parameters that training begins with do not count. Where another wrapper
     leaves all parameters as they are at some steps, as `AccumulateGradients` does, it belongs
@@ -56,7 +56,7 @@ class ExponentialMovingAverage(Wrapper):
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
         t = steps_done(backend, state, params) + 1.0
-        weight = (1.0 - self.decay) / one_minus_power(backend, self.decay, t)
+        weight = 1.0 / sum_of_powers(backend, self.decay, t)
         params, inner = self.optimizer.update(backend, gradients, state["optimizer"], params)
         average = tree.map(lambda a, p: a + weight * (p - a), state["average"], params)
         return params, {"optimizer": inner, "step": state["step"] + 1, "average": average}

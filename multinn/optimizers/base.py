@@ -75,11 +75,14 @@ def steps_done(backend: Backend, state: Tree, params: Tree) -> Array:
     return xp.reshape(step, ())
 
 
-def one_minus_power(backend: Backend, base: float, exponent: Array) -> Array:
-    """Return 1 - base^exponent without the cancellation that costs float32 four digits at base 0.999."""
+def sum_of_powers(backend: Backend, base: float, count: Array) -> Array:
+    """Return 1 + base + base² + ... of that many terms, (1 - baseⁿ) / (1 - base).
+
+    Without the cancellation of 1 - baseⁿ, which costs float32 four digits at base 0.999.
+    """
     if base == 0.0:
-        return backend.xp.ones_like(exponent)
-    return -backend.xp.expm1(math.log(base) * exponent)
+        return backend.xp.ones_like(count)
+    return backend.xp.expm1(math.log(base) * count) / (base - 1.0)
 
 
 def first_step() -> "np.ndarray[Any, np.dtype[np.int32]]":

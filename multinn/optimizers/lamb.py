@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 
 from backends import Array, Backend, Tree, tree
-from multinn.optimizers.adam import moments
+from multinn.optimizers.adam import first_moments, moments
 from multinn.optimizers.base import (
     LearningRate,
     Optimizer,
     check_positive,
     check_rates,
     check_unit_interval,
-    first_step,
-    one_minus_power,
     rate_now,
     steps_done,
-    zeros,
+    sum_of_powers,
 )
 from multinn.optimizers.norms import global_norm
 
@@ -45,22 +43,23 @@ class LAMB(Optimizer):
 
     def init(self, params: Tree) -> Tree:
         """Return the step, m = 0 and v = 0."""
-        return {"step": first_step(), "m": zeros(params), "v": zeros(params)}
+        return first_moments(params)
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
         xp = backend.xp
         t = steps_done(backend, state, params) + 1.0
         m, v = moments(gradients, state, self.beta_1, self.beta_2)
-        c = xp.sqrt(one_minus_power(backend, self.beta_2, t))
-        scale, epsilon = c / one_minus_power(backend, self.beta_1, t), self.epsilon * c
+        c = xp.sqrt(sum_of_powers(backend, self.beta_2, t))
+        scale, epsilon = c / sum_of_powers(backend, self.beta_1, t), self.epsilon * c
         rate = rate_now(self, backend, state, params)
 
         def step(p: Array, m: Array, v: Array) -> Array:
             u = scale * (m / (xp.sqrt(v) + epsilon)) + self.weight_decay * p
             return p - (rate * _trust_ratio(backend, p, u)) * u
 
-        return tree.map(step, params, m, v), {"step": state["step"] + 1, "m": m, "v": v}
+        state = {"step": state["step"] + 1, "gradients": m, "squares": v}
+        return tree.map(step, params, m, v), state
 
 
 def _trust_ratio(backend: Backend, p: Array, u: Array) -> Array:

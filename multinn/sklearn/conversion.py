@@ -100,8 +100,10 @@ def _take_epochs(ours: Any, theirs: Any) -> None:
     ours._improvement = Improvement(best if same_scale else -np.inf, theirs._no_improvement_count)
     optimizer, places = getattr(theirs, "_optimizer", None), trainer.places
     if isinstance(optimizer, AdamOptimizer) and theirs.solver == "adam":
-        m, v = (_tree(trainer, places, arrays) for arrays in (optimizer.ms, optimizer.vs))
-        _set_solver_state(trainer, {"step": np.array([optimizer.t], np.int32), "m": m, "v": v})
+        m = _tree(trainer, places, [array / (1.0 - theirs.beta_1) for array in optimizer.ms])
+        v = _tree(trainer, places, [array / (1.0 - theirs.beta_2) for array in optimizer.vs])
+        step = np.array([optimizer.t], np.int32)
+        _set_solver_state(trainer, {"step": step, "gradients": m, "squares": v})
     if isinstance(optimizer, SGDOptimizer) and theirs.solver == "sgd":
         rate = np.array([optimizer.learning_rate], trainer.dtype)
         v = _tree(trainer, places, optimizer.velocities)
@@ -144,8 +146,9 @@ def _give_epochs(ours: Any, theirs: Any) -> None:
     elif ours.solver == "adam" and "step" in state:
         theirs._optimizer = AdamOptimizer(arrays, rate, theirs.beta_1, theirs.beta_2, theirs.epsilon)
         theirs._optimizer.t = int(state["step"][0])
-        theirs._optimizer.ms = _arrays(trainer, state["m"])
-        theirs._optimizer.vs = _arrays(trainer, state["v"])
+        m, v = _arrays(trainer, state["gradients"]), _arrays(trainer, state["squares"])
+        theirs._optimizer.ms = [array * (1.0 - theirs.beta_1) for array in m]  # averages, ours are sums
+        theirs._optimizer.vs = [array * (1.0 - theirs.beta_2) for array in v]
 
 
 def _same_scale(theirs: Any) -> bool:
