@@ -109,19 +109,21 @@ def _operand(source: Source, argument: Any, call: Call) -> str:
     is repeated along an axis is written out before, where that is less work than what NumPy does to find
     its way.
     """
-    if not is_elementwise(call):
+    if not is_elementwise(call) or not isinstance(argument, Value | np.ndarray):
         return source.expression(argument)
-    if not isinstance(argument, Value):
-        is_number = isinstance(argument, np.ndarray) and argument.ndim == 0
-        if is_number and call.function in _WITHOUT_FAST_NUMBERS and _FEW < call.result.size <= _MANY:
-            return source.filled(argument, call.result.example)
+    result = call.result
+    if isinstance(argument, np.ndarray) and argument.ndim == 0:
+        if call.function in _WITHOUT_FAST_NUMBERS and _FEW < result.size <= _MANY:
+            return source.repeated(argument, result.example)
         return source.expression(argument)
-    if argument.size == 1 < call.result.size:
+    if isinstance(argument, Value) and argument.size == 1 < result.size:
         return source.reshaped(argument, ())
-    is_simple = argument.shape == call.result.shape or not call.result.example.flags.c_contiguous
-    if is_simple or call.result.size > _FEW:
+    is_simple = argument.shape == result.shape or not result.example.flags.c_contiguous
+    if is_simple or result.size > _FEW:
         return source.expression(argument)
-    written_out = source.constant(np.empty(call.result.shape, argument.dtype))
+    if isinstance(argument, np.ndarray):
+        return source.repeated(argument, result.example)
+    written_out = source.constant(np.empty(result.shape, argument.dtype))
     source.line(f"{written_out}[...] = {source.expression(argument)}")
     return written_out
 

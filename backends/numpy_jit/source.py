@@ -22,7 +22,7 @@ class Source:
         self._variables: dict[Value, str] = {}
         self._constants: dict[str, Any] = {}
         self._names: dict[int, str] = {}
-        self._filled: dict[Any, HostArray] = {}
+        self._repeated: dict[Any, HostArray] = {}
         self._parameters: list[str] = []
         self._checks: dict[str, None] = {}
         self._lines: list[str] = []
@@ -75,12 +75,12 @@ class Source:
         """Return the text that stands for a view of some entries of a value."""
         return self.constant(self._arrays[value][index])
 
-    def filled(self, number: HostArray, like: Any) -> str:
-        """Return the text that stands for an array of that layout that holds one number everywhere."""
-        key = (number.tobytes(), number.dtype, like.shape, like.strides)
-        if key not in self._filled:
-            self._filled[key] = np.full_like(like, number, number.dtype)
-        return self.constant(self._filled[key])
+    def repeated(self, constant: HostArray, like: Any) -> str:
+        """Return the text that stands for a constant, repeated to the shape and the layout of `like`."""
+        key = (constant.tobytes(), constant.dtype, constant.shape, like.shape, like.strides)
+        if key not in self._repeated:
+            self._repeated[key] = np.full_like(like, constant, constant.dtype)
+        return self.constant(self._repeated[key])
 
     def call(self, function: Any, args: tuple[Any, ...], options: dict[str, Any], out: str = "") -> str:
         """Return the text of a call, which gets scalars where the recorded call got scalars."""
