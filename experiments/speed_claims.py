@@ -9,8 +9,7 @@ TOLERANCE = 0.05
 """By how much a bound may be missed, as a share of it: the noise of a good measurement."""
 
 NUMPY, JAX = "multinn numpy", "multinn jax"
-_TORCH = ("torch", "torch fused")
-_FRAMEWORKS = (*_TORCH, "torch.compile", "keras", "scikit-learn", "thinc")
+_FRAMEWORKS = ("torch", "torch fused", "torch.compile", "keras", "scikit-learn", "thinc")
 
 Timings = Mapping[tuple[str, str], Timing]
 
@@ -43,8 +42,11 @@ CLAIMS = (
     Claim(NUMPY, ("numpy by hand",), ("digits",), 0.8),
     Claim(NUMPY, ("numpy by hand",), ("mnist", "large", "lenet"), 1.1),
     Claim(NUMPY, ("scikit-learn",), ("digits", "mnist"), 0.5),
-    Claim(NUMPY, _TORCH, ("xor", "digits", "mnist", "large"), 0.8),
-    Claim(NUMPY, _TORCH, ("lenet",), 1.0),
+    Claim(NUMPY, ("torch",), ("xor", "digits", "mnist", "large"), 0.8),
+    Claim(NUMPY, ("torch",), ("lenet",), 1.0),
+    Claim(NUMPY, ("torch fused",), ("xor", "digits", "mnist"), 0.8),
+    # Of the time of fused Adam on large, the matrix products alone, the same in both, are 0.65 to 0.75.
+    Claim(NUMPY, ("torch fused",), ("large", "lenet"), 1.0),
 )
 
 
