@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from multinn.checks import check_at_least_one, check_seed, check_weights
+from multinn.checks import as_host_array, check_at_least_one, check_seed, check_weights
 from multinn.training import epoch_order
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -24,7 +24,8 @@ class ShuffledBatches:
     Called with the number of an epoch, from 0, it yields the batches of that epoch.
 
     Attributes:
-        x: (examples, ...), such as `numpy.load` gives with ``mmap_mode="r"``, or a `numpy.memmap`.
+        x: (examples, ...), such as `numpy.load` gives with ``mmap_mode="r"``, or a `numpy.memmap`. Lists
+            and tables of pandas become arrays, in whole.
         y: (examples, ...), likewise.
         weights: (examples,) or None; they are divided by their mean.
         batch_size: examples a batch; the last of an epoch has what is left over.
@@ -49,6 +50,8 @@ class ShuffledBatches:
     def __post_init__(self) -> None:
         check_at_least_one(batch_size=self.batch_size)
         check_seed(self.seed)
+        for name in ("x", "y"):
+            object.__setattr__(self, name, _with_rows_by_number(getattr(self, name), name))
         if len(self.x) != len(self.y) or not len(self.x):
             raise ValueError(
                 "ShuffledBatches: expected as many rows of y as of x, at least one, got "
@@ -67,6 +70,21 @@ class ShuffledBatches:
         for start in range(0, count, self.batch_size):
             rows = order[start : start + self.batch_size]
             yield tuple(np.asarray(array[rows]) for array in arrays)
+
+
+def _with_rows_by_number(values: Any, name: str) -> Any:
+    """Return an array that gives rows by their numbers: pandas gives them by label, lists not at all.
+
+    Raises:
+        TypeError: it is sparse.
+    """
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"ShuffledBatches: expected {name} as a dense array, got a sparse {type(values).__name__}: "
+            f"use {name}.toarray(), or a function that makes each batch dense"
+        )
+    by_number = hasattr(values, "shape") and not hasattr(values, "iloc")
+    return values if by_number else as_host_array(values, name)
 
 
 def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:

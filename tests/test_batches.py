@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
+import scipy.sparse
 
 from multinn import (
     SGD,
@@ -65,6 +67,13 @@ def test_batches_of_a_file_that_is_mapped_to_memory(tmp_path):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     one = fit_batches(make_trainer(), 2, ShuffledBatches(mapped, Y, batch_size=4))
     assert_same_bits(one, fit(make_trainer(), 2))
+
+
+@pytest.mark.parametrize("y", [[0, 1, 2], pandas.Series([0, 1, 2], [2, 1, 0])], ids=["list", "pandas"])
+def test_rows_are_taken_by_their_number(y):
+    """Not by the labels of pandas, which a split or a sort has in another order."""
+    batches = ShuffledBatches(np.arange(3)[:, None], y, batch_size=2)
+    assert all((x[:, 0] == y).all() for x, y in batches(0))
 
 
 def test_memory_holds_a_few_batches():
@@ -133,6 +142,13 @@ def test_impossible_batches_are_refused(batches, error, message):
 def test_impossible_arrays_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ShuffledBatches(*arguments)
+
+
+def test_sparse_arrays_are_refused():
+    with pytest.raises(
+        TypeError, match="ShuffledBatches: expected x as a dense array, got a sparse csr"
+    ):
+        ShuffledBatches(scipy.sparse.csr_array(X), Y)
 
 
 def test_a_batch_may_weigh_nothing():
