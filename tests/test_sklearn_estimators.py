@@ -275,6 +275,23 @@ def test_class_weight_is_a_sample_weight():
         balanced.partial_fit(X, Y)
 
 
+def test_class_weight_may_name_a_class_that_a_part_of_the_data_lacks():
+    model = MLPClassifier((5,), max_iter=3, random_state=0, class_weight={0: 3.0, 1: 2.0})
+    model.partial_fit(X, Y, classes=[0, 1, 2]).partial_fit(X[Y != 1], Y[Y != 1])
+    weighted = MLPClassifier((5,), max_iter=3, random_state=0)
+    weighted.partial_fit(X, Y, np.array([3.0, 2.0, 1.0])[Y], classes=[0, 1, 2])
+    weighted.partial_fit(X[Y != 1], Y[Y != 1], np.array([3.0, 2.0, 1.0])[Y[Y != 1]])
+    assert_same_parameters(model, weighted, rtol=0)
+
+
+@pytest.mark.parametrize("y", [np.where(np.arange(60) < 57, Y, np.arange(60)), np.arange(60)])
+def test_early_stopping_takes_classes_of_one_example(y):
+    """As scikit-learn's own does; a split cannot have some of them in both parts."""
+    model = MLPClassifier((5,), max_iter=2, early_stopping=True, random_state=0).fit(X, y)
+    assert len(model.validation_scores_) == 2
+    model.partial_fit(X[-20:], y[-20:])
+
+
 @pytest.mark.parametrize(
     ("loss", "y", "activation"),
     [(Focal(), Y, "softmax"), (Focal(), BINARY, "softmax"), (BinaryFocal(), BINARY, "logistic")],
@@ -373,11 +390,18 @@ def test_the_end_of_the_epochs_is_told():
         ({"loss": "mse"}, "loss: expected 'log_loss'"),
         ({"loss": BinaryFocal()}, "loss: expected one of classes"),
         ({"alpha": -1.0}, "alpha"),
+        ({"class_weight": "equal"}, "'class_weight' parameter of MLPClassifier"),
+        ({"early_stopping": True, "validation_fraction": 0.0}, "Increase 'validation_fraction'"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**SMALL | settings).fit(X, Y)
+
+
+def test_classes_of_labels_are_the_columns():
+    with pytest.raises(ValueError, match=r"classes: expected the number of each column of y, \[0 1 2\]"):
+        MLPClassifier().partial_fit(X, LABELS, classes=[0, 1])
 
 
 def test_lbfgs_has_no_partial_fit():

@@ -9,7 +9,8 @@ from sklearn import neural_network
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
@@ -55,7 +56,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
 
     _parameter_constraints = CONSTRAINTS | {
         "loss": [str, Loss],
-        "class_weight": [dict, str, None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
     }
     _y_numeric = False
     _reference = neural_network.MLPClassifier
@@ -219,7 +220,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     def _learn_classes(self, y: Any, classes: Any) -> None:
         if _check_partial_fit_first_call(self, classes):
             several = type_of_target(y).startswith("multilabel")
-            self._know(LabelBinarizer().fit(y if several else classes))
+            binarizer = LabelBinarizer().fit(y if several else classes)
+            if several and not np.array_equal(np.unique(classes), binarizer.classes_):
+                raise ValueError(
+                    f"classes: expected the number of each column of y, {binarizer.classes_}, got "
+                    f"{classes}"
+                )
+            self._know(binarizer)
 
     def _know(self, binarizer: LabelBinarizer) -> None:
         """Learn which targets there are."""
@@ -270,7 +277,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         return len(self.classes_) if of_one else None
 
     def _stratify(self, y: HostArray) -> HostArray | None:
-        return None if self._kind == "multilabel" else y
+        if self._kind == "multilabel":
+            return None
+        counts = np.unique(y, return_counts=True)[1]
+        held_out = self._count_held_out(len(y))
+        possible = counts.min() > 1 and len(counts) <= min(held_out, len(y) - held_out)
+        return y if possible else None
 
     def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
         if self.class_weight is None:
@@ -280,8 +292,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                 "class_weight: 'balanced' needs all examples, which partial_fit does not see: pass a "
                 "dict, such as from compute_class_weight"
             )
-        weights: HostArray = compute_sample_weight(self.class_weight, y)
-        return weights
+        if self._kind == "multilabel":
+            return np.asarray(compute_sample_weight(self.class_weight, y))
+        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return np.asarray(weights[np.searchsorted(self.classes_, y)])
 
     def _probabilities(self, outputs: HostArray) -> HostArray:
         numpy = get_backend("numpy:eager")

@@ -1,5 +1,6 @@
 """What comes into a fit: checked as scikit-learn does it, and split."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,21 +71,24 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _split(self, data: Data) -> tuple[Data, Data]:
         """Return the part to train on and the part to validate on: the same of the same data, always."""
+        if self._count_held_out(len(data.x)) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your "
+                "dataset."
+            )
         parts = train_test_split(
             *(each for each in data if each is not None),
             random_state=deepcopy(self._split_random_state),
             test_size=self.validation_fraction,
             stratify=self._stratify(data.y),
         )
-        train, held_out = Data(*parts[::2]), Data(*parts[1::2])
-        if len(held_out.x) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your "
-                "dataset."
-            )
-        return train, held_out
+        return Data(*parts[::2]), Data(*parts[1::2])
+
+    def _count_held_out(self, examples: int) -> int:
+        return math.ceil(float(self.validation_fraction) * examples)
 
     def _stratify(self, y: HostArray) -> HostArray | None:
+        """Return the classes of which each part is to have as many; None where that cannot be."""
         return None
 
 
