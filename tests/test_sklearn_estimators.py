@@ -229,6 +229,10 @@ def test_validation_data_are_evaluated():
     assert len(model.validation_scores_) == 3
     with pytest.raises(ValueError, match="a pair"):
         model.fit(X, Y, validation_data=X)
+    with pytest.raises(ValueError, match="validation_data: Input X contains NaN"):
+        model.fit(X, Y, validation_data=(X * np.nan, Y))
+    with pytest.raises(ValueError, match="validation_data: solver='lbfgs' has no epochs"):
+        model.set_params(solver="lbfgs").fit(X, Y, validation_data=(X, Y))
 
 
 def test_callbacks_see_each_epoch_and_can_stop():
@@ -402,6 +406,11 @@ def test_what_cannot_be_is_refused(settings, message):
 def test_classes_of_labels_are_the_columns():
     with pytest.raises(ValueError, match=r"classes: expected the number of each column of y, \[0 1 2\]"):
         MLPClassifier().partial_fit(X, LABELS, classes=[0, 1])
+
+
+def test_numbers_are_dense():
+    with pytest.raises(TypeError, match=r"y: expected a dense array, got a sparse csr_array: use y\."):
+        MLPRegressor().fit(X, scipy.sparse.csr_array(NUMBERS))
 
 
 def test_lbfgs_has_no_partial_fit():

@@ -152,6 +152,11 @@ class BaseMLP(PortableEstimator):
                 "solver='lbfgs' minimizes one function of all examples, which dropout and batch_norm do "
                 "not have: use solver='adam' or 'sgd', or layer_norm"
             )
+        if self.solver == "lbfgs" and validation_data is not None:
+            raise ValueError(
+                "validation_data: solver='lbfgs' has no epochs after which they could be evaluated: use "
+                "solver='adam' or 'sgd', or leave them out"
+            )
         if incremental:
             self._learn_classes(y, classes)
         first = not hasattr(self, "trainer_") or not (self.warm_start or incremental)

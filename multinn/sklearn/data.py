@@ -52,8 +52,11 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def _check_validation(self, validation_data: Any) -> Data:
         if not (isinstance(validation_data, tuple | list) and len(validation_data) == 2):
             raise ValueError("validation_data: expected a pair (X, y)")
-        X, y = self._validated(*validation_data, reset=False)
-        return Data(dense(X), self._check_y(y, first=False, incremental=True))
+        try:
+            X, y = self._validated(*validation_data, reset=False)
+            return Data(dense(X), self._check_y(y, first=False, incremental=True))
+        except ValueError as error:
+            raise ValueError(f"validation_data: {error}") from error
 
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, HostArray]:
         with placed(X=X, y=y):

@@ -153,6 +153,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         return loss, "exp" if logarithmic else "identity"
 
     def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
+        if hasattr(y, "toarray"):
+            raise TypeError(
+                f"y: expected a dense array, got a sparse {type(y).__name__}: use y.toarray()"
+            )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         outputs = self._count_outputs(y)
