@@ -31,7 +31,11 @@ def progress(total: int, unit: str, show: bool = True) -> Iterator[Advance]:
         with _bar(total, unit) as advance:
             yield advance
     else:
-        yield _Lines(total, unit)
+        lines = _Lines(total, unit)
+        try:
+            yield lines
+        finally:
+            lines.end()
 
 
 def tell(text: str) -> None:
@@ -74,7 +78,8 @@ def _bar(total: int, unit: str) -> Iterator[Advance]:
 class _Lines:
     """One line a call if few are expected, else the first, the last, and one a second between.
 
-    A call that ends within a unit gets a line if there was none for half a minute.
+    The last is that of the last whole unit, where a run ends before all are done. A call that ends
+    within a unit gets a line if there was none for half a minute.
     """
 
     def __init__(self, total: int, unit: str) -> None:
@@ -83,20 +88,28 @@ class _Lines:
         self.done = self.whole = 0.0
         self.start = time.monotonic()
         self.last_line = -math.inf
+        self.unshown = ""
 
     def __call__(self, done: float, figures: Mapping[str, float]) -> None:
         self.done = _sum(self.done, done)
         now = time.monotonic()
+        line = f"{self.unit} {self._count()}/{self.total}  {_text(figures)}".rstrip()
         if self.done.is_integer() and self.done > self.whole:
             calls = self.total / (self.done - self.whole)
             self.whole = self.done
             due = calls <= _FEW_LINES or self.done >= self.total or now - self.last_line >= 1.0
+            self.unshown = line
         else:
             due = now - max(self.last_line, self.start) >= _SECONDS_WITHIN
         if due:
             self.last_line = now
-            line = f"{self.unit} {self._count()}/{self.total}  {_text(figures)}".rstrip()
+            self.unshown = ""
             tell(line)
+
+    def end(self) -> None:
+        """Write the line of the last whole unit, if that did not get one."""
+        if self.unshown:
+            tell(self.unshown)
 
     def _count(self) -> str:
         return f"{self.done:.0f}" if self.done.is_integer() else f"{math.floor(self.done * 10) / 10}"

@@ -68,6 +68,14 @@ def test_of_many_reports_the_first_the_last_and_one_a_second(capsys, clock):
     assert lines == ["epoch 1/1000", "epoch 401/1000", "epoch 801/1000", "epoch 1000/1000"]
 
 
+def test_a_run_that_ends_early_shows_its_last_unit(capsys, clock):
+    with progress(1000, "epoch") as advance:
+        for epoch in range(3):
+            advance(1, {"loss": epoch})
+        advance(0.5, {"loss": 3})
+    assert capsys.readouterr().err.splitlines() == ["epoch 1/1000  loss 0", "epoch 3/1000  loss 2"]
+
+
 def test_parts_of_a_unit_get_a_line_every_half_a_minute(capsys, clock):
     """Of 2 epochs in 70 parts each, a part a second."""
     with progress(2, "epoch") as advance:

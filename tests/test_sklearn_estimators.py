@@ -266,7 +266,10 @@ def test_verbose_shows_progress(capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "epoch 2/2  loss" in captured.err
-    assert "iteration 2/2" in captured.err
+    assert "iteration 2/2  loss" in captured.err
+    MLPClassifier((5,), max_iter=2, verbose=True, early_stopping=True).fit(X, Y)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.split()[2::2] == ["loss", "validation_loss", "validation_score"]
 
 
 def test_class_weight_is_a_sample_weight():

@@ -98,7 +98,9 @@ class EpochTraining(CheckedData):
                         self._see_loss(loss, len(data.x))
                     if history.losses and held_out is not None:
                         self._validate(held_out)
-                    advance(len(history.losses), {"loss": self.loss_} if history.losses else {})
+                    figures = dict(trainer.history[-1]) if history.losses else {}
+                    figures.pop("epoch", None)
+                    advance(len(history.losses), figures)
                     self._after_epoch()
                     stopped = self._has_to_stop()
                     if history.losses:

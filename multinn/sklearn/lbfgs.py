@@ -4,7 +4,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from backends import tree
@@ -61,10 +61,10 @@ def minimize_loss(
 
         last, iterations = _flat(start), 0
 
-        def see(xk: HostArray) -> None:
+        def see(intermediate_result: OptimizeResult) -> None:  # SciPy knows it by this name
             nonlocal last, iterations
-            last, iterations = xk.copy(), iterations + 1
-            advance(1, {})
+            last, iterations = intermediate_result.x.copy(), iterations + 1
+            advance(1, {"loss": float(intermediate_result.fun)})
 
         try:
             result = minimize(
