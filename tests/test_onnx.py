@@ -47,6 +47,7 @@ from multinn import (
 )
 from multinn.layers.base import ParameterFree
 from multinn.onnx import Graph, Value, converts, has_converter, to_onnx
+from multinn.sklearn.network import ACTIVATIONS
 from tests.onnx_runs import CASES, WITHOUT_CONVERTER, assert_same, drawn, outputs_of, point_of, run_onnx
 
 # What the reference evaluator of the onnx package does not implement, and ONNX Runtime does.
@@ -89,6 +90,15 @@ def test_a_layer_in_float64_gives_the_same_by_the_reference(case):
     for own, other in zip(expected, got, strict=True):
         assert own.dtype == other.dtype
         np.testing.assert_allclose(other, own, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_of_an_estimator_in_float64_gives_the_same_in_onnx_runtime(name):
+    x = RNG.normal(size=(3, 4)) * 3.0
+    (expected,) = outputs_of(ACTIVATIONS[name], {}, {}, x, "float64")
+    (got,) = run_onnx(to_onnx(ACTIVATIONS[name], {}, {}, (4,), "float64"), x)
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_each_layer_has_a_converter_or_a_reason():

@@ -29,8 +29,6 @@ from multinn.onnx.registry import converts
 _OPERATORS: dict[type[Layer], str] = {
     ReLU: "Relu",
     Sigmoid: "Sigmoid",
-    Softplus: "Softplus",
-    Softsign: "Softsign",
     Tanh: "Tanh",
 }
 _GELU_SCALE = math.sqrt(2.0 / math.pi)
@@ -39,6 +37,14 @@ _GELU_CUBIC = 0.044715
 
 def _operator(graph: Graph, layer: Any, x: str) -> str:
     return graph.add(_OPERATORS[type(layer)], x)
+
+
+def _softplus(graph: Graph, layer: Softplus | Mish, x: str) -> str:
+    return graph.add_in_float32("Softplus", x)
+
+
+def _softsign(graph: Graph, layer: Softsign, x: str) -> str:
+    return graph.add_in_float32("Softsign", x)
 
 
 def _relu6(graph: Graph, layer: ReLU6, x: str) -> str:
@@ -50,7 +56,7 @@ def _leaky_relu(graph: Graph, layer: LeakyReLU, x: str) -> str:
 
 
 def _elu(graph: Graph, layer: ELU, x: str) -> str:
-    return graph.add("Elu", x, alpha=layer.alpha)
+    return graph.add_in_float32("Elu", x, alpha=layer.alpha)
 
 
 def _silu(graph: Graph, layer: SiLU, x: str) -> str:
@@ -58,7 +64,7 @@ def _silu(graph: Graph, layer: SiLU, x: str) -> str:
 
 
 def _mish(graph: Graph, layer: Mish, x: str) -> str:
-    return graph.add("Mul", x, graph.add("Tanh", graph.add("Softplus", x)))
+    return graph.add("Mul", x, graph.add("Tanh", _softplus(graph, layer, x)))
 
 
 def _hard_swish(graph: Graph, layer: HardSwish, x: str) -> str:
@@ -70,7 +76,7 @@ def _hard_swish(graph: Graph, layer: HardSwish, x: str) -> str:
 def _gelu(graph: Graph, layer: GELU, x: str) -> str:
     """Return x (1 + erf(x / √2)) / 2, or x (1 + tanh(u)) / 2."""
     if layer.approximate == "none":
-        t = graph.add("Erf", graph.add("Mul", x, graph.constant(math.sqrt(0.5))))
+        t = graph.add_in_float32("Erf", graph.add("Mul", x, graph.constant(math.sqrt(0.5))))
     else:
         cubic = graph.add("Mul", graph.add("Mul", x, x), graph.constant(_GELU_CUBIC))
         factor = graph.add("Add", cubic, graph.constant(1.0))
@@ -89,6 +95,8 @@ _FORMULAS: dict[type[Layer], Callable[[Graph, Any, str], str]] = {
     Mish: _mish,
     ReLU6: _relu6,
     SiLU: _silu,
+    Softplus: _softplus,
+    Softsign: _softsign,
 }
 
 

@@ -90,6 +90,13 @@ class Graph:
         """Convert to a dtype, named as NumPy names it."""
         return self.add("Cast", x, to=np.dtype(dtype))
 
+    def add_in_float32(self, operator: str, x: str, **attributes: Any) -> str:
+        """Add an operator that ONNX Runtime has in float32 alone, and return the name of its output."""
+        if self.dtype == "float32":
+            return self.add(operator, x, **attributes)
+        y = self.add(operator, self.cast(x, "float32"), **attributes)
+        return self.cast(y, self.dtype)
+
     def reshape(self, x: str, shape: Shape) -> str:
         """Bring into a shape without the batch, which stays as it is."""
         return self.add("Reshape", x, self.integers((0, *shape), "shape"))

@@ -40,8 +40,8 @@ def to_onnx(
         layer_state: the state of its layers, likewise; None where it has none.
         input_shape: the shape of one example, without the batch; of several inputs, a tuple of such.
         dtype: of the weights, and of what is computed: "float32" or "float64". ONNX Runtime 1.31 has
-            no Conv, ConvTranspose, AveragePool, RNN, GRU, LSTM, Elu, Erf, Softplus or Softsign in
-            float64.
+            no Conv, ConvTranspose, AveragePool, RNN, GRU or LSTM in float64. It has no Elu, Erf,
+            Softplus and Softsign either, which are computed in float32, to about 1e-7.
         input_dtype: of the inputs, such as "uint8" for images in bytes or "int64" for ids; that of the
             weights if None.
 
