@@ -15,7 +15,7 @@ from multinn.history import History, Record
 from multinn.interrupts import uninterrupted
 from multinn.layers import Layer
 from multinn.losses import Loss
-from multinn.metrics import Metric, check_names
+from multinn.metrics import Metric, check_metrics
 from multinn.optimizers import Adam, Optimizer
 from multinn.pieces import weighted_pieces
 from multinn.programs import CompiledPrograms, Seconds
@@ -65,7 +65,7 @@ class BaseTrainer:
         if not isinstance(metrics, Mapping | None):
             raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
         check_seed(seed)
-        check_names(metrics or {})
+        check_metrics(metrics or {})
         self.backend = get_backend(backend)
         self.dtype = dtype
         self.seed = seed

@@ -11,6 +11,7 @@ import pytest
 from backends import tree
 from multinn import (
     SGD,
+    Accuracy,
     BinaryCrossEntropy,
     Dense,
     DivergenceError,
@@ -250,6 +251,10 @@ def test_a_hopeless_learning_rate_gives_one_error_and_no_warning(backend, loss, 
         ({"loss": MeanSquaredError}, "Trainer: expected an instance of Loss"),
         ({"optimizer": SGD}, "Trainer: expected an instance of Optimizer"),
         ({"metrics": [accuracy]}, "Trainer: expected metrics as a dict"),
+        ({"metrics": {1: accuracy}}, "Trainer: expected the name of a metric as a text, got 1"),
+        ({"metrics": {"a": "accuracy"}}, "Trainer: expected the metric 'a' as a function of"),
+        ({"metrics": {"a": Accuracy}}, "such as multinn.accuracy or multinn.F1.., got <class"),
+        ({"metrics": {"a": lambda y, p: 0.0}}, "Trainer: expected the metric 'a' as a function of"),
         ({"seed": None}, "Trainer: expected an integer seed, got None"),
     ],
 )

@@ -10,6 +10,7 @@ from multinn.metrics.accuracy import accuracy as accuracy
 from multinn.metrics.accuracy import binary_accuracy as binary_accuracy
 from multinn.metrics.base import CombinedMetric as CombinedMetric
 from multinn.metrics.base import Metric as Metric
+from multinn.metrics.base import check_metrics as check_metrics
 from multinn.metrics.base import check_names as check_names
 from multinn.metrics.classes import F1 as F1
 from multinn.metrics.classes import Precision as Precision

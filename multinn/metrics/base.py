@@ -1,7 +1,8 @@
 """What metrics are, and what their files share."""
 
+import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,19 @@ class CombinedMetric(Hyperparameters):
         """
 
 
+def check_metrics(metrics: Mapping[str, Any]) -> None:
+    """Raise TypeError if one is not a function of a metric, ValueError if one has an impossible name."""
+    for name, metric in metrics.items():
+        if not isinstance(name, str):
+            raise TypeError(f"Trainer: expected the name of a metric as a text, got {name!r}")
+        if isinstance(metric, type) or not _takes_outputs(metric):
+            raise TypeError(
+                f"Trainer: expected the metric {name!r} as a function of (backend, outputs, targets, "
+                f"weights), such as multinn.accuracy or multinn.F1(), got {metric!r}"
+            )
+    check_names(metrics)
+
+
 def check_names(names: Iterable[str]) -> None:
     """Raise ValueError if a metric has a name that the history uses itself."""
     for name in names:
@@ -48,6 +62,19 @@ def check_names(names: Iterable[str]) -> None:
             raise ValueError(
                 f"Trainer: the history uses the name {name!r} itself: choose another for the metric"
             )
+
+
+def _takes_outputs(metric: Any) -> bool:
+    """Tell whether it can be called as a metric is, as far as that is known."""
+    if not callable(metric):
+        return False
+    try:
+        inspect.signature(metric).bind(None, None, None, None)
+    except TypeError:
+        return False
+    except ValueError:  # some of what is written in C has no signature
+        return True
+    return True
 
 
 def weighted_mean(backend: Backend, values: Array, like: Array, weights: Array | None) -> Array:
