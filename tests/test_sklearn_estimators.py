@@ -28,8 +28,6 @@ NUMBERS = np.stack([X[:, 0] * X[:, 1], X[:, 2]], axis=1)
 WEIGHTS = GENERATOR.uniform(0.5, 2.0, size=60)
 SMALL = {"hidden_layer_sizes": (7, 5), "max_iter": 4, "random_state": 3}
 TARGETS = {"classes": Y, "binary": BINARY, "labels": LABELS}
-# For Adam, whose epsilon is within the corrected root, or outside of it.
-CLOSE = {"rtol": 1e-3, "atol": 1e-4}
 
 
 def assert_same_parameters(one, other, **tolerance):
@@ -82,13 +80,14 @@ def test_regression_takes_the_steps_of_scikit_learn(loss):
     np.testing.assert_allclose(ours.loss_curve_, scale * np.array(theirs.loss_curve_), rtol=1e-9)
 
 
-def test_adam_takes_the_steps_of_scikit_learn():
+@pytest.mark.parametrize("epsilon", [1e-8, 0.1])
+def test_adam_takes_the_steps_of_scikit_learn(epsilon):
     ours, theirs = (
-        kind(**SMALL, activation="tanh").fit(X, Y, WEIGHTS)
+        kind(**SMALL, activation="tanh", epsilon=epsilon).fit(X, Y, WEIGHTS)
         for kind in (MLPClassifier, reference.MLPClassifier)
     )
-    assert_same_parameters(ours, theirs, **CLOSE)
-    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-4)
+    assert_same_parameters(ours, theirs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -121,8 +121,7 @@ def test_scikit_learn_s_estimators_come_and_go(name, y, settings, solver):
         return
     for model in (theirs, ours, again):
         model.partial_fit(X, y).partial_fit(X, y)
-    tolerance = {"rtol": 1e-9} if solver["solver"] == "sgd" else {"rtol": 1e-5, "atol": 1e-6}
-    np.testing.assert_allclose(results(ours), results(theirs), **tolerance)
+    np.testing.assert_allclose(results(ours), results(theirs), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(results(again), results(theirs), rtol=1e-12, atol=1e-14)
 
 

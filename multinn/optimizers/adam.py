@@ -56,11 +56,15 @@ class Adam(Optimizer):
         t = steps_done(backend, state, params) + 1.0
         m, v = moments(gradients, state, beta_1, beta_2)
         c = xp.sqrt(sum_of_powers(backend, beta_2, t))
-        epsilon = self.epsilon * c
+        epsilon = self.scaled_epsilon(c)
         direction = tree.map(lambda m, v: m / (xp.sqrt(v) + epsilon), m, v)
         scale = c / sum_of_powers(backend, beta_1, t)
         params = descend(self, backend, direction, state, params, scale)
         return params, {"step": state["step"] + 1, "gradients": m, "squares": v}
+
+    def scaled_epsilon(self, c: Array) -> Array | float:
+        """Return what is added to the root of the sum of squares: ε c."""
+        return self.epsilon * c
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The stochastic solvers, and the trainer that runs them."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,20 @@ class MomentumDescent(Optimizer):
         return tree.map(lambda p, s: p + s, params, step), {"rate": rate, "v": v}
 
 
+@dataclass(frozen=True)
+class ReorderedAdam(Adam):
+    """Adam with ε beside √v as it is, not beside its correction √v̂, as in scikit-learn.
+
+    θ ← θ - η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε), with m and v of the paper. In the sums that Adam
+    keeps, √v is √(1 - β₂) √(Σ β₂ᵏ g²), so that ε / √(1 - β₂) takes the place of ε c.
+    Source: D. P. Kingma and J. Ba, Adam, ICLR 2015, section 2, where ε is ε̂.
+    """
+
+    def scaled_epsilon(self, c: Array) -> float:
+        """Return ε / √(1 - β₂)."""
+        return self.epsilon / math.sqrt(1.0 - self.beta_2)
+
+
 def make_optimizer(estimator: Any) -> Optimizer:
     """Return the optimizer of an estimator's solver, in a wrapper if a callback needs it."""
     optimizer: Optimizer
@@ -63,7 +78,7 @@ def make_optimizer(estimator: Any) -> Optimizer:
             float(estimator.learning_rate_init), float(estimator.momentum), nesterov
         )
     else:
-        optimizer = Adam(
+        optimizer = ReorderedAdam(
             float(estimator.learning_rate_init),
             float(estimator.beta_1),
             float(estimator.beta_2),
@@ -177,7 +192,7 @@ class PenalizedTrainer(Trainer):
 
     @property
     def solver_state(self) -> Tree:
-        """The state of the solver's optimizer, `MomentumDescent` or Adam."""
+        """The state of the solver's optimizer, `MomentumDescent` or `ReorderedAdam`."""
         return _solver_state(self.state.optimizer_state)
 
     @solver_state.setter
