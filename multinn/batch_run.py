@@ -53,6 +53,8 @@ class BatchRun(BaseRun):
         if len({len(each) for each in columns}) > 1:
             raise ValueError("fit_batches: expected weights with all batches of an epoch, or with none")
         joined = {name: np.concatenate([each[name] for each in columns], axis=1) for name in columns[0]}
+        if "weight" in joined and not joined["weight"].any():
+            raise ValueError("fit_batches: expected a weight above 0 in each epoch, got zeros only")
         return self._commit(state, 1, joined, sizes).record(0)
 
     def _examples(self) -> Iterator[Examples]:

@@ -88,8 +88,19 @@ def _with_rows_by_number(values: Any, name: str) -> Any:
 
 
 def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
-    """Return the batches of an epoch, from 0."""
-    return batches(epoch) if callable(batches) else batches
+    """Return the batches of an epoch, from 0.
+
+    Raises:
+        TypeError: a function returns something else.
+    """
+    if not callable(batches):
+        return batches
+    of_epoch: Any = batches(epoch)
+    if not isinstance(of_epoch, Iterable):
+        raise TypeError(
+            f"fit_batches: expected the function to return an iterable of batches, got {of_epoch!r:.99}"
+        )
+    return of_epoch
 
 
 def with_first(batches: Batches, epoch: int) -> tuple[Batches, Batch]:

@@ -46,7 +46,9 @@ def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
     return array
 
 
-def check_weights(weights: Any, examples: int, dtype: str, *, all_zero: bool = False) -> HostArray:
+def check_weights(
+    weights: Any, examples: int, dtype: str, *, all_zero: bool = False, name: str = "weights"
+) -> HostArray:
     """Return ``weights`` as an array (examples,) of that dtype, none negative.
 
     Args:
@@ -54,22 +56,23 @@ def check_weights(weights: Any, examples: int, dtype: str, *, all_zero: bool = F
         examples: how many there are.
         dtype: that of the result.
         all_zero: whether they may all be zero, as those of one batch.
+        name: what messages call them.
 
     Raises:
         TypeError: they are not numeric.
         ValueError: wrong shape, a negative or non-finite weight, or a sum of zero.
     """
-    array = _as_numeric(weights, "weights")
-    _check_length(array, examples, "weights")
+    array = _as_numeric(weights, name)
+    _check_length(array, examples, name)
     if array.ndim != 1:
-        raise ValueError(f"weights: expected shape ({examples},), got {array.shape}")
-    check_finite(array, "weights")
+        raise ValueError(f"{name}: expected shape ({examples},), got {array.shape}")
+    check_finite(array, name)
     if (array < 0).any():
         row = int(np.argmax(array < 0))
-        raise ValueError(f"weights: expected 0 or more, got {array[row]} at row {row}")
-    array = rounded(array, dtype, "weights")
+        raise ValueError(f"{name}: expected 0 or more, got {array[row]} at row {row}")
+    array = rounded(array, dtype, name)
     if not (all_zero or array.any()):
-        raise ValueError("weights: expected at least one above 0, got zeros only")
+        raise ValueError(f"{name}: expected at least one above 0, got zeros only")
     return array
 
 
@@ -132,7 +135,7 @@ def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
     with np.errstate(over="ignore"):  # what overflows is infinite, and reported as that
         result = array.astype(dtype)
     if np.dtype(dtype).itemsize < array.dtype.itemsize:
-        check_finite(result, name)
+        check_finite(result, name, f"the number there is too large for {dtype}: scale such values")
     return result
 
 

@@ -123,6 +123,12 @@ def test_a_function_is_called_with_the_number_of_the_epoch():
         ([X], ValueError, r"batches: expected \(x, y\) or \(x, y, weights\) each"),
         ([(X, Y[:3])], ValueError, "y: expected 10 rows"),
         ([(X, Y), (X[:, :2], Y)], ValueError, r"x: expected examples of shape \(3,\)"),
+        (
+            lambda epoch: None,
+            TypeError,
+            "expected the function to return an iterable of batches, got None",
+        ),
+        ([(X, Y, np.zeros(10))], ValueError, "fit_batches: expected a weight above 0 in each epoch"),
         ([(X, Y), (X, Y, WEIGHTS)], ValueError, "weights with all batches of an epoch, or with none"),
     ],
 )

@@ -118,7 +118,7 @@ def test_the_first_of_several_is_told():
 
 
 def test_a_number_too_large_for_the_dtype_is_refused():
-    with pytest.raises(ValueError, match="x: expected finite numbers, got inf at row 0, column 1"):
+    with pytest.raises(ValueError, match=r"got inf at row 0, column 1; .* too large for float32"):
         check_inputs([[0.0, 1e300]], "float32")
     assert check_inputs([[0.0, 1e300]], "float64")[0, 1] == 1e300
 

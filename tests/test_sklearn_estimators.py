@@ -359,6 +359,8 @@ def test_coefficients_can_be_set():
     np.testing.assert_array_equal(model.predict(X[:1]), [[1.0, 2.0]])
     with pytest.raises(ValueError, match=r"expected an array of shape \(5, 2\)"):
         model.coefs_[1] = np.zeros((2, 2))
+    with pytest.raises(ValueError, match="expected 2 arrays, one a layer, got 1"):
+        model.coefs_ = model.coefs_[:1]
     with pytest.raises(ValueError, match="read-only"):
         model.coefs_[0][0] = 1.0
 
@@ -396,6 +398,7 @@ def test_the_end_of_the_epochs_is_told():
         ({"loss": "mse"}, "loss: expected 'log_loss'"),
         ({"loss": BinaryFocal()}, "loss: expected one of classes"),
         ({"alpha": -1.0}, "alpha"),
+        ({"class_weight": {0: -1.0}}, "class_weight: expected 0 or more, got -1.0 at row"),
         ({"class_weight": "equal"}, "'class_weight' parameter of MLPClassifier"),
         ({"early_stopping": True, "validation_fraction": 0.0}, "Increase 'validation_fraction'"),
     ],
@@ -455,6 +458,6 @@ def test_lbfgs_tells_whether_it_converged():
 
 def test_a_refused_fit_draws_nothing_from_a_random_state():
     random_state = np.random.RandomState(0)
-    with pytest.raises(ValueError, match="weights"):
+    with pytest.raises(ValueError, match=r"sample_weight: expected 0 or more, got -1\.0 at row 0"):
         MLPClassifier(random_state=random_state).fit(X, Y, -np.ones(len(X)))
     assert random_state.uniform() == np.random.RandomState(0).uniform()

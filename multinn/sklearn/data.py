@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from multinn.checks import as_host_array, first_not_finite
+from multinn.checks import as_host_array, check_weights, first_not_finite
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -43,9 +43,11 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         if sample_weight is not None:
             with placed(sample_weight=sample_weight):
                 sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            check_weights(sample_weight, X.shape[0], "float64", name="sample_weight")
         y = self._check_y(y, first=first, incremental=incremental)
         by_class = self._class_weights(y, incremental=incremental)
         if by_class is not None:
+            check_weights(by_class, X.shape[0], "float64", name="class_weight")
             sample_weight = by_class if sample_weight is None else by_class * sample_weight
         return Data(dense(X), y, sample_weight)
 

@@ -216,6 +216,8 @@ class PenalizedTrainer(Trainer):
             ValueError: there are not as many arrays as layers, or one has another shape.
         """
         params = list(self.params)
+        if len(arrays) != len(self.places):
+            raise ValueError(f"expected {len(self.places)} arrays, one a layer, got {len(arrays)}")
         for place, array in zip(self.places, arrays, strict=True):
             expected = tuple(params[place][name].shape)
             given = np.array(array, self.dtype)

@@ -138,7 +138,7 @@ NOT_FINITE = [
         "a number that float32 does not have, Trainer.fit",
         lambda s: fit(s.trainer, 1, x=with_value(X, (4, 0), 1e300)),
         ValueError,
-        NAN_X._replace(got="inf at row 4, column 0"),
+        NAN_X._replace(got="inf at row 4, column 0", remedy="scale such values"),
     ),
     Fault(
         "NaN in y, Trainer.fit",

@@ -139,7 +139,7 @@ ROWS = [
         "negative weights, MLPRegressor.fit",
         lambda s: s.regressor.fit(X[:, :2], Y, -np.ones(10)),
         ValueError,
-        Says("weights:", "0 or more", "got -1.0 at row 0"),
+        Says("sample_weight:", "0 or more", "got -1.0 at row 0"),
     ),
     Fault(
         "an activation that is misspelt, MLPClassifier",
