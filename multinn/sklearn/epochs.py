@@ -80,13 +80,13 @@ class EpochTraining(CheckedData):
         trainer.set_strength(self._strength(data))
         epochs = 1 if incremental else int(self.max_iter)
         callbacks = callbacks_of(self)
-        each_epoch = held_out is not None or callbacks or self._rate_falls
+        shown = bool(self.verbose) and not incremental
+        each_epoch = held_out is not None or callbacks or self._rate_falls or shown
         examples = trainer.place(data.x, self._targets(data.y), data.weights)
         batch_size = self._batch_size(len(data.x))
         self.n_iter_ = 0
         self.converged_ = False
         stopped = False
-        shown = bool(self.verbose) and not incremental
         with trainer.saving(partial(save, self)):
             for callback in callbacks:
                 callback.on_fit_start(trainer)
