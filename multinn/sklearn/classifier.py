@@ -31,7 +31,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     outputs of an example, and the mean over the examples, with alpha / (2 n) Σ W² for n examples.
 
     Attributes:
-        class_weight: "balanced", or a dict from classes to weights, or None.
+        class_weight: "balanced", or a dict from classes to weights, or None. As of ``sample_weight``,
+            what counts is the relation to their mean over the examples of a call, also of `partial_fit`.
         loss: "log_loss", or a loss: one that takes classes, such as Focal, gives each class an output;
             another, such as BinaryFocal, is for two classes or several labels.
         activation: a name, a layer, or one of these for each hidden layer.
