@@ -8,7 +8,7 @@ import numpy as np
 from backends import Backend, Tree, get_backend, tree
 from multinn import checkpoints, inference
 from multinn.checkpoints import PathLike, Progress
-from multinn.checks import check_at_least_one, check_inputs, check_parameter, check_seed
+from multinn.checks import check_at_least_one, check_inputs, check_parameter, check_seed, check_shape
 from multinn.errors import NotInitializedError
 from multinn.examples import check_examples, check_model_inputs
 from multinn.history import History, Record
@@ -128,14 +128,16 @@ class BaseTrainer:
             seed: replaces the trainer's seed.
 
         Raises:
+            TypeError: the shape is none.
             ValueError: the model cannot take such inputs, or ``params`` do not fit the model.
         """
         if seed is not None:
             check_seed(seed)
-        drawn, output_shape = self._draw(tuple(input_shape), self.seed if seed is None else seed)
+        input_shape = check_shape(input_shape)
+        drawn, output_shape = self._draw(input_shape, self.seed if seed is None else seed)
         chosen = drawn if params is None else tree.map_with_paths(check_parameter, drawn, params)
         self.seed = self.seed if seed is None else seed
-        self._start(chosen, (tuple(input_shape), output_shape))
+        self._start(chosen, (input_shape, output_shape))
 
     def evaluate(
         self, x: Any, y: Any, *, weights: Any = None, batch_size: int = 1024

@@ -1,5 +1,6 @@
 """Checks of data on the host: one clear error before anything is computed."""
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
@@ -83,6 +84,19 @@ def check_input_shape(inputs: HostArray, expected: tuple[int, ...], name: str) -
             f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}; "
             "give the same features, or start anew with another trainer"
         )
+
+
+def check_shape(input_shape: Any) -> tuple[Any, ...]:
+    """Return the shape of one example as a tuple.
+
+    Raises:
+        TypeError: it is no shape, such as a number alone.
+    """
+    if not isinstance(input_shape, Iterable) or isinstance(input_shape, str):
+        raise TypeError(
+            f"input_shape: expected a tuple, the shape of one example, such as (4,), got {input_shape!r}"
+        )
+    return tuple(input_shape)
 
 
 def check_parameter(path: str, drawn: HostArray, given: Any) -> Any:

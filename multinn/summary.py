@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backends import Tree, tree
+from multinn.checks import check_shape
 from multinn.layers.base import Layer, Shape
 
 _WIDTHS = (38, 25, 13)  # with two spaces between them, 80 in all
@@ -23,11 +24,12 @@ def summarize(layer: Layer, input_shape: Shape, dtype: str = "float32") -> str:
         dtype: in which it is trained: the size of a number.
 
     Raises:
+        TypeError: the shape is none.
         ValueError: the layer cannot take inputs of that shape.
     """
     rows: list[_Row] = []
     noting = _noting(layer, "", rows, count())
-    params, _ = noting.init(np.random.default_rng(0), tuple(input_shape))
+    params, _ = noting.init(np.random.default_rng(0), check_shape(input_shape))
     lines = [_line("layer", "output shape", "parameters"), "-" * (sum(_WIDTHS) + 4)]
     for row in rows:
         shape = _shown(row.output_shape)

@@ -93,3 +93,8 @@ def test_it_is_the_same_before_and_after_training():
 def test_a_shape_that_the_model_cannot_take_is_refused():
     with pytest.raises(ValueError, match=r"^layer 1 of Sequential: Dense: expected"):
         Sequential([Flatten(), Dense(2)]).summary((0,))
+
+
+def test_a_number_is_no_shape():
+    with pytest.raises(TypeError, match=r"input_shape: expected a tuple, .*, such as \(4,\), got 3"):
+        Dense(2).summary(3)

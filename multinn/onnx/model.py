@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import Tree, tree
-from multinn.checks import check_parameter
+from multinn.checks import check_parameter, check_shape
 from multinn.layers import Layer
 from multinn.onnx.graph import Graph, Node, Value, Values
 from multinn.onnx.registry import convert
@@ -51,7 +51,7 @@ def to_onnx(
         ValueError: the parameters or the inputs do not fit the model, or the dtype is something else.
     """
     library = _library()
-    input_shape = tuple(input_shape)
+    input_shape = check_shape(input_shape)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"onnx: expected dtype 'float32' or 'float64', got {dtype!r}")
     drawn, _ = model.init(np.random.default_rng(0), input_shape)
