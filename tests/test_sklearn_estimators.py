@@ -402,7 +402,7 @@ def test_the_end_of_the_epochs_is_told():
         ({"alpha": -1.0}, "alpha"),
         ({"class_weight": {0: -1.0}}, "class_weight: expected 0 or more, got -1.0 at row"),
         ({"class_weight": "equal"}, "'class_weight' parameter of MLPClassifier"),
-        ({"early_stopping": True, "validation_fraction": 0.0}, "Increase 'validation_fraction'"),
+        ({"early_stopping": True, "validation_fraction": 0.0}, "or give validation_data"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, message):

@@ -79,7 +79,7 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         if self._count_held_out(len(data.x)) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your "
-                "dataset."
+                "dataset, or give validation_data."
             )
         parts = train_test_split(
             *(each for each in data if each is not None),
