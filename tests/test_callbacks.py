@@ -123,14 +123,14 @@ def test_what_is_no_callback_is_refused(callbacks):
     ],
 )
 def test_early_stopping_waits_for_patience_and_restores_the_best(values, options, epochs, best):
-    stopping = EarlyStopping("figure", **options)
+    stopping = EarlyStopping("figure", **{"mode": "min"} | options)
     trainer = fit(make_trainer(), 20, callbacks=[Pretend(*values), stopping])
     assert (trainer.epoch, stopping.best_epoch) == (epochs, best)
     np.testing.assert_array_equal(trainer.predict(X), fit(make_trainer(), best).predict(X))
 
 
 def test_early_stopping_can_keep_the_last_state():
-    callbacks = [Pretend(5, 6), EarlyStopping("figure", patience=1, restore_best=False)]
+    callbacks = [Pretend(5, 6), EarlyStopping("figure", mode="min", patience=1, restore_best=False)]
     assert_same_bits(fit(make_trainer(), 9, callbacks=callbacks), fit(make_trainer(), 2))
 
 
@@ -150,6 +150,8 @@ def test_a_figure_that_is_not_reported_is_named():
     ("make", "message"),
     [
         (lambda: EarlyStopping(mode="best"), "EarlyStopping: expected the mode"),
+        (lambda: EarlyStopping("validation_accuracy"), "a mode for 'validation_accuracy', 'min' where"),
+        (lambda: SaveCheckpoint("x", monitor="f1"), "SaveCheckpoint: expected a mode for 'f1'"),
         (lambda: EarlyStopping(min_delta=-1.0), "EarlyStopping: expected a finite min_delta"),
         (lambda: EarlyStopping(patience=0), "patience: expected at least 1"),
         (lambda: SaveCheckpoint("x", mode="auto"), "SaveCheckpoint: expected the mode"),
@@ -167,7 +169,7 @@ def test_impossible_options_are_refused(make, message):
 
 def test_the_best_checkpoint_is_kept(tmp_path):
     path = tmp_path / "best.safetensors"
-    saving = SaveCheckpoint(path, save_best_only=True, monitor="figure")
+    saving = SaveCheckpoint(path, save_best_only=True, monitor="figure", mode="min")
     fit(make_trainer(), 4, callbacks=[Pretend(5, 3, 4, 3), saving])
     assert_same_bits(Trainer.load(path, "numpy"), fit(make_trainer(), 2))
 
@@ -194,7 +196,7 @@ def test_a_scale_of_one_changes_no_bits(backend):
 def test_a_plateau_makes_the_learning_rate_smaller_without_compiling(backend):
     """A scale of s is a learning rate that is s times as large."""
     scaled = make_trainer(backend, optimizer=ScaledLearningRate(SGD(0.2, momentum=0.9)))
-    reduce = ReduceLearningRateOnPlateau("figure", factor=0.5, patience=2)
+    reduce = ReduceLearningRateOnPlateau("figure", mode="min", factor=0.5, patience=2)
     fit(scaled, 3, callbacks=[Pretend(1, 2, 3), reduce])
     compiled = scaled.seconds.compile
     fit(scaled, 1, callbacks=[Pretend(1), reduce])
@@ -209,7 +211,7 @@ def test_a_plateau_makes_the_learning_rate_smaller_without_compiling(backend):
 
 def test_the_scale_stays_above_its_least_within_other_wrappers():
     optimizer = ExponentialMovingAverage(ScaledLearningRate(Adam()))
-    reduce = ReduceLearningRateOnPlateau("figure", factor=0.5, patience=1, min_scale=0.3)
+    reduce = ReduceLearningRateOnPlateau("figure", mode="min", factor=0.5, patience=1, min_scale=0.3)
     trainer = fit(make_trainer(optimizer=optimizer), 5, callbacks=[Pretend(*range(5)), reduce])
     assert learning_rate_scale(trainer.backend, trainer.optimizer_state) == pytest.approx(0.3)
 

@@ -28,7 +28,7 @@ class EarlyStopping(Callback):
         *,
         patience: int = 10,
         min_delta: float = 0.0,
-        mode: str = "min",
+        mode: str | None = None,
         restore_best: bool = True,
     ) -> None:
         """Prepare to watch.
@@ -37,7 +37,7 @@ class EarlyStopping(Callback):
             monitor: the name of a figure of the records.
             patience: how many reports in a row may bring nothing better before training stops.
             min_delta: how much better a value has to be to count.
-            mode: "min" where smaller is better, "max" where larger is.
+            mode: "min" where smaller is better, "max" where larger is; None is "min", for a loss alone.
             restore_best: whether the trainer ends with the state it had at the best report, however the
                 run ended. Its numbers of epochs and steps, and its history, stay as they are.
 

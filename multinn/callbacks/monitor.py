@@ -4,6 +4,8 @@ import math
 
 from multinn.history import Record
 
+_LOSSES = ("loss", "validation_loss")  # which are to be small; a metric is named by its user
+
 
 class Monitor:
     """Knows the best value so far of one figure of the records.
@@ -13,18 +15,25 @@ class Monitor:
         best: its best value; infinite before the first.
     """
 
-    def __init__(self, owner: str, name: str, mode: str, min_delta: float = 0.0) -> None:
+    def __init__(self, owner: str, name: str, mode: str | None, min_delta: float = 0.0) -> None:
         """Take what all callbacks with a monitor have.
 
         Args:
             owner: the name of the callback, for messages.
             name: of the figure, such as ``validation_loss``.
-            mode: "min" where smaller is better, "max" where larger is.
+            mode: "min" where smaller is better, "max" where larger is; of a loss, None is "min".
             min_delta: how much better a value has to be to count.
 
         Raises:
-            ValueError: the mode is another, or min_delta is not 0 or more.
+            ValueError: the mode is another, or None and nothing tells it, or min_delta is not 0 or more.
         """
+        if mode is None:
+            if name not in _LOSSES:
+                raise ValueError(
+                    f"{owner}: expected a mode for {name!r}, 'min' where smaller is better, or 'max' "
+                    "where larger is, as of an accuracy or a score"
+                )
+            mode = "min"
         if mode not in ("min", "max"):
             raise ValueError(f"{owner}: expected the mode 'min' or 'max', got {mode!r}")
         if not 0.0 <= min_delta < math.inf:

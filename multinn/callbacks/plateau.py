@@ -26,7 +26,7 @@ class ReduceLearningRateOnPlateau(Callback):
         factor: float = 0.1,
         patience: int = 10,
         min_delta: float = 0.0,
-        mode: str = "min",
+        mode: str | None = None,
         min_scale: float = 0.0,
     ) -> None:
         """Prepare to watch.
@@ -36,7 +36,7 @@ class ReduceLearningRateOnPlateau(Callback):
             factor: what the learning rate is multiplied by.
             patience: how many reports in a row may bring nothing better before that; then anew.
             min_delta: how much better a value has to be to count.
-            mode: "min" where smaller is better, "max" where larger is.
+            mode: "min" where smaller is better, "max" where larger is; None is "min", for a loss alone.
             min_scale: the scale does not fall below that.
 
         Raises:

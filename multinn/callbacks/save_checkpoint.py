@@ -27,7 +27,7 @@ class SaveCheckpoint(Callback):
         *,
         save_best_only: bool = False,
         monitor: str = "validation_loss",
-        mode: str = "min",
+        mode: str | None = None,
     ) -> None:
         """Prepare to save.
 
@@ -35,10 +35,10 @@ class SaveCheckpoint(Callback):
             path: replaced at each report; its folder has to exist.
             save_best_only: whether to save only when the monitored figure is the best of the run.
             monitor: the name of a figure of the records.
-            mode: "min" where smaller is better, "max" where larger is.
+            mode: "min" where smaller is better, "max" where larger is; None is "min", for a loss alone.
 
         Raises:
-            ValueError: the mode is another.
+            ValueError: the mode is another, or None where nothing tells it.
         """
         self.path = path
         self._monitor = Monitor("SaveCheckpoint", monitor, mode)
