@@ -1,11 +1,15 @@
 """What the README shows works: its code blocks run, and its pictures are there."""
 
 import re
+from inspect import isabstract
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+
+import multinn
+from multinn import Container, Layer, Loss, Optimizer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,3 +59,12 @@ def test_the_backend_of_the_example_is_whole():
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)h][^)]*)\)", README))
 def test_what_the_readme_links_to_is_there(target):
     assert (ROOT / target).is_file()
+
+
+@pytest.mark.parametrize("kind", [Layer, Loss, Optimizer])
+def test_the_tables_have_all_parts(kind):
+    parts = [
+        each for each in vars(multinn).values() if isinstance(each, type) and issubclass(each, kind)
+    ]
+    names = {each.__name__ for each in parts if each is not Container and not isabstract(each)}
+    assert names <= set(re.findall(r"\w+", README))
