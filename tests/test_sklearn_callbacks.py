@@ -114,8 +114,7 @@ def test_the_learning_rate_falls_on_a_plateau(solver):
     plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.5)
     settings = SMALL | {"solver": solver, "max_iter": 4, "warm_start": True}
     model = MLPClassifier(**settings, callbacks=[plateau]).fit(X, Y)
-    trainer = model.trainer_
-    assert learning_rate_scale(trainer.backend, trainer.optimizer_state) == 0.5**3
+    assert scale_of(model) == 0.5**3
     plain = MLPClassifier(**settings).fit(X, Y)
     assert not np.array_equal(model.coefs_[0], plain.coefs_[0])
 
@@ -124,13 +123,28 @@ def test_the_learning_rate_falls_on_a_plateau(solver):
 @pytest.mark.parametrize(
     "solver", [{}, {"solver": "sgd", "learning_rate": "invscaling"}], ids=["adam", "sgd"]
 )
-def test_the_solver_goes_on_with_or_without_the_wrapper(solver, before):
+def test_the_solver_goes_on_with_or_without_the_callback(solver, before):
     never = [ReduceLearningRateOnPlateau("loss", patience=99)]
     settings = SMALL | solver | {"max_iter": 3, "warm_start": True}
     model = MLPClassifier(**settings, callbacks=never if before else None).fit(X, Y)
     model.set_params(callbacks=None if before else never).fit(X, Y)
     plain = MLPClassifier(**settings).fit(X, Y).fit(X, Y)
     np.testing.assert_array_equal(model.coefs_[0], plain.coefs_[0])
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_learning_rate_that_fell_stays_until_another_is_given(solver):
+    plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.5)
+    settings = SMALL | {"solver": solver, "max_iter": 2, "warm_start": True}
+    model = MLPClassifier(**settings, callbacks=plateau).fit(X, Y)
+    model.set_params(callbacks=None).fit(X, Y)
+    assert scale_of(model) == 0.5
+    model.set_params(learning_rate_init=0.1).fit(X, Y)
+    assert scale_of(model) == 1.0
+
+
+def scale_of(model: Any) -> float:
+    return learning_rate_scale(model.trainer_.backend, model.trainer_.optimizer_state)
 
 
 def test_records_are_logged(tmp_path):

@@ -200,6 +200,15 @@ def test_warm_start_takes_another_solver(before, after):
     assert len(model.loss_curve_) == 3
 
 
+def test_a_solver_begins_anew_after_another():
+    """The first step of Adam is the learning rate in every direction, whatever the gradient."""
+    model = MLPClassifier((5,), "tanh", batch_size=60, max_iter=3, warm_start=True, random_state=0)
+    model.fit(X, Y).set_params(solver="lbfgs").fit(X, Y)
+    before = model.coefs_[0]
+    model.set_params(solver="adam", max_iter=1).fit(X, Y)
+    np.testing.assert_allclose(np.abs(model.coefs_[0] - before), 0.001, rtol=1e-3)
+
+
 def test_partial_fit_goes_on_after_a_fit_that_stopped():
     model = MLPClassifier((5,), tol=1.0, max_iter=50, early_stopping=True, random_state=0).fit(X, Y)
     assert model.converged_

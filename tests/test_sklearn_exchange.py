@@ -9,7 +9,14 @@ from sklearn import neural_network as reference
 from sklearn.exceptions import NotFittedError
 
 from backends import get_backend
-from multinn import ReLU, SoftmaxCrossEntropy, Tanh, exchange, onnx
+from multinn import (
+    ReduceLearningRateOnPlateau,
+    ReLU,
+    SoftmaxCrossEntropy,
+    Tanh,
+    exchange,
+    onnx,
+)
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.sklearn.export import Exponential
 from tests.estimator_runs import BINARY, LABELS, NUMBERS, TARGETS, X, Y
@@ -160,6 +167,19 @@ def test_the_training_of_ours_goes_on_in_scikit_learn():
     for model in (ours, theirs):
         model.partial_fit(X, Y)
     np.testing.assert_allclose(results(ours), results(theirs), rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS[:2], ids=["sgd", "adam"])
+def test_a_learning_rate_that_fell_on_a_plateau_comes_and_goes(solver):
+    plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.1)
+    settings = {"hidden_layer_sizes": (5,), "shuffle": False, "random_state": 0, "max_iter": 3}
+    ours = MLPClassifier(**settings | solver, callbacks=plateau).fit(X, Y).set_params(callbacks=None)
+    theirs = ours.to_sklearn()
+    again = MLPClassifier.from_sklearn(theirs)
+    for model in (ours, theirs, again):
+        model.partial_fit(X, Y).partial_fit(X, Y)
+    for model in (theirs, again):
+        np.testing.assert_allclose(results(model), results(ours), rtol=1e-7)
 
 
 def test_a_loss_on_another_scale_does_not_stop_the_training():

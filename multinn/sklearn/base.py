@@ -13,12 +13,12 @@ from multinn.losses import Loss
 from multinn.sklearn import lbfgs
 from multinn.sklearn.callbacks import check_callbacks
 from multinn.sklearn.coefficients import Coefficients
-from multinn.sklearn.data import Data, placed, unchanged_on_error
+from multinn.sklearn.data import Data, errors_with_places, unchanged_on_error
 from multinn.sklearn.epochs import NOT_FINITE
 from multinn.sklearn.network import build, draw
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.portable import PortableEstimator
-from multinn.sklearn.solver import PenalizedTrainer, make_optimizer, unwrapped
+from multinn.sklearn.solver import PenalizedTrainer, make_optimizer
 from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -221,8 +221,6 @@ class BaseMLP(PortableEstimator):
                 "warm_start and partial_fit go on with the same layers: hidden_layer_sizes or another "
                 f"parameter of the model has changed since the last fit: {error}"
             ) from error
-        if self.solver == "sgd" and unwrapped(new.optimizer) != unwrapped(old.optimizer):
-            trainer.rate = self.learning_rate_init
         best = self.__dict__.get("_best_state")
         if best is not None:
             self._best_state = trainer.adapted(best, self.trainer_)
@@ -245,6 +243,7 @@ class BaseMLP(PortableEstimator):
             tol=float(self.tol),
             verbose=bool(self.verbose),
         )
+        trainer.reset_optimizer()  # another solver would not go on from here
 
     def _prepared(self, data: Data) -> tuple[HostArray, HostArray | None]:
         """Return targets and weights as the loss wants them, on the host."""
@@ -259,7 +258,7 @@ class BaseMLP(PortableEstimator):
     def _outputs(self, X: Any) -> HostArray:
         """Return what the model puts out, (examples, outputs)."""
         check_is_fitted(self, "trainer_")
-        with placed(X=X):
+        with errors_with_places(X=X):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not hasattr(X, "toarray"):
             return self.trainer_.predict(X)

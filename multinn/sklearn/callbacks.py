@@ -64,8 +64,3 @@ def check_callbacks(estimator: Any, *, incremental: bool) -> None:
                 f"callbacks: {type(each).__name__} compares the epochs of one fit, and partial_fit has "
                 "one epoch: use fit, which goes on with warm_start"
             )
-
-
-def scales_learning_rate(estimator: Any) -> bool:
-    """Return whether one of the callbacks changes the learning rate, whose scale is to be a state."""
-    return any(isinstance(each, ReduceLearningRateOnPlateau) for each in callbacks_of(estimator))

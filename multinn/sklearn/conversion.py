@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from backends import Backend, Tree
 from multinn.layers import Dropout, Sequential
+from multinn.optimizers.base import SCALE
 from multinn.sklearn.parameters import SOLVERS
 from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import Improvement
@@ -98,20 +99,11 @@ def _take_epochs(ours: Any, theirs: Any) -> None:
     best = ours.best_validation_score_ if early else -ours.best_loss_
     same_scale = early or _same_scale(theirs)
     ours._improvement = Improvement(best if same_scale else -np.inf, theirs._no_improvement_count)
-    optimizer, places = getattr(theirs, "_optimizer", None), trainer.places
-    if isinstance(optimizer, AdamOptimizer) and theirs.solver == "adam":
-        m = _tree(trainer, places, [array / (1.0 - theirs.beta_1) for array in optimizer.ms])
-        v = _tree(trainer, places, [array / (1.0 - theirs.beta_2) for array in optimizer.vs])
-        step = np.array([optimizer.t], np.int32)
-        _set_solver_state(trainer, {"step": step, "gradients": m, "squares": v})
-    if isinstance(optimizer, SGDOptimizer) and theirs.solver == "sgd":
-        rate = np.array([optimizer.learning_rate], trainer.dtype)
-        v = _tree(trainer, places, optimizer.velocities)
-        _set_solver_state(trainer, {"rate": rate, "v": v})
+    _take_optimizer(trainer, theirs)
     ours._best_state = None
     if early and theirs.best_validation_score_ > -np.inf:
-        best_arrays = theirs._best_coefs + theirs._best_intercepts
-        ours._best_state = trainer.snapshot()._replace(params=_tree(trainer, places, best_arrays))
+        best = _tree(trainer, theirs._best_coefs + theirs._best_intercepts)
+        ours._best_state = trainer.snapshot()._replace(params=best)
 
 
 def _give_epochs(ours: Any, theirs: Any) -> None:
@@ -127,12 +119,35 @@ def _give_epochs(ours: Any, theirs: Any) -> None:
             arrays[: len(arrays) // 2],
             arrays[len(arrays) // 2 :],
         )
-    if ours.solver not in SOLVERS:
+    if ours.solver in SOLVERS:
+        _give_optimizer(trainer, theirs)
+
+
+def _take_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
+    """Take over the state of the solver, if it is that of their optimizer."""
+    optimizer: Any = getattr(theirs, "_optimizer", None)
+    if type(optimizer) is not {"adam": AdamOptimizer, "sgd": SGDOptimizer}.get(theirs.solver):
         return
-    state = trainer.backend.to_numpy(trainer.solver_state)
-    arrays = theirs.coefs_ + theirs.intercepts_
-    rate = theirs.learning_rate_init
-    if ours.solver == "sgd" and "rate" in state:
+    # Theirs goes on with the rate that it began with, whatever became of the parameter.
+    scale = optimizer.learning_rate_init / theirs.learning_rate_init
+    trainer.set_optimizer_state(**{SCALE: np.array([scale], trainer.dtype)})
+    if theirs.solver == "sgd":
+        trainer.rate = optimizer.learning_rate / scale if scale else 0.0
+        trainer.set_optimizer_state(v=_tree(trainer, optimizer.velocities))
+        return
+    trainer.set_optimizer_state(
+        step=np.array([optimizer.t], np.int32),
+        gradients=_tree(trainer, [array / (1.0 - theirs.beta_1) for array in optimizer.ms]),
+        squares=_tree(trainer, [array / (1.0 - theirs.beta_2) for array in optimizer.vs]),
+    )
+
+
+def _give_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
+    """Hand over the state of the solver, if it is that of the trainer's optimizer."""
+    state = trainer.backend.to_numpy(trainer.optimizer_state)
+    arrays, scale = theirs.coefs_ + theirs.intercepts_, float(state[SCALE][0])
+    rate = scale * theirs.learning_rate_init
+    if theirs.solver == "sgd" and "rate" in state:
         theirs._optimizer = SGDOptimizer(
             arrays,
             rate,
@@ -141,9 +156,9 @@ def _give_epochs(ours: Any, theirs: Any) -> None:
             theirs.nesterovs_momentum,
             theirs.power_t,
         )
-        theirs._optimizer.learning_rate = trainer.rate
+        theirs._optimizer.learning_rate = scale * trainer.rate
         theirs._optimizer.velocities = _arrays(trainer, state["v"])
-    elif ours.solver == "adam" and "step" in state:
+    elif theirs.solver == "adam" and "step" in state:
         theirs._optimizer = AdamOptimizer(arrays, rate, theirs.beta_1, theirs.beta_2, theirs.epsilon)
         theirs._optimizer.t = int(state["step"][0])
         m, v = _arrays(trainer, state["gradients"]), _arrays(trainer, state["squares"])
@@ -156,13 +171,9 @@ def _same_scale(theirs: Any) -> bool:
     return bool(theirs.loss != "squared_error" or theirs.n_outputs_ == 1)
 
 
-def _set_solver_state(trainer: PenalizedTrainer, state: Tree) -> None:
-    trainer.restore(trainer.snapshot()._replace(optimizer_state=state))
-
-
-def _tree(trainer: PenalizedTrainer, places: list[int], arrays: list[Any]) -> Tree:
+def _tree(trainer: PenalizedTrainer, arrays: list[Any]) -> Tree:
     """Return the arrays, first of all weights and then of all biases, in the form of the parameters."""
-    like = list(trainer.backend.to_numpy(trainer.params))
+    like, places = list(trainer.backend.to_numpy(trainer.params)), trainer.places
     for index, place in enumerate(places):
         W, b = arrays[index], arrays[index + len(places)]
         like[place] = {"W": np.array(W, trainer.dtype), "b": np.array(b, trainer.dtype)}

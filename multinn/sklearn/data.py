@@ -40,7 +40,7 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool) -> Data:
         X, y = self._validated(X, y, reset=first)
         if sample_weight is not None:
-            with placed(sample_weight=sample_weight):
+            with errors_with_places(sample_weight=sample_weight):
                 sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         y = self._check_y(y, first=first, incremental=incremental)
         by_class = self._class_weights(y, incremental=incremental)
@@ -55,7 +55,7 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         return Data(dense(X), self._check_y(y, first=False, incremental=True))
 
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, HostArray]:
-        with placed(X=X, y=y):
+        with errors_with_places(X=X, y=y):
             checked: tuple[Any, HostArray] = validate_data(
                 self,
                 X,
@@ -104,7 +104,7 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
 
 
 @contextmanager
-def placed(**arrays: Any) -> Iterator[None]:
+def errors_with_places(**arrays: Any) -> Iterator[None]:
     """Let errors of scikit-learn name the place of NaN or infinity, and what to do.
 
     Args:
@@ -115,8 +115,8 @@ def placed(**arrays: Any) -> Iterator[None]:
     except ValueError as error:
         problem = str(error).partition("\n")[0].rstrip(".")
         if "contains NaN" in problem or "contains infinity" in problem:
-            found = (f"{name}: {place}" for name, array in arrays.items() if (place := _place(array)))
-            told = next(found, "")
+            found = ((name, _first_not_finite(array)) for name, array in arrays.items())
+            told = next((f"{name}: {place}" for name, place in found if place), "")
             raise ValueError(f"{problem}: {told}; drop or impute such values first") from error
         if "inconsistent numbers of samples" in problem:
             raise ValueError(f"{problem}: expected as many rows of y as of X") from error
@@ -127,7 +127,7 @@ def placed(**arrays: Any) -> Iterator[None]:
         raise
 
 
-def _place(array: Any) -> str | None:
+def _first_not_finite(array: Any) -> str | None:
     """Return the first NaN or infinity and its place, if it can be found."""
     try:
         return first_not_finite(np.asarray(dense(array), np.float64))

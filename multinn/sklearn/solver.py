@@ -16,22 +16,24 @@ from multinn.examples import PlacedExamples, check_examples
 from multinn.history import History
 from multinn.layers import Sequential
 from multinn.losses import Loss
-from multinn.optimizers import Adam, Optimizer, ScaledLearningRate
-from multinn.optimizers.base import zeros
-from multinn.sklearn.callbacks import scales_learning_rate
+from multinn.optimizers import Adam, Optimizer
+from multinn.optimizers.base import SCALE, scale_of_one, zeros
 from multinn.sklearn.network import dense_places
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
+_RATES = ("rate", SCALE)  # the entries of an optimizer's state that are no sums over the steps before
+
 
 @dataclass(frozen=True)
 class MomentumDescent(Optimizer):
-    """v ← μ v - η g and θ ← θ + v; with Nesterov's momentum, θ ← θ + μ v - η g, with the new v.
+    """v ← μ v - s η g and θ ← θ + v; with Nesterov's momentum, θ ← θ + μ v - s η g, with the new v.
 
     As in scikit-learn, the learning rate η is part of v. It is part of the state, too, where it can
-    change between two fits without another program.
+    change between two fits without another program; and so is its scale s, at first 1, which
+    `multinn.ReduceLearningRateOnPlateau` changes.
     Source: I. Sutskever et al., On the importance of initialization and momentum in deep learning,
     ICML 2013, section 2.
     """
@@ -41,50 +43,43 @@ class MomentumDescent(Optimizer):
     nesterov: bool
 
     def init(self, params: Tree) -> Tree:
-        """Return η and v = 0."""
-        dtypes = {leaf.dtype for leaf in tree.leaves(params)}
-        return {"rate": np.full((1,), self.learning_rate, dtypes.pop()), "v": zeros(params)}
+        """Return η, s = 1 and v = 0."""
+        scale = scale_of_one(params)
+        rate = np.full_like(scale[SCALE], self.learning_rate)
+        return {"rate": rate, "v": zeros(params)} | scale
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
-        rate, momentum = state["rate"], self.momentum
+        rate, momentum = state["rate"] * state[SCALE], self.momentum
         fall = tree.map(lambda g: rate * g, gradients)
         v = tree.map(lambda v, f: momentum * v - f, state["v"], fall)
         step = tree.map(lambda v, f: momentum * v - f, v, fall) if self.nesterov else v
-        return tree.map(lambda p, s: p + s, params, step), {"rate": rate, "v": v}
+        return tree.map(lambda p, s: p + s, params, step), state | {"v": v}
+
+
+@dataclass(frozen=True)
+class ScaledAdam(Adam):
+    """Adam with the learning rate s η, where the scale s is part of the state, at first 1.
+
+    `multinn.ReduceLearningRateOnPlateau` changes it.
+    """
+
+    def init(self, params: Tree) -> Tree:
+        """Return Adam's state, and s = 1."""
+        return super().init(params) | scale_of_one(params)
+
+    def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
+        """Return the new parameters and state."""
+        params, following = super().update(backend, gradients, state, params)
+        return params, state | following
 
 
 def make_optimizer(estimator: Any) -> Optimizer:
-    """Return the optimizer of an estimator's solver, in a wrapper if a callback needs it."""
-    optimizer: Optimizer
+    """Return the optimizer of an estimator's solver; of lbfgs, one that is not used."""
+    rate = float(estimator.learning_rate_init)
     if estimator.solver == "sgd":
-        nesterov = bool(estimator.nesterovs_momentum)
-        optimizer = MomentumDescent(
-            float(estimator.learning_rate_init), float(estimator.momentum), nesterov
-        )
-    else:
-        optimizer = Adam(
-            float(estimator.learning_rate_init),
-            float(estimator.beta_1),
-            float(estimator.beta_2),
-            float(estimator.epsilon),
-        )
-    return ScaledLearningRate(optimizer) if scales_learning_rate(estimator) else optimizer
-
-
-def unwrapped(optimizer: Optimizer) -> Optimizer:
-    """Return the optimizer of the solver itself."""
-    return optimizer.optimizer if isinstance(optimizer, ScaledLearningRate) else optimizer
-
-
-def _solver_state(state: Tree) -> Tree:
-    """Return the state of the solver's optimizer, which may be in a wrapper."""
-    return state.get("optimizer", state)
-
-
-def _with_solver_state(state: Tree, inner: Tree) -> Tree:
-    """Return a state like that with another of the solver's optimizer."""
-    return state | {"optimizer": inner} if "optimizer" in state else inner
+        return MomentumDescent(rate, float(estimator.momentum), bool(estimator.nesterovs_momentum))
+    return ScaledAdam(rate, float(estimator.beta_1), float(estimator.beta_2), float(estimator.epsilon))
 
 
 class PenalizedProgram(TrainingProgram):
@@ -168,22 +163,22 @@ class PenalizedTrainer(Trainer):
 
     @property
     def rate(self) -> float:
-        """The learning rate η of `MomentumDescent`."""
-        return float(self.backend.to_numpy(self.solver_state["rate"])[0])
+        """The learning rate η of `MomentumDescent`, before it is scaled."""
+        return float(self.backend.to_numpy(self.optimizer_state["rate"])[0])
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        self.solver_state = self.solver_state | {"rate": self._leaf(rate)}
+        self.set_optimizer_state(rate=np.array([rate], self.dtype))
 
-    @property
-    def solver_state(self) -> Tree:
-        """The state of the solver's optimizer, `MomentumDescent` or Adam."""
-        return _solver_state(self.state.optimizer_state)
-
-    @solver_state.setter
-    def solver_state(self, inner: Tree) -> None:
-        state = _with_solver_state(self.state.optimizer_state, inner)
+    def set_optimizer_state(self, **entries: Tree) -> None:
+        """Replace some entries of the optimizer's state, by arrays of NumPy."""
+        state = self.optimizer_state | self._arrays(entries)
         self.state = self.state._replace(optimizer_state=state)
+
+    def reset_optimizer(self) -> None:
+        """Let the solver begin anew where the parameters are."""
+        params = self.backend.to_numpy(self.params)
+        self.set_optimizer_state(**self.program.optimizer.init(params))
 
     def dense_parameters(self, name: str) -> list[Any]:
         """Return W or b of each dense layer, as read-only NumPy arrays."""
@@ -257,13 +252,17 @@ class PenalizedTrainer(Trainer):
         self.epoch, self.step, self.history = other.epoch, other.step, other.history
 
     def adapted(self, state: TrainingState, other: "PenalizedTrainer") -> TrainingState:
-        """Return a snapshot of another trainer, with a state of this one's optimizer."""
+        """Return a snapshot of another trainer, with a state of this one's optimizer.
+
+        One of the same kind keeps its sums, but has its own learning rate, if it is not the very same.
+        """
         ours, theirs = self.program.optimizer, other.program.optimizer
-        if type(ours) is type(theirs) and type(unwrapped(ours)) is type(unwrapped(theirs)):
+        if ours == theirs:
             return state
         optimizer_state = ours.init(state.params)
-        if type(unwrapped(ours)) is type(unwrapped(theirs)):
-            optimizer_state = _with_solver_state(optimizer_state, _solver_state(state.optimizer_state))
+        if type(ours) is type(theirs):
+            sums = {name: each for name, each in state.optimizer_state.items() if name not in _RATES}
+            optimizer_state |= sums
         return state._replace(optimizer_state=optimizer_state)
 
     def __getstate__(self) -> dict[str, Any]:
