@@ -223,6 +223,26 @@ def test_the_model_has_to_be_that_of_the_parameters():
     np.testing.assert_allclose(results(model.to_sklearn()), results(model), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"hidden_layer_sizes": 6},
+            r"hidden_layer_sizes: expected \[5\], as in the last fit, got \[6\]:",
+        ),
+        (
+            {"hidden_layer_sizes": (5, 5)},
+            r"hidden_layer_sizes: expected \[5\].* got \[5, 5\]: set it back",
+        ),
+        ({"loss": "poisson"}, "the out_activation_ of loss: expected identity, .*got exp"),
+    ],
+)
+def test_parameters_that_changed_after_the_fit_are_named(changed, message):
+    theirs = reference.MLPRegressor(hidden_layer_sizes=(5,), max_iter=1).fit(X, NUMBERS)
+    with pytest.raises(ValueError, match=f"^from_sklearn: {message}"):
+        MLPRegressor.from_sklearn(theirs.set_params(**changed))
+
+
 def test_something_else_is_refused():
     with pytest.raises(TypeError, match="from_sklearn: expected a MLPClassifier of sklearn"):
         MLPClassifier.from_sklearn(reference.MLPRegressor())

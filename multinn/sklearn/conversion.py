@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from backends import Backend, Tree
 from multinn.layers import Dropout, Sequential
 from multinn.optimizers.base import SCALE
-from multinn.sklearn.parameters import SOLVERS
+from multinn.sklearn.parameters import SOLVERS, hidden_sizes
 from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import Improvement
 
@@ -38,6 +38,7 @@ def from_sklearn(kind: Any, theirs: Any, backend: str | Backend | None) -> Any:
     )
     dtype = str(theirs.coefs_[0].dtype)
     loss, ours.out_activation_ = ours._loss()
+    _check_unchanged(ours, theirs)
     ours._begin(loss, theirs.n_outputs_, dtype, check_random_state(seed))
     trainer = ours.trainer_
     trainer.set_dense_parameters("W", theirs.coefs_)
@@ -61,6 +62,20 @@ def to_sklearn(ours: Any) -> Any:
     if hasattr(ours, "loss_curve_"):
         _give_epochs(ours, theirs)
     return theirs
+
+
+def _check_unchanged(ours: Any, theirs: Any) -> None:
+    """Raise ValueError if their parameters are not those of their fit any more."""
+    fitted = [W.shape[1] for W in theirs.coefs_[:-1]]
+    for name, expected, found in (
+        ("hidden_layer_sizes", fitted, hidden_sizes(theirs.hidden_layer_sizes)),
+        ("the out_activation_ of loss", theirs.out_activation_, ours.out_activation_),
+    ):
+        if found != expected:
+            raise ValueError(
+                f"from_sklearn: {name}: expected {expected}, as in the last fit, got {found}: set it "
+                "back, or fit again"
+            )
 
 
 def _unfitted(ours: Any) -> Any:
