@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from multinn import BinaryFocal, Focal, Huber, Tanh
 from multinn.sklearn import MLPClassifier, MLPRegressor
+from multinn.sklearn import solver as solver_module
 from multinn.sklearn.solver import PenalizedTrainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -251,18 +252,35 @@ def test_callbacks_see_each_epoch_and_can_stop():
     assert seen == [1, 2, 3]
 
 
-def test_examples_are_placed_once_for_all_epochs(monkeypatch):
-    placed = []
-    place = PenalizedTrainer.place
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("validation_data", [None, (X, Y)], ids=["one", "two"])
+def test_examples_are_checked_and_placed_once_a_fit(monkeypatch, solver, validation_data):
+    calls = []
 
-    def counted(trainer, *examples):
-        placed.append(trainer)
-        return place(trainer, *examples)
+    def count(owner, name):
+        counted = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given: (calls.append(name), counted(*given))[1])
 
-    monkeypatch.setattr(PenalizedTrainer, "place", counted)
-    model = MLPClassifier(**SMALL, callbacks=lambda _: False).fit(X, Y)
-    assert len(model.loss_curve_) == 4
-    assert len(placed) == 1
+    count(solver_module, "check_examples")
+    count(PenalizedTrainer, "place")
+    count(PenalizedTrainer, "place_inputs")
+    MLPClassifier(**SMALL, solver=solver).fit(X, Y, validation_data=validation_data)
+    assert calls.count("check_examples") == (1 if validation_data is None else 2)
+    assert calls.count("place") == 1
+    assert calls.count("place_inputs") == (1 if validation_data and solver == "adam" else 0)
+
+
+def test_validation_data_that_do_not_fit_the_loss_are_refused_before_training():
+    model = MLPRegressor("poisson", (5,), max_iter=1).fit(X, np.abs(NUMBERS))
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match=r"^validation y: "):
+        model.fit(X, np.abs(NUMBERS), validation_data=(X, -1.0 - np.abs(NUMBERS)))
+    assert vars(model) == before
+
+
+def test_examples_of_some_weight_are_needed_in_both_parts():
+    with pytest.raises(ValueError, match="sample_weight: expected some above 0 both to train and to"):
+        MLPClassifier(**SMALL, early_stopping=True).fit(X, Y, np.arange(60) == 0)
 
 
 def test_verbose_shows_progress(capsys):

@@ -12,6 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from multinn.checks import as_host_array, first_not_finite
+from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -68,19 +69,24 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             )
         return checked
 
-    def _split(self, data: Data) -> tuple[Data, Data]:
-        """Return the part to train on and the part to validate on: the same of the same data, always."""
-        parts = train_test_split(
-            *(each for each in data if each is not None),
+    def _split(self, examples: Examples, labels: HostArray) -> tuple[HostArray, HostArray]:
+        """Return the rows to train on and those to validate on: the same of the same data, always."""
+        parts: list[HostArray] = train_test_split(
+            np.arange(len(examples.x)),
             random_state=deepcopy(self._split_random_state),
             test_size=self.validation_fraction,
-            stratify=self._stratify(data.y),
+            stratify=self._stratify(labels),
         )
-        train, held_out = Data(*parts[::2]), Data(*parts[1::2])
-        if len(held_out.x) < 2:
+        train, held_out = parts
+        if len(held_out) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your "
                 "dataset."
+            )
+        if examples.weights is not None and not all(examples.weights[rows].any() for rows in parts):
+            raise ValueError(
+                "sample_weight: expected some above 0 both to train and to validate on, got zeros only "
+                "in one part: give more of them, or validation_data"
             )
         return train, held_out
 

@@ -16,12 +16,13 @@ from multinn.examples import PlacedExamples
 from multinn.history import History
 from multinn.progress import progress
 from multinn.sklearn.callbacks import callbacks_of
-from multinn.sklearn.data import CheckedData, Data
+from multinn.sklearn.data import CheckedData
+from multinn.sklearn.held_out import HeldOut
 from multinn.sklearn.parameters import SOLVERS
 from multinn.sklearn.saving import save
 from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
-from multinn.training import TrainingState
+from multinn.training import Examples, TrainingState
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -49,15 +50,11 @@ class EpochTraining(CheckedData):
     trainer_: PenalizedTrainer
 
     @abstractmethod
-    def _targets(self, y: HostArray) -> HostArray:
-        """Return targets as the loss wants them, from checked ones."""
-
-    @abstractmethod
     def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
         """Return the score of outputs: the larger, the better."""
 
     @abstractmethod
-    def _strength(self, data: Data) -> float:
+    def _strength(self, examples: Examples) -> float:
         """Return a of the penalty a / (2 n) Σ W²."""
 
     def _start_curves(self) -> None:
@@ -75,14 +72,16 @@ class EpochTraining(CheckedData):
             self.validation_scores_: list[float] | None = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
 
-    def _fit_stochastic(self, data: Data, held_out: Data | None, *, incremental: bool) -> None:
+    def _fit_stochastic(
+        self, examples: Examples, held_out: HeldOut | None, *, incremental: bool
+    ) -> None:
         trainer = self.trainer_
-        trainer.set_strength(self._strength(data))
+        trainer.set_strength(self._strength(examples))
         epochs = 1 if incremental else int(self.max_iter)
         callbacks = callbacks_of(self)
         each_epoch = held_out is not None or callbacks or self._rate_falls
-        examples = trainer.place(data.x, self._targets(data.y), data.weights)
-        batch_size = self._batch_size(len(data.x))
+        placed = trainer.place(examples)
+        batch_size = self._batch_size(len(examples.x))
         self.n_iter_ = 0
         self.converged_ = False
         stopped = False
@@ -93,9 +92,9 @@ class EpochTraining(CheckedData):
             with _interruptible(), progress(epochs, "epoch", shown) as advance:
                 while self.n_iter_ < epochs and not stopped:
                     count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
-                    history = self._train(examples, batch_size, count)
+                    history = self._train(placed, batch_size, count)
                     for loss in history.losses:
-                        self._see_loss(loss, len(data.x))
+                        self._see_loss(loss, len(examples.x))
                     if history.losses and held_out is not None:
                         self._validate(held_out)
                     advance(len(history.losses), {"loss": self.loss_} if history.losses else {})
@@ -160,25 +159,22 @@ class EpochTraining(CheckedData):
             self._improvement.see(-loss, self.tol, strict=False)
             self.best_loss_ = -self._improvement.best
 
-    def _validate(self, held_out: Data) -> None:
+    def _validate(self, held_out: HeldOut) -> None:
         """Take notice of the loss and the score on the validation data."""
-        trainer = self.trainer_
-        figures = trainer.evaluate(held_out.x, self._targets(held_out.y), weights=held_out.weights)
+        outputs, record = held_out.outputs(), self.trainer_.history[-1]
+        record["validation_loss"] = held_out.loss(outputs)
         if self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
-        self.validation_loss_curve_.append(figures["loss"])
-        record = trainer.history[-1]
-        record["validation_loss"] = figures["loss"]
+        self.validation_loss_curve_.append(record["validation_loss"])
         if not self.early_stopping:
             return
-        outputs = trainer.predict(held_out.x)
-        score = float(self._score_of(held_out.y, outputs, held_out.weights))
+        score = self._score_of(held_out.labels, outputs, held_out.weights)
         assert self.validation_scores_ is not None
         self.validation_scores_.append(score)
         record["validation_score"] = score
         if self._improvement.see(score, self.tol, strict=True):
             self.best_validation_score_ = score
-            self._best_state = trainer.snapshot()
+            self._best_state = self.trainer_.snapshot()
 
     def _after_epoch(self) -> None:
         if self._rate_falls:

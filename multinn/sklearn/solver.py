@@ -14,6 +14,7 @@ from multinn.checkpoints import Owner, PathLike, Progress
 from multinn.checks import rounded
 from multinn.examples import PlacedExamples, check_examples
 from multinn.history import History
+from multinn.inference import InputPieces, input_pieces
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Adam, Optimizer
@@ -24,6 +25,7 @@ from multinn.training import Examples, TrainingProgram, TrainingState, value_and
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
+_INPUTS_A_PIECE = 1024
 _RATES = ("rate", SCALE)  # the entries of an optimizer's state that are no sums over the steps before
 
 
@@ -205,23 +207,37 @@ class PenalizedTrainer(Trainer):
                 params[place] = params[place] | {name: self.backend.from_numpy(given)}
         self.state = self.state._replace(params=tuple(params))
 
-    def check(self, x: HostArray, targets: HostArray, weights: HostArray | None) -> Examples:
+    def check(
+        self, x: HostArray, targets: HostArray, weights: HostArray | None, name: str = ""
+    ) -> Examples:
         """Return checked examples.
 
         Args:
             x: (examples, features) floats, which are known to be finite.
             targets: as the loss wants them.
             weights: (examples,) numbers of 0 or more, or None.
+            name: what comes before X and y in messages.
 
         Raises:
             TypeError, ValueError: they do not fit the model or the loss.
         """
-        inputs = rounded(x, self.dtype, "X")
-        return check_examples(self.program, inputs, targets, weights, self._known_shapes())
+        inputs = rounded(x, self.dtype, f"{name}X")
+        return check_examples(self.program, inputs, targets, weights, self._known_shapes(), name)
 
-    def place(self, x: HostArray, targets: HostArray, weights: HostArray | None) -> PlacedExamples:
-        """Check examples, and put them on the backend once for all epochs of a fit."""
-        return self._place(self.check(x, targets, weights))
+    def place(self, examples: Examples) -> PlacedExamples:
+        """Put checked examples on the backend, for a whole fit."""
+        return self._place(examples)
+
+    def place_inputs(self, x: HostArray) -> InputPieces:
+        """Put checked inputs on the backend, to predict again and again."""
+        with self.backend.precision(self.dtype):
+            inputs = input_pieces(self.backend, x, _INPUTS_A_PIECE)
+            return inputs._replace(pieces=list(inputs.pieces))
+
+    def predict_placed(self, inputs: InputPieces) -> HostArray:
+        """Return the outputs, (examples, outputs)."""
+        with self.backend.precision(self.dtype):
+            return self._predict(inputs)
 
     def train(self, examples: PlacedExamples, *, epochs: int, batch_size: int, shuffle: bool) -> History:
         """Train for some epochs more, and return their history.
