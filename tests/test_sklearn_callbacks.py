@@ -208,11 +208,27 @@ def test_one_epoch_is_too_few_to_compare(kind):
             "^callbacks: solver='lbfgs' has no epochs",
         ),
         ({"callbacks": EarlyStopping()}, ValueError, "'validation_loss' is not reported"),
+        ({"callbacks": EarlyStopping("validation_score")}, ValueError, "'validation_score' is not"),
+        (
+            {"callbacks": [ReduceLearningRateOnPlateau()]},
+            ValueError,
+            "'validation_loss' is not reported",
+        ),
+        ({"callbacks": SaveCheckpoint("x", save_best_only=True)}, ValueError, "there are.*'loss'"),
     ],
 )
-def test_what_cannot_work_is_refused(settings, error, message):
+def test_what_cannot_work_is_refused_before_training(settings, error, message):
+    model = MLPClassifier(**SMALL, max_iter=1).fit(X, Y)
+    before, state = dict(vars(model)), model.trainer_.state
     with pytest.raises(error, match=message):
-        MLPClassifier(**SMALL | settings).fit(X, Y)
+        model.set_params(**settings).fit(X, Y)
+    assert vars(model) == before | settings
+    assert model.trainer_.state is state
+
+
+def test_what_is_held_out_can_be_watched():
+    callbacks = [EarlyStopping(), EarlyStopping("validation_score", mode="max")]
+    MLPClassifier(**SMALL, max_iter=2, early_stopping=True, callbacks=callbacks).fit(X, Y)
 
 
 def test_a_function_may_stop_with_a_boolean_of_numpy():

@@ -1,6 +1,7 @@
 """The estimators against scikit-learn's own, and what they have beyond them."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -290,6 +291,8 @@ def test_verbose_shows_progress(capsys):
     assert captured.out == ""
     assert "epoch 2/2  loss" in captured.err
     assert "iteration 2/2" in captured.err
+    MLPClassifier((5,), max_iter=2, verbose=True, early_stopping=True).fit(X, Y)
+    assert re.search("epoch 2/2  loss .*  validation_loss .*  validation_score", capsys.readouterr().err)
 
 
 def test_class_weight_is_a_sample_weight():

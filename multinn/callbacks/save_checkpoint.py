@@ -42,6 +42,7 @@ class SaveCheckpoint(Callback):
         """
         self.path = path
         self._monitor = Monitor("SaveCheckpoint", monitor, mode)
+        self.needs = (monitor,) if save_best_only else ()
         self._save_best_only = save_best_only
         self._saved_epoch = 0
 

@@ -12,7 +12,7 @@ from backends import tree
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.sklearn import lbfgs
-from multinn.sklearn.callbacks import check_callbacks
+from multinn.sklearn.callbacks import check_estimator_callbacks
 from multinn.sklearn.coefficients import Coefficients
 from multinn.sklearn.data import Data, errors_with_places, unchanged_on_error
 from multinn.sklearn.epochs import NOT_FINITE
@@ -153,7 +153,7 @@ class BaseMLP(PortableEstimator):
     ) -> tuple[Examples, HeldOut | None]:
         """Do all that can be refused: check everything, and prepare a trainer; return the examples."""
         self._validate_params()
-        check_callbacks(self, incremental=incremental)
+        check_estimator_callbacks(self, validation_data, incremental=incremental)
         hidden_sizes(self.hidden_layer_sizes)  # an error comes before what the data tell
         if self.solver == "lbfgs" and (self.batch_norm or np.any(self.dropout)):
             raise ValueError(

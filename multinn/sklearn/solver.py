@@ -1,6 +1,6 @@
 """The stochastic solvers, and the trainer that runs them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +10,7 @@ import numpy as np
 
 from backends import Array, Backend, Tree, tree
 from multinn import checkpoints
+from multinn.callbacks.base import Callbacks
 from multinn.checkpoints import Owner, PathLike, Progress
 from multinn.checks import rounded
 from multinn.examples import PlacedExamples, check_examples
@@ -19,6 +20,7 @@ from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Adam, Optimizer
 from multinn.optimizers.base import SCALE, scale_of_one, zeros
+from multinn.run import Run
 from multinn.sklearn.network import dense_places
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
@@ -239,13 +241,44 @@ class PenalizedTrainer(Trainer):
         with self.backend.precision(self.dtype):
             return self._predict(inputs)
 
-    def train(self, examples: PlacedExamples, *, epochs: int, batch_size: int, shuffle: bool) -> History:
+    def train(
+        self,
+        examples: PlacedExamples,
+        stretches: Iterable[int],
+        *,
+        epochs: int,
+        batch_size: int,
+        shuffle: bool,
+        progress: bool,
+        callbacks: Callbacks,
+    ) -> History:
         """Train for some epochs more, and return their history.
+
+        Args:
+            examples: from `place`.
+            stretches: the epochs, in parts that each end with a report; the next is asked for after it.
+            epochs: how many there are in all.
+            batch_size: at most the number of examples.
+            shuffle: as in `Trainer.fit`, as are those that follow.
+            progress: whether it is shown.
+            callbacks: are called at each report.
 
         Raises:
             DivergenceError: the loss or a parameter became NaN or infinite.
         """
-        return self._fit(examples, epochs=epochs, batch_size=batch_size, shuffle=shuffle)
+        with self.backend.precision(self.dtype):
+            run = Run(
+                trainer=self,
+                epochs=epochs,
+                report_every=1,
+                callbacks=callbacks,
+                data=examples.data,
+                examples=len(examples.host.x),
+                batch_size=batch_size,
+                shuffle=shuffle,
+            )
+            self._train(run, stretches, examples.host, progress)
+        return run.history
 
     def snapshot(self) -> TrainingState:
         """Return the state as arrays of NumPy, which can be kept and sent to another process."""
