@@ -188,6 +188,13 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     assert_same_bits(Trainer.load(path, "numpy"), fit(make_trainer(), 2))
 
 
+def test_what_is_restored_at_the_end_is_saved(tmp_path):
+    path = tmp_path / "run.safetensors"
+    callbacks = [Pretend(3, 4, 5), EarlyStopping("figure", patience=2), SaveCheckpoint(path)]
+    trainer = fit(make_trainer(), 9, callbacks=callbacks)
+    np.testing.assert_array_equal(Trainer.load(path, "numpy").predict(X), trainer.predict(X))
+
+
 def test_a_resumed_run_saves_what_it_adds(tmp_path):
     path = tmp_path / "run.safetensors"
     fit(make_trainer(), 2, callbacks=[SaveCheckpoint(path)])
