@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from multinn import BinaryFocal, Focal, Huber, Tanh
 from multinn.sklearn import MLPClassifier, MLPRegressor
-from multinn.sklearn import solver as solver_module
-from multinn.sklearn.solver import PenalizedTrainer
+from multinn.sklearn import trainer as trainer_module
+from multinn.sklearn.trainer import PenalizedTrainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -262,7 +262,7 @@ def test_examples_are_checked_and_placed_once_a_fit(monkeypatch, solver, validat
         counted = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda *given: (calls.append(name), counted(*given))[1])
 
-    count(solver_module, "check_examples")
+    count(trainer_module, "check_examples")
     count(PenalizedTrainer, "place")
     count(PenalizedTrainer, "place_inputs")
     MLPClassifier(**SMALL, solver=solver).fit(X, Y, validation_data=validation_data)

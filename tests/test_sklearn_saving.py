@@ -28,7 +28,7 @@ from multinn.registry import named, registered_classes
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.network import PenalizedDense
-from multinn.sklearn.solver import MomentumDescent
+from multinn.sklearn.optimizers import MomentumDescent, ScaledAdam
 from tests.estimator_runs import BINARY, NUMBERS, TARGETS, X, Y, assert_same_estimators
 from tests.forgeries import resealed
 from tests.helpers import run_python
@@ -342,6 +342,7 @@ def test_parameters_of_a_later_version_have_their_defaults(path, saved):
 OWN: list[Hyperparameters] = [
     PenalizedDense(3),
     MomentumDescent(0.1, 0.9, True),
+    ScaledAdam(),
     *REGRESSION_LOSSES.values(),
 ]
 

@@ -18,9 +18,10 @@ from multinn.sklearn.data import Data, errors_with_places, unchanged_on_error
 from multinn.sklearn.epochs import NOT_FINITE
 from multinn.sklearn.held_out import HeldOut
 from multinn.sklearn.network import build, draw
+from multinn.sklearn.optimizers import make_optimizer
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.portable import PortableEstimator
-from multinn.sklearn.solver import PenalizedTrainer, make_optimizer
+from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -220,13 +221,7 @@ class BaseMLP(PortableEstimator):
 
     def _go_on(self, trainer: PenalizedTrainer) -> None:
         """Let the trainer go on where the present one is, unless that can do it itself."""
-        old, new = self.trainer_.program, trainer.program
-        if (new.model, new.loss, new.optimizer, new.backend) == (
-            old.model,
-            old.loss,
-            old.optimizer,
-            old.backend,
-        ):
+        if trainer.program == self.trainer_.program:
             return
         try:
             trainer.take_over(self.trainer_)

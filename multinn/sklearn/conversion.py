@@ -13,8 +13,8 @@ from backends import Backend, Tree
 from multinn.layers import Dropout, Sequential
 from multinn.optimizers.base import SCALE
 from multinn.sklearn.parameters import SOLVERS, hidden_sizes
-from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import Improvement
+from multinn.sklearn.trainer import PenalizedTrainer
 
 # What both know of a fit, under the same names, where the solver has epochs.
 _FIGURES = ("best_loss_", "validation_scores_", "best_validation_score_")

@@ -19,8 +19,8 @@ from multinn.sklearn.data import CheckedData
 from multinn.sklearn.held_out import HeldOut
 from multinn.sklearn.parameters import SOLVERS
 from multinn.sklearn.saving import save
-from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
+from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingState
 
@@ -120,10 +120,8 @@ class EpochTraining(CheckedData):
         """Yield for how many epochs to train next: none of them but the last can end the fit."""
         while (left := epochs - self.n_iter_) > 0:
             quiet = 1 if each_epoch else self._improvement.quiet_epochs(self.n_iter_no_change)
-            if quiet >= left:
-                yield left if quiet == np.inf else min(left, EPOCHS_A_CALL)
-            else:
-                yield EPOCHS_A_CALL if quiet >= EPOCHS_A_CALL else 1
+            most = left if quiet == np.inf else min(left, EPOCHS_A_CALL)
+            yield most if quiet >= most else 1
 
     def _see_loss(self, loss: float, examples: int) -> None:
         """Take notice of the training loss of one epoch."""

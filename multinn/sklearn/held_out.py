@@ -7,7 +7,7 @@ import numpy as np
 
 from backends import get_backend
 from multinn.inference import InputPieces
-from multinn.sklearn.solver import PenalizedTrainer
+from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]

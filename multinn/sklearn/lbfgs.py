@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from backends import tree
 from multinn.examples import PlacedExamples
 from multinn.progress import progress
-from multinn.sklearn.solver import PenalizedTrainer
+from multinn.sklearn.trainer import PenalizedTrainer
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 

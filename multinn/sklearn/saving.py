@@ -11,8 +11,8 @@ from multinn import checkpoints
 from multinn.checkpoints import Owner, PathLike
 from multinn.layers import Sequential
 from multinn.sklearn.network import PenalizedDense, dense_places
-from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import Improvement
+from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.sklearn.values import build_value, describe_value
 
 # Parameters that belong to a process: a function cannot be in a file, and a file chooses no backend.

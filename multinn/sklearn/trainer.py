@@ -1,14 +1,13 @@
-"""The stochastic solvers, and the trainer that runs them."""
+"""The trainer of the estimators."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from backends import Array, Backend, Tree, tree
+from backends import Array, Tree
 from multinn import checkpoints
 from multinn.callbacks.base import Callbacks
 from multinn.checkpoints import Owner, PathLike, Progress
@@ -18,72 +17,16 @@ from multinn.history import History
 from multinn.inference import InputPieces, input_pieces
 from multinn.layers import Sequential
 from multinn.losses import Loss
-from multinn.optimizers import Adam, Optimizer
-from multinn.optimizers.base import SCALE, scale_of_one, zeros
+from multinn.optimizers import Optimizer
 from multinn.run import Run
 from multinn.sklearn.network import dense_places
+from multinn.sklearn.optimizers import state_after
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _INPUTS_A_PIECE = 1024
-_RATES = ("rate", SCALE)  # the entries of an optimizer's state that are no sums over the steps before
-
-
-@dataclass(frozen=True)
-class MomentumDescent(Optimizer):
-    """v ← μ v - s η g and θ ← θ + v; with Nesterov's momentum, θ ← θ + μ v - s η g, with the new v.
-
-    As in scikit-learn, the learning rate η is part of v. It is part of the state, too, where it can
-    change between two fits without another program; and so is its scale s, at first 1, which
-    `multinn.ReduceLearningRateOnPlateau` changes.
-    Source: I. Sutskever et al., On the importance of initialization and momentum in deep learning,
-    ICML 2013, section 2.
-    """
-
-    learning_rate: float
-    momentum: float
-    nesterov: bool
-
-    def init(self, params: Tree) -> Tree:
-        """Return η, s = 1 and v = 0."""
-        scale = scale_of_one(params)
-        rate = np.full_like(scale[SCALE], self.learning_rate)
-        return {"rate": rate, "v": zeros(params)} | scale
-
-    def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
-        """Return the new parameters and state."""
-        rate, momentum = state["rate"] * state[SCALE], self.momentum
-        fall = tree.map(lambda g: rate * g, gradients)
-        v = tree.map(lambda v, f: momentum * v - f, state["v"], fall)
-        step = tree.map(lambda v, f: momentum * v - f, v, fall) if self.nesterov else v
-        return tree.map(lambda p, s: p + s, params, step), state | {"v": v}
-
-
-@dataclass(frozen=True)
-class ScaledAdam(Adam):
-    """Adam with the learning rate s η, where the scale s is part of the state, at first 1.
-
-    `multinn.ReduceLearningRateOnPlateau` changes it.
-    """
-
-    def init(self, params: Tree) -> Tree:
-        """Return Adam's state, and s = 1."""
-        return super().init(params) | scale_of_one(params)
-
-    def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
-        """Return the new parameters and state."""
-        params, following = super().update(backend, gradients, state, params)
-        return params, state | following
-
-
-def make_optimizer(estimator: Any) -> Optimizer:
-    """Return the optimizer of an estimator's solver; of lbfgs, one that is not used."""
-    rate = float(estimator.learning_rate_init)
-    if estimator.solver == "sgd":
-        return MomentumDescent(rate, float(estimator.momentum), bool(estimator.nesterovs_momentum))
-    return ScaledAdam(rate, float(estimator.beta_1), float(estimator.beta_2), float(estimator.epsilon))
 
 
 class PenalizedProgram(TrainingProgram):
@@ -159,7 +102,7 @@ class PenalizedTrainer(Trainer):
 
     def set_strength(self, strength: float) -> None:
         """Set a of all dense layers."""
-        value = self._leaf(strength)
+        value = self._arrays(np.array([strength], self.dtype))
         layer_state = list(self.state.layer_state)
         for place in self.places:
             layer_state[place] = {"strength": value}
@@ -301,18 +244,10 @@ class PenalizedTrainer(Trainer):
         self.epoch, self.step, self.history = other.epoch, other.step, other.history
 
     def adapted(self, state: TrainingState, other: "PenalizedTrainer") -> TrainingState:
-        """Return a snapshot of another trainer, with a state of this one's optimizer.
-
-        One of the same kind keeps its sums, but has its own learning rate, if it is not the very same.
-        """
-        ours, theirs = self.program.optimizer, other.program.optimizer
-        if ours == theirs:
-            return state
-        optimizer_state = ours.init(state.params)
-        if type(ours) is type(theirs):
-            sums = {name: each for name, each in state.optimizer_state.items() if name not in _RATES}
-            optimizer_state |= sums
-        return state._replace(optimizer_state=optimizer_state)
+        """Return a snapshot of another trainer, with a state of this one's optimizer."""
+        before = other.program.optimizer
+        following = state_after(before, state.optimizer_state, self.program.optimizer, state.params)
+        return state._replace(optimizer_state=following)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs."""
@@ -321,9 +256,6 @@ class PenalizedTrainer(Trainer):
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         super().__setstate__(attributes)
         self._share()
-
-    def _leaf(self, value: float) -> Array:
-        return self._arrays(np.full((1,), value, self.dtype))
 
     def _arrays(self, arrays: Tree) -> Tree:
         with self.backend.precision(self.dtype):
