@@ -211,6 +211,15 @@ def test_a_solver_begins_anew_after_another():
     np.testing.assert_allclose(np.abs(model.coefs_[0] - before), 0.001, rtol=1e-3)
 
 
+@pytest.mark.parametrize("other", ["adam", "lbfgs"])
+def test_a_velocity_ends_with_its_solver(other):
+    settings = {"solver": "sgd", "learning_rate_init": 0.5, "momentum": 0.99}
+    model = MLPClassifier((5,), **settings, max_iter=3, warm_start=True, random_state=0).fit(X, Y)
+    before = model.set_params(solver=other).fit(X, Y).coefs_[0]
+    model.set_params(solver="sgd", learning_rate_init=1e-9, max_iter=1).fit(X, Y)
+    np.testing.assert_allclose(model.coefs_[0], before, atol=1e-6)
+
+
 def test_partial_fit_goes_on_after_a_fit_that_stopped():
     model = MLPClassifier((5,), tol=1.0, max_iter=50, early_stopping=True, random_state=0).fit(X, Y)
     assert model.converged_

@@ -81,16 +81,6 @@ class BaseMLP(PortableEstimator):
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
-    def _partial_fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        validation_data: tuple[Any, Any] | None,
-        classes: Any = None,
-    ) -> Any:
-        return self._fit(X, y, sample_weight, validation_data, incremental=True, classes=classes)
-
     @property
     def coefs_(self) -> Coefficients:
         """The weights of each dense layer, (inputs, units): replace one, or all, to set them."""
@@ -187,7 +177,10 @@ class BaseMLP(PortableEstimator):
             return
         self._go_on(self._new_trainer(loss, outputs, self.trainer_.dtype))
         # lbfgs has no curves, and those of early stopping are others.
-        if self.solver == "lbfgs" or self.__dict__.get("_early_stopping_before") != self.early_stopping:
+        same = (
+            hasattr(self, "loss_curve_") and (self.validation_scores_ is not None) == self.early_stopping
+        )
+        if self.solver == "lbfgs" or not same:
             self._start_curves()
 
     def _model(self, outputs: int) -> Sequential:

@@ -110,7 +110,7 @@ def _take_epochs(ours: Any, theirs: Any) -> None:
         setattr(ours, name, _plain(getattr(theirs, name)))
     ours.loss_curve_ = _plain(theirs.loss_curve_)
     ours.validation_loss_curve_ = None
-    ours._early_stopping_before, ours._stopped_early = early, False
+    ours._stopped_early = False
     best = ours.best_validation_score_ if early else -ours.best_loss_
     same_scale = early or _same_scale(theirs)
     ours._improvement = Improvement(best if same_scale else -np.inf, theirs._no_improvement_count)

@@ -32,7 +32,6 @@ NOT_FINITE: Final = (
 )
 
 _OF_EPOCHS: Final = (
-    "_early_stopping_before",
     "_stopped_early",
     "_improvement",
     "_best_state",
@@ -62,7 +61,6 @@ class EpochTraining(CheckedData):
         for name in _OF_EPOCHS:
             self.__dict__.pop(name, None)
         if self.solver in SOLVERS:
-            self._early_stopping_before = bool(self.early_stopping)
             self._stopped_early = False
             self._improvement = Improvement()
             self._best_state: TrainingState | None = None
