@@ -262,8 +262,9 @@ def test_callbacks_see_each_epoch_and_can_stop():
     assert seen == [1, 2, 3]
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.parametrize("validation_data", [None, (X, Y)], ids=["one", "two"])
+@pytest.mark.parametrize(
+    ("solver", "validation_data"), [("adam", None), ("adam", (X, Y)), ("lbfgs", None)]
+)
 def test_examples_are_checked_and_placed_once_a_fit(monkeypatch, solver, validation_data):
     calls = []
 
@@ -277,13 +278,13 @@ def test_examples_are_checked_and_placed_once_a_fit(monkeypatch, solver, validat
     MLPClassifier(**SMALL, solver=solver).fit(X, Y, validation_data=validation_data)
     assert calls.count("check_examples") == (1 if validation_data is None else 2)
     assert calls.count("place") == 1
-    assert calls.count("place_inputs") == (1 if validation_data and solver == "adam" else 0)
+    assert calls.count("place_inputs") == (0 if validation_data is None else 1)
 
 
 def test_validation_data_that_do_not_fit_the_loss_are_refused_before_training():
     model = MLPRegressor("poisson", (5,), max_iter=1).fit(X, np.abs(NUMBERS))
     before = dict(vars(model))
-    with pytest.raises(ValueError, match=r"^validation y: "):
+    with pytest.raises(ValueError, match=r"^validation_data: y: "):
         model.fit(X, np.abs(NUMBERS), validation_data=(X, -1.0 - np.abs(NUMBERS)))
     assert vars(model) == before
 

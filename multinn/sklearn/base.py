@@ -160,7 +160,7 @@ class BaseMLP(PortableEstimator):
         examples = trainer.check(data.x, self._targets(data.y), data.weights)
         if validation_data is not None:
             given = self._check_validation(validation_data)
-            checked = trainer.check(given.x, self._targets(given.y), None, "validation ")
+            checked = trainer.check(given.x, self._targets(given.y), None, "validation_data: ")
             return examples, HeldOut(trainer, checked, given.y)
         if self.solver == "lbfgs" or not self.early_stopping:
             return examples, None

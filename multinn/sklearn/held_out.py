@@ -1,12 +1,10 @@
 """Examples that are held out of a fit, to see how it gets on."""
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from backends import get_backend
-from multinn.inference import InputPieces
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training import Examples
 
@@ -14,7 +12,7 @@ HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class HeldOut:
-    """Checked examples, whose inputs are put on the backend when they are first used, for a whole fit.
+    """Checked examples, whose inputs are put on the backend once for all epochs of a fit.
 
     Attributes:
         labels: the targets in the form in which they are scored.
@@ -26,10 +24,7 @@ class HeldOut:
         self.weights: HostArray | None = examples.weights
         self._examples = examples
         self._trainer = trainer
-
-    @cached_property
-    def _inputs(self) -> InputPieces:
-        return self._trainer.place_inputs(self._examples.x)
+        self._inputs = trainer.place_inputs(examples.x)
 
     def outputs(self) -> HostArray:
         """Return what the model puts out now, (examples, outputs)."""
