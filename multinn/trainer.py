@@ -102,7 +102,8 @@ class Trainer(BaseTrainer):
             The records of this call; after Ctrl-C those so far, with ``interrupted`` set.
 
         Raises:
-            TypeError, ValueError: the data do not fit the model or the loss, or hold NaN or infinity.
+            TypeError, ValueError: the data do not fit the model or the loss, or hold NaN or infinity; or
+                a callback needs a figure that is not reported.
             DivergenceError: the loss or a parameter became NaN or infinite. The trainer then holds the
                 last finite parameters, and its history the epochs before.
         """
