@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from multinn.callbacks import Callback
-from multinn.callbacks.base import any_stops
+from multinn.callbacks.base import Callbacks
 from multinn.figures import Columns, EpochFigures, epoch_figures
 from multinn.history import History, Record
 from multinn.interrupts import uninterrupted
@@ -34,7 +33,7 @@ class BaseRun:
     epochs: int
     report_every: int
     validate: Callable[[], Record] | None = None
-    callbacks: Sequence[Callback] = ()
+    callbacks: Callbacks = field(default_factory=Callbacks)
     history: History = field(default_factory=History)
 
     @property
@@ -62,16 +61,15 @@ class BaseRun:
                 history.extend(records)
         return figures
 
-    def _report(self) -> tuple[Record, bool]:
-        """After a call: return the figures of the validation data, if any; and whether to stop."""
-        further: Record = {}
+    def _report(self) -> Record:
+        """After a call: see whether to stop, and return the figures of the record, if one is due."""
         if self.done % self.report_every and self.done != self.epochs:
-            return further, False
-        if self.validate:
-            further = {f"validation_{name}": value for name, value in self.validate().items()}
-            self.history[-1].update(further)
+            return {}
         record = self.history[-1]
-        return further, any_stops([each.on_report(self.trainer, record) for each in self.callbacks])
+        if self.validate:
+            record.update({f"validation_{name}": value for name, value in self.validate().items()})
+        self.history.stopped = self.callbacks.on_report(self.trainer, record)
+        return {name: value for name, value in record.items() if name != "epoch"}
 
 
 def reported(done: int, epochs: int, every: int, *, last: bool) -> list[int]:

@@ -166,9 +166,7 @@ class BaseTrainer:
         inputs = check_inputs(x, self.dtype)
         check_model_inputs(self.model, inputs, input_shape, "x")
         with self.backend.precision(self.dtype):
-            return inference.predict(
-                self.program, self.programs, self._model_state, inputs, int(batch_size)
-            )
+            return self._predict(inference.input_pieces(self.backend, inputs, int(batch_size)))
 
     def save(self, path: PathLike) -> None:
         """Write a checkpoint, from which `load` goes on as if the run had never stopped.
@@ -298,3 +296,6 @@ class BaseTrainer:
 
     def _evaluate(self, pieces: Iterable[Examples]) -> Record:
         return inference.evaluate(self.program, self.programs, self._model_state, pieces)
+
+    def _predict(self, inputs: inference.InputPieces) -> HostArray:
+        return inference.predict(self.program, self.programs, self._model_state, inputs)

@@ -33,9 +33,9 @@ class BatchRun(BaseRun):
         """Train for all epochs, unless a callback stops the run."""
         for _ in range(self.epochs):
             figures = self._train_epoch()
-            further, stop = self._report()
+            further = self._report()
             advance(1.0, figures | further)
-            if stop:
+            if self.history.stopped:
                 break
 
     def _train_epoch(self) -> dict[str, float]:

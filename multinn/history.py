@@ -13,6 +13,7 @@ class History(list[Record]):
     Attributes:
         losses: the loss of every epoch, reported or not.
         interrupted: whether Ctrl-C ended the run that these are the records of.
+        stopped: whether a callback did.
 
     >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     >>> history["loss"], history[-1]["epoch"]
@@ -21,11 +22,13 @@ class History(list[Record]):
 
     losses: list[float]
     interrupted: bool
+    stopped: bool
 
     def __init__(self, records: list[Record] | None = None) -> None:
         super().__init__(records or [])
         self.losses = []
         self.interrupted = False
+        self.stopped = False
 
     @overload  # type: ignore[override]
     def __getitem__(self, index: int) -> Record: ...

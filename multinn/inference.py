@@ -1,10 +1,11 @@
 """A trained model on many examples, in pieces of few different sizes."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from backends import Array, Backend
 from multinn.figures import combine
 from multinn.history import Record
 from multinn.pieces import padded, pieces
@@ -14,12 +15,37 @@ from multinn.training import Examples, ModelState, TrainingProgram
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
+class InputPieces(NamedTuple):
+    """Inputs in pieces.
+
+    Attributes:
+        examples: how many there are.
+        pieces: the rows of each piece, and the piece on a backend, padded.
+    """
+
+    examples: int
+    pieces: Iterable[tuple[slice, Array]]
+
+
+def input_pieces(backend: Backend, inputs: HostArray, size: int) -> InputPieces:
+    """Return pieces that are put on the backend one by one, as they are asked for.
+
+    Args:
+        backend: where they go.
+        inputs: (examples, ...), on the host.
+        size: examples a piece.
+    """
+    return InputPieces(
+        len(inputs),
+        (
+            (rows, backend.from_numpy(padded(inputs[rows], padded_size)))
+            for rows, padded_size in pieces(len(inputs), size)
+        ),
+    )
+
+
 def predict(
-    program: TrainingProgram,
-    programs: CompiledPrograms,
-    state: ModelState,
-    inputs: HostArray,
-    size: int,
+    program: TrainingProgram, programs: CompiledPrograms, state: ModelState, inputs: InputPieces
 ) -> HostArray:
     """Return the outputs, (examples, ...), as a new NumPy array.
 
@@ -27,16 +53,14 @@ def predict(
         program: the model, on its backend.
         programs: what is compiled.
         state: of the model, arrays of the backend.
-        inputs: (examples, ...), on the host.
-        size: examples a piece.
+        inputs: at least one, on that backend.
     """
     backend = program.backend
     outputs = None
-    for rows, padded_size in pieces(len(inputs), size):
-        piece = backend.from_numpy(padded(inputs[rows], padded_size))
+    for rows, piece in inputs.pieces:
         result = backend.to_numpy(programs.get(program.predict, state, piece)(state, piece))
         if outputs is None:
-            outputs = np.empty((len(inputs), *result.shape[1:]), result.dtype)
+            outputs = np.empty((inputs.examples, *result.shape[1:]), result.dtype)
         outputs[rows] = result[: rows.stop - rows.start]
     assert outputs is not None  # there is at least one example
     return outputs

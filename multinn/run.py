@@ -31,12 +31,14 @@ class Run(BaseRun):
         examples: how many they are.
         batch_size: how many a step sees, at most that many.
         shuffle: whether each epoch has an order of its own.
+        stop_every: epochs after which a call has to end, if not only at the last.
     """
 
     data: Examples
     examples: int
     batch_size: int
     shuffle: bool
+    stop_every: int | None = None
 
     @cached_property
     def batch_sizes(self) -> list[int]:
@@ -44,21 +46,22 @@ class Run(BaseRun):
         full, rest = divmod(self.examples, self.batch_size)
         return [self.batch_size] * full + [rest] * bool(rest)
 
-    def cut(self, seconds_a_step: float, *, shown: bool) -> Calls:
-        """Return the calls in which the run is made.
+    def cut(self, epochs: int, seconds_a_step: float, *, shown: bool) -> Calls:
+        """Return the calls in which the next epochs are trained.
 
         Args:
+            epochs: how many: all of the run, or a part of them.
             seconds_a_step: how long a step takes, about.
             shown: whether somebody watches, and wants to see it move.
         """
         full, rest = divmod(self.examples, self.batch_size)
         steps = len(self.batch_sizes)
         return cut(
-            self.epochs,
+            epochs,
             full,
             tail=rest > 0,
             entries=2 * steps + (self.examples if steps > 1 else 0),
-            stop_every=self.report_every if self.validate or self.callbacks else None,
+            stop_every=self.stop_every,
             seconds=_SECONDS_SHOWN if shown else _SECONDS,
             seconds_a_step=seconds_a_step,
         )
@@ -77,14 +80,14 @@ class Run(BaseRun):
                 told += 1.0 - calls.parts[-1] / len(self.batch_sizes)
             else:
                 figures = self._train(epochs)
-            further, stop = self._report()
+            further = self._report()
             # Of many epochs in one call, some.
             every = max(self.report_every, math.ceil(self.epochs / _MOST_SHOWN))
             for index in reported(self.done - epochs, epochs, every, last=True):
                 epoch = self.done - epochs + index + 1
                 advance(epoch - told, figures.record(index) | (further if epoch == self.done else {}))
                 told = epoch
-            if stop:
+            if self.history.stopped:
                 break
 
     def _train(self, epochs: int) -> EpochFigures:

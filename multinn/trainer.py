@@ -1,6 +1,6 @@
 """The trainer: a model, a loss and an optimizer, on one backend."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -102,12 +102,13 @@ class Trainer(BaseTrainer):
             The records of this call; after Ctrl-C those so far, with ``interrupted`` set.
 
         Raises:
-            TypeError, ValueError: the data do not fit the model or the loss, or hold NaN or infinity.
+            TypeError, ValueError: the data do not fit the model or the loss, or hold NaN or infinity; or
+                a callback needs a figure that is not reported.
             DivergenceError: the loss or a parameter became NaN or infinite. The trainer then holds the
                 last finite parameters, and its history the epochs before.
         """
         check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
-        chosen = check_callbacks(callbacks)
+        chosen = check_callbacks(callbacks, self._figures(validation_data is not None))
         inputs = check_inputs(x, self.dtype)
         shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
         if class_weights is not None:
@@ -116,16 +117,22 @@ class Trainer(BaseTrainer):
         held_out = check_validation_data(self.program, validation_data, shapes)
         if drawn is not None:
             self._start(drawn, shapes)
-        return self._fit(
-            self._place(examples),
-            epochs=int(epochs),
-            batch_size=int(batch_size),
-            held_out=held_out,
-            shuffle=shuffle,
-            report_every=int(report_every),
-            progress=progress,
-            callbacks=chosen,
-        )
+        placed = self._place(examples)
+        with self.backend.precision(self.dtype):
+            run = Run(
+                trainer=self,
+                epochs=int(epochs),
+                report_every=int(report_every),
+                validate=self._validation(held_out),
+                callbacks=chosen,
+                data=placed.data,
+                examples=len(inputs),
+                batch_size=min(int(batch_size), len(inputs)),
+                shuffle=shuffle,
+                stop_every=int(report_every) if chosen or held_out else None,
+            )
+            self._train(run, [run.epochs], placed.host, progress)
+        return run.history
 
     def fit_batches(
         self,
@@ -163,7 +170,7 @@ class Trainer(BaseTrainer):
         """
         check_at_least_one(epochs=epochs, report_every=report_every)
         check_batches(batches, epochs)
-        chosen = check_callbacks(callbacks)
+        chosen = check_callbacks(callbacks, self._figures(validation_data is not None))
         if self._shapes is None:
             batches, first = with_first(batches, self.epoch)
             shapes, drawn = self._shapes_or_draw(check_batch_inputs(self.program, first).shape[1:])
@@ -188,56 +195,44 @@ class Trainer(BaseTrainer):
         return run.history
 
     def _place(self, examples: Examples) -> PlacedExamples:
-        """Put checked examples on the backend, for any number of calls of `_fit`."""
+        """Put checked examples on the backend, for a whole fit."""
         examples = with_mean_weight_one(self.program, examples)
         with self.backend.precision(self.dtype):
             return PlacedExamples(examples, self.backend.sync(self.backend.from_numpy(examples)))
 
-    def _fit(
-        self,
-        placed: PlacedExamples,
-        *,
-        epochs: int,
-        batch_size: int,
-        held_out: Examples | None = None,
-        shuffle: bool = True,
-        report_every: int = 1,
-        progress: bool = False,
-        callbacks: Sequence[Callback] = (),
-    ) -> History:
-        """Do what `fit` does once everything is checked."""
-        count = len(placed.host.x)
-        with self.backend.precision(self.dtype):
-            run = Run(
-                trainer=self,
-                epochs=epochs,
-                report_every=report_every,
-                validate=self._validation(held_out),
-                callbacks=callbacks,
-                data=placed.data,
-                examples=count,
-                batch_size=min(batch_size, count),
-                shuffle=shuffle,
-            )
-            with self._running(run, progress) as advance:
-                several = epochs * len(run.batch_sizes) > 1
-                seconds = self._estimate(placed.host, run.batch_size) if several else 0.0
-                run.train(run.cut(seconds, shown=progress), advance)
-        return run.history
+    def _train(self, run: Run, stretches: Iterable[int], examples: Examples, progress: bool) -> None:
+        """Train, unless a callback stops the run.
+
+        Args:
+            run: of this trainer.
+            stretches: its epochs, in parts that each end with a report.
+            examples: those of the run, on the host.
+            progress: whether it is shown.
+        """
+        with self._running(run, progress) as advance:
+            several = run.epochs * len(run.batch_sizes) > 1
+            seconds = self._estimate(examples, run.batch_size) if several else 0.0
+            for epochs in stretches:
+                run.train(run.cut(epochs, seconds, shown=progress), advance)
+                if run.history.stopped:
+                    break
 
     @contextmanager
     def _running(self, run: BaseRun, progress: bool) -> Iterator[Advance]:
         """Show progress, call the callbacks first and last, and let Ctrl-C end the run."""
-        for callback in run.callbacks:
-            callback.on_fit_start(self)
+        run.callbacks.on_fit_start(self)
         try:
             with show_progress(run.epochs, "epoch", progress) as advance:
                 yield advance
         except KeyboardInterrupt:
             run.history.interrupted = True
             tell(f"interrupted: the trainer is at the end of epoch {self.epoch}")
-        for callback in run.callbacks:
-            callback.on_fit_end(self)
+        run.callbacks.on_fit_end(self)
+
+    def _figures(self, validated: bool) -> list[str]:
+        """Return the names of the figures of a record."""
+        names = list(self.program.reductions)
+        return ["epoch", *names, *(f"validation_{name}" for name in names if validated)]
 
     def _validation(self, held_out: Examples | None) -> Callable[[], Record] | None:
         """Return what evaluates the validation data, which are on the backend from now on."""

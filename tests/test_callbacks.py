@@ -52,6 +52,8 @@ class Spy(Callback):
 class Pretend(Callback):
     """Gives the records a figure, before other callbacks see them."""
 
+    adds = ("figure",)
+
     def __init__(self, *values: float) -> None:
         self.values = iter(values)
 
@@ -141,9 +143,23 @@ def test_early_stopping_begins_anew_with_each_run():
         assert trainer.epoch == 3
 
 
-def test_a_figure_that_is_not_reported_is_named():
-    with pytest.raises(ValueError, match=r"EarlyStopping: 'validation_loss' is not .*'loss'\]"):
-        fit(make_trainer(), 2, callbacks=[EarlyStopping()])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (EarlyStopping, "validation_loss"),
+        (lambda: EarlyStopping("validation_accuracy", mode="max"), "validation_accuracy"),
+        (ReduceLearningRateOnPlateau, "validation_loss"),
+        (lambda: SaveCheckpoint("x", save_best_only=True, monitor="figure", mode="min"), "figure"),
+    ],
+)
+def test_a_figure_that_will_not_be_reported_is_refused_before_training(make, name):
+    trainer, callback = make_trainer(), make()
+    expected = rf"^{type(callback).__name__}: '{name}' is not reported, there are \['epoch', 'loss'\]; "
+    with pytest.raises(ValueError, match=expected):
+        fit(trainer, 2, callbacks=[callback, Pretend(1.0)])
+    with pytest.raises(ValueError, match=expected):
+        trainer.fit_batches([(X, Y)], epochs=2, callbacks=[callback], progress=False)
+    assert trainer.params is None
 
 
 @pytest.mark.parametrize(
@@ -172,6 +188,13 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     saving = SaveCheckpoint(path, save_best_only=True, monitor="figure", mode="min")
     fit(make_trainer(), 4, callbacks=[Pretend(5, 3, 4, 3), saving])
     assert_same_bits(Trainer.load(path, "numpy"), fit(make_trainer(), 2))
+
+
+def test_what_is_restored_at_the_end_is_saved(tmp_path):
+    path = tmp_path / "run.safetensors"
+    callbacks = [Pretend(3, 4, 5), EarlyStopping("figure", mode="min", patience=2), SaveCheckpoint(path)]
+    trainer = fit(make_trainer(), 9, callbacks=callbacks)
+    np.testing.assert_array_equal(Trainer.load(path, "numpy").predict(X), trainer.predict(X))
 
 
 def test_a_resumed_run_saves_what_it_adds(tmp_path):

@@ -1,13 +1,16 @@
 """What the README shows works: its code blocks run, and its pictures are there."""
 
 import re
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sklearn.datasets import load_digits
 
+import multinn
 from backends.conformance import checks
+from multinn import Container, Layer, Loss, Optimizer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,3 +59,12 @@ def test_the_backend_of_the_example_keeps_the_contract(check):
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)h][^)]*)\)", README))
 def test_what_the_readme_links_to_is_there(target):
     assert (ROOT / target).is_file()
+
+
+@pytest.mark.parametrize("kind", [Layer, Loss, Optimizer])
+def test_the_tables_have_all_parts(kind):
+    parts = [
+        each for each in vars(multinn).values() if isinstance(each, type) and issubclass(each, kind)
+    ]
+    names = {each.__name__ for each in parts if each is not Container and not isabstract(each)}
+    assert names <= set(re.findall(r"\w+", README))

@@ -114,8 +114,7 @@ def test_the_learning_rate_falls_on_a_plateau(solver):
     plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.5)
     settings = SMALL | {"solver": solver, "max_iter": 4, "warm_start": True}
     model = MLPClassifier(**settings, callbacks=[plateau]).fit(X, Y)
-    trainer = model.trainer_
-    assert learning_rate_scale(trainer.backend, trainer.optimizer_state) == 0.5**3
+    assert scale_of(model) == 0.5**3
     plain = MLPClassifier(**settings).fit(X, Y)
     assert not np.array_equal(model.coefs_[0], plain.coefs_[0])
 
@@ -124,13 +123,28 @@ def test_the_learning_rate_falls_on_a_plateau(solver):
 @pytest.mark.parametrize(
     "solver", [{}, {"solver": "sgd", "learning_rate": "invscaling"}], ids=["adam", "sgd"]
 )
-def test_the_solver_goes_on_with_or_without_the_wrapper(solver, before):
+def test_the_solver_goes_on_with_or_without_the_callback(solver, before):
     never = [ReduceLearningRateOnPlateau("loss", patience=99)]
     settings = SMALL | solver | {"max_iter": 3, "warm_start": True}
     model = MLPClassifier(**settings, callbacks=never if before else None).fit(X, Y)
     model.set_params(callbacks=None if before else never).fit(X, Y)
     plain = MLPClassifier(**settings).fit(X, Y).fit(X, Y)
     np.testing.assert_array_equal(model.coefs_[0], plain.coefs_[0])
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_learning_rate_that_fell_stays_until_another_is_given(solver):
+    plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.5)
+    settings = SMALL | {"solver": solver, "max_iter": 2, "warm_start": True}
+    model = MLPClassifier(**settings, callbacks=plateau).fit(X, Y)
+    model.set_params(callbacks=None).fit(X, Y)
+    assert scale_of(model) == 0.5
+    model.set_params(learning_rate_init=0.1).fit(X, Y)
+    assert scale_of(model) == 1.0
+
+
+def scale_of(model: Any) -> float:
+    return learning_rate_scale(model.trainer_.backend, model.trainer_.optimizer_state)
 
 
 def test_records_are_logged(tmp_path):
@@ -194,11 +208,31 @@ def test_one_epoch_is_too_few_to_compare(kind):
             "^callbacks: solver='lbfgs' has no epochs",
         ),
         ({"callbacks": EarlyStopping()}, ValueError, "'validation_loss' is not reported"),
+        (
+            {"callbacks": EarlyStopping("validation_score", mode="max")},
+            ValueError,
+            "'validation_score' is not reported",
+        ),
+        (
+            {"callbacks": [ReduceLearningRateOnPlateau()]},
+            ValueError,
+            "'validation_loss' is not reported",
+        ),
+        ({"callbacks": SaveCheckpoint("x", save_best_only=True)}, ValueError, "there are.*'loss'"),
     ],
 )
-def test_what_cannot_work_is_refused(settings, error, message):
+def test_what_cannot_work_is_refused_before_training(settings, error, message):
+    model = MLPClassifier(**SMALL, max_iter=1).fit(X, Y)
+    before, state = dict(vars(model)), model.trainer_.state
     with pytest.raises(error, match=message):
-        MLPClassifier(**SMALL | settings).fit(X, Y)
+        model.set_params(**settings).fit(X, Y)
+    assert vars(model) == before | settings
+    assert model.trainer_.state is state
+
+
+def test_what_is_held_out_can_be_watched():
+    callbacks = [EarlyStopping(), EarlyStopping("validation_score", mode="max")]
+    MLPClassifier(**SMALL, max_iter=2, early_stopping=True, callbacks=callbacks).fit(X, Y)
 
 
 def test_a_function_may_stop_with_a_boolean_of_numpy():

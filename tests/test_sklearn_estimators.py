@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from multinn import BinaryFocal, Focal, Huber, Tanh
 from multinn.sklearn import MLPClassifier, MLPRegressor
-from multinn.sklearn.solver import PenalizedTrainer
+from multinn.sklearn import trainer as trainer_module
+from multinn.sklearn.trainer import PenalizedTrainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -199,6 +200,24 @@ def test_warm_start_takes_another_solver(before, after):
     assert len(model.loss_curve_) == 3
 
 
+def test_a_solver_begins_anew_after_another():
+    """The first step of Adam is the learning rate in every direction, whatever the gradient."""
+    model = MLPClassifier((5,), "tanh", batch_size=60, max_iter=3, warm_start=True, random_state=0)
+    model.fit(X, Y).set_params(solver="lbfgs").fit(X, Y)
+    before = model.coefs_[0]
+    model.set_params(solver="adam", max_iter=1).fit(X, Y)
+    np.testing.assert_allclose(np.abs(model.coefs_[0] - before), 0.001, rtol=1e-3)
+
+
+@pytest.mark.parametrize("other", ["adam", "lbfgs"])
+def test_a_velocity_ends_with_its_solver(other):
+    settings = {"solver": "sgd", "learning_rate_init": 0.5, "momentum": 0.99}
+    model = MLPClassifier((5,), **settings, max_iter=3, warm_start=True, random_state=0).fit(X, Y)
+    before = model.set_params(solver=other).fit(X, Y).coefs_[0]
+    model.set_params(solver="sgd", learning_rate_init=1e-9, max_iter=1).fit(X, Y)
+    np.testing.assert_allclose(model.coefs_[0], before, atol=1e-6)
+
+
 def test_partial_fit_goes_on_after_a_fit_that_stopped():
     model = MLPClassifier((5,), tol=1.0, max_iter=50, early_stopping=True, random_state=0).fit(X, Y)
     assert model.converged_
@@ -245,18 +264,36 @@ def test_callbacks_see_each_epoch_and_can_stop():
     assert seen == [1, 2, 3]
 
 
-def test_examples_are_placed_once_for_all_epochs(monkeypatch):
-    placed = []
-    place = PenalizedTrainer.place
+@pytest.mark.parametrize(
+    ("solver", "validation_data"), [("adam", None), ("adam", (X, Y)), ("lbfgs", None)]
+)
+def test_examples_are_checked_and_placed_once_a_fit(monkeypatch, solver, validation_data):
+    calls = []
 
-    def counted(trainer, *examples):
-        placed.append(trainer)
-        return place(trainer, *examples)
+    def count(owner, name):
+        counted = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given: (calls.append(name), counted(*given))[1])
 
-    monkeypatch.setattr(PenalizedTrainer, "place", counted)
-    model = MLPClassifier(**SMALL, callbacks=lambda _: False).fit(X, Y)
-    assert len(model.loss_curve_) == 4
-    assert len(placed) == 1
+    count(trainer_module, "check_examples")
+    count(PenalizedTrainer, "place")
+    count(PenalizedTrainer, "place_inputs")
+    MLPClassifier(**SMALL, solver=solver).fit(X, Y, validation_data=validation_data)
+    assert calls.count("check_examples") == (1 if validation_data is None else 2)
+    assert calls.count("place") == 1
+    assert calls.count("place_inputs") == (0 if validation_data is None else 1)
+
+
+def test_validation_data_that_do_not_fit_the_loss_are_refused_before_training():
+    model = MLPRegressor("poisson", (5,), max_iter=1).fit(X, np.abs(NUMBERS))
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match=r"^validation_data: y: "):
+        model.fit(X, np.abs(NUMBERS), validation_data=(X, -1.0 - np.abs(NUMBERS)))
+    assert vars(model) == before
+
+
+def test_examples_of_some_weight_are_needed_in_both_parts():
+    with pytest.raises(ValueError, match="sample_weight: expected some above 0 both to train and to"):
+        MLPClassifier(**SMALL, early_stopping=True).fit(X, Y, np.arange(60) == 0)
 
 
 def test_verbose_shows_progress(capsys):

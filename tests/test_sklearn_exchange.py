@@ -9,7 +9,14 @@ from sklearn import neural_network as reference
 from sklearn.exceptions import NotFittedError
 
 from backends import get_backend
-from multinn import ReLU, SoftmaxCrossEntropy, Tanh, exchange, onnx
+from multinn import (
+    ReduceLearningRateOnPlateau,
+    ReLU,
+    SoftmaxCrossEntropy,
+    Tanh,
+    exchange,
+    onnx,
+)
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.sklearn.export import Exponential
 from tests.estimator_runs import BINARY, LABELS, NUMBERS, TARGETS, X, Y
@@ -161,6 +168,19 @@ def test_the_training_of_ours_goes_on_in_scikit_learn():
     np.testing.assert_allclose(results(ours), results(theirs), rtol=1e-12)
 
 
+@pytest.mark.parametrize("solver", SOLVERS[:2], ids=["sgd", "adam"])
+def test_a_learning_rate_that_fell_on_a_plateau_comes_and_goes(solver):
+    plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.1)
+    settings = {"hidden_layer_sizes": (5,), "shuffle": False, "random_state": 0, "max_iter": 3}
+    ours = MLPClassifier(**settings | solver, callbacks=plateau).fit(X, Y).set_params(callbacks=None)
+    theirs = ours.to_sklearn()
+    again = MLPClassifier.from_sklearn(theirs)
+    for model in (ours, theirs, again):
+        model.partial_fit(X, Y).partial_fit(X, Y)
+    for model in (theirs, again):
+        np.testing.assert_allclose(results(model), results(ours), rtol=1e-7)
+
+
 def test_a_loss_on_another_scale_does_not_stop_the_training():
     """With several numbers, ours is larger than theirs: it has to find its own best."""
     theirs = reference.MLPRegressor(hidden_layer_sizes=(5,), max_iter=300, warm_start=True)
@@ -200,6 +220,26 @@ def test_the_model_has_to_be_that_of_the_parameters():
         model.set_params(dropout=0.0, batch_norm=False).to_sklearn()
     model = MLPClassifier((5,), dropout=0.2, max_iter=1).fit(X, Y).set_params(dropout=0.0)
     np.testing.assert_allclose(results(model.to_sklearn()), results(model), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"hidden_layer_sizes": 6},
+            r"hidden_layer_sizes: expected \[5\], as in the last fit, got \[6\]:",
+        ),
+        (
+            {"hidden_layer_sizes": (5, 5)},
+            r"hidden_layer_sizes: expected \[5\].* got \[5, 5\]: set it back",
+        ),
+        ({"loss": "poisson"}, "the out_activation_ of loss: expected identity, .*got exp"),
+    ],
+)
+def test_parameters_that_changed_after_the_fit_are_named(changed, message):
+    theirs = reference.MLPRegressor(hidden_layer_sizes=(5,), max_iter=1).fit(X, NUMBERS)
+    with pytest.raises(ValueError, match=f"^from_sklearn: {message}"):
+        MLPRegressor.from_sklearn(theirs.set_params(**changed))
 
 
 def test_something_else_is_refused():

@@ -28,7 +28,7 @@ from multinn.registry import named, registered_classes
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.network import PenalizedDense
-from multinn.sklearn.solver import MomentumDescent
+from multinn.sklearn.optimizers import MomentumDescent, ScaledAdam
 from tests.estimator_runs import BINARY, NUMBERS, TARGETS, X, Y, assert_same_estimators
 from tests.forgeries import resealed
 from tests.helpers import run_python
@@ -213,6 +213,17 @@ def test_a_callback_saves_the_estimator(path):
     assert type(type(model.trainer_).load(path)) is type(model.trainer_)
 
 
+def test_the_last_file_of_a_fit_is_the_estimator_that_it_leaves(path):
+    settings = SMALL | {
+        "learning_rate_init": 0.1,
+        "early_stopping": True,
+        "callbacks": SaveCheckpoint(path),
+    }
+    model = MLPClassifier(**settings, n_iter_no_change=3).fit(X, Y)
+    assert model.validation_scores_[-1] < model.best_validation_score_
+    assert_same_estimators(MLPClassifier.load(path, callbacks=()), model)
+
+
 @dataclass(frozen=True)
 class Unregistered(ParameterFree):
     def forward(self, backend, params, x, key=None):
@@ -331,6 +342,7 @@ def test_parameters_of_a_later_version_have_their_defaults(path, saved):
 OWN: list[Hyperparameters] = [
     PenalizedDense(3),
     MomentumDescent(0.1, 0.9, True),
+    ScaledAdam(),
     *REGRESSION_LOSSES.values(),
 ]
 

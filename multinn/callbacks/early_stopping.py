@@ -47,6 +47,7 @@ class EarlyStopping(Callback):
         check_at_least_one(patience=patience)
         self.monitor = Monitor("EarlyStopping", monitor, mode, min_delta)
         self.best_epoch: int | None = None
+        self.needs = (monitor,)
         self._patience = patience
         self._restore_best = restore_best
         self._worse = 0

@@ -49,6 +49,7 @@ class ReduceLearningRateOnPlateau(Callback):
                     f"ReduceLearningRateOnPlateau: expected {name} of 0 or more, below 1, got {value}"
                 )
         self._monitor = Monitor("ReduceLearningRateOnPlateau", monitor, mode, min_delta)
+        self.needs = (monitor,)
         self._factor = factor
         self._patience = patience
         self._min_scale = min_scale

@@ -6,6 +6,7 @@ from multinn.callbacks.base import Callback
 from multinn.callbacks.monitor import Monitor
 from multinn.checkpoints import PathLike
 from multinn.history import Record
+from multinn.training import TrainingState
 
 if TYPE_CHECKING:
     from multinn.trainer import Trainer
@@ -15,7 +16,8 @@ class SaveCheckpoint(Callback):
     """Saves the trainer at each report, as `Trainer.save` does.
 
     The file is replaced as a whole: at any time it holds one valid checkpoint. When the run ends, by
-    Ctrl-C too, it is that of the last whole epoch, unless only the best are saved.
+    Ctrl-C too, it is the trainer as it is then, unless only the best are saved: with the best state, if
+    an `EarlyStopping` before this callback, or an estimator's own early stopping, has restored it.
 
     Attributes:
         path: of the file.
@@ -42,13 +44,14 @@ class SaveCheckpoint(Callback):
         """
         self.path = path
         self._monitor = Monitor("SaveCheckpoint", monitor, mode)
+        self.needs = (monitor,) if save_best_only else ()
         self._save_best_only = save_best_only
-        self._saved_epoch = 0
+        self._saved: TrainingState | None = None
 
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Forget the last run."""
         self._monitor.reset()
-        self._saved_epoch = trainer.epoch
+        self._saved = trainer.state
 
     def on_report(self, trainer: "Trainer", record: Record) -> None:
         """Save."""
@@ -56,10 +59,11 @@ class SaveCheckpoint(Callback):
             self._save(trainer)
 
     def on_fit_end(self, trainer: "Trainer") -> None:
-        """Save epochs that came after the last report."""
-        if not self._save_best_only and trainer.epoch != self._saved_epoch:
+        """Save what came after the last report: more epochs, or a state that was restored."""
+        if not self._save_best_only and trainer.state is not self._saved:
             self._save(trainer)
+        self._saved = None
 
     def _save(self, trainer: "Trainer") -> None:
         trainer.save(self.path)
-        self._saved_epoch = trainer.epoch
+        self._saved = trainer.state

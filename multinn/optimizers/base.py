@@ -11,6 +11,7 @@ from multinn.hyperparameters import Hyperparameters
 from multinn.schedules import Schedule
 
 LearningRate = float | Schedule
+SCALE = "learning_rate_scale"  # the entry of a state by which the learning rate is multiplied
 
 
 class Optimizer(Hyperparameters):
@@ -60,11 +61,11 @@ def descend(
 
 
 def rate_now(optimizer: Any, backend: Backend, state: Tree, params: Tree) -> Array | float:
-    """Return η of this update."""
+    """Return η of this update, which a state may scale."""
     rate = optimizer.learning_rate
     if isinstance(rate, Schedule):
-        return rate(backend, steps_done(backend, state, params))
-    return rate
+        rate = rate(backend, steps_done(backend, state, params))
+    return rate * backend.xp.reshape(state[SCALE], ()) if SCALE in state else rate
 
 
 def steps_done(backend: Backend, state: Tree, params: Tree) -> Array:
@@ -88,6 +89,12 @@ def sum_of_powers(backend: Backend, base: float, count: Array) -> Array:
 def first_step() -> "np.ndarray[Any, np.dtype[np.int32]]":
     """Return the number of updates that are done at the start."""
     return np.zeros((1,), np.int32)
+
+
+def scale_of_one(params: Tree) -> Tree:
+    """Return the entry of a state that leaves the learning rate as it is."""
+    leaves = tree.leaves(params)
+    return {SCALE: np.ones((1,), leaves[0].dtype if leaves else np.float32)}
 
 
 def zeros(params: Tree) -> Tree:

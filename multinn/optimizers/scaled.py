@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends import Array, Backend, Tree, tree
+from multinn.optimizers.base import SCALE, scale_of_one
 from multinn.optimizers.wrappers import Wrapper
-
-_NAME = "learning_rate_scale"
 
 
 @dataclass(frozen=True)
@@ -30,21 +29,19 @@ class ScaledLearningRate(Wrapper):
 
     def init(self, params: Tree) -> Tree:
         """Return the state of the other optimizer, and the scale."""
-        leaves = tree.leaves(params)
-        dtype = leaves[0].dtype if leaves else np.float32
-        return {"optimizer": self.optimizer.init(params), _NAME: np.ones((1,), dtype)}
+        return {"optimizer": self.optimizer.init(params)} | scale_of_one(params)
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
         xp = backend.xp
-        scale = xp.reshape(state[_NAME], ())
+        scale = xp.reshape(state[SCALE], ())
         updated, inner = self.optimizer.update(backend, gradients, state["optimizer"], params)
         unscaled = scale == 1.0
 
         def scaled(new: Array, old: Array) -> Array:
             return xp.where(unscaled, new, old + scale * (new - old))
 
-        return tree.map(scaled, updated, params), {"optimizer": inner, _NAME: state[_NAME]}
+        return tree.map(scaled, updated, params), {"optimizer": inner, SCALE: state[SCALE]}
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
         """Return those of the other optimizer."""
@@ -78,4 +75,4 @@ def with_learning_rate_scale(backend: Backend, state: Tree, scale: float) -> Tre
 
 
 def _is_scale(path: str) -> bool:
-    return path.rpartition(".")[2] == _NAME
+    return path.rpartition(".")[2] == SCALE

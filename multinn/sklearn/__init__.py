@@ -4,9 +4,9 @@ from multinn.registry import register_parts as _register_parts
 from multinn.sklearn import export as _export
 from multinn.sklearn import losses as _losses
 from multinn.sklearn import network as _network
-from multinn.sklearn import solver as _solver
+from multinn.sklearn import optimizers as _optimizers
 from multinn.sklearn.classifier import MLPClassifier as MLPClassifier
 from multinn.sklearn.regressor import MLPRegressor as MLPRegressor
 
-for _module in (_export, _losses, _network, _solver):
+for _module in (_export, _losses, _network, _optimizers):
     _register_parts(_module, "sklearn.")

@@ -8,17 +8,20 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from backends import tree
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.sklearn import lbfgs
-from multinn.sklearn.callbacks import check_callbacks
+from multinn.sklearn.callbacks import check_estimator_callbacks
 from multinn.sklearn.coefficients import Coefficients
-from multinn.sklearn.data import Data, placed, unchanged_on_error
+from multinn.sklearn.data import Data, errors_with_places, unchanged_on_error
 from multinn.sklearn.epochs import NOT_FINITE
+from multinn.sklearn.held_out import HeldOut
 from multinn.sklearn.network import build, draw
+from multinn.sklearn.optimizers import make_optimizer
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.portable import PortableEstimator
-from multinn.sklearn.solver import PenalizedTrainer, make_optimizer, unwrapped
+from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -41,6 +44,10 @@ class BaseMLP(PortableEstimator):
     @abstractmethod
     def _count_outputs(self, y: HostArray) -> int:
         """Return the number of outputs."""
+
+    @abstractmethod
+    def _targets(self, y: HostArray) -> HostArray:
+        """Return targets as the loss wants them, from checked ones."""
 
     def _learn_classes(self, y: Any, classes: Any) -> None:
         """In the first call of `partial_fit`, learn which classes there are."""
@@ -73,16 +80,6 @@ class BaseMLP(PortableEstimator):
             The estimator itself.
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
-
-    def _partial_fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        validation_data: tuple[Any, Any] | None,
-        classes: Any = None,
-    ) -> Any:
-        return self._fit(X, y, sample_weight, validation_data, incremental=True, classes=classes)
 
     @property
     def coefs_(self) -> Coefficients:
@@ -125,11 +122,13 @@ class BaseMLP(PortableEstimator):
         classes: Any = None,
     ) -> Any:
         with unchanged_on_error(self):
-            data, held_out = self._prepare(X, y, sample_weight, validation_data, incremental, classes)
+            examples, held_out = self._prepare(
+                X, y, sample_weight, validation_data, incremental, classes
+            )
         if self.solver == "lbfgs":
-            self._fit_lbfgs(data)
+            self._fit_lbfgs(examples)
         elif not (incremental and self._stopped_early):
-            self._fit_stochastic(data, held_out, incremental=incremental)
+            self._fit_stochastic(examples, held_out, incremental=incremental)
         if not all(np.isfinite(array).all() for array in self.coefs_ + self.intercepts_):
             raise ValueError(NOT_FINITE)
         return self
@@ -142,10 +141,10 @@ class BaseMLP(PortableEstimator):
         validation_data: tuple[Any, Any] | None,
         incremental: bool,
         classes: Any,
-    ) -> tuple[Data, Data | None]:
+    ) -> tuple[Examples, HeldOut | None]:
         """Do all that can be refused: check everything, and prepare a trainer; return the examples."""
         self._validate_params()
-        check_callbacks(self, incremental=incremental)
+        check_estimator_callbacks(self, validation_data, incremental=incremental)
         hidden_sizes(self.hidden_layer_sizes)  # an error comes before what the data tell
         if self.solver == "lbfgs" and (self.batch_norm or np.any(self.dropout)):
             raise ValueError(
@@ -162,11 +161,17 @@ class BaseMLP(PortableEstimator):
         first = not hasattr(self, "trainer_") or not (self.warm_start or incremental)
         data = self._check_data(X, y, sample_weight, first=first, incremental=incremental)
         self._start(data, first=first)
-        held_out = None if validation_data is None else self._check_validation(validation_data)
-        self.trainer_.check(data.x, self._targets(data.y), data.weights)
-        if self.solver != "lbfgs" and self.early_stopping and held_out is None:
-            data, held_out = self._split(data)
-        return data, held_out
+        trainer = self.trainer_
+        examples = trainer.check(data.x, self._targets(data.y), data.weights)
+        if validation_data is not None:
+            given = self._check_validation(validation_data)
+            checked = trainer.check(given.x, self._targets(given.y), None, "validation_data: ")
+            return examples, HeldOut(trainer, checked, given.y)
+        if self.solver == "lbfgs" or not self.early_stopping:
+            return examples, None
+        rows, held_out_rows = self._split(examples, data.y)
+        held_out = HeldOut(trainer, _taken(examples, held_out_rows), data.y[held_out_rows])
+        return _taken(examples, rows), held_out
 
     def _start(self, data: Data, *, first: bool) -> None:
         """Prepare a trainer: a new one, or one that goes on where the last ended."""
@@ -177,7 +182,10 @@ class BaseMLP(PortableEstimator):
             return
         self._go_on(self._new_trainer(loss, outputs, self.trainer_.dtype))
         # lbfgs has no curves, and those of early stopping are others.
-        if self.solver == "lbfgs" or self.__dict__.get("_early_stopping_before") != self.early_stopping:
+        same = (
+            hasattr(self, "loss_curve_") and (self.validation_scores_ is not None) == self.early_stopping
+        )
+        if self.solver == "lbfgs" or not same:
             self._start_curves()
 
     def _model(self, outputs: int) -> Sequential:
@@ -211,13 +219,7 @@ class BaseMLP(PortableEstimator):
 
     def _go_on(self, trainer: PenalizedTrainer) -> None:
         """Let the trainer go on where the present one is, unless that can do it itself."""
-        old, new = self.trainer_.program, trainer.program
-        if (new.model, new.loss, new.optimizer, new.backend) == (
-            old.model,
-            old.loss,
-            old.optimizer,
-            old.backend,
-        ):
+        if trainer.program == self.trainer_.program:
             return
         try:
             trainer.take_over(self.trainer_)
@@ -226,45 +228,34 @@ class BaseMLP(PortableEstimator):
                 "warm_start and partial_fit go on with the same layers: hidden_layer_sizes or another "
                 f"parameter of the model has changed since the last fit: {error}"
             ) from error
-        if self.solver == "sgd" and unwrapped(new.optimizer) != unwrapped(old.optimizer):
-            trainer.rate = self.learning_rate_init
         best = self.__dict__.get("_best_state")
         if best is not None:
             self._best_state = trainer.adapted(best, self.trainer_)
         self.trainer_ = trainer
 
-    def _strength(self, data: Data) -> float:
+    def _strength(self, examples: Examples) -> float:
         """Return a of the penalty a / (2 n) Σ W², where alpha is in relation to the sum of weights."""
-        mean = 1.0 if data.weights is None else float(np.mean(data.weights)) or 1.0
+        weights = examples.weights
+        mean = 1.0 if weights is None else float(np.mean(weights, dtype=np.float64))
         return float(self.alpha) / mean
 
-    def _fit_lbfgs(self, data: Data) -> None:
+    def _fit_lbfgs(self, examples: Examples) -> None:
         trainer = self.trainer_
-        examples = Examples(data.x.astype(trainer.dtype, copy=False), *self._prepared(data))
         self.n_iter_, self.loss_, self.converged_ = lbfgs.minimize_loss(
             trainer,
-            examples,
-            self._strength(data),
+            trainer.place(examples),
+            self._strength(examples),
             max_iter=int(self.max_iter),
             max_fun=int(self.max_fun),
             tol=float(self.tol),
             verbose=bool(self.verbose),
         )
-
-    def _prepared(self, data: Data) -> tuple[HostArray, HostArray | None]:
-        """Return targets and weights as the loss wants them, on the host."""
-        trainer = self.trainer_
-        targets = self._targets(data.y)
-        outputs = (self.n_outputs_,)
-        prepared = trainer.program.loss.prepare_targets(targets, outputs, trainer.dtype)
-        if data.weights is None:
-            return prepared, None
-        return prepared, (data.weights / np.mean(data.weights)).astype(trainer.dtype)
+        trainer.reset_optimizer()  # another solver would not go on from here
 
     def _outputs(self, X: Any) -> HostArray:
         """Return what the model puts out, (examples, outputs)."""
         check_is_fitted(self, "trainer_")
-        with placed(X=X):
+        with errors_with_places(X=X):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not hasattr(X, "toarray"):
             return self.trainer_.predict(X)
@@ -289,6 +280,12 @@ class BaseMLP(PortableEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "trainer_")
+
+
+def _taken(examples: Examples, rows: HostArray) -> Examples:
+    """Return the examples at these rows."""
+    taken: Examples = tree.map(lambda leaf: leaf[rows], examples)
+    return taken
 
 
 def has_epochs(estimator: BaseMLP) -> bool:

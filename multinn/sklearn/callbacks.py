@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from multinn.callbacks import Callback, EarlyStopping, ReduceLearningRateOnPlateau
+from multinn.callbacks.base import check_callbacks
 from multinn.history import Record
 
 if TYPE_CHECKING:
@@ -46,26 +47,29 @@ def callbacks_of(estimator: Any) -> list[Callback]:
     return callbacks
 
 
-def check_callbacks(estimator: Any, *, incremental: bool) -> None:
+def check_estimator_callbacks(estimator: Any, validation_data: Any, *, incremental: bool) -> None:
     """Raise an error if a callback cannot work in a fit, or in a partial fit.
 
     Raises:
         TypeError: one is no callback.
-        ValueError: the solver has no epochs, or a partial fit not enough of them.
+        ValueError: the solver has no epochs, or a partial fit not enough of them; or one needs a figure
+            that is not reported.
     """
-    for each in callbacks_of(estimator):
-        if estimator.solver == "lbfgs":
-            raise ValueError(
-                "callbacks: solver='lbfgs' has no epochs after which they could be called: use "
-                "solver='adam' or 'sgd', or callbacks=None"
-            )
+    callbacks = callbacks_of(estimator)
+    if callbacks and estimator.solver == "lbfgs":
+        raise ValueError(
+            "callbacks: solver='lbfgs' has no epochs after which they could be called: use "
+            "solver='adam' or 'sgd', or callbacks=None"
+        )
+    for each in callbacks:
         if incremental and isinstance(each, EarlyStopping | ReduceLearningRateOnPlateau):
             raise ValueError(
                 f"callbacks: {type(each).__name__} compares the epochs of one fit, and partial_fit has "
                 "one epoch: use fit, which goes on with warm_start"
             )
-
-
-def scales_learning_rate(estimator: Any) -> bool:
-    """Return whether one of the callbacks changes the learning rate, whose scale is to be a state."""
-    return any(isinstance(each, ReduceLearningRateOnPlateau) for each in callbacks_of(estimator))
+    figures = ["epoch", "loss"]
+    if validation_data is not None or estimator.early_stopping:
+        figures.append("validation_loss")
+    if estimator.early_stopping:
+        figures.append("validation_score")
+    check_callbacks(callbacks, figures)

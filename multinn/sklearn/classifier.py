@@ -157,7 +157,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         Raises:
             AttributeError: the solver is lbfgs.
         """
-        return self._partial_fit(X, y, sample_weight, validation_data, classes)
+        return self._fit(X, y, sample_weight, validation_data, incremental=True, classes=classes)
 
     def predict_proba(self, X: Any) -> HostArray:
         """Return the probability of each class, or of each label, (examples, classes); none is 0.

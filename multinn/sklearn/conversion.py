@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from backends import Backend, Tree
 from multinn.layers import Dropout, Sequential
-from multinn.sklearn.parameters import SOLVERS
-from multinn.sklearn.solver import PenalizedTrainer
+from multinn.optimizers.base import SCALE
+from multinn.sklearn.parameters import SOLVERS, hidden_sizes
 from multinn.sklearn.stopping import Improvement
+from multinn.sklearn.trainer import PenalizedTrainer
 
 # What both know of a fit, under the same names, where the solver has epochs.
 _FIGURES = ("best_loss_", "validation_scores_", "best_validation_score_")
@@ -37,6 +38,7 @@ def from_sklearn(kind: Any, theirs: Any, backend: str | Backend | None) -> Any:
     )
     dtype = str(theirs.coefs_[0].dtype)
     loss, ours.out_activation_ = ours._loss()
+    _check_unchanged(ours, theirs)
     ours._begin(loss, theirs.n_outputs_, dtype, check_random_state(seed))
     trainer = ours.trainer_
     trainer.set_dense_parameters("W", theirs.coefs_)
@@ -60,6 +62,20 @@ def to_sklearn(ours: Any) -> Any:
     if hasattr(ours, "loss_curve_"):
         _give_epochs(ours, theirs)
     return theirs
+
+
+def _check_unchanged(ours: Any, theirs: Any) -> None:
+    """Raise ValueError if their parameters are not those of their fit any more."""
+    fitted = [W.shape[1] for W in theirs.coefs_[:-1]]
+    for name, expected, found in (
+        ("hidden_layer_sizes", fitted, hidden_sizes(theirs.hidden_layer_sizes)),
+        ("the out_activation_ of loss", theirs.out_activation_, ours.out_activation_),
+    ):
+        if found != expected:
+            raise ValueError(
+                f"from_sklearn: {name}: expected {expected}, as in the last fit, got {found}: set it "
+                "back, or fit again"
+            )
 
 
 def _unfitted(ours: Any) -> Any:
@@ -94,24 +110,15 @@ def _take_epochs(ours: Any, theirs: Any) -> None:
         setattr(ours, name, _plain(getattr(theirs, name)))
     ours.loss_curve_ = _plain(theirs.loss_curve_)
     ours.validation_loss_curve_ = None
-    ours._early_stopping_before, ours._stopped_early = early, False
+    ours._stopped_early = False
     best = ours.best_validation_score_ if early else -ours.best_loss_
     same_scale = early or _same_scale(theirs)
     ours._improvement = Improvement(best if same_scale else -np.inf, theirs._no_improvement_count)
-    optimizer, places = getattr(theirs, "_optimizer", None), trainer.places
-    if isinstance(optimizer, AdamOptimizer) and theirs.solver == "adam":
-        m = _tree(trainer, places, [array / (1.0 - theirs.beta_1) for array in optimizer.ms])
-        v = _tree(trainer, places, [array / (1.0 - theirs.beta_2) for array in optimizer.vs])
-        step = np.array([optimizer.t], np.int32)
-        _set_solver_state(trainer, {"step": step, "gradients": m, "squares": v})
-    if isinstance(optimizer, SGDOptimizer) and theirs.solver == "sgd":
-        rate = np.array([optimizer.learning_rate], trainer.dtype)
-        v = _tree(trainer, places, optimizer.velocities)
-        _set_solver_state(trainer, {"rate": rate, "v": v})
+    _take_optimizer(trainer, theirs)
     ours._best_state = None
     if early and theirs.best_validation_score_ > -np.inf:
-        best_arrays = theirs._best_coefs + theirs._best_intercepts
-        ours._best_state = trainer.snapshot()._replace(params=_tree(trainer, places, best_arrays))
+        best = _tree(trainer, theirs._best_coefs + theirs._best_intercepts)
+        ours._best_state = trainer.snapshot()._replace(params=best)
 
 
 def _give_epochs(ours: Any, theirs: Any) -> None:
@@ -127,12 +134,35 @@ def _give_epochs(ours: Any, theirs: Any) -> None:
             arrays[: len(arrays) // 2],
             arrays[len(arrays) // 2 :],
         )
-    if ours.solver not in SOLVERS:
+    if ours.solver in SOLVERS:
+        _give_optimizer(trainer, theirs)
+
+
+def _take_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
+    """Take over the state of the solver, if it is that of their optimizer."""
+    optimizer: Any = getattr(theirs, "_optimizer", None)
+    if type(optimizer) is not {"adam": AdamOptimizer, "sgd": SGDOptimizer}.get(theirs.solver):
         return
-    state = trainer.backend.to_numpy(trainer.solver_state)
-    arrays = theirs.coefs_ + theirs.intercepts_
-    rate = theirs.learning_rate_init
-    if ours.solver == "sgd" and "rate" in state:
+    # Theirs goes on with the rate that it began with, whatever became of the parameter.
+    scale = optimizer.learning_rate_init / theirs.learning_rate_init
+    trainer.set_optimizer_state(**{SCALE: np.array([scale], trainer.dtype)})
+    if theirs.solver == "sgd":
+        trainer.rate = optimizer.learning_rate / scale if scale else 0.0
+        trainer.set_optimizer_state(v=_tree(trainer, optimizer.velocities))
+        return
+    trainer.set_optimizer_state(
+        step=np.array([optimizer.t], np.int32),
+        gradients=_tree(trainer, [array / (1.0 - theirs.beta_1) for array in optimizer.ms]),
+        squares=_tree(trainer, [array / (1.0 - theirs.beta_2) for array in optimizer.vs]),
+    )
+
+
+def _give_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
+    """Hand over the state of the solver, if it is that of the trainer's optimizer."""
+    state = trainer.backend.to_numpy(trainer.optimizer_state)
+    arrays, scale = theirs.coefs_ + theirs.intercepts_, float(state[SCALE][0])
+    rate = scale * theirs.learning_rate_init
+    if theirs.solver == "sgd" and "rate" in state:
         theirs._optimizer = SGDOptimizer(
             arrays,
             rate,
@@ -141,9 +171,9 @@ def _give_epochs(ours: Any, theirs: Any) -> None:
             theirs.nesterovs_momentum,
             theirs.power_t,
         )
-        theirs._optimizer.learning_rate = trainer.rate
+        theirs._optimizer.learning_rate = scale * trainer.rate
         theirs._optimizer.velocities = _arrays(trainer, state["v"])
-    elif ours.solver == "adam" and "step" in state:
+    elif theirs.solver == "adam" and "step" in state:
         theirs._optimizer = AdamOptimizer(arrays, rate, theirs.beta_1, theirs.beta_2, theirs.epsilon)
         theirs._optimizer.t = int(state["step"][0])
         m, v = _arrays(trainer, state["gradients"]), _arrays(trainer, state["squares"])
@@ -156,13 +186,9 @@ def _same_scale(theirs: Any) -> bool:
     return bool(theirs.loss != "squared_error" or theirs.n_outputs_ == 1)
 
 
-def _set_solver_state(trainer: PenalizedTrainer, state: Tree) -> None:
-    trainer.restore(trainer.snapshot()._replace(optimizer_state=state))
-
-
-def _tree(trainer: PenalizedTrainer, places: list[int], arrays: list[Any]) -> Tree:
+def _tree(trainer: PenalizedTrainer, arrays: list[Any]) -> Tree:
     """Return the arrays, first of all weights and then of all biases, in the form of the parameters."""
-    like = list(trainer.backend.to_numpy(trainer.params))
+    like, places = list(trainer.backend.to_numpy(trainer.params)), trainer.places
     for index, place in enumerate(places):
         W, b = arrays[index], arrays[index + len(places)]
         like[place] = {"W": np.array(W, trainer.dtype), "b": np.array(b, trainer.dtype)}

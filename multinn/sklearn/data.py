@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from multinn.checks import as_host_array, check_weights, first_not_finite
+from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -41,7 +42,7 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool) -> Data:
         X, y = self._validated(X, y, reset=first)
         if sample_weight is not None:
-            with placed(sample_weight=sample_weight):
+            with errors_with_places(sample_weight=sample_weight):
                 sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
             check_weights(sample_weight, X.shape[0], "float64", name="sample_weight")
         y = self._check_y(y, first=first, incremental=incremental)
@@ -61,7 +62,7 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             raise ValueError(f"validation_data: {error}") from error
 
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, HostArray]:
-        with placed(X=X, y=y):
+        with errors_with_places(X=X, y=y):
             checked: tuple[Any, HostArray] = validate_data(
                 self,
                 X,
@@ -74,20 +75,27 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             )
         return checked
 
-    def _split(self, data: Data) -> tuple[Data, Data]:
-        """Return the part to train on and the part to validate on: the same of the same data, always."""
-        if self._count_held_out(len(data.x)) < 2:
+    def _split(self, examples: Examples, labels: HostArray) -> tuple[HostArray, HostArray]:
+        """Return the rows to train on and those to validate on: the same of the same data, always."""
+        count = len(examples.x)
+        if self._count_held_out(count) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your "
                 "dataset, or give validation_data."
             )
-        parts = train_test_split(
-            *(each for each in data if each is not None),
+        train, held_out = train_test_split(
+            np.arange(count),
             random_state=deepcopy(self._split_random_state),
             test_size=self.validation_fraction,
-            stratify=self._stratify(data.y),
+            stratify=self._stratify(labels),
         )
-        return Data(*parts[::2]), Data(*parts[1::2])
+        for rows in (train, held_out):
+            if examples.weights is not None and not examples.weights[rows].any():
+                raise ValueError(
+                    "sample_weight: expected some above 0 both to train and to validate on, got zeros "
+                    "only in one part: give more of them, or validation_data"
+                )
+        return train, held_out
 
     def _count_held_out(self, examples: int) -> int:
         return math.ceil(float(self.validation_fraction) * examples)
@@ -113,7 +121,7 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
 
 
 @contextmanager
-def placed(**arrays: Any) -> Iterator[None]:
+def errors_with_places(**arrays: Any) -> Iterator[None]:
     """Let errors of scikit-learn name the place of NaN or infinity, and what to do.
 
     Args:
@@ -124,8 +132,8 @@ def placed(**arrays: Any) -> Iterator[None]:
     except ValueError as error:
         problem = str(error).partition("\n")[0].rstrip(".")
         if "contains NaN" in problem or "contains infinity" in problem:
-            found = (f"{name}: {place}" for name, array in arrays.items() if (place := _place(array)))
-            told = next(found, "")
+            found = ((name, _first_not_finite(array)) for name, array in arrays.items())
+            told = next((f"{name}: {place}" for name, place in found if place), "")
             raise ValueError(f"{problem}: {told}; drop or impute such values first") from error
         if "inconsistent numbers of samples" in problem:
             raise ValueError(f"{problem}: expected as many rows of y as of X") from error
@@ -136,7 +144,7 @@ def placed(**arrays: Any) -> Iterator[None]:
         raise
 
 
-def _place(array: Any) -> str | None:
+def _first_not_finite(array: Any) -> str | None:
     """Return the first NaN or infinity and its place, if it can be found."""
     try:
         return first_not_finite(np.asarray(dense(array), np.float64))

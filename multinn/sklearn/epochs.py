@@ -10,18 +10,19 @@ from typing import Any, Final
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from multinn.callbacks.base import any_stops
+from multinn.callbacks import Callback
+from multinn.callbacks.base import Callbacks
 from multinn.errors import DivergenceError
-from multinn.examples import PlacedExamples
-from multinn.history import History
-from multinn.progress import progress
+from multinn.history import Record
 from multinn.sklearn.callbacks import callbacks_of
-from multinn.sklearn.data import CheckedData, Data
+from multinn.sklearn.data import CheckedData
+from multinn.sklearn.held_out import HeldOut
 from multinn.sklearn.parameters import SOLVERS
 from multinn.sklearn.saving import save
-from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
-from multinn.training import TrainingState
+from multinn.sklearn.trainer import PenalizedTrainer
+from multinn.trainer import Trainer
+from multinn.training import Examples, TrainingState
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,7 +32,6 @@ NOT_FINITE: Final = (
 )
 
 _OF_EPOCHS: Final = (
-    "_early_stopping_before",
     "_stopped_early",
     "_improvement",
     "_best_state",
@@ -49,15 +49,11 @@ class EpochTraining(CheckedData):
     trainer_: PenalizedTrainer
 
     @abstractmethod
-    def _targets(self, y: HostArray) -> HostArray:
-        """Return targets as the loss wants them, from checked ones."""
-
-    @abstractmethod
     def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
         """Return the score of outputs: the larger, the better."""
 
     @abstractmethod
-    def _strength(self, data: Data) -> float:
+    def _strength(self, examples: Examples) -> float:
         """Return a of the penalty a / (2 n) Σ W²."""
 
     def _start_curves(self) -> None:
@@ -65,7 +61,6 @@ class EpochTraining(CheckedData):
         for name in _OF_EPOCHS:
             self.__dict__.pop(name, None)
         if self.solver in SOLVERS:
-            self._early_stopping_before = bool(self.early_stopping)
             self._stopped_early = False
             self._improvement = Improvement()
             self._best_state: TrainingState | None = None
@@ -75,45 +70,28 @@ class EpochTraining(CheckedData):
             self.validation_scores_: list[float] | None = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
 
-    def _fit_stochastic(self, data: Data, held_out: Data | None, *, incremental: bool) -> None:
+    def _fit_stochastic(
+        self, examples: Examples, held_out: HeldOut | None, *, incremental: bool
+    ) -> None:
         trainer = self.trainer_
-        trainer.set_strength(self._strength(data))
+        trainer.set_strength(self._strength(examples))
         epochs = 1 if incremental else int(self.max_iter)
-        callbacks = callbacks_of(self)
-        shown = bool(self.verbose) and not incremental
-        each_epoch = held_out is not None or callbacks or self._rate_falls or shown
-        examples = trainer.place(data.x, self._targets(data.y), data.weights)
-        batch_size = self._batch_size(len(data.x))
-        self.n_iter_ = 0
-        self.converged_ = False
-        stopped = False
-        with trainer.saving(partial(save, self)):
-            for callback in callbacks:
-                callback.on_fit_start(trainer)
-            with _interruptible(), progress(epochs, "epoch", shown) as advance:
-                while self.n_iter_ < epochs and not stopped:
-                    count = 1 if each_epoch else self._next_call(epochs - self.n_iter_)
-                    history = self._train(examples, batch_size, count)
-                    for loss in history.losses:
-                        self._see_loss(loss, len(data.x))
-                    if history.losses and held_out is not None:
-                        self._validate(held_out)
-                    figures = dict(trainer.history[-1]) if history.losses else {}
-                    figures.pop("epoch", None)
-                    advance(len(history.losses), figures)
-                    self._after_epoch()
-                    stopped = self._has_to_stop()
-                    if history.losses:
-                        record = trainer.history[-1]
-                        stopped |= any_stops([each.on_report(trainer, record) for each in callbacks])
-                    if history.interrupted:
-                        raise KeyboardInterrupt  # which came within the call, and ended it well
-            self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
-            if self._best_state is not None and (self._stopped_early or not incremental):
-                trainer.restore(self._best_state)
-            for callback in callbacks:
-                callback.on_fit_end(trainer)
-        if self.n_iter_ == epochs and not stopped and not incremental:
+        given = callbacks_of(self)
+        each_epoch = bool(held_out is not None or given or self._rate_falls)
+        own = _OwnRules(self, len(examples.x), held_out, incremental)
+        with trainer.saving(partial(save, self)), _told_as_by_scikit_learn():
+            history = trainer.train(
+                trainer.place(examples),
+                self._stretches(epochs, each_epoch),
+                epochs=epochs,
+                batch_size=self._batch_size(len(examples.x)),
+                shuffle=self.shuffle,
+                progress=bool(self.verbose) and not incremental,
+                callbacks=Callbacks([own, *given]),
+            )
+        if history.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        elif not (history.stopped or incremental):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
@@ -136,21 +114,12 @@ class EpochTraining(CheckedData):
             )
         return min(int(self.batch_size), examples)
 
-    def _next_call(self, left: int) -> int:
-        """Return for how many epochs to train in one call: none of them but the last can end the fit."""
-        quiet = self._improvement.quiet_epochs(self.n_iter_no_change)
-        if quiet >= left:
-            return left if quiet == np.inf else min(left, EPOCHS_A_CALL)
-        return EPOCHS_A_CALL if quiet >= EPOCHS_A_CALL else 1
-
-    def _train(self, examples: PlacedExamples, batch_size: int, epochs: int) -> History:
-        """Train for some epochs, and return their history: of fewer after an interrupt."""
-        try:
-            return self.trainer_.train(
-                examples, epochs=epochs, batch_size=batch_size, shuffle=self.shuffle
-            )
-        except DivergenceError as error:
-            raise ValueError(f"{NOT_FINITE} In detail: {error}") from error
+    def _stretches(self, epochs: int, each_epoch: bool) -> Iterator[int]:
+        """Yield for how many epochs to train next: none of them but the last can end the fit."""
+        while (left := epochs - self.n_iter_) > 0:
+            quiet = 1 if each_epoch else self._improvement.quiet_epochs(self.n_iter_no_change)
+            most = left if quiet == np.inf else min(left, EPOCHS_A_CALL)
+            yield most if quiet >= most else 1
 
     def _see_loss(self, loss: float, examples: int) -> None:
         """Take notice of the training loss of one epoch."""
@@ -162,32 +131,27 @@ class EpochTraining(CheckedData):
             self._improvement.see(-loss, self.tol, strict=False)
             self.best_loss_ = -self._improvement.best
 
-    def _validate(self, held_out: Data) -> None:
-        """Take notice of the loss and the score on the validation data."""
-        trainer = self.trainer_
-        figures = trainer.evaluate(held_out.x, self._targets(held_out.y), weights=held_out.weights)
+    def _validate(self, held_out: HeldOut, record: Record) -> None:
+        """Take notice of the loss and the score on the validation data, and record them."""
+        outputs = held_out.outputs()
+        record["validation_loss"] = held_out.loss(outputs)
         if self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
-        self.validation_loss_curve_.append(figures["loss"])
-        record = trainer.history[-1]
-        record["validation_loss"] = figures["loss"]
+        self.validation_loss_curve_.append(record["validation_loss"])
         if not self.early_stopping:
             return
-        outputs = trainer.predict(held_out.x)
-        score = float(self._score_of(held_out.y, outputs, held_out.weights))
+        score = self._score_of(held_out.labels, outputs, held_out.weights)
         assert self.validation_scores_ is not None
         self.validation_scores_.append(score)
         record["validation_score"] = score
         if self._improvement.see(score, self.tol, strict=True):
             self.best_validation_score_ = score
-            self._best_state = trainer.snapshot()
+            self._best_state = self.trainer_.snapshot()
 
-    def _after_epoch(self) -> None:
+    def _lower_rate_or_stop(self) -> bool:
+        """Lower the learning rate where that is due; return True where nothing improves any more."""
         if self._rate_falls:
             self.trainer_.rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
-
-    def _has_to_stop(self) -> bool:
-        """Tell whether nothing improves any more; where the learning rate adapts, lower it instead."""
         if self._improvement.count <= self.n_iter_no_change:
             return False
         self._improvement.count = 0
@@ -197,11 +161,54 @@ class EpochTraining(CheckedData):
         self.converged_ = True
         return True
 
+    def _restore_best(self, incremental: bool) -> None:
+        """At the end of a fit, or of the partial fit that stopped early, go back to the best epoch."""
+        self._stopped_early = bool(incremental and self.early_stopping and self.converged_)
+        if self._best_state is not None and (self._stopped_early or not incremental):
+            self.trainer_.restore(self._best_state)
+
+
+class _OwnRules(Callback):
+    """What an estimator itself does with the epochs of a fit, before its callbacks are called."""
+
+    def __init__(
+        self, estimator: EpochTraining, examples: int, held_out: HeldOut | None, incremental: bool
+    ) -> None:
+        self.estimator = estimator
+        self.examples = examples
+        self.held_out = held_out
+        self.incremental = incremental
+        self.seen = 0
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Begin to count."""
+        self.seen = len(trainer.history.losses)
+        self.estimator.n_iter_ = 0
+        self.estimator.converged_ = False
+
+    def on_report(self, trainer: Trainer, record: Record) -> bool:
+        """Take notice of the epochs since the last report, and tell whether to stop."""
+        estimator = self.estimator
+        self._see_losses(trainer)
+        if self.held_out is not None:
+            estimator._validate(self.held_out, record)
+        return estimator._lower_rate_or_stop()
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """Take notice of what came before an interrupt, and restore the best parameters."""
+        self._see_losses(trainer)
+        self.estimator._restore_best(self.incremental)
+
+    def _see_losses(self, trainer: Trainer) -> None:
+        for loss in trainer.history.losses[self.seen :]:
+            self.seen += 1
+            self.estimator._see_loss(loss, self.examples)
+
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Return a context that Ctrl-C ends, with a warning."""
+def _told_as_by_scikit_learn() -> Iterator[None]:
+    """Let a divergence be the ValueError that scikit-learn raises."""
     try:
         yield
-    except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=6)
+    except DivergenceError as error:
+        raise ValueError(f"{NOT_FINITE} In detail: {error}") from error

@@ -8,16 +8,16 @@ from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from backends import tree
+from multinn.examples import PlacedExamples
 from multinn.progress import progress
-from multinn.sklearn.solver import PenalizedTrainer
-from multinn.training import Examples
+from multinn.sklearn.trainer import PenalizedTrainer
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 def minimize_loss(
     trainer: PenalizedTrainer,
-    examples: Examples,
+    examples: PlacedExamples,
     strength: float,
     *,
     max_iter: int,
@@ -36,7 +36,7 @@ def minimize_loss(
 
     Args:
         trainer: whose parameters are the start, and become the minimum.
-        examples: checked, on the host.
+        examples: to learn from.
         strength: a.
         max_iter: the most iterations.
         max_fun: the most evaluations of the loss.
@@ -46,10 +46,9 @@ def minimize_loss(
     backend, dtype = trainer.backend, trainer.dtype
     start = backend.to_numpy(trainer.params)
     penalized = _flat(tree.map_with_paths(_is_weight(trainer), start))
-    scale = strength / len(examples.x)
+    data, scale = examples.data, strength / len(examples.host.x)
 
     with backend.precision(dtype), progress(max_iter, "iteration", verbose) as advance:
-        data = backend.from_numpy(examples)
         objective = trainer.programs.get(trainer.program.objective, trainer.params, data)
 
         def value_and_gradient(flat: HostArray) -> tuple[float, HostArray]:

@@ -84,6 +84,7 @@ class PortableEstimator(EpochTraining):
         Raises:
             NotFittedError: there is nothing to take over yet.
             TypeError: it is something else.
+            ValueError: its layers, or its loss, are not those of its parameters any more.
         """
         estimator = conversion.from_sklearn(cls, estimator, backend)
         return cast(Self, estimator)

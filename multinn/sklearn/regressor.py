@@ -140,7 +140,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         Raises:
             AttributeError: the solver is lbfgs.
         """
-        return self._partial_fit(X, y, sample_weight, validation_data)
+        return self._fit(X, y, sample_weight, validation_data, incremental=True)
 
     def _loss(self) -> tuple[Loss, str]:
         loss: Any = self.loss

@@ -11,8 +11,8 @@ from multinn import checkpoints
 from multinn.checkpoints import Owner, PathLike
 from multinn.layers import Sequential
 from multinn.sklearn.network import PenalizedDense, dense_places
-from multinn.sklearn.solver import PenalizedTrainer
 from multinn.sklearn.stopping import Improvement
+from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.sklearn.values import build_value, describe_value
 
 # Parameters that belong to a process: a function cannot be in a file, and a file chooses no backend.
@@ -30,7 +30,6 @@ _LEARNED: dict[str, tuple[type, ...]] = {
     "validation_loss_curve_": (list, type(None)),
     "validation_scores_": (list, type(None)),
     "best_validation_score_": (float, type(None)),
-    "_early_stopping_before": (bool,),
     "_stopped_early": (bool,),
     "_split_random_state": (np.random.RandomState,),
 }
@@ -75,7 +74,7 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
         estimator.n_layers_ = len(dense_places(model)) + 1
         _learn(estimator, description)
         estimator._restore_targets(description.get("targets"))
-    if "_early_stopping_before" in estimator.__dict__:
+    if "loss_curve_" in estimator.__dict__:
         estimator._best_state = owner.best
     trainer = PenalizedTrainer(
         model, program.loss, program.optimizer, backend=program.backend, dtype=program.dtype

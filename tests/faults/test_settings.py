@@ -13,6 +13,7 @@ from multinn import (
     Adam,
     Dense,
     Dropout,
+    EarlyStopping,
     NotInitializedError,
     Trainer,
     schedules,
@@ -170,6 +171,20 @@ ROWS = [
         lambda s: s.new_regressor(early_stopping=True, validation_fraction=0.1).fit(X, Y),
         ValueError,
         Says("validation set", "is too small", "validation_fraction", "Increase"),
+    ),
+    Fault(
+        "a monitor of what is not reported, Trainer.fit",
+        lambda s: fit(s.trainer, 1, callbacks=[EarlyStopping()]),
+        ValueError,
+        Says("EarlyStopping:", "there are ['epoch', 'loss']", "'validation_loss'", "validation_data"),
+    ),
+    Fault(
+        "a monitor of what is not reported, MLPClassifier",
+        lambda s: refit(
+            s, callbacks=EarlyStopping("validation_score", mode="max"), early_stopping=False
+        ),
+        ValueError,
+        Says("EarlyStopping:", "there are ['epoch', 'loss']", "'validation_score'", "another monitor"),
     ),
     Fault(
         "predict before fit, Trainer",

@@ -1,105 +1,32 @@
-"""The stochastic solvers, and the trainer that runs them."""
+"""The trainer of the estimators."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from backends import Array, Backend, Tree, tree
+from backends import Array, Tree
 from multinn import checkpoints
+from multinn.callbacks.base import Callbacks
 from multinn.checkpoints import Owner, PathLike, Progress
 from multinn.checks import rounded
 from multinn.examples import PlacedExamples, check_examples
 from multinn.history import History
+from multinn.inference import InputPieces, input_pieces
 from multinn.layers import Sequential
 from multinn.losses import Loss
-from multinn.optimizers import Adam, Optimizer, ScaledLearningRate
-from multinn.optimizers.base import zeros
-from multinn.sklearn.callbacks import scales_learning_rate
+from multinn.optimizers import Optimizer
+from multinn.run import Run
 from multinn.sklearn.network import dense_places
+from multinn.sklearn.optimizers import state_after
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
-
-@dataclass(frozen=True)
-class MomentumDescent(Optimizer):
-    """v ← μ v - η g and θ ← θ + v; with Nesterov's momentum, θ ← θ + μ v - η g, with the new v.
-
-    As in scikit-learn, the learning rate η is part of v. It is part of the state, too, where it can
-    change between two fits without another program.
-    Source: I. Sutskever et al., On the importance of initialization and momentum in deep learning,
-    ICML 2013, section 2.
-    """
-
-    learning_rate: float
-    momentum: float
-    nesterov: bool
-
-    def init(self, params: Tree) -> Tree:
-        """Return η and v = 0."""
-        dtypes = {leaf.dtype for leaf in tree.leaves(params)}
-        return {"rate": np.full((1,), self.learning_rate, dtypes.pop()), "v": zeros(params)}
-
-    def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
-        """Return the new parameters and state."""
-        rate, momentum = state["rate"], self.momentum
-        fall = tree.map(lambda g: rate * g, gradients)
-        v = tree.map(lambda v, f: momentum * v - f, state["v"], fall)
-        step = tree.map(lambda v, f: momentum * v - f, v, fall) if self.nesterov else v
-        return tree.map(lambda p, s: p + s, params, step), {"rate": rate, "v": v}
-
-
-@dataclass(frozen=True)
-class ReorderedAdam(Adam):
-    """Adam with ε beside √v as it is, not beside its correction √v̂, as in scikit-learn.
-
-    θ ← θ - η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε), with m and v of the paper. In the sums that Adam
-    keeps, √v is √(1 - β₂) √(Σ β₂ᵏ g²), so that ε / √(1 - β₂) takes the place of ε c.
-    Source: D. P. Kingma and J. Ba, Adam, ICLR 2015, section 2, where ε is ε̂.
-    """
-
-    def scaled_epsilon(self, c: Array) -> float:
-        """Return ε / √(1 - β₂)."""
-        return self.epsilon / math.sqrt(1.0 - self.beta_2)
-
-
-def make_optimizer(estimator: Any) -> Optimizer:
-    """Return the optimizer of an estimator's solver, in a wrapper if a callback needs it."""
-    optimizer: Optimizer
-    if estimator.solver == "sgd":
-        nesterov = bool(estimator.nesterovs_momentum)
-        optimizer = MomentumDescent(
-            float(estimator.learning_rate_init), float(estimator.momentum), nesterov
-        )
-    else:
-        optimizer = ReorderedAdam(
-            float(estimator.learning_rate_init),
-            float(estimator.beta_1),
-            float(estimator.beta_2),
-            float(estimator.epsilon),
-        )
-    return ScaledLearningRate(optimizer) if scales_learning_rate(estimator) else optimizer
-
-
-def unwrapped(optimizer: Optimizer) -> Optimizer:
-    """Return the optimizer of the solver itself."""
-    return optimizer.optimizer if isinstance(optimizer, ScaledLearningRate) else optimizer
-
-
-def _solver_state(state: Tree) -> Tree:
-    """Return the state of the solver's optimizer, which may be in a wrapper."""
-    return state.get("optimizer", state)
-
-
-def _with_solver_state(state: Tree, inner: Tree) -> Tree:
-    """Return a state like that with another of the solver's optimizer."""
-    return state | {"optimizer": inner} if "optimizer" in state else inner
+_INPUTS_A_PIECE = 1024
 
 
 class PenalizedProgram(TrainingProgram):
@@ -175,7 +102,7 @@ class PenalizedTrainer(Trainer):
 
     def set_strength(self, strength: float) -> None:
         """Set a of all dense layers."""
-        value = self._leaf(strength)
+        value = self._arrays(np.array([strength], self.dtype))
         layer_state = list(self.state.layer_state)
         for place in self.places:
             layer_state[place] = {"strength": value}
@@ -183,22 +110,22 @@ class PenalizedTrainer(Trainer):
 
     @property
     def rate(self) -> float:
-        """The learning rate η of `MomentumDescent`."""
-        return float(self.backend.to_numpy(self.solver_state["rate"])[0])
+        """The learning rate η of `MomentumDescent`, before it is scaled."""
+        return float(self.backend.to_numpy(self.optimizer_state["rate"])[0])
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        self.solver_state = self.solver_state | {"rate": self._leaf(rate)}
+        self.set_optimizer_state(rate=np.array([rate], self.dtype))
 
-    @property
-    def solver_state(self) -> Tree:
-        """The state of the solver's optimizer, `MomentumDescent` or `ReorderedAdam`."""
-        return _solver_state(self.state.optimizer_state)
-
-    @solver_state.setter
-    def solver_state(self, inner: Tree) -> None:
-        state = _with_solver_state(self.state.optimizer_state, inner)
+    def set_optimizer_state(self, **entries: Tree) -> None:
+        """Replace some entries of the optimizer's state, by arrays of NumPy."""
+        state = self.optimizer_state | self._arrays(entries)
         self.state = self.state._replace(optimizer_state=state)
+
+    def reset_optimizer(self) -> None:
+        """Let the solver begin anew where the parameters are."""
+        params = self.backend.to_numpy(self.params)
+        self.set_optimizer_state(**self.program.optimizer.init(params))
 
     def dense_parameters(self, name: str) -> list[Any]:
         """Return W or b of each dense layer, as read-only NumPy arrays."""
@@ -227,31 +154,76 @@ class PenalizedTrainer(Trainer):
                 params[place] = params[place] | {name: self.backend.from_numpy(given)}
         self.state = self.state._replace(params=tuple(params))
 
-    def check(self, x: HostArray, targets: HostArray, weights: HostArray | None) -> Examples:
+    def check(
+        self, x: HostArray, targets: HostArray, weights: HostArray | None, name: str = ""
+    ) -> Examples:
         """Return checked examples.
 
         Args:
             x: (examples, features) floats, which are known to be finite.
             targets: as the loss wants them.
             weights: (examples,) numbers of 0 or more, or None.
+            name: what comes before X and y in messages.
 
         Raises:
             TypeError, ValueError: they do not fit the model or the loss.
         """
-        inputs = rounded(x, self.dtype, "X")
-        return check_examples(self.program, inputs, targets, weights, self._known_shapes())
+        inputs = rounded(x, self.dtype, f"{name}X")
+        return check_examples(self.program, inputs, targets, weights, self._known_shapes(), name)
 
-    def place(self, x: HostArray, targets: HostArray, weights: HostArray | None) -> PlacedExamples:
-        """Check examples, and put them on the backend once for all epochs of a fit."""
-        return self._place(self.check(x, targets, weights))
+    def place(self, examples: Examples) -> PlacedExamples:
+        """Put checked examples on the backend, for a whole fit."""
+        return self._place(examples)
 
-    def train(self, examples: PlacedExamples, *, epochs: int, batch_size: int, shuffle: bool) -> History:
+    def place_inputs(self, x: HostArray) -> InputPieces:
+        """Put checked inputs on the backend, to predict again and again."""
+        with self.backend.precision(self.dtype):
+            inputs = input_pieces(self.backend, x, _INPUTS_A_PIECE)
+            return inputs._replace(pieces=list(inputs.pieces))
+
+    def predict_placed(self, inputs: InputPieces) -> HostArray:
+        """Return the outputs, (examples, outputs)."""
+        with self.backend.precision(self.dtype):
+            return self._predict(inputs)
+
+    def train(
+        self,
+        examples: PlacedExamples,
+        stretches: Iterable[int],
+        *,
+        epochs: int,
+        batch_size: int,
+        shuffle: bool,
+        progress: bool,
+        callbacks: Callbacks,
+    ) -> History:
         """Train for some epochs more, and return their history.
+
+        Args:
+            examples: from `place`.
+            stretches: the epochs, in parts that each end with a report; the next is asked for after it.
+            epochs: how many there are in all.
+            batch_size: at most the number of examples.
+            shuffle: as in `Trainer.fit`, as are those that follow.
+            progress: whether it is shown.
+            callbacks: are called at each report.
 
         Raises:
             DivergenceError: the loss or a parameter became NaN or infinite.
         """
-        return self._fit(examples, epochs=epochs, batch_size=batch_size, shuffle=shuffle)
+        with self.backend.precision(self.dtype):
+            run = Run(
+                trainer=self,
+                epochs=epochs,
+                report_every=1,
+                callbacks=callbacks,
+                data=examples.data,
+                examples=len(examples.host.x),
+                batch_size=batch_size,
+                shuffle=shuffle,
+            )
+            self._train(run, stretches, examples.host, progress)
+        return run.history
 
     def snapshot(self) -> TrainingState:
         """Return the state as arrays of NumPy, which can be kept and sent to another process."""
@@ -275,13 +247,9 @@ class PenalizedTrainer(Trainer):
 
     def adapted(self, state: TrainingState, other: "PenalizedTrainer") -> TrainingState:
         """Return a snapshot of another trainer, with a state of this one's optimizer."""
-        ours, theirs = self.program.optimizer, other.program.optimizer
-        if type(ours) is type(theirs) and type(unwrapped(ours)) is type(unwrapped(theirs)):
-            return state
-        optimizer_state = ours.init(state.params)
-        if type(unwrapped(ours)) is type(unwrapped(theirs)):
-            optimizer_state = _with_solver_state(optimizer_state, _solver_state(state.optimizer_state))
-        return state._replace(optimizer_state=optimizer_state)
+        before = other.program.optimizer
+        following = state_after(before, state.optimizer_state, self.program.optimizer, state.params)
+        return state._replace(optimizer_state=following)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs."""
@@ -290,9 +258,6 @@ class PenalizedTrainer(Trainer):
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         super().__setstate__(attributes)
         self._share()
-
-    def _leaf(self, value: float) -> Array:
-        return self._arrays(np.full((1,), value, self.dtype))
 
     def _arrays(self, arrays: Tree) -> Tree:
         with self.backend.precision(self.dtype):
