@@ -250,6 +250,14 @@ def test_a_sum_of_shifted_arrays_is_that_of_eager_numpy():
         assert_compiles(function, (parts, np.full((1, 5), zero, np.float32)))
 
 
+def test_a_sum_with_what_is_joined_along_no_axis():
+    def function(backend: Any, x: Any) -> Any:
+        zeros = backend.xp.full((1, 2), -0.0)
+        return x + backend.xp.concat([zeros, x[:2]], axis=None)
+
+    assert_compiles(function, (np.arange(4.0),))
+
+
 @settings(max_examples=300)
 @given(inputs_of_programs(), SEEDS, st.data())
 def test_random_loops_give_the_bits_of_eager_numpy(inputs, seeds, data):

@@ -56,7 +56,7 @@ def _padding(padded: Any) -> tuple[Value, int, int] | None:
     call = padded.maker if isinstance(padded, Value) else None
     if not isinstance(call, Call) or call.function is not np.concatenate:
         return None
-    if len(call.args) != 1 or call.options.keys() != {"axis"}:
+    if len(call.args) != 1 or call.options.keys() != {"axis"} or call.options["axis"] is None:
         return None
     pieces = call.args[0]
     inner = [place for place, piece in enumerate(pieces) if not _is_neutral(piece)]
