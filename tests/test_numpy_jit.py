@@ -629,11 +629,13 @@ def test_a_carry_keeps_its_kind(step, error):
 
 def test_the_recording_is_freed():
     example = np.zeros((300, 300), np.float32)
+    carry = [np.zeros(3), np.zeros(4)]  # which become one vector
 
-    def function(x: Any) -> Any:
+    def function(x: Any, carry: Any) -> Any:
         total, _ = COMPILED.scan(lambda c, x: (c + np.sum(x * 2.0, axis=0), None), np.sum(x), x)
         return (
             total,
+            COMPILED.scan(lambda c, x: ([leaf * 0.5 for leaf in c], None), carry, x),
             np.sum(x, axis=1, keepdims=True),
             np.reshape(x, (-1,))[:1],
             np.max(x[:1, :1], axis=0),
@@ -641,10 +643,10 @@ def test_the_recording_is_freed():
 
     gc.disable()
     try:
-        compiled = COMPILED.jit(function, example)
-        is_there = weakref.ref(example)
-        del example
-        assert is_there() is None
+        compiled = COMPILED.jit(function, example, carry)
+        are_there = [weakref.ref(array) for array in (example, *carry)]
+        del example, carry
+        assert all(is_there() is None for is_there in are_there)
         is_there = weakref.ref(compiled)
         del compiled
         assert is_there() is None

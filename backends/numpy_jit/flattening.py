@@ -109,24 +109,25 @@ def _description(value: Value, entry: Value, scope: Scope) -> Any:
     call = value.maker
     if isinstance(call, Call) and call.function is cut and call.args[0].scope is scope:
         return cut, call.args[0]
-    numbers: dict[Value, int] = {}
+    return _described(value, entry, scope, {}, 0) if _elementwise_call(value, scope) else None
 
-    def describe(argument: Any, depth: int = 0) -> Any:
-        if not isinstance(argument, Value):
-            if isinstance(argument, int | float):
-                return type(argument), str(argument)
-            return id(argument) if np.ndim(argument) == 0 else object()  # like no other
-        if argument.shape != entry.shape or argument.dtype != entry.dtype:
-            return argument if argument.ndim == 0 else object()
-        if argument in numbers:
-            return numbers[argument]
-        numbers[argument] = len(numbers)
-        made_by = _elementwise_call(argument, scope)
-        if made_by is None or depth == _DEEPEST:
-            return "made otherwise"
-        return made_by.function, *[describe(each, depth + 1) for each in made_by.args]
 
-    return describe(value) if _elementwise_call(value, scope) else None
+def _described(argument: Any, entry: Value, scope: Scope, numbers: dict[Value, int], depth: int) -> Any:
+    """Describe an argument of a call, and what makes it; ``numbers`` has those that were met before."""
+    if not isinstance(argument, Value):
+        if isinstance(argument, int | float):
+            return type(argument), str(argument)
+        return id(argument) if np.ndim(argument) == 0 else object()  # like no other
+    if argument.shape != entry.shape or argument.dtype != entry.dtype:
+        return argument if argument.ndim == 0 else object()
+    if argument in numbers:
+        return numbers[argument]
+    numbers[argument] = len(numbers)
+    made_by = _elementwise_call(argument, scope)
+    if made_by is None or depth == _DEEPEST:
+        return "made otherwise"
+    parts = [_described(each, entry, scope, numbers, depth + 1) for each in made_by.args]
+    return made_by.function, *parts
 
 
 def _elementwise_call(value: Value, scope: Scope) -> Call | None:
