@@ -209,8 +209,10 @@ def run_script(
         print('error: --out needs matplotlib: pip install "multinn[plot]"', file=sys.stderr)
         return 2
     try:
-        if options_json := getattr(options, "json", None):
-            options_json.parent.mkdir(parents=True, exist_ok=True)  # fails now rather than at the end
+        if record := getattr(options, "json", None):  # what cannot be fails now rather than at the end
+            record.parent.mkdir(parents=True, exist_ok=True)
+            if record.is_dir():
+                raise IsADirectoryError(f"--json: expected a file, got the folder {record}")
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
         if "backend" in options:

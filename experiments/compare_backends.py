@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from backends import get_backend, installed_backends
 from experiments import compare_backends_sweep
@@ -150,7 +151,8 @@ def _measure_all(
 
     def keep() -> None:
         if options.json:
-            write_json(options.json, make_report_record(comparison, options))
+            with suppress(OSError):  # the last record tells, after the tables
+                write_json(options.json, make_report_record(comparison, options))
 
     with progress(calls, "run") as advance:
         for name, workload in comparison.workloads.items():

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from backends import Backend
-from backends.blas_threads import describe_blas
+from backends.blas_threads import describe_blas, usable_cores
 from experiments.command_line import format_table, make_comparison_record
 from experiments.compare_backends_runs import AGREEMENT, Timing, ratio
 from experiments.competitors import FLOOR
@@ -95,15 +95,8 @@ def make_report_record(comparison: Comparison, options: argparse.Namespace) -> d
         "complete": comparison.complete,
         "workloads": {name: job.description for name, job in comparison.workloads.items()},
         "claims": [asdict(verdict) for verdict in comparison.verdicts()],
-        "cores": {"present": os.cpu_count(), "usable": usable_cores()},
+        "cores": {"present": os.cpu_count(), "usable": usable_cores().count},
     }
-
-
-def usable_cores() -> int | None:
-    """Return how many cores this process may use; None where the platform does not tell."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def seconds_text(seconds: float | None) -> str:

@@ -5,6 +5,7 @@ import itertools
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -88,9 +89,13 @@ def run(options: argparse.Namespace) -> int:
     backends = {name: get_backend(name) for name in options.backends or installed_backends()}
     cells: list[Cell] = []
 
-    def keep(complete: bool = False) -> None:
+    def write(complete: bool) -> None:
         if options.json:
             write_json(options.json, _record(options, backends, cells, complete))
+
+    def keep() -> None:
+        with suppress(OSError):  # the last record tells, after the table
+            write(complete=False)
 
     interrupted = False
     try:
@@ -103,9 +108,9 @@ def run(options: argparse.Namespace) -> int:
     for cell in cells:
         if cell.failed is not None:
             print(f"{cell.backend}, batch {cell.batch_size}, width {cell.width}: {cell.failed}"[:80])
-    if options.out:
-        draw_sweep(list(backends), medians(cells), options.out)
-    keep(complete=not interrupted)
+    if options.out and draw_sweep(list(backends), medians(cells), options.out) is None:
+        print("no figure: nothing was measured", file=sys.stderr)
+    write(complete=not interrupted)
     return 130 if interrupted else 0
 
 

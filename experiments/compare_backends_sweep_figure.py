@@ -14,19 +14,24 @@ if TYPE_CHECKING:
 Medians = Mapping[tuple[str, int, int], float]
 
 
-def draw_sweep(backends: Sequence[str], medians: Medians, folder: Path) -> Path:
+def draw_sweep(backends: Sequence[str], medians: Medians, folder: Path) -> Path | None:
     """Draw a panel of seconds over width for each batch size, and a heat map of each ratio.
 
     Args:
         backends: their names, the first the one that the others are held against.
         medians: seconds a step by backend, batch size and width.
         folder: where the figure is saved.
+
+    Returns:
+        The path of the figure; None if there is nothing to draw.
     """
+    if not medians:
+        return None
     batch_sizes = sorted({batch_size for _, batch_size, _ in medians})
     widths = sorted({width for *_, width in medians})
     others = backends[1:]
     with style():
-        height = 0.7 + 0.5 * max(len(batch_sizes), 1)
+        height = 0.7 + 0.5 * len(batch_sizes)
         figure = new_figure(max(9.0, 2.3 * len(batch_sizes)), 3.2 + len(others) * height)
         ratios_of_heights = [3.2, *[height] * len(others)]
         grid = figure.subfigures(len(backends), 1, squeeze=False, height_ratios=ratios_of_heights)
@@ -57,8 +62,8 @@ def _draw_lines(
     widths: Sequence[int],
     medians: Medians,
 ) -> None:
-    panels = part.subplots(1, max(len(batch_sizes), 1), squeeze=False, sharey=True)[0]
-    for axes, batch_size in zip(panels, batch_sizes, strict=False):
+    panels = part.subplots(1, len(batch_sizes), squeeze=False, sharey=True)[0]
+    for axes, batch_size in zip(panels, batch_sizes, strict=True):
         for backend in backends:
             seconds = [medians.get((backend, batch_size, width), math.nan) for width in widths]
             axes.plot(widths, seconds, marker="o", markersize=4, label=backend)

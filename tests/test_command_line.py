@@ -132,6 +132,11 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_run(tmp_path, capsys
     assert capsys.readouterr().err.startswith("error: ")
 
 
+def test_a_folder_in_the_place_of_the_record_is_refused_before_the_run(tmp_path, capsys):
+    assert run_script(lambda _: pytest.fail("it ran"), parser(), ["--json", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"error: --json: expected a file, got the folder {tmp_path}\n"
+
+
 def test_a_script_without_figures_or_record_has_no_options_for_them(capsys):
     made = make_parser("example", "Do something.", figures=False, record=False)
     assert run_script(lambda _: 3, made, []) == 3

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from experiments import compare_backends, compare_backends_sweep
 from tests.helpers import run_experiment
 
 QUICK = ("--repeats", "2", "--examples", "150")
@@ -176,3 +177,49 @@ def test_what_cannot_be_is_one_line_and_status_2(options, message):
     assert result.stderr.startswith(message)
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+MODES = pytest.mark.parametrize(
+    ("options", "module", "measure", "table"),
+    [
+        (("--workloads", "xor"), compare_backends, "measure", "Seconds in float32"),
+        (("--sweep",), compare_backends_sweep, "_measure", "batch  width  numpy"),
+    ],
+    ids=["jobs", "sweep"],
+)
+
+
+@MODES
+def test_ctrl_c_before_anything_is_measured(
+    tmp_path, capsys, monkeypatch, options, module, measure, table
+):
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, measure, interrupt)
+    where = ("--out", str(tmp_path), "--json", str(tmp_path / "record.json"))
+    assert compare_backends.main([*options, "--backends", "numpy,numpy:eager", *where]) == 130
+    printed = capsys.readouterr()
+    assert table in printed.out
+    assert "interrupted: what follows is what was done\nno figure: nothing was" in printed.err
+    assert not json.loads((tmp_path / "record.json").read_text())["complete"]
+
+
+@MODES
+def test_a_record_that_cannot_be_written_does_not_cost_the_tables(
+    tmp_path, capsys, monkeypatch, options, module, measure, table
+):
+    def keep(*arguments: Any) -> None:
+        if callable(arguments[-1]):
+            arguments[-1]()
+
+    def no_space(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, measure, keep)
+    monkeypatch.setattr(module, "write_json", no_space)
+    where = ("--json", str(tmp_path / "record.json"))
+    assert compare_backends.main([*options, "--backends", "numpy", *where]) == 2
+    printed = capsys.readouterr()
+    assert table in printed.out
+    assert printed.err.endswith("error: [Errno 28] No space left on device\n")
