@@ -14,7 +14,7 @@ from experiments.command_line import format_table, make_comparison_record
 from experiments.compare_backends_runs import AGREEMENT, Timing, ratio
 from experiments.competitors import FLOOR
 from experiments.speed_claims import Verdict, judge
-from experiments.workloads import Workload
+from experiments.workloads import Workload, all_workloads
 
 LINE = 80
 _LONGEST_NAME = 28
@@ -54,8 +54,15 @@ class Comparison:
         return next(iter(self.backends), "")
 
     def verdicts(self) -> list[Verdict]:
-        """Return what became of each claim whose competitors were measured."""
-        return judge({(timing.workload, timing.competitor): timing for timing in self.timings})
+        """Return what became of each claim whose competitors were measured, on jobs of full size."""
+        full = all_workloads()
+        return judge(
+            {
+                (timing.workload, timing.competitor): timing
+                for timing in self.timings
+                if self.workloads[timing.workload] == full[timing.workload]
+            }
+        )
 
 
 def print_report(comparison: Comparison) -> None:

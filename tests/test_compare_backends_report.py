@@ -102,6 +102,13 @@ def test_of_who_was_not_measured_nothing_is_said():
     assert judge({("xor", JAX): Timing("xor", JAX, failed="no memory")}) == []
 
 
+def test_claims_are_about_jobs_of_full_size():
+    comparison = made_up([JAX, "jax.grad + optax"])
+    assert {"xor", "digits"} < {verdict.workload for verdict in comparison.verdicts()}
+    comparison.workloads = all_workloads(100)
+    assert {verdict.workload for verdict in comparison.verdicts()} == {"xor"}
+
+
 def test_a_cell_that_failed_is_empty_in_the_table_and_in_the_figure(tmp_path):
     cells = [
         Cell("numpy", 8, 2, 100, [2e-5, 3e-5, 4e-5]),
