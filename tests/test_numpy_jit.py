@@ -250,6 +250,23 @@ def test_a_sum_of_shifted_arrays_is_that_of_eager_numpy():
         assert_compiles(function, (parts, np.full((1, 5), zero, np.float32)))
 
 
+@pytest.mark.parametrize("function", [np.arctan2, np.pow])
+def test_what_runs_backwards_beside_what_is_repeated(function):
+    """For which NumPy has loops of its own, with other last bits."""
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        column, row = np.exp(draw_array(generator, (2, 1))), draw_array(generator, (1, 2))
+        assert_compiles(lambda _, x, y: function(x, y), (column, row[:, ::-1]))
+
+
+def test_a_counter_has_a_name_of_its_own():
+    def function(backend: Any, x: Any, xs: Any) -> Any:
+        x = np.round(x)
+        return backend.scan(lambda c, x: (np.round(c) + x, None), x, xs)
+
+    assert_compiles(function, (A, ROWS))
+
+
 def test_a_sum_with_what_is_joined_along_no_axis():
     def function(backend: Any, x: Any) -> Any:
         zeros = backend.xp.full((1, 2), -0.0)

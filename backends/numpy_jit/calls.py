@@ -119,13 +119,22 @@ def _operand(source: Source, argument: Any, call: Call) -> str:
     if isinstance(argument, Value) and argument.size == 1 < result.size:
         return source.reshaped(argument, ())
     is_simple = argument.shape == result.shape or not result.example.flags.c_contiguous
-    if is_simple or result.size > _FEW:
+    if is_simple or result.size > _FEW or _runs_backwards(call):
         return source.expression(argument)
     if isinstance(argument, np.ndarray):
         return source.repeated(argument, result.example)
     written_out = source.constant(np.empty(result.shape, argument.dtype))
     source.line(f"{written_out}[...] = {source.expression(argument)}")
     return written_out
+
+
+def _runs_backwards(call: Call) -> bool:
+    """Tell whether an axis of an input runs backwards in memory.
+
+    Where it does so in all inputs that are not repeated along it, NumPy turns the axis around, and finds
+    another loop for it: those of `power` and `arctan2` differ in the last bit.
+    """
+    return any(min(value.example.strides, default=0) < 0 for value in call.inputs)
 
 
 def _write_take(source: Source, call: Call, out: str, ids_of: Callable[[Value], Any]) -> bool:
@@ -154,7 +163,7 @@ def _is_plain_reduction(call: Call) -> bool:
         len(call.args) == 1
         and isinstance(call.args[0], Value)
         and call.options.keys() <= {"axis", "keepdims"}
-        and min(call.args[0].example.strides, default=0) >= 0
+        and not _runs_backwards(call)
     )
 
 

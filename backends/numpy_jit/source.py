@@ -14,7 +14,7 @@ class Source:
     """A function while it is written.
 
     A value is a constant of the function where its array is known before the function runs, else a
-    variable.
+    variable. Names of constants end with ``_`` and a number, so no other name may.
     """
 
     def __init__(self, arrays: Mapping[Value, HostArray]) -> None:
@@ -38,7 +38,7 @@ class Source:
 
     def variable(self, value: Value) -> str:
         """Return a new name for a value."""
-        self._variables[value] = f"variable_{len(self._variables)}"
+        self._variables[value] = f"variable{len(self._variables)}"
         return self._variables[value]
 
     def line(self, text: str) -> None:

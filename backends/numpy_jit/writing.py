@@ -173,9 +173,9 @@ class Writer:
         if any(memory.buffer(root) in places for root in roots):
             # such as a carry that swaps two arrays: read all before writing any
             for index, (_, after) in enumerate(moves):
-                source.line(f"moved_{index} = {source.expression(after)}.copy()")
+                source.line(f"moved{index} = {source.expression(after)}.copy()")
             for index, (before, _) in enumerate(moves):
-                source.line(f"{source.expression(before)}[...] = moved_{index}")
+                source.line(f"{source.expression(before)}[...] = moved{index}")
         else:
             for before, after in moves:
                 self._copy(before, after)
@@ -231,4 +231,4 @@ def _places_in_vectors(schedule: Schedule) -> dict[Value, tuple[Value, int]]:
 
 
 def _index(loop: Loop) -> str:
-    return f"round_{loop.scope.depth}"
+    return f"round{loop.scope.depth}"
