@@ -21,13 +21,14 @@ from multinn.optimizers.base import (
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """θ ← θ - η m̂ / (√v̂ + ε), where m̂ and v̂ are means of all g and all g².
+    """θ ← θ - η m̂ / (√v̂ + ε), where m̂ and v̂ are weighted means of all g and of all g².
 
-    Those of k steps ago have the weights β₁ᵏ and β₂ᵏ.
-    What is kept are the sums m ← β₁ m + g and v ← β₂ v + g², of which the means are m̂ = m / a_t with
-    a_t = 1 + β₁ + ⋯ + β₁ᵗ⁻¹, and v̂ = v / b_t likewise. The paper has (1 - β₁) m and (1 - β₂) v in their
-    place, and with them the same m̂ and v̂, for two passes over the parameters more. With c = √b_t,
-    m̂ / (√v̂ + ε) = c / a_t · m / (√v + ε c), which is less work, too.
+    Those of k steps ago have the weights β₁ᵏ and β₂ᵏ. What is kept are the sums m ← β₁ m + g and
+    v ← β₂ v + g², of which the means are m̂ = m / a_t with a_t = 1 + β₁ + ⋯ + β₁ᵗ⁻¹, and v̂ = v / b_t
+    likewise. The paper has (1 - β₁) m and (1 - β₂) v in their place, and with them the same m̂ and v̂,
+    for two passes over the parameters more. With c = √b_t, m̂ / (√v̂ + ε) = c / a_t · m / (√v + ε c),
+    which is less work, too. The sums are for these β: on a state that others made, the first steps are
+    longer or shorter.
     Source: D. P. Kingma and J. Ba, Adam, ICLR 2015, algorithm 1, and section 2 for the order.
 
     Raises:
@@ -47,14 +48,14 @@ class Adam(Optimizer):
 
     def init(self, params: Tree) -> Tree:
         """Return the step, m = 0 and v = 0."""
-        return first_moments(params)
+        return zero_sums(params)
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
         xp = backend.xp
         beta_1, beta_2 = self.beta_1, self.beta_2
         t = steps_done(backend, state, params) + 1.0
-        m, v = moments(gradients, state, beta_1, beta_2)
+        m, v = next_sums(gradients, state, beta_1, beta_2)
         c = xp.sqrt(sum_of_powers(backend, beta_2, t))
         epsilon = self.scaled_epsilon(c)
         direction = tree.map(lambda m, v: m / (xp.sqrt(v) + epsilon), m, v)
@@ -83,9 +84,9 @@ class NAdam(Optimizer):
 
     m, v and v̂ are Adam's. The momentum warms up: μ_t = β₁ (1 - ½ 0.96^(t ψ)), and with Π_t = μ_1 ⋯ μ_t,
 
-        m̂ = μ_{t+1} m / (1 - Π_{t+1}) + (1 - μ_t) g / (1 - Π_t).
+        m̂ = μ_{t+1} (1 - β₁) m / (1 - Π_{t+1}) + (1 - μ_t) g / (1 - Π_t),
 
-    As in Adam, √v̂ = √v / c with c = √b_t, and (1 - β₁) m is the paper's m.
+    where (1 - β₁) m is the source's m. As in Adam, √v̂ = √v / c with c = √b_t.
     Source: T. Dozat, Incorporating Nesterov momentum into Adam, ICLR workshop 2016, algorithm 2; with
     its m, which decays by β₁ alone, and with ψ, as PyTorch has it.
 
@@ -117,13 +118,13 @@ class NAdam(Optimizer):
         """Return the step, m = 0, v = 0 and Π = 1."""
         leaves = tree.leaves(params)
         product = np.ones((1,), leaves[0].dtype if leaves else np.float32)
-        return first_moments(params) | {"product": product}
+        return zero_sums(params) | {"product": product}
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
         xp = backend.xp
         t = steps_done(backend, state, params) + 1.0
-        m, v = moments(gradients, state, self.beta_1, self.beta_2)
+        m, v = next_sums(gradients, state, self.beta_1, self.beta_2)
         mu, next_mu = self._momentum(t), self._momentum(t + 1.0)
         product = state["product"] * mu
         so_far = xp.reshape(product, ())
@@ -135,19 +136,19 @@ class NAdam(Optimizer):
             lambda m, v, g: (of_m * m + of_g * g) / (xp.sqrt(v) + epsilon), m, v, gradients
         )
         params = descend(self, backend, direction, state, params, c)
-        moments_now = {"gradients": m, "squares": v}
-        return params, {"step": state["step"] + 1, "product": product} | moments_now
+        sums = {"gradients": m, "squares": v}
+        return params, {"step": state["step"] + 1, "product": product} | sums
 
     def _momentum(self, t: Array) -> Array:
         return self.beta_1 * (1.0 - 0.5 * 0.96 ** (self.momentum_decay * t))
 
 
-def first_moments(params: Tree) -> Tree:
-    """Return the step and the sums of no gradients."""
+def zero_sums(params: Tree) -> Tree:
+    """Return the step, and the sums before it: m as ``gradients``, v as ``squares``."""
     return {"step": first_step(), "gradients": zeros(params), "squares": zeros(params)}
 
 
-def moments(gradients: Tree, state: Tree, beta_1: float, beta_2: float) -> tuple[Tree, Tree]:
+def next_sums(gradients: Tree, state: Tree, beta_1: float, beta_2: float) -> tuple[Tree, Tree]:
     """Return m = Σ β₁ᵏ g and v = Σ β₂ᵏ g² after these gradients."""
     m = tree.map(lambda m, g: beta_1 * m + g, state["gradients"], gradients)
     v = tree.map(lambda v, g: beta_2 * v + g * g, state["squares"], gradients)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backends import Array, Backend, Tree, tree
-from multinn.optimizers.adam import first_moments, moments
+from multinn.optimizers.adam import next_sums, zero_sums
 from multinn.optimizers.base import (
     LearningRate,
     Optimizer,
@@ -43,13 +43,13 @@ class LAMB(Optimizer):
 
     def init(self, params: Tree) -> Tree:
         """Return the step, m = 0 and v = 0."""
-        return first_moments(params)
+        return zero_sums(params)
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
         xp = backend.xp
         t = steps_done(backend, state, params) + 1.0
-        m, v = moments(gradients, state, self.beta_1, self.beta_2)
+        m, v = next_sums(gradients, state, self.beta_1, self.beta_2)
         c = xp.sqrt(sum_of_powers(backend, self.beta_2, t))
         scale, epsilon = c / sum_of_powers(backend, self.beta_1, t), self.epsilon * c
         rate = rate_now(self, backend, state, params)
