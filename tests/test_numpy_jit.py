@@ -422,6 +422,11 @@ def test_scatter_add_in_a_loop(dtype):
     assert_compiles(function, (table, np.array([[0, 0, 3], [1, 0, -1]])))
 
 
+@pytest.mark.parametrize("number", [math.inf, math.nan, 1e30])
+def test_a_scalar_that_is_no_integer_becomes_one_as_in_numpy(number):
+    assert_compiles(lambda b, x: b.xp.astype(x, np.int32), (np.float32(number),))
+
+
 def test_one_number_has_numpys_own_arithmetic():
     """A power of a NumPy scalar is rounded otherwise than that of an array."""
     x = np.linspace(0.1, 5.0, 400, dtype=np.float32)

@@ -42,7 +42,7 @@ def write_call(source: Source, call: Call, ids_of: Callable[[Value], Any]) -> No
         condition, yes, no = (source.expression(_constant_array(arg, call.result.dtype)) for arg in args)
         source.line(f"{out}[...] = {no}")
         source.line(f"{source.constant(np.copyto)}({out}, {yes}, 'same_kind', {condition})")
-    elif function is np.astype:
+    elif function is np.astype and isinstance(args[0].example, np.ndarray):  # a scalar may be refused
         source.line(f"{out}[...] = {source.expression(args[0])}")
     elif isinstance(function, AddWithin):
         _write_add_within(source, call, function.index)
