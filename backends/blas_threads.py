@@ -1,6 +1,7 @@
 """No more threads of NumPy's BLAS than cores that this process may use, and how many there are."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -161,8 +162,12 @@ def _numpy_blas() -> Any:
 
 
 def _variable(blas: Any) -> str:
-    """Return the environment variable by which a user has set the threads; empty if there is none."""
-    return next((name for name in _library(blas)[1] if os.environ.get(name)), "")
+    """Return the environment variable by which a user has set the threads; empty if there is none.
+
+    What does not begin with a number above 0 counts for nothing in the library either.
+    """
+    names = _library(blas)[1]
+    return next((name for name in names if re.match(r"\s*0*[1-9]", os.environ.get(name, ""))), "")
 
 
 def _library(blas: Any) -> tuple[str, tuple[str, ...]]:

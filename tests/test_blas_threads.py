@@ -136,10 +136,16 @@ def test_the_word_of_the_user_holds(use, monkeypatch, variable):
     assert threads() == {2}
 
 
-@pytest.mark.parametrize("variable", ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"])
-def test_an_empty_variable_or_that_of_another_library_says_nothing(use, monkeypatch, variable):
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MKL_NUM_THREADS", "2"),
+        *(("OPENBLAS_NUM_THREADS", value) for value in ("", " ", "0", "-1", "all")),
+    ],
+)
+def test_no_number_or_the_variable_of_another_library_says_nothing(use, monkeypatch, variable, value):
     use(ONE_OF_64)
-    monkeypatch.setenv(variable, "" if variable.startswith("OPENBLAS") else "2")
+    monkeypatch.setenv(variable, value)
     limit_blas_threads()
     assert threads() == {1}
 
