@@ -1,6 +1,7 @@
 """One call of `Trainer.fit_batches`: a step a batch, each read while the one before is trained on."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import NoReturn
@@ -12,9 +13,12 @@ from multinn.base_run import BaseRun
 from multinn.batches import Batch, Batches, batches_of, prefetched
 from multinn.divergence import find_divergence
 from multinn.errors import DivergenceError
-from multinn.figures import Columns, step_columns
+from multinn.figures import Columns, epoch_figures, joined, step_columns
+from multinn.history import Record
 from multinn.progress import Advance
 from multinn.training import Examples, Plan, TrainingState
+
+_SECONDS = 0.5  # between two signs of life
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +35,17 @@ class BatchRun(BaseRun):
 
     def train(self, advance: Advance) -> None:
         """Train for all epochs, unless a callback stops the run."""
+        batches = 0
         for _ in range(self.epochs):
-            figures = self._train_epoch()
+            within = _Within(advance, batches)
+            batches, figures = self._train_epoch(within)
             further = self._report()
-            advance(1.0, figures | further)
+            advance(1.0 - within.told, figures | further)
             if self.history.stopped:
                 break
 
-    def _train_epoch(self) -> dict[str, float]:
-        """Train for one epoch, and return its figures."""
+    def _train_epoch(self, within: "_Within") -> tuple[int, Record]:
+        """Train for one epoch, and return the number of its batches and its figures."""
         state, step = self.trainer.state, self.trainer.step
         columns: list[Columns] = []
         sizes: list[int] = []
@@ -48,14 +54,24 @@ class BatchRun(BaseRun):
                 state, figures = self._step(state, batch, step + len(sizes), len(sizes))
                 columns.append(figures)
                 sizes.append(len(batch.x))
+                if len(figures) != len(columns[0]):
+                    raise ValueError(
+                        "fit_batches: expected weights with all batches of an epoch, or with none"
+                    )
+                if within.is_due():
+                    within.tell(
+                        len(sizes), self._figures(columns[within.start :], sizes[within.start :])
+                    )
         if not sizes:
             raise ValueError(f"fit_batches: no batches for epoch {self.trainer.epoch + 1}")
-        if len({len(each) for each in columns}) > 1:
-            raise ValueError("fit_batches: expected weights with all batches of an epoch, or with none")
-        joined = {name: np.concatenate([each[name] for each in columns], axis=1) for name in columns[0]}
-        if "weight" in joined and not joined["weight"].any():
+        whole = joined(columns, 1)
+        if "weight" in whole and not whole["weight"].any():
             raise ValueError("fit_batches: expected a weight above 0 in each epoch, got zeros only")
-        return self._commit(state, 1, joined, sizes).record(0)
+        return len(sizes), self._commit(state, 1, whole, sizes).record(0)
+
+    def _figures(self, columns: Sequence[Columns], sizes: Sequence[int]) -> Record:
+        """Return the figures of some steps."""
+        return epoch_figures(joined(columns, 1), sizes, self.trainer.program.reductions).record(0)
 
     def _examples(self) -> Iterator[Examples]:
         """Yield the batches of the next epoch; runs in the thread that reads them."""
@@ -92,3 +108,30 @@ class BatchRun(BaseRun):
         trainer.state = state
         what = "the loss" if found is None else found.what
         raise DivergenceError(trainer.epoch + 1, number, f"{what} became NaN or infinite")
+
+
+class _Within:
+    """Tells how far an epoch has come, now and then, by the number of batches of the one before.
+
+    Attributes:
+        told: the part of the epoch that was told of; 0 in the first, whose length nobody knows.
+        start: the first batch that was not told of.
+    """
+
+    def __init__(self, advance: Advance, expected: int) -> None:
+        self.told = 0.0
+        self.start = 0
+        self._advance = advance
+        self._expected = expected
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Tell whether it is time."""
+        return time.monotonic() - self._last >= _SECONDS
+
+    def tell(self, batches: int, figures: Record) -> None:
+        """Tell of so many batches, and of the figures of those since the last time."""
+        # An epoch can have more batches than the one before, and is not done here.
+        done = batches / max(self._expected, batches + 1) if self._expected else 0.0
+        self._advance(done - self.told, figures)
+        self.told, self.start, self._last = done, batches, time.monotonic()

@@ -57,6 +57,11 @@ def step_columns(records: Tree) -> Columns:
     return {name: values.astype(np.float64) for name, values in full.items()}
 
 
+def joined(columns: Sequence[Columns], axis: int) -> Columns:
+    """Return columns one after another along an axis."""
+    return {name: np.concatenate([each[name] for each in columns], axis=axis) for name in columns[0]}
+
+
 def epoch_figures(
     steps: Mapping[str, HostArray], batch_sizes: Sequence[int], reductions: Mapping[str, Reduction]
 ) -> EpochFigures:
@@ -92,5 +97,6 @@ def _combined(values: HostArray, weights: HostArray, reduction: Reduction) -> Ho
     if callable(reduction):
         return reduction(values)
     if reduction == "mean":
-        values = values * (weights / weights.sum(axis=-1, keepdims=True))
+        total = weights.sum(axis=-1, keepdims=True)
+        values = values * (weights / np.where(total > 0.0, total, 1.0))  # some batches may weigh nothing
     return np.asarray(np.sum(values, axis=-1))

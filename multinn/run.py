@@ -11,7 +11,7 @@ from multinn.base_run import BaseRun, reported
 from multinn.calls import Calls, cut
 from multinn.divergence import find_divergence
 from multinn.errors import DivergenceError
-from multinn.figures import Columns, EpochFigures, epoch_figures, step_columns
+from multinn.figures import Columns, EpochFigures, epoch_figures, joined, step_columns
 from multinn.progress import Advance
 from multinn.training import Examples, Plan, TrainingState, make_plan
 
@@ -113,7 +113,7 @@ class Run(BaseRun):
             if stop < sum(parts):
                 figures = epoch_figures(steps, self.batch_sizes[start:stop], reductions)
                 advance(part / sum(parts), figures.record(0))
-        return self._commit(state, 1, _joined(columns, 1), self.batch_sizes)
+        return self._commit(state, 1, joined(columns, 1), self.batch_sizes)
 
     @property
     def _state(self) -> TrainingState:
@@ -150,7 +150,7 @@ class Run(BaseRun):
         wrong = ~np.isfinite(step_losses).all(axis=1)
         good = min(int(np.argmax(wrong)), epochs - 1) if wrong.any() else epochs // 2
         figures = [self._train(count) for count in (good, 1, epochs - good - 1) if count]
-        return EpochFigures(_joined([each.columns for each in figures], 0))
+        return EpochFigures(joined([each.columns for each in figures], 0))
 
     def _diverge(self, state: TrainingState, plan: Plan, start: int) -> NoReturn:
         """Find the first of these steps, in one epoch, that goes wrong, and raise."""
@@ -161,7 +161,3 @@ class Run(BaseRun):
         step = start + found.step
         trainer.state = found.state
         raise DivergenceError(trainer.epoch + 1, step, f"{found.what} became NaN or infinite")
-
-
-def _joined(columns: list[Columns], axis: int) -> Columns:
-    return {name: np.concatenate([each[name] for each in columns], axis=axis) for name in columns[0]}

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from multinn import (
     Sequential,
     ShuffledBatches,
     Trainer,
+    batch_run,
 )
+from multinn import trainer as trainer_module
 from multinn.batches import prefetched
 from tests.memory import peak_memory
 from tests.small_runs import WEIGHTS, X, Y, assert_same_bits, fit, make_trainer
@@ -55,6 +58,30 @@ def test_the_run_is_that_of_fit_to_rounding(backend):
     assert (one.epoch, one.step) == (other.epoch, other.step)
     assert one.history.losses == pytest.approx(other.history.losses, rel=1e-5)
     np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-4, atol=1e-5)
+
+
+def test_progress_moves_within_an_epoch(monkeypatch):
+    """By the number of batches of the epoch before, of which the first has none."""
+    told: list[Any] = []
+
+    @contextmanager
+    def progress(total: int, unit: str, show: bool = True) -> Iterator[Any]:
+        yield lambda done, figures: told.append((done, figures))
+
+    monkeypatch.setattr(trainer_module, "show_progress", progress)
+    monkeypatch.setattr(batch_run, "_SECONDS", 0.0)
+    trainer = fit_batches(make_trainer(), 2)
+    assert [done for done, _ in told] == pytest.approx([0, 0, 0, 1, 1 / 3, 1 / 3, 1 / 12, 1 / 4])
+    losses = [figures["loss"] for _, figures in told]
+    assert losses[3::4] == trainer.history.losses
+    assert np.average(losses[:3], weights=[4, 4, 2]) == pytest.approx(losses[3])
+
+
+def test_progress_is_told_of_batches_that_weigh_nothing(monkeypatch):
+    monkeypatch.setattr(batch_run, "_SECONDS", 0.0)
+    batches = ShuffledBatches(X, Y, np.arange(10.0) < 2, batch_size=2, shuffle=False)
+    trainer = fit_batches(make_trainer(), 1, batches)
+    assert np.isfinite(trainer.history.losses).all()
 
 
 def test_a_run_goes_on_where_the_last_one_ended():

@@ -226,6 +226,13 @@ def test_how_a_run_is_cut_into_calls_changes_nothing(monkeypatch, backend, batch
     assert shown.history == silent.history
 
 
+def test_a_part_of_an_epoch_may_weigh_nothing(monkeypatch):
+    take_to_be_slow(monkeypatch, 1.0)
+    weights = np.arange(10.0) >= 6
+    trainer = fit(make_trainer(), 2, weights=weights, shuffle=False, batch_size=2, progress=True)
+    assert np.isfinite(trainer.history.losses).all()
+
+
 @pytest.mark.parametrize("seconds", PACES[::3])
 def test_a_run_that_is_shown_compiles_once(monkeypatch, seconds):
     """The full batches in one program, the rest in it or in one more."""
