@@ -116,9 +116,9 @@ from multinn.optimizers import NAdam as NAdam
 from multinn.optimizers import Optimizer as Optimizer
 from multinn.optimizers import RMSProp as RMSProp
 from multinn.optimizers import ScaledLearningRate as ScaledLearningRate
+from multinn.programs import Seconds as Seconds
 from multinn.registry import register as register
 from multinn.registry import register_library as _register_library
-from multinn.trainer import Seconds as Seconds
 from multinn.trainer import Trainer as Trainer
 from multinn.training import Examples as Examples
 from multinn.training import value_and_gradients as value_and_gradients

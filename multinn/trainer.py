@@ -22,7 +22,6 @@ from multinn.examples import (
     with_mean_weight_one,
 )
 from multinn.history import History, Record
-from multinn.programs import Seconds as Seconds
 from multinn.programs import signature
 from multinn.progress import Advance, tell
 from multinn.progress import progress as show_progress
