@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--examples", type=positive, metavar="N", help="at most so many of each job, for a quick look"
     )
     parser.add_argument(
-        "--timeout", type=positive, default=600, metavar="SECONDS", help="the most a run may take"
+        "--timeout", type=positive, metavar="SECONDS", help="the most a run may take; 600"
     )
     compare_backends_sweep.add_options(parser)
     return run_script(run, parser, arguments)
@@ -142,7 +142,7 @@ def _measure_all(
     comparison: Comparison, competitors: Sequence[str], options: argparse.Namespace
 ) -> None:
     """Measure job by job, and write the record whenever there is more to keep."""
-    rounds = Rounds(options.repeats or 7, options.examples, options.seed, options.timeout)
+    rounds = Rounds(options.repeats or 7, options.examples, options.seed, options.timeout or 600)
     entrants = {
         name: [each for each in competitors if load_competitor(each).supports(workload)]
         for name, workload in comparison.workloads.items()

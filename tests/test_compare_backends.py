@@ -169,6 +169,7 @@ def test_the_sweep_is_a_table_a_figure_and_a_record(tmp_path):
         ),
         (("--widths", "8"), "error: --batch-sizes and --widths are those of --sweep"),
         (("--sweep", "--peers"), "error: --sweep has its own job, on backends: leave --peers out"),
+        (("--sweep", "--timeout", "5"), "error: --sweep has its own job, on backends: leave --timeout"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_status_2(options, message):
