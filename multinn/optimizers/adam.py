@@ -52,16 +52,21 @@ class Adam(Optimizer):
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
-        xp = backend.xp
-        beta_1, beta_2 = self.beta_1, self.beta_2
+        following, scale, epsilon = self.next_state(backend, gradients, state, params)
+        m, v = following["gradients"], following["squares"]
+        direction = tree.map(lambda m, v: m / (backend.xp.sqrt(v) + epsilon), m, v)
+        return descend(self, backend, direction, state, params, scale), following
+
+    def next_state(
+        self, backend: Backend, gradients: Tree, state: Tree, params: Tree
+    ) -> tuple[Tree, Array, Array | float]:
+        """Return the new state, c / a_t, and what is added to √v."""
         t = steps_done(backend, state, params) + 1.0
-        m, v = next_sums(gradients, state, beta_1, beta_2)
-        c = xp.sqrt(sum_of_powers(backend, beta_2, t))
-        epsilon = self.scaled_epsilon(c)
-        direction = tree.map(lambda m, v: m / (xp.sqrt(v) + epsilon), m, v)
-        scale = c / sum_of_powers(backend, beta_1, t)
-        params = descend(self, backend, direction, state, params, scale)
-        return params, {"step": state["step"] + 1, "gradients": m, "squares": v}
+        m, v = next_sums(gradients, state, self.beta_1, self.beta_2)
+        c = backend.xp.sqrt(sum_of_powers(backend, self.beta_2, t))
+        scale = c / sum_of_powers(backend, self.beta_1, t)
+        following = {"step": state["step"] + 1, "gradients": m, "squares": v}
+        return following, scale, self.scaled_epsilon(c)
 
     def scaled_epsilon(self, c: Array) -> Array | float:
         """Return what is added to the root of the sum of squares: ε c."""

@@ -1,7 +1,7 @@
 """The optimizers of the stochastic solvers, whose states hold a scale of the learning rate."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,10 +76,10 @@ def make_optimizer(estimator: Any) -> Optimizer:
     return ScaledAdam(rate, float(estimator.beta_1), float(estimator.beta_2), float(estimator.epsilon))
 
 
-def state_after(before: Optimizer, state: Tree, optimizer: Optimizer, params: Tree) -> Tree:
+def state_after(before: Any, state: Tree, optimizer: Any, params: Tree) -> Tree:
     """Return the state with which an optimizer goes on after another.
 
-    One of the same kind keeps its sums, but has its own learning rate, if it is not the very same.
+    One with another learning rate, and nothing else, keeps its sums; they depend on what else there is.
 
     Args:
         before: the other.
@@ -90,6 +90,6 @@ def state_after(before: Optimizer, state: Tree, optimizer: Optimizer, params: Tr
     if before == optimizer:
         return state
     first = optimizer.init(params)
-    if type(before) is not type(optimizer):
+    if replace(before, learning_rate=optimizer.learning_rate) != optimizer:
         return first
     return state | {name: first[name] for name in _RATES if name in first}
