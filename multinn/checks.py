@@ -207,8 +207,9 @@ def as_host_array(values: Any, name: str) -> HostArray:
 
     Raises:
         TypeError: a library does not give its array to NumPy, such as that of a GPU.
-        ValueError: the rows have different lengths.
+        ValueError: the rows have different lengths, or entries are masked.
     """
+    check_not_masked(values, name)
     try:
         return np.asarray(values)
     except ValueError as error:
@@ -218,6 +219,16 @@ def as_host_array(values: Any, name: str) -> HostArray:
         raise TypeError(
             f"{name}: expected an array that NumPy can read, got a {kind}: convert it first: {error}"
         ) from error
+
+
+def check_not_masked(values: Any, name: str) -> None:
+    """Raise ValueError where an array has masked entries, which NumPy would take for numbers."""
+    masked = int(np.sum(values.mask)) if isinstance(values, np.ma.MaskedArray) else 0
+    if masked:
+        raise ValueError(
+            f"{name}: expected numbers everywhere, got a masked array with {masked} entries "
+            "masked: drop or impute them first"
+        )
 
 
 def _check_length(array: HostArray, examples: int, name: str) -> None:

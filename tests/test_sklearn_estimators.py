@@ -308,6 +308,11 @@ def test_verbose_shows_progress(capsys):
     MLPClassifier((5,), max_iter=2, verbose=True, early_stopping=True).fit(X, Y)
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.split()[2::2] == ["loss", "validation_loss", "validation_score"]
+    model = MLPClassifier((5,), verbose=True).partial_fit(X, Y, classes=[0, 1, 2]).partial_fit(X, Y)
+    assert [line[:9] for line in capsys.readouterr().err.splitlines()] == ["epoch 1/1"] * 2
+    model.set_params(tol=9.0, n_iter_no_change=2).fit(X, Y)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "Stopped: in 2 epochs the training loss has not improved by more than tol=9.0."
 
 
 def test_class_weight_is_a_sample_weight():

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from multinn.checks import as_host_array, check_weights, first_not_finite
+from multinn.checks import as_host_array, check_not_masked, check_weights, first_not_finite
 from multinn.training import Examples
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
@@ -126,7 +126,12 @@ def errors_with_places(**arrays: Any) -> Iterator[None]:
 
     Args:
         arrays: what is checked within, by name.
+
+    Raises:
+        ValueError: an array has masked entries, of which scikit-learn says nothing.
     """
+    for name, array in arrays.items():
+        check_not_masked(array, name)
     try:
         yield
     except ValueError as error:

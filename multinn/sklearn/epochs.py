@@ -14,6 +14,7 @@ from multinn.callbacks import Callback
 from multinn.callbacks.base import Callbacks
 from multinn.errors import DivergenceError
 from multinn.history import Record
+from multinn.progress import tell
 from multinn.sklearn.callbacks import callbacks_of
 from multinn.sklearn.data import CheckedData
 from multinn.sklearn.held_out import HeldOut
@@ -86,8 +87,14 @@ class EpochTraining(CheckedData):
                 epochs=epochs,
                 batch_size=self._batch_size(len(examples.x)),
                 shuffle=self.shuffle,
-                progress=bool(self.verbose) and not incremental,
+                progress=bool(self.verbose),
                 callbacks=Callbacks([own, *given]),
+            )
+        if self.verbose and self.converged_:
+            figure = "validation score" if self.early_stopping else "training loss"
+            tell(
+                f"Stopped: in {self.n_iter_no_change} epochs the {figure} has not improved by more "
+                f"than tol={self.tol}."
             )
         if history.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=4)

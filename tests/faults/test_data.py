@@ -42,6 +42,8 @@ LOCKED = Says(
     "x:", "an array that NumPy can read", "test_data.Locked", "convert it first: use .detach()"
 )
 LOCKED_X = LOCKED._replace(thing="X:")
+MASKED = np.ma.masked_less(X, -1.0)
+MASKED_X = Says("x:", "numbers everywhere", "entries masked", "drop or impute")
 
 ARRAYS = [
     Success(
@@ -100,6 +102,14 @@ ARRAYS = [
         ),
         ValueError,
         Says("parameter 0.b:", "finite numbers", "nan at row 1", "of a run that diverged"),
+    ),
+    Fault("a masked array, Trainer.fit", lambda s: fit(s.trainer, 1, x=MASKED), ValueError, MASKED_X),
+    Fault("a masked array, Trainer.predict", lambda s: s.trainer.predict(MASKED), ValueError, MASKED_X),
+    Fault(
+        "a masked array, MLPClassifier.fit",
+        lambda s: s.classifier.fit(MASKED, CLASSES),
+        ValueError,
+        MASKED_X._replace(thing="X:"),
     ),
     Fault(
         "a sparse matrix, Trainer.fit",
