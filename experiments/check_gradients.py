@@ -10,16 +10,10 @@ from importlib.util import find_spec
 from backends import Backend
 from experiments.check_gradients_figure import draw
 from experiments.check_gradients_report import Report
-from experiments.command_line import (
-    add_backends,
-    chosen_backends,
-    make_comparison_record,
-    make_parser,
-    run_script,
-    write_json,
-)
+from experiments.command_line import add_backends, chosen_backends, make_parser, run_script
 from experiments.gradient_oracles import Check, GradientChecker
 from experiments.gradient_proofs import Proofs, prove_all
+from experiments.records import make_comparison_record, write_json
 from experiments.symbolic.functions import sympy_version
 from multinn.progress import progress
 from multinn.testing.gradient_cases import CASES, Case

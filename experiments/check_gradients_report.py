@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import Any
 
 from backends import Backend
-from experiments.command_line import format_table
 from experiments.gradient_oracles import (
     ALGEBRA,
     DIFFERENCES,
@@ -18,6 +17,7 @@ from experiments.gradient_oracles import (
     Check,
 )
 from experiments.gradient_proofs import Proofs
+from experiments.tables import format_table
 
 COLUMNS = (DIFFERENCES, VJP, FLOAT64, FLOAT32)
 _LINE = 80

@@ -1,25 +1,17 @@
-"""What every experiment script shares: options, errors, the machine-readable record, tables."""
+"""What every experiment script shares: options, and what becomes of errors."""
 
 import argparse
-import json
 import math
 import os
-import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from backends import Backend, BackendError, backend_names, get_backend, installed_backends
-from backends.blas_threads import describe_blas
 from experiments.dataset_cache import cache_folder
 from experiments.datasets import DatasetError
-from multinn import DivergenceError, Trainer
-from multinn.checkpoints.atomic import replacing
-from multinn.version import own_version
+from multinn import DivergenceError
 
 
 def make_parser(
@@ -227,104 +219,3 @@ def run_script(
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-
-
-def make_record(
-    experiment: str,
-    options: argparse.Namespace,
-    trainer: Trainer,
-    history: Sequence[Mapping[str, float]],
-    results: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return the record of a run with one trainer, ready for `write_json`."""
-    return {
-        "experiment": experiment,
-        "backend": trainer.backend.name,
-        "device": trainer.backend.device,
-        "dtype": trainer.dtype,
-        "seed": trainer.seed,
-        "options": plain_options(options),
-        "history": list(history),
-        "results": dict(results),
-        "seconds": {"compile": trainer.seconds.compile, "train": trainer.seconds.train},
-        "versions": versions(trainer.backend),
-    }
-
-
-def make_comparison_record(
-    experiment: str,
-    options: argparse.Namespace,
-    backends: Mapping[str, Backend],
-    dtype: str | list[str],
-    results: Any,
-    seconds: Mapping[str, float],
-) -> dict[str, Any]:
-    """Return the record of a run on several backends, by the names under which they were asked for."""
-    return {
-        "experiment": experiment,
-        "backend": list(backends),
-        "device": [backend.device for backend in backends.values()],
-        "dtype": dtype,
-        "seed": options.seed,
-        "options": plain_options(options),
-        "history": [],
-        "results": results,
-        "seconds": dict(seconds),
-        "versions": versions(*backends.values()),
-    }
-
-
-def plain_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options as JSON can hold them."""
-    return {
-        name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()
-    }
-
-
-def versions(*backends: Backend) -> dict[str, str]:
-    """Return the versions of Python, of multinn, of the array libraries, and of NumPy's BLAS."""
-    return {
-        "python": platform.python_version(),
-        "multinn": own_version(),
-        "numpy": np.__version__,
-        "blas": describe_blas(),
-        **{backend.name: backend.version for backend in backends},
-    }
-
-
-def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record whole or not at all; what is not finite is written as null."""
-    text = json.dumps(_finite(record), indent=2, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(text.encode())
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value
-
-
-def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as text: the first column to the left, the others to the right.
-
-    >>> print(format_table(["backend", "seconds"], [["numpy", "0.5"], ["jax", "12.25"]]))
-    backend  seconds
-    -------  -------
-    numpy        0.5
-    jax        12.25
-    """
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    lines = [columns, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if index else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )

@@ -13,7 +13,6 @@ from experiments.command_line import (
     make_parser,
     positive,
     run_script,
-    write_json,
 )
 from experiments.compare_backends_figure import draw_comparison
 from experiments.compare_backends_report import Comparison, make_report_record, print_report
@@ -28,6 +27,7 @@ from experiments.competitors import (
     multinn_name,
     pip_line,
 )
+from experiments.records import write_json
 from experiments.workloads import Workload, all_workloads
 from multinn.progress import progress
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from backends import Backend
 from backends.blas_threads import describe_blas, usable_cores
-from experiments.command_line import format_table, make_comparison_record
 from experiments.compare_backends_runs import AGREEMENT, Timing, ratio
 from experiments.competitors import FLOOR
+from experiments.records import make_comparison_record
 from experiments.speed_claims import Verdict, judge
+from experiments.tables import format_table
 from experiments.workloads import Workload, all_workloads
 
 LINE = 80

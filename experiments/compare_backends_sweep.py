@@ -12,16 +12,12 @@ from typing import Any
 import numpy as np
 
 from backends import Backend, get_backend, installed_backends
-from experiments.command_line import (
-    comma_separated,
-    format_table,
-    make_comparison_record,
-    positive,
-    write_json,
-)
+from experiments.command_line import comma_separated, positive
 from experiments.compare_backends_report import ratio_text, seconds_text
 from experiments.compare_backends_sweep_figure import draw_sweep
 from experiments.competitors.framework import train
+from experiments.records import make_comparison_record, write_json
+from experiments.tables import format_table
 from experiments.workloads import Workload, settle, step_workload
 from multinn import Trainer
 from multinn.progress import progress

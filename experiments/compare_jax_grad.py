@@ -19,20 +19,14 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from backends import get_backend
-from experiments.command_line import (
-    comma_separated,
-    format_table,
-    make_comparison_record,
-    make_parser,
-    positive,
-    run_script,
-    write_json,
-)
+from experiments.command_line import comma_separated, make_parser, positive, run_script
 from experiments.compare_backends_report import LINE, ratio_text, seconds_text
 from experiments.compare_jax_grad_figure import draw_ratios
 from experiments.compare_jax_grad_jobs import Job, all_jobs
 from experiments.compare_jax_grad_runs import Comparison, Pair, measure
 from experiments.competitors import UsageError, pip_line
+from experiments.records import make_comparison_record, write_json
+from experiments.tables import format_table
 from multinn.progress import progress
 
 #: How much longer ours may take.

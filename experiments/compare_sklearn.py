@@ -21,16 +21,15 @@ import numpy as np
 from experiments.command_line import (
     add_backends,
     chosen_backends,
-    format_table,
-    make_comparison_record,
     make_parser,
     positive,
     run_script,
-    write_json,
 )
 from experiments.compare_backends_report import LINE, ratio_text, seconds_text
 from experiments.datasets import load
 from experiments.errors import DatasetError
+from experiments.records import make_comparison_record, write_json
+from experiments.tables import format_table
 from experiments.workloads import settle
 from multinn.progress import Advance, progress
 

@@ -19,16 +19,15 @@ from experiments.command_line import (
     add_backends,
     chosen_backends,
     from_zero_below,
-    make_comparison_record,
     make_parser,
     positive,
     run_script,
-    write_json,
 )
 from experiments.datasets import NAMES, Dataset, load
 from experiments.digits import TITLES, predict_probabilities
 from experiments.digits_figures import draw_samples
 from experiments.interrupted import whole
+from experiments.records import make_comparison_record, write_json
 from experiments.training_curves import (
     curve_results,
     format_curves,

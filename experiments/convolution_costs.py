@@ -21,13 +21,12 @@ from backends import Array, Backend, Tree, tree
 from experiments.command_line import (
     add_backends,
     chosen_backends,
-    format_table,
-    make_comparison_record,
     make_parser,
     positive,
     run_script,
-    write_json,
 )
+from experiments.records import make_comparison_record, write_json
+from experiments.tables import format_table
 from experiments.workloads import settle
 from multinn import Conv1D, Conv2D, ConvTranspose2D, Layer
 from multinn.layers.windows import from_planes, to_planes

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from experiments.command_line import format_table, make_record, run_script, write_json
+from experiments.command_line import run_script
 from experiments.datasets import Dataset, load
 from experiments.digits_figures import draw_confusion_matrix, draw_learning_curves, draw_samples
 from experiments.digits_options import OPTIMIZERS, digits_parser, with_defaults
 from experiments.interrupted import whole
+from experiments.records import make_record, write_json
+from experiments.tables import format_table
 from multinn import (
     Dense,
     History,

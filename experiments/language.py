@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from experiments.command_line import chosen_backends, make_comparison_record, run_script, write_json
+from experiments.command_line import chosen_backends, run_script
 from experiments.interrupted import whole
 from experiments.language_figure import draw_losses
 from experiments.language_model import make_trainer, parameter_count, write_on
@@ -19,6 +19,7 @@ from experiments.language_options import language_parser
 from experiments.language_report import Run, print_comparison, print_losses, print_sample, run_record
 from experiments.language_text import ALICE, Text, held_out_windows, read_text, training_windows
 from experiments.ngram import count_ngrams
+from experiments.records import make_comparison_record, write_json
 from multinn import Trainer
 
 HostArray = np.ndarray[Any, np.dtype[Any]]

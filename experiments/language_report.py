@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from experiments.command_line import format_table
+from experiments.tables import format_table
 from multinn import Seconds
 from multinn.history import Record
 

@@ -20,16 +20,15 @@ from experiments.command_line import (
     add_backends,
     chosen_backends,
     comma_separated,
-    format_table,
-    make_comparison_record,
     make_parser,
     positive,
     run_script,
-    write_json,
 )
 from experiments.interrupted import whole
+from experiments.records import make_comparison_record, write_json
 from experiments.sequence_figure import draw_errors
 from experiments.sequence_models import MODELS
+from experiments.tables import format_table
 from experiments.training_curves import (
     Trainers,
     curve_results,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from backends import Backend
-from experiments.command_line import format_table
+from experiments.tables import format_table
 from multinn import History, Trainer
 
 Trainers = Mapping[str, Trainer]

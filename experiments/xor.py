@@ -6,15 +6,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments.command_line import (
-    add_backend,
-    format_table,
-    make_parser,
-    make_record,
-    positive,
-    run_script,
-    write_json,
-)
+from experiments.command_line import add_backend, make_parser, positive, run_script
+from experiments.records import make_record, write_json
+from experiments.tables import format_table
 from experiments.xor_diagnosis import count, explain, format_reasons, gradient_norm, listed
 from experiments.xor_figures import draw_run, draw_study
 from experiments.xor_recipes import MARGIN, RECIPES, TARGETS, Recipe, Run, input_name

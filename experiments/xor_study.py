@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.command_line import format_table
+from experiments.tables import format_table
 from experiments.xor_recipes import HostArray, Recipe, Run
 from multinn import Trainer
 from multinn.progress import progress

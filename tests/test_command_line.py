@@ -13,18 +13,10 @@ import numpy as np
 import pytest
 
 from backends import UnknownBackendError, get_backend
-from experiments.command_line import (
-    add_backend,
-    comma_separated,
-    format_table,
-    make_parser,
-    make_record,
-    plain_options,
-    run_script,
-    versions,
-    write_json,
-)
+from experiments.command_line import add_backend, comma_separated, make_parser, run_script
 from experiments.datasets import DatasetError
+from experiments.records import make_record, plain_options, versions, write_json
+from experiments.tables import format_table
 from multinn import Dense, DivergenceError, MeanSquaredError, Sequential, Trainer
 
 
