@@ -1,6 +1,5 @@
 """What a checkpoint holds: a program as descriptions, and how far it has come as arrays."""
 
-import math
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import Backend, Tree, tree
+from backends import Backend, Tree
 from multinn.checkpoints import file
 from multinn.checkpoints.atomic import PathLike
 from multinn.checkpoints.file import Content, HostArray
+from multinn.checkpoints.state import expected_state, matching_state, named_arrays
 from multinn.descriptions import build_metric, describe_metric
 from multinn.errors import DescriptionError, InvalidCheckpointError
 from multinn.history import History, Record
@@ -22,7 +22,7 @@ from multinn.layers.base import Shape
 from multinn.losses import Loss
 from multinn.metrics import check_names
 from multinn.optimizers import Optimizer
-from multinn.training import TrainingProgram, TrainingState, first_state
+from multinn.training import TrainingProgram, TrainingState
 from multinn.version import own_version
 
 _BEST = "best."
@@ -82,11 +82,11 @@ def save(
         "output_shape": progress.shapes[1],
         "records": [list(group[0]) for group in records],
     }
-    tensors = _leaves(progress.state)
+    tensors = named_arrays(progress.state)
     if owner is not None:
         content["owner"] = owner.description
         if owner.best is not None:
-            tensors |= {_BEST + name: leaf for name, leaf in _leaves(owner.best).items()}
+            tensors |= {_BEST + name: leaf for name, leaf in named_arrays(owner.best).items()}
     tensors["history.losses"] = np.array(progress.history.losses, np.float64)
     for index, group in enumerate(records):
         rows = [list(record.values()) for record in group]
@@ -204,7 +204,7 @@ def _progress(reader: file.Reader, program: TrainingProgram) -> tuple[Progress, 
     """Return how far training has come, and the best state, if an owner keeps it."""
     content = reader.content
     input_shape = _shape(_entry(content, "input_shape"))
-    expected, output_shape = _expected_state(program, input_shape, reader.size)
+    expected, output_shape = expected_state(program, input_shape, reader.size)
     if _entry(content, "output_shape") != _lists(output_shape):
         raise ValueError(f"expected the output_shape {output_shape}, got {content.get('output_shape')}")
     seed, epoch, step = (_count(name, _entry(content, name)) for name in ("seed", "epoch", "step"))
@@ -212,72 +212,9 @@ def _progress(reader: file.Reader, program: TrainingProgram) -> tuple[Progress, 
     history = _history(_entry(content, "records"), tensors)
     kept = [name for name in tensors if name.startswith(_BEST)] if "owner" in content else []
     of_best = {name.removeprefix(_BEST): tensors.pop(name) for name in kept}
-    best = _matching(expected, of_best) if of_best else None
-    state = _matching(expected, tensors)
+    best = matching_state(expected, of_best) if of_best else None
+    state = matching_state(expected, tensors)
     return Progress(state, seed, epoch, step, (input_shape, output_shape), history), best
-
-
-class _LimitedGenerator(np.random.Generator):
-    """Draws no more numbers in all than a file has bytes: a forged one could ask for any."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(np.random.PCG64(0))
-        self._most = most
-
-    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
-        self._check(size)
-        return super().normal(loc, scale, size)
-
-    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
-        self._check(size)
-        return super().uniform(low, high, size)
-
-    def _check(self, size: Any) -> None:
-        self._most -= 0 if size is None else math.prod(np.atleast_1d(size).tolist())
-        if self._most < 0:
-            raise ValueError(f"the model has parameters of shape {size}, more than the file can hold")
-
-
-def _expected_state(
-    program: TrainingProgram, input_shape: Shape, most: int
-) -> tuple[TrainingState, Shape]:
-    """Return the structure of the state, with arrays of the right shapes that take no memory."""
-    params, output_shape = program.model.init(_LimitedGenerator(most), input_shape)
-    params = tree.map(lambda leaf: np.broadcast_to(np.zeros((), program.dtype), leaf.shape), params)
-    state = first_state(program.model, program.optimizer, params, program.dtype)
-    outline: TrainingState = tree.map(
-        lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), state
-    )
-    return outline, output_shape
-
-
-def _matching(expected: TrainingState, tensors: dict[str, HostArray]) -> TrainingState:
-    """Return the tensors in the structure of the expected state, if they are just those."""
-    outline = _leaves(expected)
-    for name, leaf in outline.items():
-        found = tensors.get(name)
-        if found is None:
-            raise ValueError(f"the tensor {name!r} is missing")
-        if (found.shape, found.dtype) != (leaf.shape, leaf.dtype):
-            raise ValueError(
-                f"the tensor {name!r}: expected shape {leaf.shape} and {leaf.dtype}, got {found.shape} "
-                f"and {found.dtype}"
-            )
-    unknown = sorted(tensors.keys() - outline.keys())
-    if unknown:
-        raise ValueError(f"the tensor {unknown[0]!r} is none of this model, optimizer and history")
-    state = tree.map_with_paths(lambda path, _: tensors[path], expected._asdict())
-    return TrainingState(**state)
-
-
-def _leaves(state: TrainingState) -> dict[str, Any]:
-    """Return the arrays by their places, such as ``params.0.W``."""
-    parts = [tree.leaves_with_paths({part: values}) for part, values in state._asdict().items()]
-    leaves = [leaf for part in parts for leaf in part]
-    named = dict(leaves)
-    if len(named) < len(leaves):
-        raise ValueError(f"two arrays of the state have one place, of {sorted(named)}")
-    return named
 
 
 def _history(names: Any, tensors: dict[str, HostArray]) -> History:
