@@ -452,6 +452,21 @@ def test_the_larger_of_many_numbers_and_one(dtype):
         assert_compiles(function, (order,))
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, "uint8"])
+def test_the_largest_of_each_of_many_short_rows(dtype):
+    special = [0.0, -0.0, 0.0, -0.0, 1.0, -1.0, math.inf, math.nan]
+    generator = np.random.default_rng(0)
+
+    def function(backend: Any, x: Any) -> Any:
+        xp = backend.xp
+        return [f(x, axis=1, keepdims=keep) for f in (xp.max, xp.min) for keep in (False, True)]
+
+    for columns in range(1, 18):
+        for rows in (31, 64):
+            x = generator.choice(special[: 8 if dtype.startswith("float") else 5], (rows, columns))
+            assert_compiles(function, (x.astype(dtype),))
+
+
 def test_the_order_in_memory_may_change_between_calls():
     rng = np.random.default_rng(0)
     first, second = (rng.normal(size=(200, 70)).astype(np.float32) for _ in range(2))
