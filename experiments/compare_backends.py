@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script, and return its exit status."""
     parser = make_parser(
         "compare_backends",
-        "Do the same jobs on each backend, in turn, each in a process of its own, and compare the "
+        "Do the same jobs on each backend, in turn, each in processes of its own, and compare the "
         "seconds in float32, and the memory; the floor is what the matrix products alone take in "
         "NumPy. Ctrl-C ends it with the tables of what is done.",
         times_compilation=True,
@@ -58,7 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="NAME,...",
         help=f"also these, of {', '.join(PEERS)}, or module:Class; without --backends, only these",
     )
-    parser.add_argument("--repeats", type=positive, help="timed rounds; 7, or 3 for --sweep")
+    parser.add_argument("--repeats", type=positive, help="timed rounds; 9, or 3 for --sweep")
+    parser.add_argument(
+        "--processes",
+        type=positive,
+        metavar="N",
+        help="of each competitor and job, one after the other, for these rounds; 3",
+    )
     parser.add_argument(
         "--examples", type=positive, metavar="N", help="at most so many of each job, for a quick look"
     )
@@ -142,7 +148,13 @@ def _measure_all(
     comparison: Comparison, competitors: Sequence[str], options: argparse.Namespace
 ) -> None:
     """Measure job by job, and write the record whenever there is more to keep."""
-    rounds = Rounds(options.repeats or 7, options.examples, options.seed, options.timeout or 600)
+    rounds = Rounds(
+        options.repeats or 9,
+        options.processes or 3,
+        options.examples,
+        options.seed,
+        options.timeout or 600,
+    )
     entrants = {
         name: [each for each in competitors if load_competitor(each).supports(workload)]
         for name, workload in comparison.workloads.items()

@@ -138,7 +138,8 @@ def _legend(comparison: Comparison) -> str:
     ours = f', "to ours" to those of {comparison.reference}' if comparison.reference else ""
     return (
         "Seconds in float32: to prepare and run for the first time, and of that to compile; then, round "
-        "by round in turn, the median, least and most of the steady runs. Ratios are medians of the "
+        "by round in turn, and in one new process after another, the median, least and most of the "
+        "steady runs. Ratios are medians of the "
         f'rounds\' ratios: "to floor" to the matrix products alone{ours}. Of multinn, the training '
         "itself counts, without the check of the examples at each call of fit. Memory is the peak "
         f"above libraries and data. NumPy's matrix products: {describe_blas()}."

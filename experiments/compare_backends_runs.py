@@ -1,4 +1,4 @@
-"""Timing of the competitors at one workload: each in its own process, in turn, round by round."""
+"""Timing of the competitors at one workload: each in processes of its own, in turn, round by round."""
 
 import random
 import statistics
@@ -32,12 +32,13 @@ class Timing:
     Attributes:
         workload: the name of the job.
         competitor: the name of who did it.
-        first_call: seconds to prepare and for the first run, with all that is compiled or tried out on
-            the way; None if it did not get there.
+        first_call: seconds to prepare and for the first run in the first process, with all that is
+            compiled or tried out on the way; None if it did not get there.
         compile: seconds of that to compile; None if the competitor does not know.
         steady: seconds of each timed run after that.
         wall: the same by the clock on the wall, where the competitor has a clock of its own.
-        peak_megabytes: how far memory rose above what libraries and data take; None if unknown.
+        peak_megabytes: how far memory rose above what libraries and data take, in any of the processes;
+            None if unknown.
         versions: of the competitor's libraries.
         failed: None, or why it did not get to the end.
         difference: of ours, the largest difference of a parameter to that of the first backend after one
@@ -78,19 +79,28 @@ class Rounds:
 
     Attributes:
         repeats: timed runs of each competitor.
+        processes: how many a competitor has, one after the other, for its runs: where its memory lies is
+            luck, and can make all runs of a process twice as slow as those of another.
         examples: the most that a workload may have, or None.
         seed: of all randomness.
         timeout: seconds that one run may take.
     """
 
     repeats: int
+    processes: int
     examples: int | None
     seed: int
     timeout: float
 
+    def of_each_process(self) -> list[range]:
+        """Return the numbers of the rounds that each process does."""
+        share = -(-self.repeats // self.processes)
+        starts = range(0, self.repeats, share)
+        return [range(start, min(start + share, self.repeats)) for start in starts]
+
     def calls(self, competitors: int) -> int:
         """Return how often `measure` advances the progress."""
-        return competitors * (self.repeats + 1)
+        return competitors * (self.repeats + len(self.of_each_process()))
 
 
 def measure(
@@ -105,25 +115,26 @@ def measure(
         advance: called after each run.
         keep: called whenever there is more to keep.
     """
-    with ExitStack() as stack:
-        entrants = [_start(stack, timing, rounds) for timing in timings]
-        for entrant in entrants:
-            entrant.attempt(entrant.loaded)
-        for entrant in entrants:
-            settle()
-            entrant.attempt(entrant.first_run)
-            advance(1, {workload.name: 0})
-        keep()
-        for index in range(rounds.repeats):
-            # Nobody always runs after the same one.
-            for entrant in random.Random(index).sample(entrants, len(entrants)):
+    for numbers in rounds.of_each_process():
+        with ExitStack() as stack:
+            entrants = [_start(stack, timing, rounds) for timing in timings if timing.failed is None]
+            for entrant in entrants:
+                entrant.attempt(entrant.loaded)
+            for entrant in entrants:
                 settle()
-                entrant.attempt(entrant.timed_run)
-                advance(1, {workload.name: index + 1})
+                entrant.attempt(entrant.first_run)
+                advance(1, {workload.name: numbers.start})
             keep()
-        for entrant in entrants:
-            entrant.attempt(entrant.end)
-        keep()
+            for number in numbers:
+                # Nobody always runs after the same one.
+                for entrant in random.Random(number).sample(entrants, len(entrants)):
+                    settle()
+                    entrant.attempt(entrant.timed_run)
+                    advance(1, {workload.name: number + 1})
+                keep()
+            for entrant in entrants:
+                entrant.attempt(entrant.end)
+            keep()
 
 
 @dataclass
@@ -145,8 +156,8 @@ class _Entrant:
 
     def first_run(self) -> None:
         answer = self.process.ask("prepare")
-        self.timing.first_call = answer["first_call"]
-        self.timing.compile = answer["compile"]
+        if self.timing.first_call is None:
+            self.timing.first_call, self.timing.compile = answer["first_call"], answer["compile"]
 
     def timed_run(self) -> None:
         answer = self.process.ask("run")
@@ -154,7 +165,9 @@ class _Entrant:
         self.timing.wall.append(answer["wall"])
 
     def end(self) -> None:
-        self.timing.peak_megabytes = self.process.quit()["peak_megabytes"]
+        peak = self.process.quit()["peak_megabytes"]
+        known = [each for each in (peak, self.timing.peak_megabytes) if each is not None]
+        self.timing.peak_megabytes = max(known, default=None)
 
 
 def _start(stack: ExitStack, timing: Timing, rounds: Rounds) -> _Entrant:

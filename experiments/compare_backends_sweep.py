@@ -77,7 +77,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Time the steps, print the table, draw the figure, and write the record."""
-    for name in ("workloads", "examples", "peers", "competitors", "timeout"):
+    for name in ("workloads", "examples", "peers", "competitors", "processes", "timeout"):
         if getattr(options, name):
             print(f"error: --sweep has its own job, on backends: leave --{name} out", file=sys.stderr)
             return 2

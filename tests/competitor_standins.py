@@ -29,6 +29,13 @@ class Standin(Competitor):
         time.sleep(0.001)
 
 
+class ProcessNumber(Standin):
+    """Says that a run takes as many seconds as its process has for a number."""
+
+    def clock(self) -> float:
+        return float(self.runs * os.getpid())
+
+
 class Noisy(Standin):
     """Prints where the answers go."""
 

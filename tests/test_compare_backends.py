@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from experiments import compare_backends, compare_backends_sweep
+from experiments.compare_backends_runs import Rounds
 from tests.helpers import run_experiment
 
-QUICK = ("--repeats", "2", "--examples", "150")
+QUICK = ("--repeats", "2", "--processes", "1", "--examples", "150")
 STANDINS = "tests.competitor_standins"
 JOBS = ("xor", "lenet", "predict")
 COMPETITORS = ("multinn numpy", "multinn jax", "floor")
@@ -97,6 +98,22 @@ def test_the_chart_is_drawn(comparison):
     assert (folder / "compare_backends.png").stat().st_size > 10_000
 
 
+def test_the_rounds_are_shared_by_processes():
+    assert Rounds(9, 3, None, 0, 60).of_each_process() == [range(3), range(3, 6), range(6, 9)]
+    assert Rounds(3, 2, None, 0, 60).of_each_process() == [range(2), range(2, 3)]
+    assert Rounds(1, 3, None, 0, 60).of_each_process() == [range(1)]
+
+
+def test_a_competitor_runs_in_one_process_after_the_other(tmp_path):
+    record = tmp_path / "record.json"
+    names = ("--competitors", f"{STANDINS}:ProcessNumber", "--workloads", "xor")
+    rounds = ("--repeats", "3", "--processes", "2", "--examples", "10")
+    result = run_experiment("compare_backends", *names, *rounds, "--json", str(record))
+    assert "run 10/10" in result.stderr
+    first, second, third = json.loads(record.read_text())["results"][0]["steady"]
+    assert first == second != third
+
+
 def test_two_devices_of_one_library_are_told_apart(tmp_path):
     path = tmp_path / "record.json"
     options = ("--workloads", "digits", "--backends", "numpy,numpy:eager", "--json", str(path))
@@ -169,6 +186,7 @@ def test_the_sweep_is_a_table_a_figure_and_a_record(tmp_path):
         ),
         (("--widths", "8"), "error: --batch-sizes and --widths are those of --sweep"),
         (("--sweep", "--peers"), "error: --sweep has its own job, on backends: leave --peers out"),
+        (("--sweep", "--processes", "2"), "error: --sweep has its own job, on backends: leave --proc"),
         (("--sweep", "--timeout", "5"), "error: --sweep has its own job, on backends: leave --timeout"),
     ],
 )
