@@ -39,10 +39,8 @@ def run(options: argparse.Namespace) -> int:
     if status:
         return status
     _headline("The same training on each backend, timed")
-    repeats, examples = "5", "6400"
-    status = compare_backends.main(
-        ["--out", str(options.out), "--repeats", repeats, "--examples", examples]
-    )
+    quick = ["--repeats", "5", "--processes", "1", "--examples", "6400"]
+    status = compare_backends.main(["--out", str(options.out), *quick])
     print(f"\nAll pictures are in {options.out}.")
     return status
 
