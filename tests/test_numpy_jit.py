@@ -452,6 +452,19 @@ def test_the_larger_of_many_numbers_and_one(dtype):
         assert_compiles(function, (order,))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (1,), (), (16, 1), (10,)], ids=str)
+def test_constants_that_are_repeated_along_axes(dtype, shape):
+    """NumPy takes a power of one number, 2 or 0.5 or -1, for a square, a root or a reciprocal."""
+    x = (np.random.default_rng(0).random((16, 10)) + 0.1).astype(dtype)
+
+    def function(backend: Any, x: Any) -> Any:
+        constants = [np.full(shape, number, dtype) for number in (2.0, 0.5, -1.0, 0.0, 3.0)]
+        return [(np.power(x + 0.0, c), np.power(c, x), np.maximum(x, c), x - c) for c in constants]
+
+    assert_compiles(function, (x,))
+
+
 @pytest.mark.parametrize("dtype", [*DTYPES, "uint8"])
 def test_the_largest_of_each_of_many_short_rows(dtype):
     special = [0.0, -0.0, 0.0, -0.0, 1.0, -1.0, math.inf, math.nan]

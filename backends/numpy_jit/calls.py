@@ -120,7 +120,7 @@ def _operand(source: Source, argument: Any, call: Call) -> str:
     if not is_elementwise(call) or not isinstance(argument, Value | np.ndarray):
         return source.expression(argument)
     result = call.result
-    if isinstance(argument, np.ndarray) and argument.ndim == 0:
+    if isinstance(argument, np.ndarray) and argument.size == 1:
         if call.function in _WITHOUT_FAST_NUMBERS and _FEW < result.size <= _MANY:
             return source.repeated(argument, result.example)
         return source.expression(argument)
