@@ -15,6 +15,8 @@ _LIBRARIES = {
     "blis": ("BLIS", ("BLIS_NUM_THREADS", "OMP_NUM_THREADS")),
 }
 
+_KERNELS = "OPENBLAS_CORETYPE"  # the variable by which a user chooses the kernels of OpenBLAS
+
 
 @dataclass(frozen=True)
 class Cores:
@@ -64,14 +66,27 @@ def limit_blas_threads() -> None:
 
 
 def describe_blas() -> str:
-    """Return NumPy's BLAS, its version, its threads, and why there are so many."""
+    """Return NumPy's BLAS, its version and kernels, its threads, and why there are so many.
+
+    Kernels are those of a processor, where the library has several. They can take twice the time of the
+    best, and differ in the last bits: on a Zen 5 processor, those for Haswell, which some environments
+    ask for so that all machines give the same bits, leave AVX-512 unused.
+    """
     blas = _numpy_blas()
     if blas is None:
         return "a BLAS unknown to threadpoolctl"
     threads = blas.num_threads
-    name = " ".join(filter(None, [_library(blas)[0], blas.version]))
+    name = " ".join(filter(None, [_library(blas)[0], blas.version, _kernels(blas)]))
     reason = _reason(threads, _variable(blas), usable_cores())
     return f"{name}, {threads} thread{'s' if threads > 1 else ''} ({reason})"
+
+
+def _kernels(blas: Any) -> str:
+    processor = getattr(blas, "architecture", None)
+    if not processor:
+        return ""
+    is_chosen = os.environ.get(_KERNELS, "").lower() == processor.lower()
+    return f"for {processor}" + (f" ({_KERNELS} is set)" if is_chosen else "")
 
 
 def _reason(threads: int, variable: str, cores: Cores) -> str:

@@ -233,3 +233,19 @@ def test_a_library_that_is_not_known_is_said_to_be(use, monkeypatch):
     monkeypatch.setattr(blas_threads, "_numpy_blas", lambda: None)
     limit_blas_threads()
     assert describe_blas() == "a BLAS unknown to threadpoolctl"
+
+
+def kernels():
+    (found,) = {library["architecture"] for library in threadpool_info() if "numpy" in library["filepath"]}
+    return found
+
+
+@pytest.mark.parametrize("chosen", ["", "NoSuchProcessor"])
+def test_it_names_the_processor_that_the_kernels_are_for(use, monkeypatch, chosen):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", chosen)
+    assert f" for {kernels()}, 2 threads" in describe_blas()
+
+
+def test_it_says_that_the_user_has_chosen_the_kernels(use, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", kernels().upper())
+    assert f" for {kernels()} (OPENBLAS_CORETYPE is set), 2 threads" in describe_blas()

@@ -40,8 +40,9 @@ def update(seed: int, p: Any, m: Any, g: Any, shared: Any) -> tuple[Any, Any]:
     st.sampled_from(["C", "C", "F", "strided"]),
     st.integers(0, 2**32 - 1),
     st.sampled_from(["nothing", "a gradient", "a parameter", "a later parameter"]),
+    st.booleans(),
 )
-def test_what_is_updated_alike_gets_the_bits_of_eager_numpy(shapes, order, seed, also_read):
+def test_what_is_updated_alike_gets_the_bits_of_eager_numpy(shapes, order, seed, also_read, has_an_axis):
     """As optimizers do, with gradients that depend on all parameters."""
     generator = np.random.default_rng(seed)
     params, moments = (
@@ -57,9 +58,8 @@ def test_what_is_updated_alike_gets_the_bits_of_eager_numpy(shapes, order, seed,
             total = total + xp.sum(leaf) * xp.max(x)
         gradients = tree.map(lambda leaf: xp.cumulative_sum(xp.reshape(leaf, (-1,))), params)
         gradients = tree.map(lambda g, leaf: xp.reshape(g, leaf.shape) * total, gradients, params)
-        both = {
-            name: update(seed, params[name], moments[name], gradients[name], total) for name in params
-        }
+        rate = xp.reshape(total, (1,)) if has_an_axis and () not in shapes else total
+        both = {name: update(seed, params[name], moments[name], gradients[name], rate) for name in params}
         after = {name: pair[0] for name, pair in both.items()}
         y = {
             "nothing": x,

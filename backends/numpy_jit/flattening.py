@@ -119,7 +119,7 @@ def _described(argument: Any, entry: Value, scope: Scope, numbers: dict[Value, i
             return type(argument), str(argument)
         return id(argument) if np.ndim(argument) == 0 else object()  # like no other
     if argument.shape != entry.shape or argument.dtype != entry.dtype:
-        return argument if argument.ndim == 0 else object()
+        return argument if argument.shape in ((), (1,)) else object()
     if argument in numbers:
         return numbers[argument]
     numbers[argument] = len(numbers)

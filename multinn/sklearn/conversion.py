@@ -148,7 +148,8 @@ def _take_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
     trainer.set_optimizer_state(**{SCALE: np.array([scale], trainer.dtype)})
     if theirs.solver == "sgd":
         trainer.rate = optimizer.learning_rate / scale if scale else 0.0
-        trainer.set_optimizer_state(v=_tree(trainer, optimizer.velocities))
+        momentum = [theirs.momentum * velocity for velocity in optimizer.velocities]
+        trainer.set_optimizer_state(momentum=_tree(trainer, momentum))
         return
     trainer.set_optimizer_state(
         step=np.array([optimizer.t], np.int32),
@@ -172,7 +173,8 @@ def _give_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
             theirs.power_t,
         )
         theirs._optimizer.learning_rate = scale * trainer.rate
-        theirs._optimizer.velocities = _arrays(trainer, state["v"])
+        momentum = _arrays(trainer, state["momentum"])
+        theirs._optimizer.velocities = [array / (theirs.momentum or 1.0) for array in momentum]
     elif theirs.solver == "adam" and "step" in state:
         theirs._optimizer = AdamOptimizer(arrays, rate, theirs.beta_1, theirs.beta_2, theirs.epsilon)
         theirs._optimizer.t = int(state["step"][0])

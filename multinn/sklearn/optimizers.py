@@ -17,8 +17,9 @@ _RATES = ("rate", SCALE)  # the entries of a state that are no sums over the ste
 class MomentumDescent(Optimizer):
     """v ← μ v - s η g and θ ← θ + v; with Nesterov's momentum, θ ← θ + μ v - s η g, with the new v.
 
-    As in scikit-learn, the learning rate η is part of v. It is part of the state, too, where it can
-    change between two fits without another program; and so is its scale s, at first 1, which
+    As in scikit-learn, the learning rate η is part of v. The state has μ v, of which both the next v
+    and Nesterov's step are made. η is part of the state, too, where it can change between two fits
+    without another program; and so is its scale s, at first 1, which
     `multinn.ReduceLearningRateOnPlateau` changes.
     Source: I. Sutskever et al., On the importance of initialization and momentum in deep learning,
     ICML 2013, section 2.
@@ -29,18 +30,19 @@ class MomentumDescent(Optimizer):
     nesterov: bool
 
     def init(self, params: Tree) -> Tree:
-        """Return η, s = 1 and v = 0."""
+        """Return η, s = 1 and μ v = 0."""
         scale = scale_of_one(params)
         rate = np.full_like(scale[SCALE], self.learning_rate)
-        return {"rate": rate, "v": zeros(params)} | scale
+        return {"rate": rate, "momentum": zeros(params)} | scale
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
-        rate, momentum = state["rate"] * state[SCALE], self.momentum
+        rate = state["rate"] * state[SCALE]
         fall = tree.map(lambda g: rate * g, gradients)
-        v = tree.map(lambda v, f: momentum * v - f, state["v"], fall)
-        step = tree.map(lambda v, f: momentum * v - f, v, fall) if self.nesterov else v
-        return tree.map(lambda p, s: p + s, params, step), state | {"v": v}
+        v = tree.map(lambda m, f: m - f, state["momentum"], fall)
+        momentum = tree.map(lambda v: self.momentum * v, v)
+        step = tree.map(lambda m, f: m - f, momentum, fall) if self.nesterov else v
+        return tree.map(lambda p, s: p + s, params, step), state | {"momentum": momentum}
 
 
 @dataclass(frozen=True)
