@@ -236,8 +236,7 @@ def test_a_library_that_is_not_known_is_said_to_be(use, monkeypatch):
 
 
 def kernels():
-    (found,) = {library["architecture"] for library in threadpool_info() if "numpy" in library["filepath"]}
-    return found
+    return next(found["architecture"] for found in threadpool_info() if "numpy" in found["filepath"])
 
 
 @pytest.mark.parametrize("chosen", ["", "NoSuchProcessor"])

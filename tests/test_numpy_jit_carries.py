@@ -59,7 +59,9 @@ def test_what_is_updated_alike_gets_the_bits_of_eager_numpy(shapes, order, seed,
         gradients = tree.map(lambda leaf: xp.cumulative_sum(xp.reshape(leaf, (-1,))), params)
         gradients = tree.map(lambda g, leaf: xp.reshape(g, leaf.shape) * total, gradients, params)
         rate = xp.reshape(total, (1,)) if has_an_axis and () not in shapes else total
-        both = {name: update(seed, params[name], moments[name], gradients[name], rate) for name in params}
+        both = {
+            name: update(seed, params[name], moments[name], gradients[name], rate) for name in params
+        }
         after = {name: pair[0] for name, pair in both.items()}
         y = {
             "nothing": x,

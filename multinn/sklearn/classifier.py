@@ -47,7 +47,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         network_: the trained network for use elsewhere: a model of plain layers, its parameters, and the
             state of its layers.
         converged_: whether the last fit ended as nothing improved any more.
-        validation_loss_curve_: the loss on the validation data after each epoch, or None.
+        validation_loss_curve_: the loss on the validation data after each epoch that had them, or None.
 
     >>> from sklearn.datasets import make_classification
     >>> X, y = make_classification(n_samples=100, random_state=1)

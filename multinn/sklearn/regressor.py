@@ -37,7 +37,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         network_: the trained network for use elsewhere: a model of plain layers, its parameters, and the
             state of its layers.
         converged_: whether the last fit ended as nothing improved any more.
-        validation_loss_curve_: the loss on the validation data after each epoch, or None.
+        validation_loss_curve_: the loss on the validation data after each epoch that had them, or None.
 
     >>> from sklearn.datasets import make_regression
     >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
