@@ -334,6 +334,7 @@ def test_class_weight_may_name_a_class_that_a_part_of_the_data_lacks():
     assert_same_parameters(model, weighted, rtol=0)
 
 
+@pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%")
 @pytest.mark.parametrize("y", [np.where(np.arange(60) < 57, Y, np.arange(60)), np.arange(60)])
 def test_early_stopping_takes_classes_of_one_example(y):
     """As scikit-learn's own does; a split cannot have some of them in both parts."""
