@@ -62,7 +62,7 @@ def _elu(graph: Graph, layer: ELU, x: str) -> str:
 def _silu(graph: Graph, layer: SiLU, x: str) -> str:
     """Return x σ(x), or x / (1 + exp(-x)) in float64.
 
-    There, ONNX Runtime up to 1.23 at least takes the product for an operator that it has in float32 alone.
+    There, ONNX Runtime, 1.23 at least, takes the product for an operator that it has in float32 alone.
     """
     if graph.dtype == "float64":
         growth = graph.add("Exp", graph.add("Neg", x))
