@@ -121,14 +121,14 @@ def measure(
             for entrant in entrants:
                 entrant.attempt(entrant.loaded)
             for entrant in entrants:
-                settle()
+                settle(workload.input_bytes)
                 entrant.attempt(entrant.first_run)
                 advance(1, {workload.name: numbers.start})
             keep()
             for number in numbers:
                 # Nobody always runs after the same one.
                 for entrant in random.Random(number).sample(entrants, len(entrants)):
-                    settle()
+                    settle(workload.input_bytes)
                     entrant.attempt(entrant.timed_run)
                     advance(1, {workload.name: number + 1})
                 keep()

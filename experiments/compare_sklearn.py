@@ -198,21 +198,10 @@ def measure(
 
 def _timed_fit(fits: Fits, seed: int, data: Data) -> tuple[float, Any]:
     model = fits.make(seed)
-    settle()
-    _warm_memory(data)
+    settle(data.x.nbytes)
     start = time.perf_counter()
     model.fit(data.x, data.y)
     return time.perf_counter() - start, model
-
-
-def _warm_memory(data: Data) -> None:
-    """Take as much memory as a copy of the inputs, and give it back at once.
-
-    A virtual machine can give memory that is free for a second or two back to its host. To get it again
-    takes 0.2 to 0.4 s for MNIST, and copying into it 0.02 s: a matter of the machine, and of who ran
-    before.
-    """
-    np.copy(data.x)
 
 
 def _ratio(fits: Fits, reference: Fits) -> float:
