@@ -85,7 +85,7 @@ def _kernels(blas: Any) -> str:
     processor = getattr(blas, "architecture", None)
     if not processor:
         return ""
-    is_chosen = os.environ.get(_KERNELS, "").lower() == processor.lower()
+    is_chosen = blas.internal_api == "openblas" and os.environ.get(_KERNELS)
     return f"for {processor}" + (f" ({_KERNELS} is set)" if is_chosen else "")
 
 

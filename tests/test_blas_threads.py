@@ -2,6 +2,7 @@
 
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -239,12 +240,19 @@ def kernels():
     return next(found["architecture"] for found in threadpool_info() if "numpy" in found["filepath"])
 
 
-@pytest.mark.parametrize("chosen", ["", "NoSuchProcessor"])
-def test_it_names_the_processor_that_the_kernels_are_for(use, monkeypatch, chosen):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", chosen)
+def test_it_names_the_processor_that_the_kernels_are_for(use, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     assert f" for {kernels()}, 2 threads" in describe_blas()
 
 
-def test_it_says_that_the_user_has_chosen_the_kernels(use, monkeypatch):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", kernels().upper())
+@pytest.mark.parametrize("chosen", ["Zen", "haswell"])
+def test_it_says_that_the_user_has_chosen_the_kernels(use, monkeypatch, chosen):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", chosen)
     assert f" for {kernels()} (OPENBLAS_CORETYPE is set), 2 threads" in describe_blas()
+
+
+def test_another_library_is_not_asked_for_the_kernels_of_openblas(use, monkeypatch):
+    blis = SimpleNamespace(internal_api="blis", architecture="zen", version="1.0", num_threads=2)
+    monkeypatch.setattr(blas_threads, "_numpy_blas", lambda: blis)
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert describe_blas().startswith("BLIS 1.0 for zen, 2 threads")

@@ -168,6 +168,34 @@ def test_the_training_of_ours_goes_on_in_scikit_learn():
     np.testing.assert_allclose(results(ours), results(theirs), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("solver", "changed"),
+    [
+        ("sgd", {"momentum": 0.5}),
+        ("sgd", {"momentum": 0.0}),
+        ("sgd", {"nesterovs_momentum": False}),
+        ("adam", {"beta_1": 0.5}),
+    ],
+)
+def test_a_solver_with_another_parameter_begins_anew_in_scikit_learn_too(solver, changed):
+    settings = {"hidden_layer_sizes": (5,), "solver": solver, "shuffle": False, "random_state": 0}
+    ours = MLPClassifier(**settings, max_iter=5).fit(X, Y).set_params(**changed)
+    theirs = ours.to_sklearn()
+    for model in (ours, theirs):
+        model.partial_fit(X, Y)
+    np.testing.assert_allclose(results(ours), results(theirs), rtol=1e-9)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 1e-50, 1e-20, np.float64(0.9)])
+def test_velocities_are_numbers_of_the_dtype_whatever_the_momentum(momentum):
+    x = X.astype(np.float32)
+    ours = MLPClassifier((5,), solver="sgd", momentum=momentum, max_iter=3, random_state=0).fit(x, Y)
+    theirs = ours.to_sklearn()
+    velocities = theirs._optimizer.velocities
+    assert all(each.dtype == np.float32 and np.isfinite(each).all() for each in velocities)
+    assert np.isfinite(theirs.partial_fit(x, Y).loss_)
+
+
 @pytest.mark.parametrize("solver", SOLVERS[:2], ids=["sgd", "adam"])
 def test_a_learning_rate_that_fell_on_a_plateau_comes_and_goes(solver):
     plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.1)

@@ -62,11 +62,11 @@ def _elu(graph: Graph, layer: ELU, x: str) -> str:
 def _silu(graph: Graph, layer: SiLU, x: str) -> str:
     """Return x σ(x), or x / (1 + exp(-x)) in float64.
 
-    There, ONNX Runtime, 1.23 at least, takes the product for an operator that it has in float32 alone.
+    There, ONNX Runtime up to 1.23, at least, takes the product for an operator that it lacks.
     """
     if graph.dtype == "float64":
-        growth = graph.add("Exp", graph.add("Neg", x))
-        return graph.add("Div", x, graph.add("Add", growth, graph.constant(1.0)))
+        exponential = graph.add("Exp", graph.add("Neg", x))
+        return graph.add("Div", x, graph.add("Add", exponential, graph.constant(1.0)))
     return graph.add("Mul", x, graph.add("Sigmoid", x))
 
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from backends import Backend, Tree
 from multinn.layers import Dropout, Sequential
 from multinn.optimizers.base import SCALE
+from multinn.sklearn.optimizers import keeps_sums, make_optimizer
 from multinn.sklearn.parameters import SOLVERS, hidden_sizes
 from multinn.sklearn.stopping import Improvement
 from multinn.sklearn.trainer import PenalizedTrainer
@@ -159,7 +160,13 @@ def _take_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
 
 
 def _give_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
-    """Hand over the state of the solver, if it is that of the trainer's optimizer."""
+    """Hand over the state of the solver, if it is that of the trainer's optimizer.
+
+    Where a parameter such as the momentum has changed since, the solver begins anew, as ours does.
+    """
+    optimizer: Any = trainer.program.optimizer
+    if not keeps_sums(optimizer, make_optimizer(theirs)):
+        return
     state = trainer.backend.to_numpy(trainer.optimizer_state)
     arrays, scale = theirs.coefs_ + theirs.intercepts_, float(state[SCALE][0])
     rate = scale * theirs.learning_rate_init
@@ -173,8 +180,8 @@ def _give_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
             theirs.power_t,
         )
         theirs._optimizer.learning_rate = scale * trainer.rate
-        momentum = _arrays(trainer, state["momentum"])
-        theirs._optimizer.velocities = [array / (theirs.momentum or 1.0) for array in momentum]
+        momentum = np.asarray(optimizer.momentum, trainer.dtype) or 1.0  # 0 in float32, where tiny
+        theirs._optimizer.velocities = [v / momentum for v in _arrays(trainer, state["momentum"])]
     elif theirs.solver == "adam" and "step" in state:
         theirs._optimizer = AdamOptimizer(arrays, rate, theirs.beta_1, theirs.beta_2, theirs.epsilon)
         theirs._optimizer.t = int(state["step"][0])

@@ -92,6 +92,11 @@ def state_after(before: Any, state: Tree, optimizer: Any, params: Tree) -> Tree:
     if before == optimizer:
         return state
     first = optimizer.init(params)
-    if replace(before, learning_rate=optimizer.learning_rate) != optimizer:
+    if not keeps_sums(before, optimizer):
         return first
     return state | {name: first[name] for name in _RATES if name in first}
+
+
+def keeps_sums(before: Any, optimizer: Any) -> bool:
+    """Tell whether an optimizer goes on with the sums of another: they differ in the rate at most."""
+    return bool(replace(before, learning_rate=optimizer.learning_rate) == optimizer)
