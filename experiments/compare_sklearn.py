@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of MNIST's four IDX files")
     parser.add_argument("--examples", type=positive, default=20000, metavar="N", help="to fit to")
     parser.add_argument("--epochs", type=positive, default=5, metavar="N", help="of each fit")
-    parser.add_argument("--batch-size", type=positive, default=64, metavar="N", help="of each step")
+    parser.add_argument("--batch-size", type=positive, default=200, metavar="N", help="of each step")
     parser.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed rounds")
     parser.add_argument("--solver", choices=("adam", "sgd"), default="adam", help="of all classifiers")
     parser.add_argument(

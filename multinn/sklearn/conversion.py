@@ -170,7 +170,7 @@ def _give_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
     state = trainer.backend.to_numpy(trainer.optimizer_state)
     arrays, scale = theirs.coefs_ + theirs.intercepts_, float(state[SCALE][0])
     rate = scale * theirs.learning_rate_init
-    if theirs.solver == "sgd" and "rate" in state:
+    if theirs.solver == "sgd":
         theirs._optimizer = SGDOptimizer(
             arrays,
             rate,
@@ -182,7 +182,7 @@ def _give_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
         theirs._optimizer.learning_rate = scale * trainer.rate
         momentum = np.asarray(optimizer.momentum, trainer.dtype) or 1.0  # 0 in float32, where tiny
         theirs._optimizer.velocities = [v / momentum for v in _arrays(trainer, state["momentum"])]
-    elif theirs.solver == "adam" and "step" in state:
+    else:
         theirs._optimizer = AdamOptimizer(arrays, rate, theirs.beta_1, theirs.beta_2, theirs.epsilon)
         theirs._optimizer.t = int(state["step"][0])
         m, v = _arrays(trainer, state["gradients"]), _arrays(trainer, state["squares"])
