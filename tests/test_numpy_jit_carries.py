@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backends import Tree, tree
 from backends.numpy_backend import NumpyBackend
-from tests.test_numpy_jit import assert_compiles, draw_array
+from tests.compiled_numpy import assert_compiles, draw_array
 
 GENERATOR = np.random.default_rng(0)
 PARAMS = {

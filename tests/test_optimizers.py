@@ -24,6 +24,7 @@ from multinn import (
     RMSProp,
 )
 from multinn.schedules import InverseTimeDecay, StepDecay
+from tests.compiled_numpy import assert_compiles
 from tests.optimizer_formulas import (
     Reference,
     accumulated,
@@ -39,7 +40,6 @@ from tests.optimizer_formulas import (
     sgd,
 )
 from tests.optimizer_runs import NUMPY, PARAMS, compiled_update, descend, gradients_of_steps, vector
-from tests.test_numpy_jit import assert_compiles
 
 REFERENCES: dict[str, tuple[Optimizer, Reference]] = {
     "SGD": (SGD(0.1), sgd(always(0.1))),
