@@ -75,8 +75,9 @@ class Backend(ABC):
         ``function`` is pure: trees of arrays in, trees of arrays out. With ``example`` arguments it is
         compiled now, for their shapes and dtypes alone, so that a caller can time compilation apart and
         so that a second compilation cannot happen unseen (but NumPy compiles again for arrays whose axes
-        are in another order in memory); otherwise at the first call for each set of
-        shapes. A compiled function prints no floating-point warnings: who calls it checks the result.
+        are in another order in memory); otherwise at the first call for each set of shapes. A compiled
+        function prints no floating-point warnings: who calls it checks the result.
+        One that keeps memory between calls has an attribute ``nbytes``, which tells how much.
         """
 
     @abstractmethod

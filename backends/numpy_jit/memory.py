@@ -30,10 +30,12 @@ class Memory:
     Attributes:
         arrays: the array of each value that is known before the function runs: on a buffer or, for a
             view, on that of another value.
+        nbytes: of all buffers.
     """
 
     def __init__(self, last_read: dict[Value, int], base: dict[Value, Value]) -> None:
         self.arrays: dict[Value, HostArray] = {}
+        self.nbytes = 0
         self._last_read = last_read
         self._base = base
         self._buffers: dict[Value, Buffer] = {}
@@ -45,7 +47,7 @@ class Memory:
         low, high = np.lib.array_utils.byte_bounds(np.asarray(value.example))
         size = max(CACHE_LINE, -(-(high - low) // CACHE_LINE) * CACHE_LINE)
         free = self._free.get(size)
-        buffer = free.pop() if free else Buffer(aligned_bytes(size))
+        buffer = free.pop() if free else self._new_buffer(size)
         buffer.needed_until = buffer.last_read = -1
         self._move_in(value, buffer, until)
 
@@ -80,6 +82,10 @@ class Memory:
     def shown_buffer(self, value: Any) -> Buffer | None:
         """Return the buffer that a value is in or, as a view, shows."""
         return self.buffer(self._root(value)) if isinstance(value, Value) else None
+
+    def _new_buffer(self, size: int) -> Buffer:
+        self.nbytes += size
+        return Buffer(aligned_bytes(size))
 
     def _root(self, value: Value) -> Value:
         return self._base.get(value, value)

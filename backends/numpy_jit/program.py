@@ -27,26 +27,40 @@ def compile_function(function: Callable[..., Tree], example: tuple[Tree, ...]) -
         TypeError: ``function`` branches on the value of an array, or writes into one; or an argument is
             no array, or not of the shape and dtype that the function is compiled for.
     """
-    if is_recorded(example):
-        return function
-    expected = _descriptions(example)
-    programs = {_signature(example): _Program(function, example)}
+    return function if is_recorded(example) else CompiledFunction(function, example)
 
-    def run(*arguments: Tree) -> Tree:
+
+class CompiledFunction:
+    """What `compile_function` returns."""
+
+    def __init__(self, function: Callable[..., Tree], example: tuple[Tree, ...]) -> None:
+        self._function = function
+        self._expected = _descriptions(example)
+        self._programs = {_signature(example): _Program(function, example)}
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of memory that it keeps between calls."""
+        return sum(program.nbytes for program in list(self._programs.values()))
+
+    def __call__(self, *arguments: Tree) -> Tree:
+        """Return what the function returns."""
         signature = _signature(arguments)
-        program = programs.get(signature)
+        program = self._programs.get(signature)
         if program is None:
             if is_recorded(arguments):
-                return function(*arguments)
-            _check(arguments, expected)
-            program = programs[signature] = _Program(function, arguments)
+                return self._function(*arguments)
+            _check(arguments, self._expected)
+            program = self._programs[signature] = _Program(self._function, arguments)
         return program(arguments)
-
-    return run
 
 
 class _Program:
-    """What one recording does. It holds buffers and constants, and nothing else of the recording."""
+    """What one recording does. It holds buffers and constants, and nothing else of the recording.
+
+    Attributes:
+        nbytes: of the buffers.
+    """
 
     def __init__(self, function: Callable[..., Tree], example: tuple[Tree, ...]) -> None:
         scope = Scope()
@@ -55,6 +69,7 @@ class _Program:
                 arguments, outputs = record_function(function, example, scope)
                 writer = Writer(trees.leaves(arguments), trees.leaves(outputs))
                 self._replay = writer.source.function()
+                self.nbytes = writer.nbytes
         finally:
             for value in scope.values:  # without these cycles, the examples are freed at once
                 value.maker = None

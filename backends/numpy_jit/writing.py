@@ -41,6 +41,11 @@ class Writer:
         results = "".join(f"{self._result(output)}, " for output in outputs)
         self.source.line(f"return ({results})")
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all buffers."""
+        return self._memory.nbytes
+
     def _call(self, call: Call, time: int) -> None:
         root = self._schedule.root(call.result)
         if call.function is join:

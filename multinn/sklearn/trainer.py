@@ -18,6 +18,7 @@ from multinn.inference import InputPieces, input_pieces
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
+from multinn.programs import RecentPrograms
 from multinn.run import Run
 from multinn.sklearn.network import dense_places
 from multinn.sklearn.optimizers import state_after
@@ -27,6 +28,7 @@ from multinn.training import Examples, TrainingProgram, TrainingState, value_and
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _INPUTS_A_PIECE = 1024
+_PROGRAMS = RecentPrograms(most_bytes=2**26)  # which many fits, as of a grid search, share
 
 
 class PenalizedProgram(TrainingProgram):
@@ -265,16 +267,12 @@ class PenalizedTrainer(Trainer):
 
     def _share(self) -> None:
         program = self.program
-        programs, self._seconds_a_step = _known(
-            self.backend, program.model, program.loss, program.optimizer, self.dtype
-        )
-        self.programs.share(programs)
+        family = (self.backend, program.model, program.loss, program.optimizer, self.dtype)
+        self.programs.share(_PROGRAMS, family)
+        self._seconds_a_step = _seconds_a_step(family)
 
 
 @lru_cache(maxsize=64)
-def _known(*program: Any) -> tuple[dict[Any, Any], dict[Any, float]]:
-    """Return where that program's compiled functions are, and the seconds that its steps take, about.
-
-    Many fits, as of a grid search, share them.
-    """
-    return {}, {}
+def _seconds_a_step(family: Any) -> dict[Any, float]:
+    """Return the seconds that the steps of equal trainers take, about."""
+    return {}

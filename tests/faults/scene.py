@@ -8,6 +8,7 @@ import numpy as np
 
 from backends import Backend, tree
 from multinn import SGD, Dense, MeanSquaredError, Sequential, SoftmaxCrossEntropy, Trainer
+from multinn.programs import RecentPrograms
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from tests.small_runs import X, Y, fit, host, make_trainer
 
@@ -46,7 +47,7 @@ class Scene:
         for each in (self.folder, self.scratch):
             each.mkdir()
         self.checkpoint = self.folder / "run.safetensors"
-        self._programs: dict[Any, Any] = {}
+        self._programs = RecentPrograms()
         self.trainer = fit(self.new_trainer(), 1)
         self.trainer.save(self.checkpoint)
         self.class_trainer = make_trainer(backend, Dense(3), SoftmaxCrossEntropy())
@@ -61,7 +62,7 @@ class Scene:
         arguments: dict[str, Any] = {"optimizer": SGD(0.1), "loss": MeanSquaredError()} | keywords
         trainer = make_trainer(self.backend, LINEAR, **arguments)
         if not keywords:
-            trainer.programs.share(self._programs)
+            trainer.programs.share(self._programs, LINEAR)
         return trainer
 
     def new_classifier(self, **keywords: Any) -> MLPClassifier:
