@@ -11,8 +11,15 @@ from multinn.losses.targets import HostArray, Shape, check_shape
 
 
 class Loss(Hyperparameters):
-    """A frozen dataclass of hyperparameters that is called on outputs and targets."""
+    """A frozen dataclass of hyperparameters that is called on outputs and targets.
 
+    Attributes:
+        output_activation: what turns outputs into predictions of the targets: nothing, σ, the softmax
+            or the exponential function.
+        reduction: whether L is the mean of the l, or their sum.
+    """
+
+    output_activation: ClassVar[Literal["identity", "logistic", "softmax", "exp"]] = "identity"
     reduction: ClassVar[Literal["mean", "sum"]] = "mean"
 
     @abstractmethod

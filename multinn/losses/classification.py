@@ -18,6 +18,8 @@ class BinaryCrossEntropy(Loss):
     before the small one is added, so that a small loss keeps its digits.
     """
 
+    output_activation = "logistic"
+
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (σ(z) - t) / m."""
         xp = backend.xp
@@ -57,6 +59,7 @@ class SoftmaxCrossEntropy(Loss):
         ValueError: label_smoothing is outside [0, 1), or ignored_class is no integer.
     """
 
+    output_activation = "softmax"
     label_smoothing: float = 0.0
     ignored_class: int | None = None
 
@@ -114,6 +117,8 @@ class KLDivergence(Loss):
     first term does not depend on z: ∂l/∂z_j = p_j - t_j, as Σ_k t_k = 1. The least value is 0.
     Source: S. Kullback and R. A. Leibler, On information and sufficiency, 1951, equation 2.4.
     """
+
+    output_activation = "softmax"
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (p - t) / m, where m counts the distributions of one example."""

@@ -48,6 +48,7 @@ class CTC(Loss):
         ValueError: blank is no integer of 0 or more.
     """
 
+    output_activation = "softmax"
     blank: int = 0
 
     def __post_init__(self) -> None:

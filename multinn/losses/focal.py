@@ -34,6 +34,7 @@ class Focal(Loss):
         ValueError: gamma is negative or not finite, or a weight is.
     """
 
+    output_activation = "softmax"
     gamma: float = 2.0
     alpha: float | tuple[float, ...] | None = None
 
@@ -105,6 +106,7 @@ class BinaryFocal(Loss):
         ValueError: gamma is negative or not finite, or alpha outside [0, 1].
     """
 
+    output_activation = "logistic"
     gamma: float = 2.0
     alpha: float | None = None
 

@@ -24,6 +24,7 @@ class Hinge(Loss):
         squared: whether h is squared.
     """
 
+    output_activation = "logistic"
     squared: bool = False
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -63,6 +64,7 @@ class MultiClassHinge(Loss):
         ValueError: margin is not positive and finite.
     """
 
+    output_activation = "softmax"
     margin: float = 1.0
     squared: bool = False
 

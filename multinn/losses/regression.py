@@ -92,6 +92,7 @@ class Poisson(Loss):
         full: whether log(t!) is part of the loss.
     """
 
+    output_activation = "exp"
     full: bool = False
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:

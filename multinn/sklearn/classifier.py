@@ -30,7 +30,8 @@ class MLPClassifier(ClassifierMixin, ClassTargets):  # type: ignore[misc]  # sci
         class_weight: "balanced", or a dict from classes to weights, or None. As of ``sample_weight``,
             what counts is the relation to their mean over the examples of a call, also of `partial_fit`.
         loss: "log_loss", or a loss: one that takes classes, such as Focal, gives each class an output;
-            another, such as BinaryFocal, is for two classes or several labels.
+            one on logits, whose ``output_activation`` is "logistic", such as BinaryFocal, is for two
+            classes or several labels.
         activation: a name, a layer, or one of these for each hidden layer.
         dropout: the rate after each hidden layer, or one for each of them.
         batch_norm: whether each hidden layer is normalized over the batch, before its activation.
@@ -182,18 +183,26 @@ class MLPClassifier(ClassifierMixin, ClassTargets):  # type: ignore[misc]  # sci
 
     def _loss(self) -> tuple[Loss, str]:
         loss: Any = self.loss
+        several = self._kind == "multiclass"
         if isinstance(loss, str):
             if loss != "log_loss":
                 raise ValueError(f"loss: expected 'log_loss' or a loss, got {loss!r}")
-            loss = SoftmaxCrossEntropy() if self._kind == "multiclass" else BINARY_LOG_LOSS
-        of_classes = isinstance(loss, CLASS_LOSSES)
-        if of_classes and self._kind == "multilabel":
-            raise ValueError(f"loss: expected one of several labels, got {loss!r}, which is of classes")
-        if not of_classes and self._kind == "multiclass":
+            return (SoftmaxCrossEntropy(), "softmax") if several else (BINARY_LOG_LOSS, "logistic")
+        if isinstance(loss, CLASS_LOSSES):
+            if self._kind == "multilabel":
+                raise ValueError(
+                    f"loss: expected one of several labels, got {loss!r}, which is of classes"
+                )
+        elif several:
             raise ValueError(
                 f"loss: expected one of classes, such as SoftmaxCrossEntropy(), got {loss!r}"
             )
-        return loss, "softmax" if of_classes else "logistic"
+        elif loss.output_activation != "logistic":
+            raise ValueError(
+                "loss: expected one on logits of two classes or of labels, whose output_activation is "
+                f"'logistic', such as BinaryCrossEntropy(), got {loss!r} with {loss.output_activation!r}"
+            )
+        return loss, loss.output_activation
 
     def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
         if self.class_weight is None:

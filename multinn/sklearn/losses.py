@@ -49,6 +49,7 @@ class HalfPoissonDeviance(Summed):
     The Poisson loss, and what makes it 0 at λ = t, which does not depend on z.
     """
 
+    output_activation = "exp"
     loss: Loss = Poisson()
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:

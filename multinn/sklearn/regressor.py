@@ -1,5 +1,6 @@
 """A regressor."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,19 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from multinn.losses import Loss, Poisson
+from backends import Backend, get_backend
+from multinn import functional
+from multinn.losses import Loss
 from multinn.sklearn.base import BaseMLP, HostArray, has_epochs
-from multinn.sklearn.losses import REGRESSION_LOSSES, HalfPoissonDeviance
+from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
+
+_PREDICTIONS: dict[str, Callable[[Backend, HostArray], HostArray]] = {
+    "identity": lambda numpy, outputs: outputs,
+    "exp": lambda numpy, outputs: numpy.xp.exp(outputs),
+    "logistic": functional.sigmoid,
+    "softmax": functional.softmax,
+}
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
@@ -24,7 +34,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     Attributes:
         loss: "squared_error", half of it; "poisson", whose outputs are logarithms of the predictions;
-            "absolute_error"; "huber"; or a loss.
+            "absolute_error"; "huber"; or a loss, whose ``output_activation`` makes predictions of the
+            outputs: of BinaryCrossEntropy, on proportions, σ.
         activation: a name, a layer, or one of these for each hidden layer.
         dropout: the rate after each hidden layer, or one for each of them.
         batch_norm: whether each hidden layer is normalized over the batch, before its activation.
@@ -48,7 +59,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
     _parameter_constraints = CONSTRAINTS | {"loss": [str, Loss]}
     _y_numeric = True
     _reference = neural_network.MLPRegressor
-    _out_activations = ("identity", "exp")
+    _out_activations = tuple(_PREDICTIONS)
 
     def __init__(
         self,
@@ -149,8 +160,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
                 known = ", ".join(REGRESSION_LOSSES)
                 raise ValueError(f"loss: expected one of {known}, or a loss, got {loss!r}")
             loss = REGRESSION_LOSSES[loss]
-        logarithmic = isinstance(loss, Poisson | HalfPoissonDeviance)
-        return loss, "exp" if logarithmic else "identity"
+        return loss, loss.output_activation
 
     def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
         if hasattr(y, "toarray"):
@@ -183,9 +193,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         return None
 
     def _decide(self, outputs: HostArray) -> HostArray:
-        if self.out_activation_ == "exp":
-            outputs = np.exp(outputs)
-        return outputs[:, 0] if self.n_outputs_ == 1 else outputs
+        predictions = np.asarray(_PREDICTIONS[self.out_activation_](get_backend("numpy:eager"), outputs))
+        return predictions[:, 0] if self.n_outputs_ == 1 else predictions
 
     def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
         return float(r2_score(y, self._decide(outputs), sample_weight=weights))
