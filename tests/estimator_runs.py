@@ -24,6 +24,13 @@ TARGETS = {
 }
 
 
+def assert_same_parameters(one: Any, other: Any, **tolerance: float) -> None:
+    """Compare coefs_ and intercepts_."""
+    for name in ("coefs_", "intercepts_"):
+        for a, b in zip(getattr(one, name), getattr(other, name), strict=True):
+            np.testing.assert_allclose(a, b, **tolerance)
+
+
 def assert_same_estimators(one: Any, other: Any) -> None:
     """Compare all that fits learn, to the bit."""
     assert vars(one).keys() == vars(other).keys()

@@ -13,28 +13,17 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from multinn import BinaryFocal, Focal, Huber, Tanh
+from multinn import BinaryFocal, Tanh
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.sklearn import trainer as trainer_module
 from multinn.sklearn.trainer import PenalizedTrainer
+from tests.estimator_runs import BINARY, LABELS, NUMBERS, X, Y, assert_same_parameters
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-GENERATOR = np.random.default_rng(0)
-X = GENERATOR.normal(size=(60, 4))
-Y = (X[:, 0] + 0.5 * X[:, 1] > 0).astype(int) + (X[:, 2] > 0.5)
-BINARY = np.array(["no", "yes"])[(X[:, 0] > 0).astype(int)]
-LABELS = np.stack([X[:, 0] > 0, X[:, 1] > 0, X[:, 2] > 0.2], axis=1).astype(int)
-NUMBERS = np.stack([X[:, 0] * X[:, 1], X[:, 2]], axis=1)
-WEIGHTS = GENERATOR.uniform(0.5, 2.0, size=60)
+WEIGHTS = np.random.default_rng(1).uniform(0.5, 2.0, size=60)
 SMALL = {"hidden_layer_sizes": (7, 5), "max_iter": 4, "random_state": 3}
 TARGETS = {"classes": Y, "binary": BINARY, "labels": LABELS}
-
-
-def assert_same_parameters(one, other, **tolerance):
-    for name in ("coefs_", "intercepts_"):
-        for a, b in zip(getattr(one, name), getattr(other, name), strict=True):
-            np.testing.assert_allclose(a, b, **tolerance)
 
 
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
@@ -188,6 +177,28 @@ def test_warm_start_takes_new_parameters():
         model.set_params(hidden_layer_sizes=(6,)).fit(X, Y)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize(
+    ("before", "after", "layers"),
+    [
+        (0.2, 0.0, ["ReLU", "ReLU"]),
+        (0.0, 0.2, ["ReLU", "Dropout", "ReLU", "Dropout"]),
+        ((0.0, 0.3), (0.3, 0.0), ["ReLU", "Dropout", "ReLU"]),
+    ],
+)
+def test_warm_start_takes_another_dropout(solver, before, after, layers):
+    model = MLPClassifier((5, 4), solver=solver, max_iter=2, warm_start=True, batch_norm=True)
+    model.set_params(dropout=before, random_state=0).fit(X, Y)
+    state, coefs = model.trainer_.snapshot(), list(model.coefs_)
+    model.set_params(dropout=after, learning_rate_init=1e-12, max_iter=1).fit(X, Y)
+    names = [type(layer).__name__ for layer in model.trainer_.model.layers]
+    assert [name for name in names if name in ("ReLU", "Dropout")] == layers
+    for one, other in zip(coefs, model.coefs_, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-2)
+    if solver == "adam":
+        assert model.trainer_.snapshot().optimizer_state["step"] == state.optimizer_state["step"] + 1
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [({"solver": "lbfgs"}, {"solver": "sgd"}), ({"solver": "adam"}, {"early_stopping": True})],
@@ -245,7 +256,7 @@ def test_validation_data_are_evaluated():
     assert model.validation_scores_ is None
     model.set_params(early_stopping=True).fit(X, Y, validation_data=(X[:20], Y[:20]))
     assert len(model.validation_scores_) == 3
-    with pytest.raises(ValueError, match="a pair"):
+    with pytest.raises(ValueError, match=r"expected \(X, y\) or \(X, y, sample_weight\)"):
         model.fit(X, Y, validation_data=X)
     with pytest.raises(ValueError, match="validation_data: Input X contains NaN"):
         model.fit(X, Y, validation_data=(X * np.nan, Y))
@@ -315,25 +326,6 @@ def test_verbose_shows_progress(capsys):
     assert last == "Stopped: in 2 epochs the training loss has not improved by more than tol=9.0."
 
 
-def test_class_weight_is_a_sample_weight():
-    weighted = MLPClassifier((5,), max_iter=3, random_state=0).fit(X, Y, np.array([1.0, 2.0, 4.0])[Y])
-    model = MLPClassifier((5,), max_iter=3, random_state=0, class_weight={0: 1, 1: 2, 2: 4}).fit(X, Y)
-    assert_same_parameters(model, weighted, rtol=0)
-    balanced = MLPClassifier((5,), class_weight="balanced", max_iter=2)
-    balanced.fit(X, Y)
-    with pytest.raises(ValueError, match="balanced"):
-        balanced.partial_fit(X, Y)
-
-
-def test_class_weight_may_name_a_class_that_a_part_of_the_data_lacks():
-    model = MLPClassifier((5,), max_iter=3, random_state=0, class_weight={0: 3.0, 1: 2.0})
-    model.partial_fit(X, Y, classes=[0, 1, 2]).partial_fit(X[Y != 1], Y[Y != 1])
-    weighted = MLPClassifier((5,), max_iter=3, random_state=0)
-    weighted.partial_fit(X, Y, np.array([3.0, 2.0, 1.0])[Y], classes=[0, 1, 2])
-    weighted.partial_fit(X[Y != 1], Y[Y != 1], np.array([3.0, 2.0, 1.0])[Y[Y != 1]])
-    assert_same_parameters(model, weighted, rtol=0)
-
-
 @pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%")
 @pytest.mark.parametrize("y", [np.where(np.arange(60) < 57, Y, np.arange(60)), np.arange(60)])
 def test_early_stopping_takes_classes_of_one_example(y):
@@ -341,26 +333,6 @@ def test_early_stopping_takes_classes_of_one_example(y):
     model = MLPClassifier((5,), max_iter=2, early_stopping=True, random_state=0).fit(X, y)
     assert len(model.validation_scores_) == 2
     model.partial_fit(X[-20:], y[-20:])
-
-
-@pytest.mark.parametrize(
-    ("loss", "y", "activation"),
-    [(Focal(), Y, "softmax"), (Focal(), BINARY, "softmax"), (BinaryFocal(), BINARY, "logistic")],
-)
-def test_losses_of_classification(loss, y, activation):
-    model = MLPClassifier((8,), loss=loss, learning_rate_init=0.05, max_iter=40, random_state=0).fit(
-        X, y
-    )
-    assert model.out_activation_ == activation
-    assert model.score(X, y) > 0.9
-    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
-    np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-9)
-
-
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", Huber(0.5)])
-def test_losses_of_regression(loss):
-    model = MLPRegressor(loss, (16,), learning_rate_init=0.02, max_iter=150, random_state=0)
-    assert model.fit(X, NUMBERS).score(X, NUMBERS) > 0.8
 
 
 def test_layers_differ():

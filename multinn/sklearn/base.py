@@ -62,7 +62,7 @@ class BaseMLP(PortableEstimator):
         y: Any,
         sample_weight: Any = None,
         *,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
     ) -> Any:
         """Fit the model. With ``warm_start``, go on where the last fit ended.
 
@@ -72,9 +72,10 @@ class BaseMLP(PortableEstimator):
             X: (examples, features), dense or sparse. Sparse inputs are made dense, in whole, to fit.
             y: the targets.
             sample_weight: (examples,) numbers of 0 or more, or None.
-            validation_data: inputs and targets that are evaluated after each epoch:
+            validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch:
                 ``validation_loss_curve_`` has the loss on them. With ``early_stopping``, they take the
-                place of a part of the training data.
+                place of a part of the training data. ``class_weight`` does not count here; and behind
+                the other steps of a pipeline, X is what these have made of it.
 
         Returns:
             The estimator itself.
@@ -116,7 +117,7 @@ class BaseMLP(PortableEstimator):
         X: Any,
         y: Any,
         sample_weight: Any,
-        validation_data: tuple[Any, Any] | None,
+        validation_data: tuple[Any, ...] | None,
         *,
         incremental: bool,
         classes: Any = None,
@@ -138,7 +139,7 @@ class BaseMLP(PortableEstimator):
         X: Any,
         y: Any,
         sample_weight: Any,
-        validation_data: tuple[Any, Any] | None,
+        validation_data: tuple[Any, ...] | None,
         incremental: bool,
         classes: Any,
     ) -> tuple[Examples, HeldOut | None]:
@@ -165,7 +166,7 @@ class BaseMLP(PortableEstimator):
         examples = trainer.check(data.x, self._targets(data.y), data.weights)
         if validation_data is not None:
             given = self._check_validation(validation_data)
-            checked = trainer.check(given.x, self._targets(given.y), None, "validation_data: ")
+            checked = trainer.check(given.x, self._targets(given.y), given.weights, "validation_data: ")
             return examples, HeldOut(trainer, checked, given.y)
         if self.solver == "lbfgs" or not self.early_stopping:
             return examples, None

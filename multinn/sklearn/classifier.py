@@ -27,8 +27,11 @@ class MLPClassifier(ClassifierMixin, ClassTargets):  # type: ignore[misc]  # sci
     outputs of an example, and the mean over the examples, with alpha / (2 n) Σ W² for n examples.
 
     Attributes:
-        class_weight: "balanced", or a dict from classes to weights, or None. As of ``sample_weight``,
-            what counts is the relation to their mean over the examples of a call, also of `partial_fit`.
+        class_weight: "balanced", or a dict from classes to weights, or None; for several labels, a list
+            of dicts, one a label, whose weights are multiplied. As of ``sample_weight``, what counts is
+            the relation to their mean over the examples of a call, also of `partial_fit`.
+        early_stopping: as in scikit-learn; but of three and more classes, too, the part that is held
+            out has about as large a share of each as the whole, where it can.
         loss: "log_loss", or a loss: one that takes classes, such as Focal, gives each class an output;
             one on logits, whose ``output_activation`` is "logistic", such as BinaryFocal, is for two
             classes or several labels.
@@ -54,7 +57,7 @@ class MLPClassifier(ClassifierMixin, ClassTargets):  # type: ignore[misc]  # sci
 
     _parameter_constraints = CONSTRAINTS | {
         "loss": [str, Loss],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_weight": [dict, list, tuple, StrOptions({"balanced"}), None],
     }
     _y_numeric = False
     _reference = neural_network.MLPClassifier
@@ -133,7 +136,7 @@ class MLPClassifier(ClassifierMixin, ClassTargets):  # type: ignore[misc]  # sci
         sample_weight: Any = None,
         classes: Any = None,
         *,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
     ) -> Any:
         """Train for one epoch more.
 
@@ -213,7 +216,19 @@ class MLPClassifier(ClassifierMixin, ClassTargets):  # type: ignore[misc]  # sci
                 "dict, such as from compute_class_weight"
             )
         if self._kind == "multilabel":
-            return np.asarray(compute_sample_weight(self.class_weight, y))
+            if isinstance(self.class_weight, dict):
+                raise ValueError(
+                    "class_weight: for several labels, expected 'balanced' or a list of dicts, one for "
+                    f"each label, such as {{0: 1, 1: 5}}, got {self.class_weight!r}"
+                )
+            of_labels = self.class_weight
+            balanced = isinstance(of_labels, str)
+            return np.asarray(compute_sample_weight(of_labels if balanced else list(of_labels), y))
+        if isinstance(self.class_weight, list | tuple):
+            raise ValueError(
+                "class_weight: for classes, expected 'balanced' or a dict from classes to weights, got "
+                f"{self.class_weight!r}"
+            )
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         return np.asarray(weights[np.searchsorted(self.classes_, y)])
 

@@ -41,23 +41,24 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool) -> Data:
         X, y = self._validated(X, y, reset=first)
-        if sample_weight is not None:
-            with errors_with_places(sample_weight=sample_weight):
-                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-            check_weights(sample_weight, X.shape[0], "float64", name="sample_weight")
+        weights = _checked_weights(sample_weight, X)
         y = self._check_y(y, first=first, incremental=incremental)
         by_class = self._class_weights(y, incremental=incremental)
         if by_class is not None:
             check_weights(by_class, X.shape[0], "float64", name="class_weight")
-            sample_weight = by_class if sample_weight is None else by_class * sample_weight
-        return Data(dense(X), y, sample_weight)
+            weights = by_class if weights is None else by_class * weights
+        return Data(dense(X), y, weights)
 
     def _check_validation(self, validation_data: Any) -> Data:
-        if not (isinstance(validation_data, tuple | list) and len(validation_data) == 2):
-            raise ValueError("validation_data: expected a pair (X, y)")
+        if not (isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3)):
+            raise ValueError("validation_data: expected (X, y) or (X, y, sample_weight)")
+        X, y, *rest = validation_data
         try:
-            X, y = self._validated(*validation_data, reset=False)
-            return Data(dense(X), self._check_y(y, first=False, incremental=True))
+            X, y = self._validated(X, y, reset=False)
+            weights = _checked_weights(rest[0] if rest else None, X)
+            if self.early_stopping and X.shape[0] < 2:
+                raise ValueError(f"early_stopping needs at least 2 examples to score, got {X.shape[0]}")
+            return Data(dense(X), self._check_y(y, first=False, incremental=True), weights)
         except ValueError as error:
             raise ValueError(f"validation_data: {error}") from error
 
@@ -103,6 +104,16 @@ class CheckedData(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def _stratify(self, y: HostArray) -> HostArray | None:
         """Return the classes of which each part is to have as many; None where that cannot be."""
         return None
+
+
+def _checked_weights(sample_weight: Any, X: Any) -> HostArray | None:
+    """Return checked weights of the rows of X, if there are any."""
+    if sample_weight is None:
+        return None
+    with errors_with_places(sample_weight=sample_weight):
+        weights: HostArray = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    check_weights(weights, X.shape[0], "float64", name="sample_weight")
+    return weights
 
 
 @contextmanager

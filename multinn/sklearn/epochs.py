@@ -135,7 +135,7 @@ class EpochTraining(CheckedData):
         self.loss_ = loss
         self.loss_curve_.append(loss)
         if not self.early_stopping:
-            self._improvement.see(-loss, self.tol, strict=False)
+            self._improvement.see(-loss, self.tol)
             self.best_loss_ = -self._improvement.best
 
     def _validate(self, held_out: HeldOut, record: Record) -> None:
@@ -151,7 +151,7 @@ class EpochTraining(CheckedData):
         assert self.validation_scores_ is not None
         self.validation_scores_.append(score)
         record["validation_score"] = score
-        if self._improvement.see(score, self.tol, strict=True):
+        if self._improvement.see(score, self.tol):
             self.best_validation_score_ = score
             self._best_state = self.trainer_.snapshot()
 

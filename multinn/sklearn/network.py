@@ -120,6 +120,25 @@ def dense_places(model: Sequential) -> list[int]:
     return [index for index, layer in enumerate(model.layers) if isinstance(layer, PenalizedDense)]
 
 
+def moved(before: Any, after: Any, entries: Any) -> tuple[Tree, ...]:
+    """Return what is kept of each layer, for a model that may have dropout in other places.
+
+    Args:
+        before: the model of which it is kept.
+        after: the model for which it is returned.
+        entries: a tree for each layer of the model before.
+    """
+    kept = [
+        entry
+        for layer, entry in zip(before.layers, entries, strict=True)
+        if not isinstance(layer, Dropout)
+    ]
+    for place, layer in enumerate(after.layers):
+        if isinstance(layer, Dropout):
+            kept.insert(place, {})
+    return tuple(kept)
+
+
 def draw(model: Sequential, features: int, activation: Any, random_state: np.random.RandomState) -> Tree:
     """Return first parameters: of the dense layers those that scikit-learn draws, to the bit.
 

@@ -131,7 +131,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         y: Any,
         sample_weight: Any = None,
         *,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
     ) -> Any:
         """Train for one epoch more.
 

@@ -9,7 +9,7 @@ EPOCHS_A_CALL = 8
 
 @dataclass
 class Improvement:
-    """Counts epochs in a row without an improvement by more than a tolerance.
+    """Counts epochs in a row without an improvement by at least a tolerance.
 
     Attributes:
         best: the best figure so far: the largest score, or the smallest loss with its sign changed.
@@ -19,16 +19,14 @@ class Improvement:
     best: float = -math.inf
     count: int = 0
 
-    def see(self, figure: float, tol: float, *, strict: bool) -> bool:
+    def see(self, figure: float, tol: float) -> bool:
         """Count one epoch, and tell whether it is the best so far.
 
         Args:
             figure: a score, or a loss with its sign changed.
-            tol: how much better than the best counts.
-            strict: whether exactly as much better counts, too: as it does of scores.
+            tol: how much better than the best counts, at least.
         """
-        better = figure >= self.best + tol if strict else not -figure > -self.best - tol
-        self.count = 0 if better else self.count + 1
+        self.count = 0 if figure >= self.best + tol else self.count + 1
         if figure > self.best:
             self.best = figure
             return True

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from multinn.losses import Loss
 from multinn.optimizers import Optimizer
 from multinn.programs import RecentPrograms
 from multinn.run import Run
-from multinn.sklearn.network import dense_places
+from multinn.sklearn.network import dense_places, moved
 from multinn.sklearn.optimizers import state_after
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
@@ -242,16 +242,22 @@ class PenalizedTrainer(Trainer):
         Raises:
             ValueError: its model has other parameters.
         """
-        state = other.snapshot()
+        state = self.adapted(other.snapshot(), other)
         self.initialize(other.input_shape, state.params, other.seed)
-        self.restore(self.adapted(state, other))
+        self.restore(state)
         self.epoch, self.step, self.history = other.epoch, other.step, other.history
 
     def adapted(self, state: TrainingState, other: "PenalizedTrainer") -> TrainingState:
-        """Return a snapshot of another trainer, with a state of this one's optimizer."""
-        before = other.program.optimizer
-        following = state_after(before, state.optimizer_state, self.program.optimizer, state.params)
-        return state._replace(optimizer_state=following)
+        """Return a snapshot of another trainer, for the layers and the optimizer of this one."""
+        move = partial(moved, other.model, self.model)
+        params = move(state.params)
+        optimizer_state = {
+            name: move(entry) if isinstance(entry, tuple) else entry
+            for name, entry in state.optimizer_state.items()
+        }
+        before, after = other.program.optimizer, self.program.optimizer
+        following = state_after(before, optimizer_state, after, params)
+        return TrainingState(params, move(state.layer_state), following)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs."""
@@ -268,8 +274,14 @@ class PenalizedTrainer(Trainer):
     def _share(self) -> None:
         program = self.program
         family = (self.backend, program.model, program.loss, program.optimizer, self.dtype)
+        try:
+            self._seconds_a_step = _seconds_a_step(family)
+        except TypeError as error:
+            raise TypeError(
+                f"loss, activation: expected frozen dataclasses, got one that can change ({error}): "
+                "decorate its class with @dataclass(frozen=True)"
+            ) from error
         self.programs.share(_PROGRAMS, family)
-        self._seconds_a_step = _seconds_a_step(family)
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ def describe_value(value: Any, place: str) -> Any:
 
     Args:
         value: None, a number, a string, a layer, a loss, a `numpy.random.RandomState`; or a list, tuple,
-            dict or array of such.
+            range, dict or array of such.
         place: the name of the parameter, for messages.
 
     Raises:
@@ -25,7 +25,7 @@ def describe_value(value: Any, place: str) -> Any:
     """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return [describe_value(entry, f"{place}[{index}]") for index, entry in enumerate(value)]
     if isinstance(value, Hyperparameters):
         return value.to_dict()
