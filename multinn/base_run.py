@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
 
 from multinn.callbacks.base import Callbacks
-from multinn.figures import Columns, EpochFigures, epoch_figures
+from multinn.divergence import Divergence, find_divergence
+from multinn.errors import DivergenceError
+from multinn.figures import Columns, EpochFigures, epoch_figures, step_columns
 from multinn.history import History, Record
 from multinn.interrupts import uninterrupted
-from multinn.training import TrainingState
+from multinn.training import Examples, Plan, TrainingState
 
 if TYPE_CHECKING:
     from multinn.trainer import Trainer
@@ -41,6 +45,37 @@ class BaseRun:
         """How many epochs this run has trained for."""
         return len(self.history.losses)
 
+    def _call(
+        self, state: TrainingState, data: Examples, plan: Plan
+    ) -> tuple[TrainingState, Columns, bool]:
+        """Return the next state, the figures of each step, and whether all is finite."""
+        trainer = self.trainer
+        with trainer.seconds.training():
+            arguments = (state, data, trainer.backend.from_numpy(plan))
+        run = trainer.programs.get(trainer.program.run, *arguments)
+        with trainer.seconds.training():
+            following, records, finite = trainer.backend.sync(run(*arguments))
+            records, finite = trainer.backend.to_numpy((records, finite))
+            steps = step_columns(records)
+            return following, steps, bool(finite and np.isfinite(steps["loss"]).all())
+
+    def _diverge(self, state: TrainingState, data: Examples, plan: Plan, start: int) -> NoReturn:
+        """Find the first of these steps, in one epoch, that goes wrong, and raise.
+
+        Args:
+            state: before them.
+            data: that the plan is for.
+            plan: of the steps.
+            start: how many steps of the epoch came before.
+        """
+        trainer = self.trainer
+        found = find_divergence(trainer.program, state, data, plan)
+        if found is None:  # differently rounded, they went well
+            found = Divergence(1, "the loss", state)
+        trainer.state = found.state
+        what = f"{found.what} became NaN or infinite"
+        raise DivergenceError(trainer.epoch + 1, start + found.step, what)
+
     def _commit(
         self, state: TrainingState, epochs: int, steps: Columns, batch_sizes: Sequence[int]
     ) -> EpochFigures:
@@ -67,9 +102,19 @@ class BaseRun:
             return {}
         record = self.history[-1]
         if self.validate:
-            record.update({f"validation_{name}": value for name, value in self.validate().items()})
+            record.update(self._validation_figures(self.validate))
         self.history.stopped = self.callbacks.on_report(self.trainer, record)
         return {name: value for name, value in record.items() if name != "epoch"}
+
+    def _validation_figures(self, validate: Callable[[], Record]) -> Record:
+        """Return them; where Ctrl-C or an error prevents that, there is no record without them."""
+        try:
+            return {f"validation_{name}": value for name, value in validate().items()}
+        except BaseException:
+            with uninterrupted():
+                for history in (self.history, self.trainer.history):
+                    history.pop()
+            raise
 
 
 def reported(done: int, epochs: int, every: int, *, last: bool) -> list[int]:

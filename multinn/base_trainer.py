@@ -10,7 +10,7 @@ from multinn import checkpoints, inference
 from multinn.checkpoints import PathLike, Progress
 from multinn.checks import check_at_least_one, check_inputs, check_parameter, check_seed, check_shape
 from multinn.errors import NotInitializedError
-from multinn.examples import check_examples, check_model_inputs
+from multinn.examples import check_examples, check_model_inputs, with_mean_weight_one
 from multinn.history import History, Record
 from multinn.interrupts import uninterrupted
 from multinn.layers import Layer
@@ -144,6 +144,13 @@ class BaseTrainer:
     ) -> dict[str, float]:
         """Return the loss and the metrics over all examples, at inference.
 
+        Args:
+            x: (examples, ...), as in training.
+            y: the targets, as the loss takes them.
+            weights: (examples,) numbers of 0 or more, or None. Of a loss that is a mean, what counts is
+                the relation to their own mean.
+            batch_size: examples at a time.
+
         Raises:
             NotInitializedError: there are no parameters yet.
             TypeError, ValueError: the data do not fit the model or the loss.
@@ -156,6 +163,10 @@ class BaseTrainer:
 
     def predict(self, x: Any, *, batch_size: int = 1024) -> HostArray:
         """Return the model's outputs at inference, (examples, ...), as a NumPy array.
+
+        Args:
+            x: (examples, ...), as in training.
+            batch_size: examples at a time.
 
         Raises:
             NotInitializedError: there are no parameters yet.
@@ -292,6 +303,7 @@ class BaseTrainer:
         return (input_shape, output_shape), drawn
 
     def _pieces(self, examples: Examples, size: int) -> Iterator[Examples]:
+        examples = with_mean_weight_one(self.program, examples)
         return map(self.backend.from_numpy, weighted_pieces(examples, size, self.dtype))
 
     def _evaluate(self, pieces: Iterable[Examples]) -> Record:

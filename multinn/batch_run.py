@@ -4,16 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import NoReturn
-
-import numpy as np
 
 from multinn import random
 from multinn.base_run import BaseRun
 from multinn.batches import Batch, Batches, batches_of, prefetched
-from multinn.divergence import find_divergence
-from multinn.errors import DivergenceError
-from multinn.figures import Columns, epoch_figures, joined, step_columns
+from multinn.figures import Columns, epoch_figures, joined
 from multinn.history import Record
 from multinn.progress import Advance
 from multinn.training import Examples, Plan, TrainingState
@@ -89,25 +84,13 @@ class BatchRun(BaseRun):
     ) -> tuple[TrainingState, Columns]:
         """Take one step; return the next state, and the figures of the step, each (1, 1)."""
         trainer = self.trainer
+        with trainer.seconds.training():
+            data = trainer.backend.from_numpy(examples)
         plan = Plan(None, random.step_words(trainer.seed, step, 1)[None], None, None)
-        with trainer.seconds.training():
-            arguments = (state, *trainer.backend.from_numpy((examples, plan)))
-        run = trainer.programs.get(trainer.program.run, *arguments)
-        with trainer.seconds.training():
-            following, records, finite = trainer.backend.sync(run(*arguments))
-            records, finite = trainer.backend.to_numpy((records, finite))
-            figures = step_columns(records)
-        if not (finite and np.isfinite(figures["loss"]).all()):
-            self._diverge(state, arguments[1], plan, number + 1)
+        following, figures, finite = self._call(state, data, plan)
+        if not finite:
+            self._diverge(state, data, plan, number)
         return following, figures
-
-    def _diverge(self, state: TrainingState, data: Examples, plan: Plan, number: int) -> NoReturn:
-        """Find what went wrong in this step, and raise."""
-        trainer = self.trainer
-        found = find_divergence(trainer.program, state, data, plan)
-        trainer.state = state
-        what = "the loss" if found is None else found.what
-        raise DivergenceError(trainer.epoch + 1, number, f"{what} became NaN or infinite")
 
 
 class _Within:

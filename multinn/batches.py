@@ -104,19 +104,17 @@ def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
 
 
 def with_first(batches: Batches, epoch: int) -> tuple[Batches, Batch]:
-    """Return batches that are the same, and the first of an epoch.
+    """Return batches that are the same, and the first of an epoch, which is begun once.
 
     Raises:
         ValueError: there is none.
     """
-    if isinstance(batches, Iterator):
-        first = next(batches, None)
-        same: Batches = batches if first is None else chain([first], batches)
-    else:
-        first, same = next(iter(batches_of(batches, epoch)), None), batches
+    begun = iter(batches_of(batches, epoch))
+    first = next(begun, None)
     if first is None:
         raise ValueError(f"fit_batches: no batches for epoch {epoch + 1}")
-    return same, first
+    whole = chain([first], begun)
+    return lambda number: whole if number == epoch else batches_of(batches, number), first
 
 
 def check_batches(batches: Any, epochs: int) -> None:

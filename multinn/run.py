@@ -3,15 +3,13 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from multinn.base_run import BaseRun, reported
 from multinn.calls import Calls, cut
-from multinn.divergence import find_divergence
-from multinn.errors import DivergenceError
-from multinn.figures import Columns, EpochFigures, epoch_figures, joined, step_columns
+from multinn.figures import Columns, EpochFigures, epoch_figures, joined
 from multinn.progress import Advance
 from multinn.training import Examples, Plan, TrainingState, make_plan
 
@@ -92,7 +90,7 @@ class Run(BaseRun):
 
     def _train(self, epochs: int) -> EpochFigures:
         """Train for some epochs in one call."""
-        state, steps, finite = self._call(self._state, self._plan(epochs))
+        state, steps, finite = self._call(self._state, self.data, self._plan(epochs))
         if not finite:
             return self._repeat(epochs, steps["loss"])
         return self._commit(state, epochs, steps, self.batch_sizes)
@@ -105,9 +103,9 @@ class Run(BaseRun):
         reductions = self.trainer.program.reductions
         for part in parts:
             start, stop = stop, stop + part
-            following, steps, finite = self._call(state, plan.part(start, stop))
+            following, steps, finite = self._call(state, self.data, plan.part(start, stop))
             if not finite:
-                self._diverge(state, plan.part(start, stop), start)
+                self._diverge(state, self.data, plan.part(start, stop), start)
             state = following
             columns.append(steps)
             if stop < sum(parts):
@@ -131,33 +129,11 @@ class Run(BaseRun):
                 shuffle=self.shuffle,
             )
 
-    def _call(self, state: TrainingState, plan: Plan) -> tuple[TrainingState, Columns, bool]:
-        """Return the next state, the figures of each step, and whether all is finite."""
-        trainer = self.trainer
-        with trainer.seconds.training():
-            arguments = (state, self.data, trainer.backend.from_numpy(plan))
-        run = trainer.programs.get(trainer.program.run, *arguments)
-        with trainer.seconds.training():
-            state, records, finite = trainer.backend.sync(run(*arguments))
-            records, finite = trainer.backend.to_numpy((records, finite))
-            steps = step_columns(records)
-            return state, steps, bool(finite and np.isfinite(steps["loss"]).all())
-
     def _repeat(self, epochs: int, step_losses: HostArray) -> EpochFigures:
         """Repeat epochs that diverged, up to the last finite parameters, and raise."""
         if epochs == 1:
-            self._diverge(self._state, self._plan(1), 0)
+            self._diverge(self._state, self.data, self._plan(1), 0)
         wrong = ~np.isfinite(step_losses).all(axis=1)
-        good = min(int(np.argmax(wrong)), epochs - 1) if wrong.any() else epochs // 2
+        good = int(np.argmax(wrong)) if wrong.any() else epochs // 2
         figures = [self._train(count) for count in (good, 1, epochs - good - 1) if count]
         return EpochFigures(joined([each.columns for each in figures], 0))
-
-    def _diverge(self, state: TrainingState, plan: Plan, start: int) -> NoReturn:
-        """Find the first of these steps, in one epoch, that goes wrong, and raise."""
-        trainer = self.trainer
-        found = find_divergence(trainer.program, state, self.data, plan)
-        if found is None:  # differently rounded, they went well
-            raise DivergenceError(trainer.epoch + 1, start + 1, "the loss became NaN or infinite")
-        step = start + found.step
-        trainer.state = found.state
-        raise DivergenceError(trainer.epoch + 1, step, f"{found.what} became NaN or infinite")

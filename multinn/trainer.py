@@ -104,7 +104,8 @@ class Trainer(BaseTrainer):
             TypeError, ValueError: the data do not fit the model or the loss, or hold NaN or infinity; or
                 a callback needs a figure that is not reported.
             DivergenceError: the loss or a parameter became NaN or infinite. The trainer then holds the
-                last finite parameters, and its history the epochs before.
+                last finite parameters, or those that `EarlyStopping` restores, and its history the
+                epochs before.
         """
         check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
         chosen = check_callbacks(callbacks, self._figures(validation_data is not None))
@@ -226,6 +227,9 @@ class Trainer(BaseTrainer):
         except KeyboardInterrupt:
             run.history.interrupted = True
             tell(f"interrupted: the trainer is at the end of epoch {self.epoch}")
+        except BaseException:
+            run.callbacks.on_fit_error(self)
+            raise
         run.callbacks.on_fit_end(self)
 
     def _figures(self, validated: bool) -> list[str]:

@@ -128,6 +128,26 @@ def test_a_generator_gives_all_its_batches_for_one_epoch():
     assert trainer.step == 10
 
 
+class Stream:
+    """Gives its batches once, though it is no iterator."""
+
+    def __init__(self) -> None:
+        self.batches = ((X[i : i + 1], Y[i : i + 1]) for i in range(10))
+
+    def __iter__(self) -> Any:
+        return self.batches
+
+
+def test_a_stream_loses_no_batch_where_the_model_begins():
+    assert fit_batches(make_trainer(), 1, Stream()).step == 10
+
+
+def test_a_function_is_called_once_an_epoch():
+    seen: list[int] = []
+    fit_batches(make_trainer(), 2, lambda epoch: seen.append(epoch) or [(X, Y)])
+    assert seen == [0, 1]
+
+
 def test_a_function_is_called_with_the_number_of_the_epoch():
     seen = []
 

@@ -23,8 +23,10 @@ from multinn import (
     TensorBoard,
     Trainer,
 )
+from multinn.errors import DivergenceError
 from multinn.history import Record
 from multinn.optimizers.scaled import learning_rate_scale
+from multinn.schedules import ExponentialDecay
 from tests.small_runs import PLAIN, X, Y, assert_same_bits, fit, make_trainer
 
 
@@ -98,6 +100,28 @@ def test_ctrl_c_gives_the_history_so_far_and_leaves_a_checkpoint(tmp_path, capsy
     assert_same_bits(Trainer.load(path, "numpy"), fit(make_trainer(), 3))
 
 
+def test_a_record_without_its_validation_is_none(monkeypatch):
+    """Ctrl-C came while the validation data were evaluated: columns and callbacks stay in step."""
+    trainer, spy, validated = make_trainer(), Spy(), []
+    evaluate = trainer._evaluate
+
+    def interrupted(pieces: Any) -> Record:
+        validated.append(trainer.epoch)
+        if trainer.epoch == 3:
+            signal.raise_signal(signal.SIGINT)
+        return evaluate(pieces)
+
+    monkeypatch.setattr(trainer, "_evaluate", interrupted)
+    fit(trainer, 5, callbacks=[spy], validation_data=(X, Y))
+    history = trainer.history
+    assert (trainer.epoch, len(history.losses)) == (3, 3)
+    assert history["epoch"] == [1, 2]
+    assert [call[0] for call in spy.calls[1:-1]] == [1, 2]
+    fit(trainer, 1, validation_data=(X, Y))
+    assert history["epoch"] == [1, 2, 4]
+    assert len(history["validation_loss"]) == 3
+
+
 def test_what_a_callback_raises_leaves_the_trainer_at_a_whole_epoch():
     trainer = make_trainer()
     with pytest.raises(StopIteration):
@@ -137,10 +161,28 @@ def test_early_stopping_can_keep_the_last_state():
 
 
 def test_early_stopping_begins_anew_with_each_run():
-    stopping = EarlyStopping("loss", patience=2)
+    stopping = EarlyStopping("figure", mode="min", patience=2)
     for _ in range(2):
-        trainer = fit(make_trainer(model=PLAIN), 3, callbacks=[stopping])
-        assert trainer.epoch == 3
+        trainer = fit(make_trainer(), 2, callbacks=[Pretend(1, 2), stopping])
+        assert (trainer.epoch, stopping.best_epoch) == (2, 1)
+
+
+def test_early_stopping_restores_the_best_after_a_divergence():
+    trainer = make_trainer(model=PLAIN, optimizer=SGD(ExponentialDecay(0.01, 1e6, 6)))
+    stopping = EarlyStopping("loss")
+    with pytest.raises(DivergenceError):
+        fit(trainer, 50, callbacks=[stopping])
+    losses = trainer.history.losses
+    assert stopping.best_epoch == 1 + int(np.argmin(losses)) < len(losses)
+    best = make_trainer(model=PLAIN, optimizer=SGD(ExponentialDecay(0.01, 1e6, 6)))
+    np.testing.assert_array_equal(trainer.predict(X), fit(best, stopping.best_epoch).predict(X))
+
+
+def test_early_stopping_restores_the_best_after_an_error_of_another():
+    trainer = make_trainer()
+    with pytest.raises(StopIteration):
+        fit(trainer, 5, callbacks=[Pretend(1.0, 2.0), EarlyStopping("figure", mode="min")])
+    np.testing.assert_array_equal(trainer.predict(X), fit(make_trainer(), 1).predict(X))
 
 
 @pytest.mark.parametrize(
@@ -237,6 +279,16 @@ def test_the_scale_stays_above_its_least_within_other_wrappers():
     reduce = ReduceLearningRateOnPlateau("figure", mode="min", factor=0.5, patience=1, min_scale=0.3)
     trainer = fit(make_trainer(optimizer=optimizer), 5, callbacks=[Pretend(*range(5)), reduce])
     assert learning_rate_scale(trainer.backend, trainer.optimizer_state) == pytest.approx(0.3)
+    higher = ReduceLearningRateOnPlateau("figure", mode="min", patience=1, min_scale=0.9)
+    fit(trainer, 2, callbacks=[Pretend(1, 2), higher])
+    assert learning_rate_scale(trainer.backend, trainer.optimizer_state) == pytest.approx(0.3)
+
+
+def test_patience_begins_anew_after_each_plateau():
+    trainer = make_trainer(optimizer=ScaledLearningRate(SGD(0.1)))
+    reduce = ReduceLearningRateOnPlateau("figure", mode="min", factor=0.5, patience=2)
+    fit(trainer, 5, callbacks=[Pretend(1, 2, 3, 4, 5), reduce])
+    assert learning_rate_scale(trainer.backend, trainer.optimizer_state) == 0.25
 
 
 def test_an_optimizer_without_a_scale_is_refused():
@@ -276,6 +328,9 @@ def test_tensorboard_gets_the_figures(tmp_path, monkeypatch):
     trainer = fit(make_trainer(), 2, callbacks=[TensorBoard(tmp_path)])
     one, two = trainer.history["loss"]
     assert written == [tmp_path, ("loss", one, 1), ("loss", two, 2), "closed"]
+    with pytest.raises(StopIteration):
+        fit(trainer, 1, callbacks=[TensorBoard(tmp_path), Pretend()])
+    assert written[-1] == "closed"
 
 
 def test_tensorboard_says_what_it_needs(monkeypatch, tmp_path):

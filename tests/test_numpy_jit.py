@@ -86,6 +86,7 @@ def test_a_sum_with_what_is_joined_along_no_axis():
         "one leaf unread": (lambda xp, c, x: ((c[1] + 1.0, c[1]), None), (A, A)),
         "read after its update": (lambda xp, c, x: ((c[0] * x, c[1] + c[0]), (c[0], x)), (A, B)),
         "constant": (lambda xp, c, x: ((xp.ones(3, dtype=xp.float32), c[0]), 1.0), (A, B)),
+        "a constant array": (lambda xp, c, x: ((np.ones(3, "f"), c[0] + x), c[1]), (A, B)),
         "an entry of the loop": (lambda xp, c, x: ((x, c[0]), x), (A, B)),
         "in place beside a transposed view": (
             lambda xp, c, x: ((c[0] + c[0].T + x[0], c[1]), c[0].T),

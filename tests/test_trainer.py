@@ -159,6 +159,15 @@ def test_an_evaluation_is_a_plain_computation_whatever_the_batch_size(backend, b
     }
 
 
+@pytest.mark.parametrize("scale", [1e37, 1e-37])
+def test_the_weights_of_an_evaluation_are_relative(backend, scale):
+    trainer = make_trainer(backend, model=PLAIN)
+    trainer.initialize((3,))
+    weights = np.arange(1.0, 11.0)
+    expected = trainer.evaluate(X, Y, weights=weights)["loss"]
+    assert trainer.evaluate(X, Y, weights=weights * scale)["loss"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_an_evaluation_takes_weights():
     trainer = make_trainer(model=PLAIN)
     trainer.initialize((3,))

@@ -110,6 +110,10 @@ def test_how_often_is_reported_changes_nothing(backend):
     assert_same_bits(run, reference_run(backend, 6))
 
 
+def test_the_last_epoch_is_reported():
+    assert fit(make_trainer(), 5, report_every=2).history["epoch"] == [2, 4, 5]
+
+
 def test_validation_and_metrics_change_nothing():
     watched = make_trainer(metrics={"mae": MeanAbsoluteError().value})
     assert_same_bits(fit(make_trainer(), 3), fit(watched, 3, validation_data=(X[:3], Y[:3])))

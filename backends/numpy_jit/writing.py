@@ -112,7 +112,8 @@ class Writer:
         buffer = self._memory.shown_buffer(used)
         for loop, _ in self._loops[-1:]:
             for before, after in zip(loop.carry_in, loop.carry_out, strict=True):
-                if self._memory.buffer(before) is buffer and until <= self._made_at.get(after, -1):
+                made_at = self._made_at.get(after, -1) if isinstance(after, Value) else -1
+                if self._memory.buffer(before) is buffer and until <= made_at:
                     return False
         return self._memory.is_kept(used, time)
 

@@ -15,7 +15,7 @@ class Callback:
     """What is called while a trainer trains. The base does nothing.
 
     An instance belongs to one run at a time, and starts anew with each. What it raises ends the run, and
-    leaves the trainer at its last whole epoch.
+    leaves the trainer at its last whole epoch, unless another callback has a better state.
 
     Attributes:
         needs: names of figures that records have to have; a run without them is refused.
@@ -49,6 +49,9 @@ class Callback:
     def on_fit_end(self, trainer: "Trainer") -> None:
         """Do what comes last, though the run was stopped or interrupted; not on errors."""
 
+    def on_fit_error(self, trainer: "Trainer") -> None:
+        """Do what comes last instead where an error, such as a divergence, ended the run."""
+
 
 class Callbacks(list[Callback]):
     """The callbacks of one run, which are called one after the other."""
@@ -67,6 +70,11 @@ class Callbacks(list[Callback]):
         """Call them last."""
         for callback in self:
             callback.on_fit_end(trainer)
+
+    def on_fit_error(self, trainer: "Trainer") -> None:
+        """Call them where an error ended the run."""
+        for callback in self:
+            callback.on_fit_error(trainer)
 
 
 def check_callbacks(callbacks: Any, figures: Iterable[str]) -> Callbacks:

@@ -71,3 +71,7 @@ class EarlyStopping(Callback):
         """Restore the best state."""
         if self._best is not None:
             trainer.state, self._best = self._best, None
+
+    def on_fit_error(self, trainer: "Trainer") -> None:
+        """Restore the best state, too, as after a divergence."""
+        self.on_fit_end(trainer)

@@ -38,6 +38,7 @@ class TensorBoard(Callback):
 
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Open a file."""
+        self.on_fit_end(trainer)  # what a run has left that could not even start
         self._writer = self._make_writer(self.folder)
 
     def on_report(self, trainer: "Trainer", record: Record) -> None:
@@ -49,8 +50,13 @@ class TensorBoard(Callback):
 
     def on_fit_end(self, trainer: "Trainer") -> None:
         """Close the file."""
-        self._writer.close()
-        self._writer = None  # so that the callback can be copied again
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None  # so that the callback can be copied again
+
+    def on_fit_error(self, trainer: "Trainer") -> None:
+        """Close the file, too."""
+        self.on_fit_end(trainer)
 
 
 def _summary_writer() -> Any:
