@@ -9,12 +9,16 @@ from backends import get_backend
 from multinn import (
     LSTM,
     Adam,
+    ChannelsLast,
     Dense,
     Embedding,
+    Flatten,
     HalfSquaredError,
+    Identity,
     Masked,
     PositionalEncoding,
     PositionEmbedding,
+    Rescale,
     Sequential,
     Trainer,
 )
@@ -60,6 +64,29 @@ def test_what_is_no_id_is_refused_by_its_place(wrong, message):
     trainer.initialize((2,))
     with pytest.raises(ValueError, match=whole):
         trainer.predict(wrong)
+
+
+@pytest.mark.parametrize(
+    ("before", "shape"),
+    [
+        ([Flatten()], (2, 1)),
+        ([Sequential([Identity()])], (2,)),
+        ([Sequential([Flatten(), Identity()]), Identity()], (1, 2)),
+        ([ChannelsLast(), Flatten()], (2, 1, 1)),
+    ],
+)
+def test_ids_are_checked_behind_layers_that_keep_them(before, shape):
+    trainer = Trainer(Sequential([*before, Embedding(4, 2)]), HalfSquaredError(), backend="numpy")
+    trainer.initialize(shape)
+    with pytest.raises(ValueError, match=r"expected ids, whole numbers from 0 to 3, got -1 at row 1"):
+        trainer.predict(np.array([0, 1, 2, -1]).reshape(2, *shape))
+
+
+def test_numbers_that_a_layer_makes_are_no_inputs():
+    model = Sequential([Sequential([Rescale(4.0)]), Embedding(4, 2)])
+    trainer = Trainer(model, HalfSquaredError(), backend="numpy")
+    trainer.initialize((2,))
+    assert trainer.predict(np.array([[0.25, 0.5]])).shape == (1, 2, 2)
 
 
 def test_a_model_of_ids_learns():

@@ -26,8 +26,8 @@ class Layer(Hyperparameters):
         takes_mask: whether `forward` understands inputs that are `Masked`.
         mixes_steps: whether it does not, and would mix padding into the steps that count.
         takes_tuple: whether the input may be a tuple of arrays, such as `Parallel` gives.
-        keeps_values: whether y holds the numbers of x as they are, so that the next layer of a
-            Sequential checks the examples, too.
+        keeps_values: whether y holds the numbers of x as they are, at whatever places, so that the next
+            layer of a Sequential checks the examples, too.
     """
 
     takes_mask: ClassVar[bool] = False

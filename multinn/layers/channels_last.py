@@ -19,6 +19,7 @@ class ChannelsLast(Layer):
     """
 
     mixes_steps: ClassVar[bool] = True
+    keeps_values: ClassVar[bool] = True
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (height, width, channels)."""

@@ -55,6 +55,11 @@ class Sequential(Container):
         caches: tuple[Tree, ...] = cache
         return caches
 
+    @property
+    def keeps_values(self) -> bool:  # type: ignore[override]  # what depends on the layers
+        """Whether all layers do."""
+        return all(layer.keeps_values for layer in self.layers)
+
     def check_inputs(self, inputs: HostArray) -> None:
         """Let the first layer check the examples, and each that gets them as they are."""
         for layer in self.layers:
