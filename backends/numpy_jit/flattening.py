@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backends.numpy_jit.calls import is_elementwise
-from backends.numpy_jit.recording import Call, HostArray, Loop, Scope, Value
+from backends.numpy_jit.recording import Call, HostArray, Loop, Scope, Value, examples_of
 
 _LARGEST = 2**14  # numbers; larger arrays are better worked on one by one, while they are in the cache
 _DEEPEST = 50  # calls, one after another, that are compared
@@ -30,7 +30,7 @@ def cut(vector: HostArray, start: int, shape: tuple[int, ...]) -> HostArray:
 
 def places_in(joining: Call) -> list[tuple[Any, int]]:
     """Return each part that a call of `join` joins, and where it begins in the vector."""
-    starts = np.cumsum([0, *(np.size(_example(part)) for part in joining.args)]).tolist()
+    starts = np.cumsum([0, *(np.size(part) for part in examples_of(joining.args))]).tolist()
     return list(zip(joining.args, starts, strict=False))
 
 
@@ -106,8 +106,8 @@ class _Flattening:
 
 def _description(value: Value, entry: Value, scope: Scope) -> Any:
     """Return what is equal for values that are made alike, or None where there is nothing to gain."""
-    call = value.maker
-    if isinstance(call, Call) and call.function is cut and call.args[0].scope is scope:
+    call = _cut_call(value)
+    if call is not None and call.args[0].scope is scope:
         return cut, call.args[0]
     return _described(value, entry, scope, {}, 0) if _elementwise_call(value, scope) else None
 
@@ -164,19 +164,23 @@ def _may_be_cut(value: Value) -> bool:
 
 def _joined(values: tuple[Any, ...], scope: Scope) -> Value:
     """Return the vector of some values: that of which they are all the parts, or a new one."""
-    calls = [value.maker if isinstance(value, Value) else None for value in values]
-    if all(isinstance(call, Call) and call.function is cut for call in calls):
-        vectors = {call.args[0] for call in calls}  # type: ignore[union-attr]  # all are calls
-        starts = [call.args[1] for call in calls]  # type: ignore[union-attr]
-        ends = np.cumsum([value.size for value in values]).tolist()
-        vector: Value = next(iter(vectors))
-        if len(vectors) == 1 and starts == [0, *ends[:-1]] and ends[-1] == vector.size:
+    cuts = [call for call in map(_cut_call, values) if call is not None]
+    if len(cuts) == len(values):
+        vector: Value = cuts[0].args[0]
+        *starts, end = np.cumsum([0, *(value.size for value in values)]).tolist()
+        are_its_parts = all(
+            call.args[0] is vector and call.args[1] == start
+            for call, start in zip(cuts, starts, strict=True)
+        )
+        if are_its_parts and end == vector.size:
             return vector
-    return _made(join, values, join(*map(_example, values)), scope)
+    return _made(join, values, join(*examples_of(values)), scope)
 
 
-def _example(array: Any) -> Any:
-    return array.example if isinstance(array, Value) else array
+def _cut_call(value: Any) -> Call | None:
+    """Return the call of `cut` that makes a value, if it is one."""
+    call = value.maker if isinstance(value, Value) else None
+    return call if isinstance(call, Call) and call.function is cut else None
 
 
 def _cut_up(vector: Value, parts: tuple[Value, ...]) -> None:

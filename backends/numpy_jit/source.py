@@ -1,7 +1,6 @@
 """The text of a Python function, with names for the objects that it uses."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ class Source:
         self._parameters: list[str] = []
         self._checks: dict[str, None] = {}
         self._lines: list[str] = []
-        self._indent = 1
+        self._block_starts: list[int] = []
 
     def parameter(self, value: Value) -> None:
         """Add a parameter that a value arrives in."""
@@ -43,22 +42,22 @@ class Source:
 
     def line(self, text: str) -> None:
         """Write a line."""
-        self._lines.append("    " * self._indent + text)
+        self._lines.append("    " * (1 + len(self._block_starts)) + text)
 
     def check(self, text: str) -> None:
         """Write a line at the beginning, once."""
         self._checks[f"    {text}"] = None
 
-    @contextmanager
-    def block(self, head: str) -> Iterator[None]:
-        """Indent what is written within the context, under that head."""
+    def open_block(self, head: str) -> None:
+        """Write the head of a block, whose lines are those up to `close_block`."""
         self.line(head)
-        start = len(self._lines)
-        self._indent += 1
-        yield
-        if len(self._lines) == start:
+        self._block_starts.append(len(self._lines))
+
+    def close_block(self) -> None:
+        """End the innermost block."""
+        if len(self._lines) == self._block_starts[-1]:
             self.line("pass")
-        self._indent -= 1
+        self._block_starts.pop()
 
     def expression(self, argument: Any) -> str:
         """Return the text that stands for an argument of a call."""

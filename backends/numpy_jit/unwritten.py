@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
-
 _LARGE = 2**18  # bytes; below that, the bookkeeping is not worth it
 
 

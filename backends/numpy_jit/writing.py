@@ -1,6 +1,5 @@
 """From a schedule to a Python function: values get buffers, and the calls are written down."""
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ class Writer:
         self._schedule = Schedule(outputs)
         self._memory = Memory(self._schedule.last_read, self._schedule.base)
         self.source = Source(self._memory.arrays)
-        self._loops: list[tuple[Loop, AbstractContextManager[None]]] = []
+        self._loops: list[Loop] = []
         self._entry_of: dict[Value, Any] = {}
         self._places = _places_in_vectors(self._schedule)
         self._made_at = _times_of_elementwise_results(self._schedule)
@@ -70,7 +69,7 @@ class Writer:
             return
         # One number in place confuses NumPy's short cuts, and its sign takes 25 times as long in place.
         if is_elementwise(call) and value.size != 1 and call.function is not np.sign:
-            for loop, _ in self._loops[-1:]:
+            for loop in self._loops[-1:]:
                 for before, after in zip(loop.carry_in, loop.carry_out, strict=True):
                     if after is value and self._can_work_in_place(call, before, time):
                         memory.take_over(value, before, until)
@@ -110,7 +109,7 @@ class Writer:
     def _is_kept(self, used: Value, time: int, until: int) -> bool:
         """Tell whether the buffer of a value is needed, and not for the next carry alone, made later."""
         buffer = self._memory.shown_buffer(used)
-        for loop, _ in self._loops[-1:]:
+        for loop in self._loops[-1:]:
             for before, after in zip(loop.carry_in, loop.carry_out, strict=True):
                 made_at = self._made_at.get(after, -1) if isinstance(after, Value) else -1
                 if self._memory.buffer(before) is buffer and until <= made_at:
@@ -148,9 +147,8 @@ class Writer:
                 iterables.append(source.expression(xs))
                 variables.append(source.variable(entry))
         iterable = f"zip({', '.join(iterables)})" if len(iterables) > 1 else iterables[0]
-        block = source.block(f"for {', '.join(variables)} in {iterable}:")
-        block.__enter__()
-        self._loops.append((loop, block))
+        source.open_block(f"for {', '.join(variables)} in {iterable}:")
+        self._loops.append(loop)
         for entry, xs in entries:
             if not entry.ndim:  # of which iteration would make a scalar
                 array = source.expression(xs)
@@ -161,8 +159,8 @@ class Writer:
             array, entry = self.source.expression(y), self.source.expression(value)
             self.source.line(f"{array}[{_index(loop)}] = {entry}")
         self._pass_on_carry(loop)
-        _, block = self._loops.pop()
-        block.__exit__(None, None, None)
+        self.source.close_block()
+        self._loops.pop()
         for carry, last in zip(loop.carry_in, loop.results, strict=True):
             self._memory.take_over(last, carry, max(time, self._schedule.last_read.get(last, time)))
 
