@@ -5,6 +5,7 @@ a backend compiles are pure, a run of one on stand-ins for arrays tells all that
 in which it happens:
 
     recording, scanning   the function runs once, and its calls and loops are noted
+    scopes                what each belongs to: the function, or the body of a loop
     flattening            small arrays that a loop updates alike are carried as one vector
     schedule              what the results need, in order, and how long each array is needed
     padding               sums of shifted arrays are added in place

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from backends import tree as trees
-from backends.numpy_jit.recording import Scope, is_recorded, record_function
+from backends.numpy_jit.recording import is_recorded, record_function
+from backends.numpy_jit.scopes import Scope
 from backends.numpy_jit.writing import Writer
 from backends.tree import Tree
 

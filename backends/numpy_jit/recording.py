@@ -6,8 +6,7 @@ function need not know. A loop (`Backend.scan`) is recorded as one item, whose b
 
 import operator
 from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from backends import tree as trees
+from backends.numpy_jit.scopes import Scope, check_open, entered
 from backends.numpy_jit.unwritten import without_numbers
 from backends.tree import Tree
 
@@ -28,30 +28,6 @@ _OF_KINDS_ALONE = frozenset(
 _OF_UNKNOWN_SHAPE = frozenset(
     (np.nonzero, np.flatnonzero, np.argwhere, np.compress, np.extract, np.trim_zeros, np.bincount)
 ) | frozenset((np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values))
-
-
-@dataclass(eq=False)
-class Scope:
-    """The whole function (depth 0), or the body of a loop, one deeper than where the loop stands.
-
-    Attributes:
-        depth: how many loops are around.
-        outer: the scope around this one.
-        values: all values of the recording.
-    """
-
-    depth: int = 0
-    outer: "Scope | None" = None
-    values: "list[Value]" = field(default_factory=list)
-
-    def is_around(self, inner: "Scope | None") -> bool:
-        """Tell whether ``inner`` is this scope or within it."""
-        while inner is not None and inner.depth > self.depth:
-            inner = inner.outer
-        return inner is self
-
-
-_current_scope: ContextVar[Scope | None] = ContextVar("current_scope", default=None)
 
 
 class Value(NDArrayOperatorsMixin):
@@ -198,8 +174,7 @@ def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     if function is np.repeat and is_recorded((args[1:], options)):
         raise TypeError(_unknown_shape(name))
     inputs = values_in((args, options))
-    for value in inputs:
-        check_scope(value)
+    check_belongs(inputs)
     example = _run_on_examples(function, args, options)
     if function in _OF_KINDS_ALONE:
         return example
@@ -229,32 +204,16 @@ def record_function(
 
 def within(scope: Scope, function: Callable[..., Any], *arguments: Tree) -> Any:
     """Call a function whose calls, and results, belong to that scope."""
-    token = _current_scope.set(scope)
-    try:
+    with entered(scope):
         results = function(*arguments)
-        for leaf in trees.leaves(results):
-            check_scope(leaf)
+        check_belongs(results)
         return results
-    finally:
-        _current_scope.reset(token)
 
 
-def current_scope() -> Scope:
-    """Return the scope that is being recorded.
-
-    Raises:
-        TypeError: nothing is being recorded.
-    """
-    scope = _current_scope.get()
-    if scope is None:
-        raise TypeError(_LEAKED)
-    return scope
-
-
-def check_scope(value: Any) -> None:
-    """Raise TypeError if ``value`` is a stand-in that does not belong to what is being recorded."""
-    if isinstance(value, Value) and not value.scope.is_around(_current_scope.get()):
-        raise TypeError(_LEAKED)
+def check_belongs(tree: Tree) -> None:
+    """Raise TypeError if there are stand-ins that do not belong to what is being recorded."""
+    for value in values_in(tree):
+        check_open(value.scope)
 
 
 def is_recorded(*trees_of_arrays: Tree) -> bool:
@@ -270,12 +229,6 @@ def values_in(tree: Any) -> list[Value]:
 def examples_of(tree: Any) -> Any:
     """Return nested arguments of a call with each stand-in replaced by its example."""
     return trees.map(lambda leaf: leaf.example if isinstance(leaf, Value) else leaf, tree)
-
-
-_LEAKED = (
-    "an array of a function that was being compiled, or of the body of a scan, is used outside of it: "
-    "return it instead"
-)
 
 
 def _in_place(name: str) -> str:

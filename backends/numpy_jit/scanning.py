@@ -10,13 +10,12 @@ from backends.numpy_jit.flattening import flatten_carry
 from backends.numpy_jit.recording import (
     HostArray,
     Loop,
-    Scope,
     Value,
-    check_scope,
-    current_scope,
+    check_belongs,
     examples_of,
     within,
 )
+from backends.numpy_jit.scopes import Scope, current_scope
 from backends.tree import Tree
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
@@ -32,8 +31,7 @@ def record_scan(step: Step, carry: Tree, xs: Tree, length: int) -> tuple[Tree, T
         TypeError: the carry has a leaf that is no array, or changes its shape or dtype.
         ValueError: it changes its structure.
     """
-    for leaf in trees.leaves((carry, xs)):
-        check_scope(leaf)
+    check_belongs((carry, xs))
     first_ys: list[Tree] = []
     while length > 1:
         loop = _Body(step, carry, xs)
