@@ -7,7 +7,6 @@ from typing import Any
 
 from backends import tree
 from multinn.base_run import BaseRun
-from multinn.base_trainer import BaseTrainer
 from multinn.batch_run import BatchRun
 from multinn.batches import Batches, check_batches, with_first
 from multinn.callbacks.base import Callback, check_callbacks
@@ -22,6 +21,7 @@ from multinn.examples import (
     with_mean_weight_one,
 )
 from multinn.history import History, Record
+from multinn.portable_trainer import PortableTrainer
 from multinn.programs import signature
 from multinn.progress import Advance, tell
 from multinn.progress import progress as show_progress
@@ -30,7 +30,7 @@ from multinn.step_time import seconds_a_step
 from multinn.training import Examples
 
 
-class Trainer(BaseTrainer):
+class Trainer(PortableTrainer):
     """Trains a model, and holds what training changes.
 
     The same seed gives the same initial parameters, shuffles and dropout masks on every backend.
