@@ -214,6 +214,7 @@ def test_a_figure_that_will_not_be_reported_is_refused_before_training(make, nam
         (lambda: EarlyStopping(patience=0), "patience: expected at least 1"),
         (lambda: SaveCheckpoint("x", mode="auto"), "SaveCheckpoint: expected the mode"),
         (lambda: ReduceLearningRateOnPlateau(factor=1.0), "OnPlateau: expected factor of 0 or more"),
+        (lambda: ReduceLearningRateOnPlateau(factor="a"), "expected factor of 0 or more, .* got 'a'"),
         (lambda: ReduceLearningRateOnPlateau(min_scale=-0.1), "OnPlateau: expected min_scale"),
     ],
 )

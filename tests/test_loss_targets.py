@@ -57,6 +57,7 @@ OF_CLASSES = [SoftmaxCrossEntropy(), Focal(), MultiClassHinge(), SoftmaxCrossEnt
         (lambda: Focal(alpha=-0.1), "Focal: expected alpha to be a finite number of 0 or more, or one"),
         (lambda: Focal(alpha=(1.0, math.nan)), "Focal"),
         (lambda: Focal(alpha=()), "Focal"),
+        (lambda: Focal(alpha="a"), "Focal: expected alpha to be .* got 'a'"),
         (lambda: BinaryFocal(math.nan), "BinaryFocal: expected a finite gamma"),
         (lambda: BinaryFocal(alpha=1.1), r"BinaryFocal: expected an alpha in \[0, 1\], got 1.1"),
         (lambda: CTC(-1), "CTC: expected a blank, an integer of 0 or more, got -1"),

@@ -1,5 +1,6 @@
 """A learning rate that falls when nothing gets better."""
 
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from multinn.callbacks.base import Callback
@@ -44,9 +45,9 @@ class ReduceLearningRateOnPlateau(Callback):
         """
         check_at_least_one(patience=patience)
         for name, value in (("factor", factor), ("min_scale", min_scale)):
-            if not 0.0 <= value < 1.0:
+            if not isinstance(value, Real) or not 0.0 <= value < 1.0:
                 raise ValueError(
-                    f"ReduceLearningRateOnPlateau: expected {name} of 0 or more, below 1, got {value}"
+                    f"ReduceLearningRateOnPlateau: expected {name} of 0 or more, below 1, got {value!r}"
                 )
         self._monitor = Monitor("ReduceLearningRateOnPlateau", monitor, mode, min_delta)
         self.needs = (monitor,)

@@ -14,7 +14,6 @@ from multinn.layers.batch_norm import BatchNorm as BatchNorm
 from multinn.layers.bidirectional import Bidirectional as Bidirectional
 from multinn.layers.branches import Add as Add
 from multinn.layers.branches import Concatenate as Concatenate
-from multinn.layers.branches import Identity as Identity
 from multinn.layers.branches import Parallel as Parallel
 from multinn.layers.branches import Residual as Residual
 from multinn.layers.channels_last import ChannelsLast as ChannelsLast
@@ -27,7 +26,11 @@ from multinn.layers.dropout import Dropout as Dropout
 from multinn.layers.dropout import SpatialDropout as SpatialDropout
 from multinn.layers.embedding import Embedding as Embedding
 from multinn.layers.flatten import Flatten as Flatten
+from multinn.layers.global_pooling import GlobalAveragePool1D as GlobalAveragePool1D
+from multinn.layers.global_pooling import GlobalAveragePool2D as GlobalAveragePool2D
+from multinn.layers.global_pooling import GlobalMaxPool1D as GlobalMaxPool1D
 from multinn.layers.gru import GRU as GRU
+from multinn.layers.identity import Identity as Identity
 from multinn.layers.lstm import LSTM as LSTM
 from multinn.layers.masked import Masked as Masked
 from multinn.layers.masked import Masking as Masking
@@ -36,7 +39,6 @@ from multinn.layers.normalization import LayerNorm as LayerNorm
 from multinn.layers.normalization import RMSNorm as RMSNorm
 from multinn.layers.pooling import AveragePool1D as AveragePool1D
 from multinn.layers.pooling import AveragePool2D as AveragePool2D
-from multinn.layers.pooling import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers.pooling import MaxPool1D as MaxPool1D
 from multinn.layers.pooling import MaxPool2D as MaxPool2D
 from multinn.layers.positions import PositionalEncoding as PositionalEncoding
@@ -48,8 +50,6 @@ from multinn.layers.rectifiers import PReLU as PReLU
 from multinn.layers.rectifiers import ReLU as ReLU
 from multinn.layers.rectifiers import ReLU6 as ReLU6
 from multinn.layers.rescale import Rescale as Rescale
-from multinn.layers.sequence_pooling import GlobalAveragePool1D as GlobalAveragePool1D
-from multinn.layers.sequence_pooling import GlobalMaxPool1D as GlobalMaxPool1D
 from multinn.layers.sequential import Sequential as Sequential
 from multinn.layers.simple_rnn import SimpleRNN as SimpleRNN
 from multinn.layers.transformer import TransformerBlock as TransformerBlock

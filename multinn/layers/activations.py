@@ -65,7 +65,7 @@ class GELU(ParameterFree):
     With ``approximate="tanh"``:            y = x (1 + t) / 2, t = tanh(u), u = √(2/π) (x + 0.044715 x³),
         where t' = (1 - t²) u', so          f'(x) = (1 + t) / 2 + x (1 - t²) u' / 2,
         and                                 u' = √(2/π) (1 + 3 · 0.044715 x²).
-    In both, y = x g(x), and the cache holds g(x) and g'(x): dx = dy (g + x g').
+    In both, y = x g(x), so dx = dy (g + x g'). The cache holds x and g(x).
     Source: D. Hendrycks and K. Gimpel, Gaussian error linear units, 2016, section 2.
 
     Attributes:

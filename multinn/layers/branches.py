@@ -5,38 +5,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from backends import Array, Backend, Tree
-from multinn.layers.base import HostArray, Layer, ParameterFree, Shape
+from multinn.layers.base import HostArray, Layer, Shape
 from multinn.layers.container import Container, init_child, layers_of
+from multinn.layers.identity import Identity
 from multinn.layers.masked import mask_of, values_of, with_mask
 from multinn.random import Key
 
 
-@dataclass(frozen=True)
-class Identity(ParameterFree):
-    """y = x, and so dx = dy."""
-
-    takes_tuple: ClassVar[bool] = True
-    keeps_values: ClassVar[bool] = True
-
-    def forward(
-        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
-    ) -> tuple[Array, Tree]:
-        """Return x, and no cache."""
-        return x, None
-
-    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx = dy."""
-        return dy, {}
-
-
 class Branches(Container):
-    """What layers side by side share: the cache is a pair of the branches' caches and outputs' shapes.
+    """What layers side by side share.
 
+    The cache is a pair: the branches' caches, and what it takes to undo the joining of their outputs.
     x reaches the loss through each branch k, so with the branches' own gradients dx = Σ_k dx_k.
     Where branches give masks, a step of y counts if it does in each of them that has one.
     """
@@ -64,7 +48,7 @@ class Branches(Container):
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return the outputs put together, and (the branches' caches, their outputs' sizes)."""
+        """Return the outputs put together, and (the branches' caches, what joining them needs)."""
         outputs, caches = [], []
         for index in range(len(self.children)):
             y, cache = self.forward_child(index, backend, params, state, x, key)
@@ -193,7 +177,7 @@ class Concatenate(Branches):
 
     Attributes:
         branches: layers, at least one.
-        axis: along which; -1, the last, or one from 1 on, as 0 is the batch.
+        axis: along which, counted with that of the batch: any but that; -1 is the last.
 
     Raises:
         TypeError: something in ``branches`` is no layer.

@@ -268,34 +268,3 @@ class AveragePool1D(_Average, _Pooling1D):
     """
 
     count_padding: bool = False
-
-
-@dataclass(frozen=True)
-class GlobalAveragePool2D(Layer):
-    """y_nc = Σ_hw x_nhwc / (height width): the mean of each channel of each image.
-
-    Shapes: x (batch, height, width, channels), y (batch, channels).
-
-    ∂y_nc/∂x_nhwc = 1 / (height width), so that every pixel gets dy / (height width).
-    Source: M. Lin, Q. Chen and S. Yan, Network in network, ICLR 2014, section 3.2.
-    """
-
-    mixes_steps: ClassVar[bool] = True
-
-    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-        """Return no parameters, and (channels,)."""
-        check_images("GlobalAveragePool2D", input_shape, Geometry((1, 1), (1, 1)))
-        return {}, input_shape[2:]
-
-    def forward(
-        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
-    ) -> tuple[Array, Tree]:
-        """Return y, and x for its shape."""
-        return backend.xp.mean(x, axis=(1, 2)), x
-
-    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx = dy / (height width), at every pixel."""
-        batch, height, width, channels = cache.shape
-        share = to_planes(backend, dy[:, None, None, :] * (1.0 / (height * width)))
-        dX = backend.xp.broadcast_to(share, (channels, height, width, batch))
-        return from_planes(backend, dX), {}

@@ -42,13 +42,15 @@ class Focal(Loss):
         _check_gamma("Focal", self.gamma)
         if self.alpha is None:
             return
-        weights = np.asarray(self.alpha, np.float64)
-        if weights.ndim > 1 or not weights.size or not ((weights >= 0) & (weights < math.inf)).all():
+        weights = np.asarray(self.alpha)
+        are_numbers = weights.dtype.kind in "iuf" and weights.ndim < 2 and weights.size
+        if not are_numbers or not ((weights >= 0) & (weights < math.inf)).all():
             raise ValueError(
                 "Focal: expected alpha to be a finite number of 0 or more, or one for each class, "
-                f"got {self.alpha}"
+                f"got {self.alpha!r}"
             )
         # A tuple can be hashed, a list cannot.
+        weights = weights.astype(np.float64)
         alpha = tuple(weights.tolist()) if weights.ndim else weights.item()
         object.__setattr__(self, "alpha", alpha)
 

@@ -52,12 +52,12 @@ class Adam(Optimizer):
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
-        following, scale, epsilon = self.next_state(backend, gradients, state, params)
+        following, scale, epsilon = self.next_sums_and_factors(backend, gradients, state, params)
         m, v = following["gradients"], following["squares"]
         direction = tree.map(lambda m, v: m / (backend.xp.sqrt(v) + epsilon), m, v)
         return descend(self, backend, direction, state, params, scale), following
 
-    def next_state(
+    def next_sums_and_factors(
         self, backend: Backend, gradients: Tree, state: Tree, params: Tree
     ) -> tuple[Tree, Array, Array | float]:
         """Return the new state, c / a_t, and what is added to √v."""

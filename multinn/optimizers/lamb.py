@@ -25,7 +25,7 @@ class LAMB(Adam):
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
-        following, scale, epsilon = self.next_state(backend, gradients, state, params)
+        following, scale, epsilon = self.next_sums_and_factors(backend, gradients, state, params)
         rate = rate_now(self, backend, state, params)
 
         def step(p: Array, m: Array, v: Array) -> Array:
@@ -36,10 +36,9 @@ class LAMB(Adam):
 
 
 def _trust_ratio(backend: Backend, p: Array, u: Array) -> Array:
-    """Return ‖p‖ / ‖u‖, or 1 where one of them is 0."""
+    """Return ‖p‖ / ‖u‖, or 1 where p is 0; where u is, it does not count."""
     xp = backend.xp
     length_of_p, length_of_u = global_norm(backend, p), global_norm(backend, u)
     one = xp.ones_like(length_of_u)
     divisor = xp.where(length_of_u > 0.0, length_of_u, one)
-    both = xp.logical_and(length_of_p > 0.0, length_of_u > 0.0)
-    return xp.where(both, length_of_p / divisor, one)
+    return xp.where(length_of_p > 0.0, length_of_p / divisor, one)

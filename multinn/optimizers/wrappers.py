@@ -78,7 +78,7 @@ class Freeze(Wrapper):
             ``*`` matches anything.
 
     Raises:
-        TypeError: paths is one string.
+        TypeError: paths is one string, or something else than strings.
 
     >>> from multinn import SGD
     >>> Freeze(SGD(0.1), ("*.b",)).paths
@@ -89,10 +89,11 @@ class Freeze(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        paths: Any = self.paths
-        if isinstance(paths, str) or not isinstance(paths, Iterable):
-            raise TypeError(f"Freeze: expected a tuple of patterns, got {paths!r}")
-        object.__setattr__(self, "paths", tuple(self.paths))
+        given: Any = self.paths
+        paths = None if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+        if paths is None or not all(isinstance(path, str) for path in paths):
+            raise TypeError(f"Freeze: expected a tuple of patterns, such as ('*.b',), got {given!r}")
+        object.__setattr__(self, "paths", paths)
 
     def init(self, params: Tree) -> Tree:
         """Return the state of the other optimizer.

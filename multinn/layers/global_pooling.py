@@ -1,4 +1,4 @@
-"""Pooling over time: one number for each feature of a sequence."""
+"""Pooling over all of time, or of an image: one number for each feature or channel."""
 
 import math
 from abc import abstractmethod
@@ -9,13 +9,18 @@ import numpy as np
 
 from backends import Array, Backend, Tree
 from multinn.layers.base import Layer, Shape
+from multinn.layers.geometry import Geometry, check_images
 from multinn.layers.masked import mask_of, values_of
+from multinn.layers.windows import from_planes, to_planes
 from multinn.random import Key
 
 
 @dataclass(frozen=True)
-class _GlobalPooling(Layer):
-    """What both share: m_t is 1 where step t counts, else 0; without a mask, all steps count."""
+class _PoolingOverTime(Layer):
+    """What pooling over time shares.
+
+    m_t is 1 where step t counts, else 0; without a mask, all steps count.
+    """
 
     takes_mask: ClassVar[bool] = True
 
@@ -45,7 +50,7 @@ class _GlobalPooling(Layer):
 
 
 @dataclass(frozen=True)
-class GlobalAveragePool1D(_GlobalPooling):
+class GlobalAveragePool1D(_PoolingOverTime):
     """y = Σ_t m_t x_t / n: the mean over the n = Σ_t m_t steps that count; 0 where none does.
 
     Shapes: x (batch, time, features), m (batch, time), y (batch, features).
@@ -62,7 +67,7 @@ class GlobalAveragePool1D(_GlobalPooling):
 
 
 @dataclass(frozen=True)
-class GlobalMaxPool1D(_GlobalPooling):
+class GlobalMaxPool1D(_PoolingOverTime):
     """y = the largest x_t of the steps that count, feature by feature; 0 where none does.
 
     Shapes: x (batch, time, features), m (batch, time), y (batch, features).
@@ -83,3 +88,34 @@ class GlobalMaxPool1D(_GlobalPooling):
             taken = taken & mask  # where no step counts, the first is the largest of none
         taken = xp.astype(taken, x.dtype)
         return xp.sum(x * taken, axis=1), taken
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool2D(Layer):
+    """y_nc = Σ_hw x_nhwc / (height width): the mean of each channel of each image.
+
+    Shapes: x (batch, height, width, channels), y (batch, channels).
+
+    ∂y_nc/∂x_nhwc = 1 / (height width), so that every pixel gets dy / (height width).
+    Source: M. Lin, Q. Chen and S. Yan, Network in network, ICLR 2014, section 3.2.
+    """
+
+    mixes_steps: ClassVar[bool] = True
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Return no parameters, and (channels,)."""
+        check_images("GlobalAveragePool2D", input_shape, Geometry((1, 1), (1, 1)))
+        return {}, input_shape[2:]
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and x for its shape."""
+        return backend.xp.mean(x, axis=(1, 2)), x
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy / (height width), at every pixel."""
+        batch, height, width, channels = cache.shape
+        share = to_planes(backend, dy[:, None, None, :] * (1.0 / (height * width)))
+        dX = backend.xp.broadcast_to(share, (channels, height, width, batch))
+        return from_planes(backend, dX), {}
