@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn import config_context
 from sklearn import neural_network as reference
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -380,6 +381,14 @@ def test_coefficients_can_be_set():
         model.coefs_ = model.coefs_[:1]
     with pytest.raises(ValueError, match="read-only"):
         model.coefs_[0][0] = 1.0
+
+
+def test_assume_finite_is_taken_at_its_word():
+    model = MLPClassifier((5,), max_iter=2, random_state=0).fit(X, Y)
+    x = np.where(np.arange(60)[:, None] == 3, np.nan, X)
+    with config_context(assume_finite=True):
+        probabilities = model.predict_proba(x)
+    np.testing.assert_array_equal(np.isnan(probabilities).any(axis=1), np.arange(60) == 3)
 
 
 def test_weights_count_as_repetitions():

@@ -259,9 +259,9 @@ class BaseMLP(PortableEstimator):
         with errors_with_places(X=X):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not hasattr(X, "toarray"):
-            return self.trainer_.predict(X)
+            return self.trainer_.predict_checked(X)
         pieces = [
-            self.trainer_.predict(X[start : start + _DENSE_ROWS].toarray())
+            self.trainer_.predict_checked(X[start : start + _DENSE_ROWS].toarray())
             for start in range(0, X.shape[0], _DENSE_ROWS)
         ]
         return np.concatenate(pieces)

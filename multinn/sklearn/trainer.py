@@ -177,6 +177,12 @@ class PenalizedTrainer(Trainer):
         """Put checked examples on the backend, for a whole fit."""
         return self._place(examples)
 
+    def predict_checked(self, x: HostArray) -> HostArray:
+        """Return the outputs, (examples, outputs), for inputs (examples, features) that are checked."""
+        inputs = rounded(x, self.dtype, "X")
+        with self.backend.precision(self.dtype):
+            return self._predict(input_pieces(self.backend, inputs, _INPUTS_A_PIECE))
+
     def place_inputs(self, x: HostArray) -> InputPieces:
         """Put checked inputs on the backend, to predict again and again."""
         with self.backend.precision(self.dtype):
