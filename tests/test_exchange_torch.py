@@ -19,6 +19,7 @@ from multinn import (
     Dropout,
     Embedding,
     Flatten,
+    GlobalMaxPool1D,
     GroupNorm,
     Identity,
     LayerNorm,
@@ -167,6 +168,38 @@ def test_images_that_are_flattened(layer, module, x):
     assert_both_ways(layer, module, x, channels_first)
 
 
+class Sum(nn.ModuleList):
+    def forward(self, x):
+        return sum(module(x) for module in self)
+
+
+@pytest.mark.parametrize(
+    ("layer", "module"),
+    [
+        (Residual(Conv1D(4, 3, padding=1)), Sum([nn.Identity(), nn.Conv1d(4, 4, 3, padding=1)])),
+        (
+            Add([Identity(), Conv1D(4, 3, padding=1)]),
+            Sum([nn.Identity(), nn.Conv1d(4, 4, 3, padding=1)]),
+        ),
+        (
+            Add([Conv1D(4, 3, padding=1), Identity()]),
+            Sum([nn.Conv1d(4, 4, 3, padding=1), nn.Identity()]),
+        ),
+        (
+            Residual(Sequential([Residual(Conv1D(4, 1)), ReLU()])),
+            Sum([nn.Identity(), nn.Sequential(Sum([nn.Identity(), nn.Conv1d(4, 4, 1)]), nn.ReLU())]),
+        ),
+        (BatchNorm(), nn.BatchNorm1d(4)),
+        (GroupNorm(2), nn.GroupNorm(2, 4)),
+        (PReLU(), nn.PReLU(4)),
+    ],
+    ids=["residual", "identity-first", "identity-last", "nested", "BatchNorm", "GroupNorm", "PReLU"],
+)
+def test_flat_sequences_whose_channels_one_layer_needs_first(layer, module):
+    module = nn.Sequential(module, nn.Flatten(), nn.Linear(20, 2))
+    assert_both_ways(Sequential([layer, Flatten(), Dense(2)]), module, SEQUENCES, channels_first)
+
+
 def test_flat_images_with_the_channels_first():
     module = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(120, 2))
     assert_both_ways(Sequential([ChannelsLast(), Flatten(), Dense(2)]), module, channels_first(IMAGES))
@@ -177,8 +210,17 @@ def test_flat_sequences_keep_their_order():
     assert_both_ways(Sequential([Embedding(6, 3), Flatten(), Dense(2)]), module, IDS)
 
 
-def test_flat_sequences_after_convolution_and_recurrence_keep_their_order():
-    model = Sequential([Conv1D(3, 2), LSTM(2, return_sequences=True), Flatten(), Dense(2)])
+@pytest.mark.parametrize(
+    "last",
+    [
+        LSTM(2, return_sequences=True),
+        Residual(LSTM(3, return_sequences=True)),
+        TransformerBlock(3, 1, 2),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_flat_sequences_after_convolution_and_recurrence_keep_their_order(last):
+    model = Sequential([Conv1D(3, 2), last, Flatten(), Dense(2)])
     params, _ = drawn(model, (5, 4))
     state_dict = to_state_dict(model, params, None, (5, 4))
     np.testing.assert_array_equal(state_dict["3.weight"], params[3]["W"].T)
@@ -302,3 +344,19 @@ def test_flat_images_need_a_dense_layer(last):
     params, _ = drawn(model, (4, 4, 1))
     with pytest.raises(ValueError, match=r"layer 2: expected Dense as the first layer .* after Flatten"):
         to_state_dict(model, params, None, (4, 4, 1))
+
+
+def test_branches_of_two_layouts_have_no_order():
+    branches = Concatenate([ReLU(), Conv1D(3, 1), LSTM(3, return_sequences=True)])
+    model = Sequential([branches, Flatten(), Dense(2)])
+    params, _ = drawn(model, (5, 4))
+    with pytest.raises(ValueError, match=r"Concatenate, layer 0: expected branches .* got both; exch"):
+        to_state_dict(model, params, None, (5, 4))
+
+
+def test_branches_without_time_have_no_layout():
+    ends = Concatenate([Sequential([Conv1D(3, 1), GlobalMaxPool1D()]), LSTM(3)])
+    model = Sequential([ends, Flatten(), Dense(2)])
+    params, _ = drawn(model, (5, 4))
+    state_dict = to_state_dict(model, params, None, (5, 4))
+    np.testing.assert_array_equal(state_dict["2.weight"], params[2]["W"].T)

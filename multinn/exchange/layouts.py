@@ -9,6 +9,7 @@ from multinn.exchange.places import Path, Place
 from multinn.layers import (
     AveragePool1D,
     AveragePool2D,
+    BatchNorm,
     ChannelsLast,
     Container,
     Conv1D,
@@ -17,10 +18,13 @@ from multinn.layers import (
     Dense,
     Embedding,
     Flatten,
+    GroupNorm,
     Layer,
     MaxPool1D,
     MaxPool2D,
     MultiHeadAttention,
+    Parallel,
+    PReLU,
     Sequential,
 )
 from multinn.layers.base import HostArray, Shape
@@ -29,12 +33,15 @@ from multinn.layers.recurrent import Recurrent
 _CHANNELS_FIRST = (
     AveragePool1D,
     AveragePool2D,
+    BatchNorm,
     ChannelsLast,
     Conv1D,
     Conv2D,
     ConvTranspose2D,
+    GroupNorm,
     MaxPool1D,
     MaxPool2D,
+    PReLU,
 )
 _CHANNELS_LAST = (Embedding, MultiHeadAttention, Recurrent)
 
@@ -47,18 +54,21 @@ class _Flow:
         shape: without the batch, as multinn has it.
         channels_first: whether PyTorch has it with the channels first.
         rows: which of our features each of PyTorch's is, None where they are in one order.
+        decided: whether a layer needs the channels there, since branches parted or the model began.
     """
 
     shape: Shape
     channels_first: bool
     rows: HostArray | None = None
+    decided: bool = False
 
 
 def rows_of_flat_images(model: Layer, input_shape: Shape | None) -> dict[Path, HostArray]:
     """Return, for each Dense after Flatten by its path, which row of our W each column of PyTorch's is.
 
     Raises:
-        ValueError: there is Flatten, and no input_shape; or another layer with parameters follows.
+        ValueError: there is Flatten, and no input_shape; another layer with parameters follows; or
+            branches have the channels at different places.
     """
     if not _has_flatten(model):
         return {}
@@ -94,19 +104,28 @@ def _follow(layer: Layer, path: Path, flow: _Flow, rows: dict[Path, HostArray]) 
         return _Flow(shape, channels_first=False)
     if flow.rows is not None and tree.leaves(params):
         raise _not_in_one_order(layer, path)
-    channels_first = isinstance(layer, _CHANNELS_FIRST) or (
-        flow.channels_first and not isinstance(layer, _CHANNELS_LAST)
-    )
-    return replace(flow, shape=shape, channels_first=channels_first)
+    if isinstance(layer, _CHANNELS_FIRST + _CHANNELS_LAST):
+        flow = replace(flow, channels_first=isinstance(layer, _CHANNELS_FIRST), decided=True)
+    return replace(flow, shape=shape)
 
 
 def _follow_branches(
     layer: Container, path: Path, flow: _Flow, shape: Shape, rows: dict[Path, HostArray]
 ) -> _Flow:
-    ends = [_follow(child, (*path, i), flow, rows) for i, child in enumerate(layer.children)]
+    """Return what comes out of branches, with the channels where those that need them somewhere do."""
+    parted = replace(flow, decided=False)
+    ends = [_follow(child, (*path, i), parted, rows) for i, child in enumerate(layer.children)]
     if any(end.rows is not None for end in ends):
         raise _not_in_one_order(layer, path)
-    return _Flow(shape, channels_first=ends[0].channels_first)
+    needed = {end.channels_first for end in ends if end.decided and len(end.shape) > 1}
+    if len(needed) > 1 and not isinstance(layer, Parallel):
+        raise ValueError(
+            f"{Place(layer, path)}: expected branches that PyTorch runs all with the channels first, or "
+            "all with the channels last, as Flatten depends on it, got both; exchange the weights of "
+            "the branches one by one"
+        )
+    channels_first = any(needed) if needed else flow.channels_first
+    return _Flow(shape, channels_first, decided=flow.decided or bool(needed))
 
 
 def _flattened(flow: _Flow) -> HostArray | None:
