@@ -126,6 +126,15 @@ def test_both_ways(layer, peer, x):
     assert_close(run(peer, x), output_of(layer, params, state, x))
 
 
+def test_sequences_that_go_backwards_have_the_last_step_first_in_keras():
+    layer = LSTM(UNITS, return_sequences=True, go_backwards=True)
+    peer = layers.LSTM(UNITS, return_sequences=True, go_backwards=True)
+    peer.build((None, 5, 4))
+    params, state = drawn(layer, (5, 4))
+    peer.set_weights(to_keras_weights(layer, params, state))
+    assert_close(run(peer, SEQUENCES)[:, ::-1], output_of(layer, params, state, SEQUENCES))
+
+
 def test_slopes_that_images_share():
     peer = layers.PReLU(shared_axes=[1, 2])
     peer.build((None, 6, 5, 4))

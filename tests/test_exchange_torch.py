@@ -322,6 +322,10 @@ def test_an_entry_that_does_not_fit_is_named(name, values, message):
         (TransformerBlock(4, 2, 3, activation=PReLU()), "PReLU, layer 1.1.2: expected no weights"),
         (BatchNorm(), "BatchNorm: expected the state of the layers"),
         (
+            Sequential([Bidirectional(LSTM(2, go_backwards=True))]),
+            "LSTM, layer 0.0: expected Bidirectional of a layer that goes forwards",
+        ),
+        (
             Sequential([Flatten(), Dense(2)]),
             "exchange: expected the input_shape of a model with Flatten",
         ),

@@ -20,7 +20,9 @@ def to_keras_weights(model: Layer, params: Tree, layer_state: Tree = None) -> li
     They are for ``set_weights`` of the same layer of Keras, or of `keras.Sequential` of the same layers
     in the same order. Keras' GRU has to have its default, reset_after. Its attention has a bias for
     keys, which changes nothing: it is 0. The slopes of PReLU are (channels,), as Keras has them for
-    features; for images, it wants (1, 1, channels), with shared_axes=[1, 2].
+    features; for images, it wants (1, 1, channels), with shared_axes=[1, 2]. With go_backwards and
+    return_sequences, a recurrent layer of Keras returns the last step first; ours keeps the order of
+    time, so that its outputs are those of Keras reversed along time.
 
     Args:
         model: the model.
@@ -41,9 +43,9 @@ def to_keras_weights(model: Layer, params: Tree, layer_state: Tree = None) -> li
 def from_keras_weights(model: Layer, weights: Sequence[Any], input_shape: Shape) -> tuple[Tree, Tree]:
     """Return the parameters of a model, and the state of its layers, from ``get_weights`` of Keras.
 
-    Order and forms are those of `to_keras_weights`. The bias of the keys of attention is left out, as it
-    changes nothing. The weights of running statistics are not known, so they are 0: at inference, they
-    are not needed, and training begins the averages anew.
+    Order and forms are those of `to_keras_weights`, and what it says of go_backwards holds. The bias of
+    the keys of attention is left out, as it changes nothing. The weights of running statistics are not
+    known, so they are 0: at inference, they are not needed, and training begins the averages anew.
 
     Args:
         model: the model.

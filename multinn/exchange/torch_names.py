@@ -23,7 +23,11 @@ _NORMALIZED_LAST: dict[Path, str] = {
 
 
 def name_of(model: Layer, place: Place) -> Callable[[str], str]:
-    """Return what makes the name of an entry of the ``state_dict`` from that in the layer itself."""
+    """Return what makes the name of an entry of the ``state_dict`` from that in the layer itself.
+
+    Raises:
+        ValueError: PyTorch has no such layer, or puts its outputs in another order.
+    """
     parts, end = _parts(model, place, place.path)
     return lambda key: ".".join([*parts, f"{key}{end}"])
 
@@ -33,6 +37,11 @@ def _parts(layer: Layer, place: Place, path: Path) -> tuple[list[str], str]:
     if isinstance(layer, Bidirectional):
         child = layer.children[path[0]]
         assert child == place.layer
+        if layer.layer.go_backwards and layer.merge == "concatenate":
+            raise ValueError(
+                f"{place}: expected Bidirectional of a layer that goes forwards, whose outputs come "
+                "first in PyTorch, got go_backwards=True; leave that out, or merge by 'sum'"
+            )
         return [], "_reverse" if getattr(child, "go_backwards", False) else ""
     if isinstance(layer, TransformerBlock):
         parts = _NORMALIZED_FIRST if layer.pre_normalization else _NORMALIZED_LAST
