@@ -99,10 +99,23 @@ def test_r2_is_scikit_learns_far_from_zero(backend, weights, size):
     )
 
 
-def test_r2_of_equal_targets_tells_right_from_wrong():
-    right, wrong = np.array([4.0, 1.0, 0.0, 0.0]), np.array([4.0, 1.0, 0.0, 0.1])
-    figures = R2().combine(np.stack([right, wrong])[:, None, :, None])
-    assert figures.tolist() == [1.0, 0.0]
+@weighted
+@batch_sizes
+@pytest.mark.parametrize("target", [0.1, 123.456])
+def test_r2_of_equal_targets_tells_right_from_wrong(backend, weights, size, target):
+    targets = np.full((60, 2), target, np.float32)
+    if weights is not None:
+        targets[weights == 0] = 7.0  # which counts nowhere
+    assert combined(backend, R2(), (targets, targets, weights), size) == 1.0
+    outputs = targets + np.array([0.0, 0.1], np.float32)
+    assert combined(backend, R2(), (outputs, targets, weights), size) == 0.5
+
+
+def test_r2_of_batches_of_one_target_each(backend):
+    targets = np.repeat(np.float32([[1.0], [2.0], [4.0]]), 20, axis=0)
+    outputs = targets + 0.5
+    expected = r2_score(targets, outputs)
+    assert combined(backend, R2(), (outputs, targets, None), 20) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])

@@ -1,5 +1,6 @@
 """The coefficient of determination."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ class R2(CombinedMetric):
 
     which does not cancel where t̄ is far from 0. Source: T. F. Chan, G. H. Golub and R. J. LeVeque,
     Updating formulae and a pairwise algorithm for computing sample variances, 1979.
-    Where all targets are equal, R² is 1 if all outputs are right, else 0.
+    Where all targets are equal, R² is 1 if all outputs are right, else 0. As the sum of squares of such
+    targets is seldom 0 but for rounding, the least and the greatest tell whether they are.
 
     Raises:
         ValueError: in a call, outputs and targets have different shapes.
@@ -27,7 +29,7 @@ class R2(CombinedMetric):
     def __call__(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
     ) -> Array:
-        """Return n, m, S and the squares of the residuals of a batch, (4, outputs)."""
+        """Return n, m, S, the squares of the residuals, min t and max t of a batch, (6, outputs)."""
         xp = backend.xp
         if outputs.shape != targets.shape:
             raise ValueError(
@@ -38,14 +40,19 @@ class R2(CombinedMetric):
         w = xp.ones_like(y) if weights is None else xp.reshape(weights, (-1, 1)) * xp.ones_like(y)
         n = xp.sum(w, axis=0)
         m = xp.sum(w * t, axis=0) / xp.where(n > 0.0, n, xp.ones_like(n))
-        return xp.stack([n, m, xp.sum(w * (t - m) ** 2, axis=0), xp.sum(w * (t - y) ** 2, axis=0)])
+        squares, residuals = (xp.sum(w * (t - other) ** 2, axis=0) for other in (m, y))
+        infinite = xp.full_like(w, math.inf)
+        least = xp.min(xp.where(w > 0.0, t, infinite), axis=0)
+        greatest = xp.max(xp.where(w > 0.0, t, -infinite), axis=0)
+        return xp.stack([n, m, squares, residuals, least, greatest])
 
     def combine(self, batches: HostArray) -> HostArray:
         """Return R² over all batches."""
-        n, m, squares, residuals = (batches[..., row, :] for row in range(4))
+        n, m, squares, residuals, least, greatest = (batches[..., row, :] for row in range(6))
         mean = (n * m).sum(axis=-2, keepdims=True) / n.sum(axis=-2, keepdims=True)
         total = squares.sum(axis=-2) + (n * (m - mean) ** 2).sum(axis=-2)
         residual = residuals.sum(axis=-2)
         constant = np.where(residual > 0, 0.0, 1.0)
-        ratio = residual / np.where(total > 0, total, 1.0)
-        return np.asarray(np.where(total > 0, 1.0 - ratio, constant).mean(axis=-1))
+        varies = (greatest.max(axis=-2) > least.min(axis=-2)) & (total > 0)
+        ratio = residual / np.where(varies, total, 1.0)
+        return np.asarray(np.where(varies, 1.0 - ratio, constant).mean(axis=-1))
