@@ -93,6 +93,17 @@ def test_a_private_file_stays_private(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX has FIFOs")
+@pytest.mark.parametrize("name", ["fifo", "link"])
+def test_what_is_no_file_is_not_replaced(tmp_path, name):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    with pytest.raises(OSError, match=f"{name}: expected a regular file, or none, got a FIFO"):
+        write(tmp_path / name, b"new")
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "link"]
+    assert stat.S_ISFIFO((tmp_path / name).stat().st_mode)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="symbolic links need no permission")
 def test_a_symbolic_link_leads_to_the_new_file(tmp_path):
     (tmp_path / "folder").mkdir()

@@ -3,12 +3,20 @@
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 PathLike = str | os.PathLike[str]
+
+_KINDS = {
+    stat.S_IFBLK: "a block device",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 @contextmanager
@@ -24,12 +32,24 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
         path: whose folder exists. Where it is a symbolic link, the file that it leads to is replaced.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, or ``path`` is a device, a FIFO or a socket.
     """
     target = Path(os.path.realpath(path))
     with _naming(path):
+        _check_kind(path)
         yield from _replacing(target)
     _sync_folder(target.parent)
+
+
+def _check_kind(path: PathLike) -> None:
+    """Raise OSError for a device and the like, which a file would replace for all who use it."""
+    with suppress(FileNotFoundError):
+        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
+        if kind is not None:
+            raise OSError(
+                f"{os.fspath(path)}: expected a regular file, or none, got {kind}, which stays as it "
+                "is; choose another path"
+            )
 
 
 def _replacing(target: Path) -> Iterator[BinaryIO]:
