@@ -124,9 +124,16 @@ def check_seed(seed: int) -> None:
 
 
 def check_ignored_class(name: str, ignored_class: int | None) -> None:
-    """Raise ValueError unless it is an integer or None."""
-    if ignored_class is not None and not isinstance(ignored_class, Integral):
+    """Raise ValueError unless it is an integer of 32 bits, as classes are, or None."""
+    if ignored_class is None:
+        return
+    if not isinstance(ignored_class, Integral):
         raise ValueError(f"{name}: expected an integer ignored_class, or None, got {ignored_class!r}")
+    if not -(2**31) <= ignored_class < 2**31:
+        raise ValueError(
+            f"{name}: expected an ignored_class of at most 32 bits, as classes become int32, got "
+            f"{ignored_class}; choose another, such as -1"
+        )
 
 
 def check_at_least_one(**values: int) -> None:

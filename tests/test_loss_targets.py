@@ -50,6 +50,13 @@ OF_CLASSES = [SoftmaxCrossEntropy(), Focal(), MultiClassHinge(), SoftmaxCrossEnt
             lambda: SoftmaxCrossEntropy(ignored_class=0.5),
             r"SoftmaxCrossEntropy: expected an integer ignored_class, or None, got 0.5",
         ),
+        *(
+            (
+                lambda wide=wide: SoftmaxCrossEntropy(ignored_class=wide),
+                f"SoftmaxCrossEntropy: expected an ignored_class of at most 32 bits, .* got {wide};",
+            )
+            for wide in (2**31, 2**32, -(2**31) - 1)
+        ),
         (lambda: MultiClassHinge(0.0), "MultiClassHinge: expected a positive, finite margin, got 0.0"),
         (lambda: MultiClassHinge(math.nan), "MultiClassHinge"),
         (lambda: Focal(-1.0), "Focal: expected a finite gamma of 0 or more, got -1.0"),

@@ -106,5 +106,7 @@ def test_an_accuracy_that_ignores_nothing_is_the_accuracy(backend, weights):
 
 
 def test_an_ignored_class_is_an_integer():
+    with pytest.raises(ValueError, match="Accuracy: expected an ignored_class of at most 32 bits"):
+        Accuracy(ignored_class=2**32)
     with pytest.raises(ValueError, match="Accuracy: expected an integer ignored_class, or None"):
         Accuracy("a")  # type: ignore[arg-type]

@@ -56,7 +56,7 @@ class SoftmaxCrossEntropy(Loss):
             there is ``Accuracy(ignored_class)``.
 
     Raises:
-        ValueError: label_smoothing is outside [0, 1), or ignored_class is no integer.
+        ValueError: label_smoothing is outside [0, 1), or ignored_class is no integer of 32 bits.
     """
 
     output_activation = "softmax"

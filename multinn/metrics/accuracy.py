@@ -36,7 +36,7 @@ class Accuracy(Hyperparameters):
         ignored_class: such as -1, or None, with which it is `accuracy`.
 
     Raises:
-        ValueError: ignored_class is no integer; in a call, there are fewer than 2 classes.
+        ValueError: ignored_class is no integer of 32 bits; in a call, there are fewer than 2 classes.
     """
 
     ignored_class: int | None = None
