@@ -310,11 +310,49 @@ def test_csv_rows_are_the_records_and_a_resumed_run_appends(tmp_path):
     assert rows == trainer.history
 
 
+@pytest.mark.parametrize("lost", [1, 2, 5])
+def test_a_csv_row_that_was_cut_off_is_dropped(tmp_path, lost):
+    logger = CSVLogger(tmp_path / "log.csv")
+    trainer = fit(make_trainer(), 2, callbacks=[logger])
+    logger.path.write_bytes(logger.path.read_bytes()[:-lost])
+    fit(trainer, 2, callbacks=[logger])
+    with open(logger.path, newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["epoch", "loss"]
+    assert [(int(epoch), float(loss)) for epoch, loss in rows] == [
+        (record["epoch"], record["loss"]) for record in trainer.history if record["epoch"] != 2
+    ]
+
+
+@pytest.mark.parametrize("start", [b"", b"ep", b"epoch,loss", b"epoch,loss\r", b'"epoch",loss'])
+def test_a_csv_header_that_was_cut_off_is_written_again(tmp_path, start):
+    logger = CSVLogger(tmp_path / "log.csv")
+    logger.path.write_bytes(start)
+    fit(make_trainer(), 1, callbacks=[logger])
+    assert logger.path.read_bytes().splitlines()[0] == b"epoch,loss"
+
+
+def test_csv_rows_whose_lines_end_as_on_unix_are_gone_on_with(tmp_path):
+    logger = CSVLogger(tmp_path / "log.csv")
+    logger.path.write_bytes(b"epoch,loss\n1,2.0\n")
+    fit(make_trainer(), 1, callbacks=[logger])
+    assert len(logger.path.read_bytes().splitlines()) == 3
+
+
 def test_csv_with_other_columns_is_refused(tmp_path):
     logger = CSVLogger(tmp_path / "log.csv")
     fit(make_trainer(), 1, callbacks=[logger])
     with pytest.raises(ValueError, match=r"CSVLogger: .*log.csv has the columns \['epoch', 'loss'\]"):
         fit(make_trainer(), 1, callbacks=[logger], validation_data=(X, Y))
+
+
+@pytest.mark.parametrize("old", [b"epoch,accuracy\r\n1,0.5\r\n2,0", b"caf\xc3"])
+def test_csv_with_other_columns_stays_as_it_was(tmp_path, old):
+    logger = CSVLogger(tmp_path / "log.csv")
+    logger.path.write_bytes(old)
+    with pytest.raises(ValueError, match=r"CSVLogger: .*log.csv has the columns .*: choose another"):
+        fit(make_trainer(), 1, callbacks=[logger])
+    assert logger.path.read_bytes() == old
 
 
 def test_tensorboard_gets_the_figures(tmp_path, monkeypatch):

@@ -1,8 +1,11 @@
 """Records as rows of a CSV file."""
 
 import csv
+import io
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from multinn.callbacks.base import Callback
 from multinn.checkpoints import PathLike
@@ -16,7 +19,7 @@ class CSVLogger(Callback):
     """Appends each record to a CSV file, which is closed again, so that the file is whole at any time.
 
     The first record gives the header; a file with the same header is gone on with, as of a run that was
-    resumed.
+    resumed. A last line without an end, as a run leaves it that is killed while it writes, is dropped.
 
     Attributes:
         path: of the file.
@@ -33,15 +36,37 @@ class CSVLogger(Callback):
             OSError: it cannot be read or written.
         """
         names = list(record)
-        with open(self.path, "a+", newline="", encoding="utf-8") as file:
+        with open(self.path, "ab+") as file:  # what is written is always appended
+            end = _end_of_rows(file)
             file.seek(0)
-            header = next(csv.reader(file), None)
-            if header is not None and header != names:
-                raise ValueError(
-                    f"CSVLogger: {self.path} has the columns {header}, the record {names}: "
-                    "choose another file"
-                )
-            writer = csv.writer(file)  # what is written is always appended
-            if header is None:
-                writer.writerow(names)
-            writer.writerow(record.values())
+            if end > 0 or not _line(names).startswith(file.read()):  # unless new, or its header cut off
+                self._check_header(file, names)
+            if file.seek(0, os.SEEK_END) > end:
+                file.truncate(end)
+            file.write((_line(names) if end == 0 else b"") + _line(record.values()))
+
+    def _check_header(self, file: BinaryIO, names: list[str]) -> None:
+        file.seek(0)
+        header = next(csv.reader(line.decode("utf-8", "replace") for line in file))
+        if header != names:
+            raise ValueError(
+                f"CSVLogger: {self.path} has the columns {header}, the record {names}: "
+                "choose another file"
+            )
+
+
+def _line(values: Iterable[Any]) -> bytes:
+    """Return a row as it is written."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(values)
+    return text.getvalue().encode()
+
+
+def _end_of_rows(file: BinaryIO) -> int:
+    """Return where the last whole row ends."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 1))
+    if file.read(1) in (b"", b"\n"):
+        return size
+    file.seek(0)
+    return file.read().rfind(b"\n") + 1
