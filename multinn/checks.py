@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from numbers import Integral
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -90,13 +90,29 @@ def check_shape(input_shape: Any) -> tuple[Any, ...]:
     """Return the shape of one example as a tuple.
 
     Raises:
-        TypeError: it is no shape, such as a number alone.
+        TypeError: it is no shape, such as a number alone, or a length in it is no integer.
     """
     if not isinstance(input_shape, Iterable) or isinstance(input_shape, str):
         raise TypeError(
             f"input_shape: expected a tuple, the shape of one example, such as (4,), got {input_shape!r}"
         )
-    return tuple(input_shape)
+    shape = tuple(input_shape)
+    if not _has_integers(shape):
+        raise TypeError(
+            "input_shape: expected integers, the shape of one example without the batch, such as (4,), "
+            f"got {shape!r}"
+        )
+    return shape
+
+
+def _has_integers(shape: tuple[Any, ...]) -> bool:
+    """Return whether all lengths are integers, also those of a tuple of shapes."""
+    return all(
+        _has_integers(length)
+        if isinstance(length, tuple)
+        else isinstance(length, Integral) and not isinstance(length, bool)
+        for length in shape
+    )
 
 
 def check_parameter(path: str, drawn: HostArray, given: Any) -> Any:
@@ -143,6 +159,12 @@ def check_at_least_one(**values: int) -> None:
             raise TypeError(f"{name}: expected an integer, got {value!r}")
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
+
+
+def check_number(owner: str, name: str, value: Any) -> None:
+    """Raise TypeError unless it is one number, of Python or of any array library."""
+    if not isinstance(value, SupportsFloat) or np.ndim(value) != 0:  # type: ignore[arg-type]
+        raise TypeError(f"{owner}: expected {name}: a number, got {value!r}")
 
 
 def rounded(array: HostArray, dtype: str, name: str) -> HostArray:

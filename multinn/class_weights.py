@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from multinn.checks import check_targets, check_weights
+from multinn.checks import check_number, check_targets, check_weights
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -58,6 +58,7 @@ def _factors(
         if label not in known:
             shown = ", ".join(map(str, known[:10])) + (", ..." if len(known) > 10 else "")
             raise ValueError(f"class_weights: no example has the class {label!r}, y has {shown}")
+        check_number("class_weights", f"the weight of class {label!r}", weight)
         if not 0.0 <= weight < math.inf:
             raise ValueError(
                 f"class_weights: expected a finite weight of 0 or more, got {weight} for class {label!r}"

@@ -223,6 +223,12 @@ def test_impossible_options_are_refused(make, message):
         make()
 
 
+@pytest.mark.parametrize("kind", [EarlyStopping, ReduceLearningRateOnPlateau])
+def test_a_min_delta_that_is_no_number_is_refused(kind):
+    with pytest.raises(TypeError, match=f"^{kind.__name__}: expected min_delta: a number, got 'a'$"):
+        kind("loss", min_delta="a")
+
+
 # Checkpoints
 
 

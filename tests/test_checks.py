@@ -1,12 +1,13 @@
 """Data on the host: what is taken, and one clear error for what is not."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from multinn.checks import check_finite, check_inputs, check_targets, check_weights
+from multinn.checks import check_finite, check_inputs, check_shape, check_targets, check_weights
 from tests.memory import peak_memory
 
 NAN, INF = math.nan, math.inf
@@ -141,6 +142,20 @@ def test_targets_must_be_finite_numbers():
         check_targets([0.0, NAN], 2)
     with pytest.raises(TypeError, match="y: expected numbers"):
         check_targets(["cat", "dog"], 2)
+
+
+@pytest.mark.parametrize("shape", [(4,), [4], np.array([4]), (np.int64(4),), ((5, 4), (6, 3)), ()])
+def test_shapes_of_integers_are_taken_as_tuples(shape):
+    assert check_shape(shape) == tuple(shape)
+
+
+@pytest.mark.parametrize(
+    "shape", [(None,), (None, 3), ("a",), (3.0,), (True,), ((5, 4), (6, None)), [[5], [4]]]
+)
+def test_shapes_of_other_things_than_integers_are_refused(shape):
+    got = re.escape(repr(tuple(shape)))
+    with pytest.raises(TypeError, match=f"input_shape: expected integers, .* got {got}$"):
+        check_shape(shape)
 
 
 @pytest.mark.parametrize("weights", [[1, 2], (0.0, 0.5), np.array([True, False])])

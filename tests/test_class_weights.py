@@ -23,8 +23,9 @@ def test_balanced_weights_are_scikit_learns():
 
 
 def test_a_class_without_a_weight_weighs_one_and_weights_multiply():
-    product = with_class_weights([0, 1, 1], 3, {1: 3}, [1.0, 2.0, 0.5])
-    np.testing.assert_array_equal(product, [1.0, 6.0, 1.5])
+    for weight in (3, np.float32(3.0), np.array(3.0)):
+        product = with_class_weights([0, 1, 1], 3, {1: weight}, [1.0, 2.0, 0.5])
+        np.testing.assert_array_equal(product, [1.0, 6.0, 1.5])
 
 
 def test_a_run_with_class_weights_is_that_with_weights_of_examples():
@@ -46,6 +47,8 @@ def test_binary_targets_have_classes():
     [
         ([0, 1], {2: 1.0}, ValueError, "no example has the class 2, y has 0, 1"),
         ([0, 1], {1: -1.0}, ValueError, "0 or more, got -1.0 for class 1"),
+        ([0, 1], {0: "a"}, TypeError, "the weight of class 0: a number, got 'a'"),
+        ([0, 1], {0: np.ones(2)}, TypeError, "the weight of class 0: a number, got array"),
         ([0, 1], "balance", TypeError, "a dict of weights by class"),
         ([0, 1], [1.0, 2.0], TypeError, "a dict of weights by class"),
         ([[0, 1], [1, 0]], "balanced", ValueError, r"one class each, got \(2, 2\)"),

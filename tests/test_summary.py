@@ -95,6 +95,11 @@ def test_a_shape_that_the_model_cannot_take_is_refused():
         Sequential([Flatten(), Dense(2)]).summary((0,))
 
 
+def test_an_axis_without_a_length_is_refused():
+    with pytest.raises(TypeError, match=r"input_shape: expected integers, .*, got \(None, 3\)"):
+        Dense(2).summary((None, 3))
+
+
 def test_a_number_is_no_shape():
     with pytest.raises(TypeError, match=r"input_shape: expected a tuple, .*, such as \(4,\), got 3"):
         Dense(2).summary(3)

@@ -2,6 +2,7 @@
 
 import math
 
+from multinn.checks import check_number
 from multinn.history import Record
 
 _LOSSES = ("loss", "validation_loss")  # which are to be small; a metric is named by its user
@@ -25,6 +26,7 @@ class Monitor:
             min_delta: how much better a value has to be to count.
 
         Raises:
+            TypeError: min_delta is no number.
             ValueError: the mode is another, or None and nothing tells it, or min_delta is not 0 or more.
         """
         if mode is None:
@@ -36,6 +38,7 @@ class Monitor:
             mode = "min"
         if mode not in ("min", "max"):
             raise ValueError(f"{owner}: expected the mode 'min' or 'max', got {mode!r}")
+        check_number(owner, "min_delta", min_delta)
         if not 0.0 <= min_delta < math.inf:
             raise ValueError(f"{owner}: expected a finite min_delta of 0 or more, got {min_delta}")
         self.name = name

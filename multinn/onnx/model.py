@@ -47,6 +47,7 @@ def to_onnx(
 
     Raises:
         ImportError: onnx is not installed.
+        TypeError: the input_shape is none.
         NotImplementedError: a layer has no converter; the message names it and its place.
         ValueError: the parameters or the inputs do not fit the model, or the dtype is something else.
     """

@@ -119,6 +119,30 @@ ROWS = [
         Says("Trainer:", "a seed of 0 or more", "got -1"),
     ),
     Fault(
+        "a length that is no integer, Trainer.initialize",
+        lambda s: s.trainer.initialize((3.0,)),  # type: ignore[arg-type]
+        TypeError,
+        Says("input_shape:", "expected integers", "got (3.0,)", "without the batch"),
+    ),
+    Fault(
+        "a length that is not known, Layer.summary",
+        lambda s: s.trainer.model.summary((None,)),  # type: ignore[arg-type]
+        TypeError,
+        Says("input_shape:", "expected integers", "got (None,)", "without the batch"),
+    ),
+    Fault(
+        "a weight of a class that is text, Trainer.fit",
+        lambda s: fit(s.class_trainer, 1, y=CLASSES, class_weights={0: "a"}),
+        TypeError,
+        Says("class_weights:", "the weight of class 0: a number", "got 'a'"),
+    ),
+    Fault(
+        "a min_delta that is text, EarlyStopping",
+        lambda s: EarlyStopping("loss", min_delta="a"),  # type: ignore[arg-type]
+        TypeError,
+        Says("EarlyStopping:", "min_delta: a number", "got 'a'"),
+    ),
+    Fault(
         "a list for a model, Trainer",
         lambda s: Trainer([Dense(2)], s.trainer.program.loss, backend=s.backend),  # type: ignore[arg-type]
         TypeError,
