@@ -181,6 +181,15 @@ def test_masks_reach_the_layers_that_know_of_them(layer):
     assert_same(Sequential([Masking(), layer]), PADDED)
 
 
+@pytest.mark.parametrize(
+    "branches",
+    [[Masking(), Dense(4)], [Dense(4), Masking()], [Masking(), Conv1D(4, 2), Identity()]],
+    ids=["first", "last", "convolution"],
+)
+def test_steps_of_branches_without_a_mask_count(branches):
+    assert_same(Sequential([Concatenate(branches, axis=1), GRU(2)]), PADDED)
+
+
 def test_masks_of_images_in_time():
     films = (
         RNG.normal(size=(2, 4, 3, 2, 4)) * np.array([[1, 0, 1, 1], [0, 0, 1, 0]])[..., None, None, None]

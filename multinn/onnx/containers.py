@@ -82,8 +82,14 @@ def _joined(graph: Graph, values: list[Value], axis: int) -> Value:
 
 
 def _joined_masks(graph: Graph, values: list[Value]) -> str | None:
-    """Return the masks along time; where some have none, they cannot be told apart from the others."""
-    masks = [y.mask for y in values if y.mask is not None]
-    if masks and len(masks) < len(values):
-        raise ValueError("Concatenate: expected a mask for each branch, or for none, along time")
-    return graph.add("Concat", *masks, axis=1) if masks else None
+    """Return the masks along time, with True for values without, or None if no value has one."""
+    if all(y.mask is None for y in values):
+        return None
+    return graph.add("Concat", *(y.mask or _mask_of_ones(graph, y) for y in values), axis=1)
+
+
+def _mask_of_ones(graph: Graph, y: Value) -> str:
+    """Return a mask (batch, time) that is True everywhere."""
+    batch = graph.add("Shape", y.name, start=0, end=1)
+    shape = graph.add("Concat", batch, graph.integers([y.shape[0]], "time"), axis=0)
+    return graph.add("Expand", graph.cast(graph.integers(1, "one"), "bool"), shape)
