@@ -49,7 +49,7 @@ class ShuffledBatches:
 
     def __post_init__(self) -> None:
         check_at_least_one(batch_size=self.batch_size)
-        check_seed(self.seed)
+        check_seed(self.seed, "ShuffledBatches")
         for name in ("x", "y"):
             object.__setattr__(self, name, _with_rows_by_number(getattr(self, name), name))
         if len(self.x) != len(self.y) or not len(self.x):

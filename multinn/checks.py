@@ -108,10 +108,7 @@ def check_shape(input_shape: Any) -> tuple[Any, ...]:
 def _has_integers(shape: tuple[Any, ...]) -> bool:
     """Return whether all lengths are integers, also those of a tuple of shapes."""
     return all(
-        _has_integers(length)
-        if isinstance(length, tuple)
-        else isinstance(length, Integral) and not isinstance(length, bool)
-        for length in shape
+        _has_integers(length) if isinstance(length, tuple) else is_integer(length) for length in shape
     )
 
 
@@ -131,12 +128,17 @@ def check_parameter(path: str, drawn: HostArray, given: Any) -> Any:
     return array
 
 
-def check_seed(seed: int) -> None:
+def check_seed(seed: int, owner: str = "Trainer") -> None:
     """Raise TypeError or ValueError unless the seed is an integer of 0 or more."""
-    if not isinstance(seed, Integral):
-        raise TypeError(f"Trainer: expected an integer seed, got {seed!r}")
+    if not is_integer(seed):
+        raise TypeError(f"{owner}: expected an integer seed, got {seed!r}")
     if seed < 0:
-        raise ValueError(f"Trainer: expected a seed of 0 or more, got {seed}")
+        raise ValueError(f"{owner}: expected a seed of 0 or more, got {seed}")
+
+
+def is_integer(value: Any) -> bool:
+    """Tell whether a value is an integer, of Python or NumPy; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_ignored_class(name: str, ignored_class: int | None) -> None:
@@ -155,7 +157,7 @@ def check_ignored_class(name: str, ignored_class: int | None) -> None:
 def check_at_least_one(**values: int) -> None:
     """Raise TypeError or ValueError unless each is an integer of 1 or more."""
     for name, value in values.items():
-        if not isinstance(value, Integral):
+        if not is_integer(value):
             raise TypeError(f"{name}: expected an integer, got {value!r}")
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")

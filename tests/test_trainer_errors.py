@@ -256,6 +256,7 @@ def test_a_hopeless_learning_rate_gives_one_error_and_no_warning(backend, loss, 
         ({"metrics": {"a": Accuracy}}, "such as multinn.accuracy or multinn.F1.., got <class"),
         ({"metrics": {"a": lambda y, p: 0.0}}, "Trainer: expected the metric 'a' as a function of"),
         ({"seed": None}, "Trainer: expected an integer seed, got None"),
+        ({"seed": True}, "Trainer: expected an integer seed, got True"),
     ],
 )
 def test_parts_of_another_kind_are_refused(arguments: dict[str, Any], message):
