@@ -6,7 +6,7 @@ from backends import Array, Backend
 from multinn import functional
 from multinn.checks import check_ignored_class
 from multinn.hyperparameters import Hyperparameters
-from multinn.metrics.base import weighted_mean
+from multinn.metrics.base import target_classes, weighted_mean
 
 
 def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | None = None) -> Array:
@@ -65,8 +65,7 @@ def _hits(backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Arra
             "accuracy: expected scores of at least 2 classes along the last axis, got outputs of shape "
             f"{tuple(outputs.shape)}; for one logit use binary_accuracy"
         )
-    if targets.ndim == outputs.ndim:
-        targets = xp.argmax(targets, axis=-1)
+    targets = target_classes(backend, outputs, targets)
     predicted = xp.astype(xp.argmax(outputs, axis=-1), targets.dtype)
     return predicted == targets, targets
 

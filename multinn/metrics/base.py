@@ -77,6 +77,11 @@ def _takes_outputs(metric: Any) -> bool:
     return True
 
 
+def target_classes(backend: Backend, outputs: Array, targets: Array) -> Array:
+    """Return targets as classes: of a distribution over those of the outputs, the most probable."""
+    return backend.xp.argmax(targets, axis=-1) if targets.ndim == outputs.ndim else targets
+
+
 def weighted_mean(backend: Backend, values: Array, like: Array, weights: Array | None) -> Array:
     """Return the mean of the examples' means, of booleans or of floats."""
     xp = backend.xp

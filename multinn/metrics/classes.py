@@ -7,7 +7,7 @@ import numpy as np
 
 from backends import Array, Backend
 from multinn import functional
-from multinn.metrics.base import CombinedMetric, HostArray
+from multinn.metrics.base import CombinedMetric, HostArray, target_classes
 
 _AVERAGES = ("binary", "macro", "micro")
 
@@ -80,8 +80,7 @@ class ClassCounts(CombinedMetric):
                 f"{name}: expected scores of at least 2 classes along the last axis, got outputs "
                 f"of shape {given}; for logits of one class use average='binary'"
             )
-        if targets.ndim == outputs.ndim:
-            targets = xp.argmax(targets, axis=-1)
+        targets = target_classes(backend, outputs, targets)
         labels = (xp.argmax(outputs, axis=-1), targets)
         hot = tuple(functional.one_hot(backend, each, given[-1], outputs) for each in labels)
         return tuple(xp.reshape(values, (given[0], -1, given[-1])) for values in hot)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from backends import Array, Backend
 from multinn.checks import check_at_least_one
 from multinn.hyperparameters import Hyperparameters
-from multinn.metrics.base import weighted_mean
+from multinn.metrics.base import target_classes, weighted_mean
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class TopK(Hyperparameters):
                 f"TopK: expected scores of more than {self.k} classes along the last axis, got outputs "
                 f"of shape {tuple(outputs.shape)}"
             )
-        if targets.ndim == outputs.ndim:
-            targets = xp.argmax(targets, axis=-1)
+        targets = target_classes(backend, outputs, targets)
         labels = targets[..., None]
         every_class = xp.arange(classes, dtype=targets.dtype)
         chosen = xp.where(every_class == labels, outputs, xp.zeros_like(outputs))
