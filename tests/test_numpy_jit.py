@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from backends.conformance.programs import frequent_switches
 from tests.compiled_numpy import (
     COMPILED,
     DTYPES,
@@ -326,13 +327,14 @@ def test_several_threads_may_compile_and_call_at_once():
     def function(x: Any) -> Any:
         return COMPILED.scan(lambda c, x: (np.tanh(c @ c) + x, np.sum(c)), x[0, ...], x)
 
-    inputs = [np.full((5, 20, 20), 0.01 * i, np.float32) for i in range(8)]
+    inputs = [np.full((20, 60, 60), 0.01 * i, np.float32) for i in range(8)]
     expected = [COMPILED.jit(function, x)(x) for x in inputs]
     shared = COMPILED.jit(function, inputs[0])
-    with ThreadPoolExecutor(4) as pool:
+    with frequent_switches(), ThreadPoolExecutor(4) as pool:
         for compiled in (shared, lambda x: COMPILED.jit(function, x)(x)):
-            for result, one in zip(pool.map(compiled, inputs * 3), expected * 3, strict=True):
-                assert_same_bits(result, one)
+            results = pool.map(lambda x, call=compiled: [call(x) for _ in range(10)], inputs)
+            for several, one in zip(results, expected, strict=True):
+                assert_same_bits(several, [one] * 10)
 
 
 def test_a_long_program_of_many_arguments():

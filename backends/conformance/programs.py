@@ -1,7 +1,10 @@
 """What runs functions: `scan` and `jit`."""
 
+import sys
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -147,17 +150,29 @@ def results_stay(backend: Backend) -> None:
         require_same(backend.to_numpy(result), expected, "a result after two more calls", 1e-6)
 
 
+@contextmanager
+def frequent_switches() -> Iterator[None]:
+    """Let Python switch between threads as often as it can, so that what they share shows."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
 @check("jit", "a compiled function runs in several threads")
 def threads(backend: Backend) -> None:
     def function(x: Any) -> Any:
         for _ in range(10):
             x = backend.xp.tanh(x @ x) + x
-        return x
+        return backend.xp.max(x, axis=0)
 
-    arguments = [backend.from_numpy(np.full((20, 20), 0.01 * i, np.float32)) for i in range(4)]
+    arguments = [backend.from_numpy(np.full((50, 20, 20), 0.01 * i, np.float32)) for i in range(4)]
     compiled = backend.jit(function, arguments[0])
     alone = [backend.to_numpy(compiled(x)) for x in arguments]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(compiled, arguments * 5))
-    for index, result in enumerate(together):
-        require_same(backend.to_numpy(result), alone[index % 4], "a result beside other threads")
+    with frequent_switches(), ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda x: [compiled(x) for _ in range(10)], arguments))
+    for results, expected in zip(together, alone, strict=True):
+        for result in results:
+            require_same(backend.to_numpy(result), expected, "a result beside other threads")
