@@ -136,6 +136,25 @@ def test_nested_loops_share_what_is_outside():
     assert_compiles(function, (A, ROWS), (B, ROWS + 1.0))
 
 
+def test_zeros_in_front_are_added_too_where_they_are_positive():
+    """-0.0 + 0.0 is 0.0."""
+
+    def function(backend: Any, z: Any) -> Any:
+        xp = backend.xp
+        zeros = xp.zeros((1, 3), dtype=xp.float32)
+        return z * -0.0 + xp.concat([zeros, z[1:, ...] * 2.0], axis=0)
+
+    assert_compiles(function, (ROWS,))
+
+
+def test_padding_of_no_rows_is_none():
+    def function(backend: Any, z: Any) -> Any:
+        xp = backend.xp
+        return z + xp.concat([xp.full((0, 3), -0.0, dtype=xp.float32), z * 2.0], axis=0)
+
+    assert_compiles(function, (ROWS,))
+
+
 @pytest.mark.parametrize("ids", [[0, 2, -1, -4], [[1, 1], [0, 3]], []])
 def test_take_counts_negative_ids_from_the_end(ids):
     ids = np.asarray(ids, np.int32)
@@ -153,6 +172,16 @@ def test_take_refuses_ids_out_of_range(wrong):
     ids[1, 2] = wrong
     with pytest.raises(IndexError, match=r"expected indices in \[-4, 4\)"):
         compiled(ROWS, ids)
+
+
+def test_ids_that_a_loop_does_not_take_may_be_out_of_range():
+    def function(backend: Any, x: Any, ids: Any) -> Any:
+        def step(carry: Any, ids: Any) -> Any:
+            return carry + backend.xp.sum(backend.xp.take(x, ids[:1], axis=0)), None
+
+        return backend.scan(step, x[0, 0], ids)
+
+    assert_compiles(function, (ROWS, np.array([[0, 9], [3, -7]])))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

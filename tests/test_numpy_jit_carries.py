@@ -166,6 +166,18 @@ def test_a_long_chain_of_calls_in_a_loop():
     assert_compiles(run, ([XS[0], XS[1]], XS))
 
 
+def test_a_second_loop_may_carry_on_with_a_part_of_what_the_first_carried():
+    def run(backend: NumpyBackend, carry: Tree, xs: Any) -> Tree:
+        def step(carry: Tree, x: Any) -> tuple[Tree, Any]:
+            return tree.map(lambda c: c * 0.5 + 1.0, carry), None
+
+        first, _ = backend.scan(step, carry, xs)
+        second, _ = backend.scan(step, first[:3], xs)
+        return first, second
+
+    assert_compiles(run, ([row + 0.0 for row in XS], XS))
+
+
 def test_a_loop_over_constant_rows():
     rows = np.array([[0, 1], [2, 0]])
 

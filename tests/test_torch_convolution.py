@@ -104,6 +104,15 @@ def test_row_by_row(layer_and_function, groups):
     )
 
 
+@pytest.mark.parametrize(
+    ("filters", "size", "options"), [(2, 9, {"stride": 2}), (4, 5, {"stride": (2, 1), "groups": 2})]
+)
+def test_large_windows_that_are_more_than_one_row_apart(filters, size, options):
+    images = RNG.normal(size=(2, 20, 12, 8))
+    layer = Conv2D(filters, size, **options)
+    assert_agree(layer, images, (3, 2, 0, 1), lambda x, W, b: functional.conv2d(x, W, b, **options))
+
+
 @pytest.mark.parametrize("size", [3, (2, 5)])
 def test_conv2d_of_the_same_size(size):
     layer = Conv2D(8, size, padding="same", dilation=2)
