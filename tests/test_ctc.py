@@ -78,16 +78,16 @@ def test_one_time_step_is_the_softmax_cross_entropy(backend):
 
 
 def test_float32_keeps_its_digits_in_a_long_sequence():
-    """Probabilities are about exp(-1000) at its end."""
+    """Probabilities are about exp(-5000) at its end."""
     rng = np.random.default_rng(0)
-    outputs = rng.normal(0.0, 3.0, (2, 500, 10)).astype(np.float32)
-    targets = rng.integers(1, 10, (2, 60))
+    outputs = rng.normal(0.0, 3.0, (1, 1000, 30)).astype(np.float32)
+    targets = rng.integers(1, 30, (1, 60))
     numpy = get_backend("numpy")
     values, gradient = per_example(numpy, CTC(), outputs, targets)
     expected, exact = per_example(numpy, CTC(), outputs.astype(np.float64), targets)
-    assert (expected > 300.0).all()
+    assert expected > 5000.0
     np.testing.assert_allclose(values, expected, rtol=1e-6)
-    np.testing.assert_allclose(gradient, exact, atol=1e-4)
+    np.testing.assert_allclose(gradient, exact, atol=2e-4)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "array_api_strict"], indirect=True)

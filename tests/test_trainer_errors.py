@@ -12,6 +12,8 @@ from backends import tree
 from multinn import (
     SGD,
     Accuracy,
+    Adam,
+    BatchNorm,
     BinaryCrossEntropy,
     Dense,
     DivergenceError,
@@ -25,6 +27,7 @@ from multinn import (
     SoftmaxCrossEntropy,
     Trainer,
     accuracy,
+    base_run,
 )
 from multinn import trainer as trainer_module
 from multinn.schedules import StepDecay
@@ -189,6 +192,30 @@ def test_the_last_finite_parameters_are_held(backend):
     )
     assert (error.epoch, error.step) == (6, 1)
     tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), host(trainer)[0], host(before)[0])
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer", "size", "what"),
+    [
+        (Sequential([BatchNorm(), Dense(2)]), SGD(), 1e25, "the state of a layer"),
+        (LINEAR, Adam(), 1e20, "the optimizer's state"),
+    ],
+)
+def test_a_square_that_overflows_stops_the_run(model, optimizer, size, what):
+    """That of the inputs in a variance, or of a gradient: the loss and the parameters stay finite."""
+    trainer = make_trainer("numpy", model, MeanAbsoluteError(), optimizer=optimizer)
+    with pytest.raises(DivergenceError, match=f"{what} became NaN or infinite at epoch 1, step 1"):
+        fit(trainer, 1, x=X * np.float32(size))
+    assert all(np.isfinite(leaf).all() for leaf in tree.leaves(trainer.state))
+
+
+def test_a_divergence_that_is_not_found_again_is_one_of_its_first_step(monkeypatch):
+    """Step by step, sums may be rounded otherwise than in one call."""
+    monkeypatch.setattr(base_run, "find_divergence", lambda *_: None)
+    trainer, error = diverge("numpy", MeanAbsoluteError(), LARGER_STEP, x=FAR)
+    assert (error.epoch, error.step) == (2, 1)
+    before = make_trainer("numpy", LINEAR, MeanAbsoluteError(), optimizer=LARGER_STEP)
+    assert_same_bits(trainer, fit(before, 1, x=FAR))
 
 
 @pytest.mark.parametrize("report_every", [1, 2, 4])
