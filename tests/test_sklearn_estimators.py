@@ -200,6 +200,15 @@ def test_warm_start_takes_another_dropout(solver, before, after, layers):
         assert model.trainer_.snapshot().optimizer_state["step"] == state.optimizer_state["step"] + 1
 
 
+def test_the_best_epoch_comes_back_with_another_dropout():
+    model = MLPClassifier(**SMALL, early_stopping=True, warm_start=True).fit(X, Y)
+    best = list(model.coefs_)
+    model.set_params(dropout=0.2, learning_rate_init=1e-9).fit(X, Y)
+    assert len(model.validation_scores_) == 8
+    for one, other in zip(best, model.coefs_, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [({"solver": "lbfgs"}, {"solver": "sgd"}), ({"solver": "adam"}, {"early_stopping": True})],
@@ -370,6 +379,12 @@ def test_logarithms_of_probabilities_stay_finite(y):
     assert log_p.min() < -1000
 
 
+@pytest.mark.parametrize("y", [Y, BINARY, LABELS], ids=TARGETS)
+def test_no_probability_is_zero(y):
+    model = MLPClassifier((5,), max_iter=2).fit(X, y)
+    assert model.predict_proba(1e6 * X).min() > 0.0
+
+
 def test_coefficients_can_be_set():
     model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=2).fit(X, NUMBERS)
     model.coefs_[1] = np.zeros((5, 2))
@@ -482,8 +497,13 @@ def test_lbfgs_tells_whether_it_converged():
         assert not model.set_params(max_iter=1).fit(x, x[:, 0]).converged_
 
 
-def test_a_refused_fit_draws_nothing_from_a_random_state():
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [(-np.ones(60), r"0 or more, got -1\.0 at row 0"), (np.arange(60) == 0, "some above 0 both to")],
+    ids=["at once", "after the first parameters"],
+)
+def test_a_refused_fit_draws_nothing_from_a_random_state(weights, message):
     random_state = np.random.RandomState(0)
-    with pytest.raises(ValueError, match=r"sample_weight: expected 0 or more, got -1\.0 at row 0"):
-        MLPClassifier(random_state=random_state).fit(X, Y, -np.ones(len(X)))
+    with pytest.raises(ValueError, match=f"sample_weight: expected {message}"):
+        MLPClassifier(random_state=random_state, early_stopping=True).fit(X, Y, weights)
     assert random_state.uniform() == np.random.RandomState(0).uniform()

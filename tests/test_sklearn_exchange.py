@@ -168,6 +168,15 @@ def test_the_training_of_ours_goes_on_in_scikit_learn():
     np.testing.assert_allclose(results(ours), results(theirs), rtol=1e-12)
 
 
+def test_epochs_without_an_improvement_count_on_in_scikit_learn():
+    settings = {"tol": 9.0, "n_iter_no_change": 5, "warm_start": True, "random_state": 0}
+    ours = MLPClassifier((5,), max_iter=4, **settings).fit(X, Y)
+    theirs = ours.to_sklearn()
+    for model in (ours, theirs):
+        model.set_params(max_iter=50).fit(X, Y)
+    assert len(ours.loss_curve_) == len(theirs.loss_curve_) == 7
+
+
 @pytest.mark.parametrize(
     ("solver", "changed"),
     [

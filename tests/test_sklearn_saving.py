@@ -160,6 +160,13 @@ def test_parameters_come_back(path):
     assert_same_estimators(loaded.fit(X, BINARY), model.fit(X, BINARY))
 
 
+def test_a_random_state_of_which_nothing_was_drawn_comes_back(path):
+    model = MLPClassifier(**SMALL, max_iter=1).fit(X, Y)
+    model.set_params(random_state=np.random.RandomState(5)).save(path)
+    loaded = MLPClassifier.load(path)
+    assert loaded.random_state.randint(1000) == np.random.RandomState(5).randint(1000)
+
+
 def test_lists_and_arrays_come_back_as_tuples(path):
     MLPClassifier(np.array([6, 5]), ["tanh", "relu"], max_iter=1).fit(X, Y).save(path)
     loaded = MLPClassifier.load(path)
@@ -303,7 +310,7 @@ FORGED = {
     "a value": lambda owner: owner["parameters"].update(alpha={"import": "os"}),
     "a class": lambda owner: owner["parameters"].update(activation={"class": "os.system"}),
     "a random state": lambda owner: owner["learned"].update(
-        _split_random_state={"random_state": [[0] * 624, 10**6, 0, 0.0]}
+        _split_random_state={"random_state": [[0] * 624, 625, 0, 0.0]}
     ),
     "a name": lambda owner: owner["learned"].update(__class__="int"),
     "a type": lambda owner: owner["learned"].update(t_="many"),
