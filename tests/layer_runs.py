@@ -1,14 +1,31 @@
 """Layers run forward: what the tests of layers share."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from backends import Backend, Tree, tree
 from multinn import Layer
+from multinn.initializers import Ones
 from multinn.random import Key, step_words
 
 
 def draw(layer: Layer, input_shape: tuple[int, ...], seed: int = 0) -> tuple[Tree, tuple[int, ...]]:
     return layer.init(np.random.default_rng(seed), input_shape)
+
+
+def fans_told(layer: Any, input_shape: tuple[int, ...], parameter: str) -> list[tuple[int, int]]:
+    """Return the fans with which the layer calls that initializer, such as its weight_initializer."""
+    fans = []
+
+    class Asking(Ones):
+        def __call__(self, generator: Any, shape: Any, fan_in: int, fan_out: int) -> Any:
+            fans.append((fan_in, fan_out))
+            return super().__call__(generator, shape, fan_in, fan_out)
+
+    draw(replace(layer, **{parameter: Asking()}), input_shape)
+    return fans
 
 
 def forward(

@@ -23,9 +23,9 @@ from multinn import (
     Tanh,
     Trainer,
 )
-from multinn.initializers import Ones
 from multinn.layers.correlation import Correlation
 from multinn.layers.geometry import Geometry
+from tests.layer_runs import fans_told
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(2, 7, 6, 4))
@@ -158,15 +158,7 @@ def test_shapes(backend, layer, inputs, weights, outputs):
 
 @pytest.mark.parametrize("layer", [Conv2D(8, 3, groups=2), ConvTranspose2D(8, 3, groups=2)], ids=str)
 def test_fans_are_those_of_one_group(layer):
-    fans = []
-
-    class Asking(Ones):
-        def __call__(self, generator, shape, fan_in, fan_out):
-            fans.append((fan_in, fan_out))
-            return super().__call__(generator, shape, fan_in, fan_out)
-
-    initial(replace(layer, weight_initializer=Asking()), IMAGES)
-    assert fans == [(3 * 3 * 2, 3 * 3 * 4)]
+    assert fans_told(layer, IMAGES.shape[1:], "weight_initializer") == [(3 * 3 * 2, 3 * 3 * 4)]
 
 
 def test_hyperparameters_have_one_form():

@@ -22,6 +22,7 @@ from multinn import (
     Sequential,
     Trainer,
 )
+from tests.layer_runs import fans_told
 
 IDS = np.array([[3, 1, 0], [2, 0, 0]])
 TABLE = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
@@ -40,6 +41,15 @@ def test_a_padding_id_makes_a_mask(backend):
     assert isinstance(y, Masked)
     np.testing.assert_array_equal(backend.to_numpy(y.values), TABLE[IDS])
     np.testing.assert_array_equal(backend.to_numpy(y.mask), IDS != 0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "input_shape", "fans"),
+    [(Embedding(7, 3), (5,), (7, 3)), (PositionEmbedding(), (5, 3), (5, 3))],
+    ids=str,
+)
+def test_fans_are_the_lengths_of_the_table(layer, input_shape, fans):
+    assert fans_told(layer, input_shape, "weight_initializer") == [fans]
 
 
 def test_the_largest_id_survives_float32():

@@ -26,6 +26,7 @@ from multinn import (
 )
 from multinn.layers.masked import values_of, with_mask
 from multinn.layers.recurrent import Recurrent
+from tests.layer_runs import fans_told
 
 BATCH, TIME, INPUTS, UNITS = 2, 4, 3, 5
 X = np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS))
@@ -184,6 +185,15 @@ def test_initial_parameters():
         np.testing.assert_allclose(U @ U.T, np.eye(UNITS), atol=1e-14)
     params, _ = LSTM(UNITS, forget_bias=0.0).init(np.random.default_rng(0), (TIME, INPUTS))
     assert not params["b"].any()
+
+
+@every_kind
+def test_fans_are_those_of_one_gate(kind):
+    layer, from_inputs, from_state = kind(UNITS), (INPUTS, UNITS), (UNITS, UNITS)
+    assert fans_told(layer, (TIME, INPUTS), "weight_initializer") == [from_inputs]
+    assert fans_told(layer, (TIME, INPUTS), "recurrent_initializer") == [from_state] * kind.gates
+    biases = [from_inputs, from_state] if kind is GRU else [from_inputs]
+    assert fans_told(layer, (TIME, INPUTS), "bias_initializer") == biases
 
 
 DATA = np.random.default_rng(2).normal(size=(10, TIME, INPUTS))
