@@ -87,3 +87,7 @@ def test_the_smaller_batch_is_a_part_of_its_own_or_goes_with_the_shorter_last():
     assert parts(12, tail=True) == [4, 4, 4, 1]
     assert parts(11, tail=False) == [4, 4, 3]
     assert parts(11, tail=True) == [4, 4, 4]
+
+
+def test_one_full_step_and_the_smaller_batch_stay_together_however_long_they_take():
+    assert cut(2, 1, tail=True, entries=9, seconds=1.0, seconds_a_step=9.0) == Calls([1, 1], [])

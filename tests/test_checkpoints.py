@@ -293,6 +293,11 @@ def test_content_that_cannot_be_is_refused(path, saved, change, message):
         load_bytes(path, resealed(saved, change))
 
 
+def test_content_that_is_not_json_is_refused(path, saved):
+    with pytest.raises(DamagedCheckpointError):
+        load_bytes(path, resealed(saved, put(note=float("nan"))))
+
+
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(-9.0, 9.0) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -3,7 +3,7 @@
 import inspect
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -290,6 +290,18 @@ class Listed(Doubled):
 def test_what_could_not_be_built_again_is_not_described():
     with pytest.raises(DescriptionError, match=r"^Listed.sizes: expected list\[int\], got \(1, 2\)"):
         Listed(sizes=[1, 2]).to_dict()
+
+
+@register
+@dataclass(frozen=True)
+class Powered(Doubled):
+    power: Literal[1, 2] = 1
+
+
+@pytest.mark.parametrize("power", [True, 1.0])
+def test_what_equals_a_choice_and_is_of_another_type_is_refused(power):
+    with pytest.raises(DescriptionError, match=rf"^Powered.power: expected Literal.*, got {power}"):
+        Layer.from_dict({"class": "Powered", "power": power})
 
 
 def test_registering_twice_is_registering_once():

@@ -1,5 +1,7 @@
 """Hyperparameters may be numbers of NumPy: they promote nothing."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,7 @@ from multinn import (
     Trainer,
     schedules,
 )
+from multinn.hyperparameters import Hyperparameters
 from tests.small_runs import X, Y
 
 TENTH = np.float64(0.1)
@@ -72,6 +75,29 @@ def test_numbers_of_numpy_promote_nothing(backend, layer, optimizer):
 def test_what_is_of_another_type_is_refused_by_name(make, message):
     with pytest.raises(TypeError, match=message):
         make()
+
+
+@dataclass(frozen=True)
+class Named(Hyperparameters):
+    name: str
+
+    def __post_init__(self) -> None:
+        """Check nothing more."""
+
+
+@dataclass(frozen=True)
+class Sized(Named):
+    sizes: tuple
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "sizes", tuple(self.sizes))
+
+
+def test_a_class_may_bring_a_hyperparameter_into_form_after_the_check_of_its_base():
+    assert Sized("a", [1, 2]).sizes == (1, 2)
+    with pytest.raises(TypeError, match="Sized: expected name: str, got 3"):
+        Sized(3, ())
 
 
 def test_an_array_without_axes_is_a_number():

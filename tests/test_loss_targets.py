@@ -163,6 +163,12 @@ def test_probabilities_that_are_none_are_named_with_their_row(loss, wrong):
         loss.prepare_targets(targets, (3,), "float32")
 
 
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), KLDivergence()], ids=str)
+def test_probabilities_that_are_rounded_are_made_to_sum_to_1(loss):
+    prepared = loss.prepare_targets(np.array([[0.333, 0.333, 0.333]]), (3,), "float64")
+    np.testing.assert_allclose(prepared, np.full((1, 3), 1.0 / 3.0), rtol=1e-15)
+
+
 def test_the_ignored_class_is_allowed_and_named():
     loss = SoftmaxCrossEntropy(ignored_class=-1)
     prepared = loss.prepare_targets(np.array([[0, -1], [2, 1]]), (2, 3), "float32")

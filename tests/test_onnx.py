@@ -197,10 +197,10 @@ def test_masks_of_images_in_time():
     assert_same(Sequential([Masking(), GroupNorm(2), BatchNorm()]), films)
 
 
-def test_a_layer_that_loses_the_time_axis_refuses_a_mask():
-    model = Sequential([Masking(), Flatten()])
-    with pytest.raises(ValueError, match="Flatten: expected no mask"):
-        to_onnx(model, ({}, {}), None, (3, 2))
+@pytest.mark.parametrize("layer", [Flatten(), MaxPool1D(2, 1, padding="same")], ids=str)
+def test_layers_that_would_mix_padding_with_steps_that_count_refuse_a_mask(layer):
+    with pytest.raises(ValueError, match=f"{type(layer).__name__}: expected no mask, as padding would"):
+        to_onnx(Sequential([Masking(), layer]), ({}, {}), None, (3, 2))
 
 
 def test_channels_change_places_only_where_they_have_to():

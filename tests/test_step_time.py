@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from multinn import Dense, MeanSquaredError, Sequential
+from multinn import Dense, MeanSquaredError, Sequential, step_time
 from multinn import trainer as trainer_module
 from multinn.layers.base import ParameterFree
 from multinn.optimizers import SGD
-from multinn.step_time import seconds_a_step
 from multinn.training import Examples, TrainingProgram, TrainingState
 from tests.small_runs import X, Y, fit, make_trainer
 
@@ -55,18 +55,37 @@ def recorder(shown: list[Any]) -> Callable[..., Any]:
     return note
 
 
-def estimate(layer: ParameterFree) -> float:
+def estimate(layer: ParameterFree, examples: int = 10) -> float:
     program = TrainingProgram(
         make_trainer().backend, Sequential([layer, Dense(2)]), MeanSquaredError(), SGD(), {}
     )
     params = ({}, {"W": np.ones((3, 2), np.float32), "b": np.zeros(2, np.float32)})
     state = TrainingState(params, ({}, {}), SGD().init(params))
-    return seconds_a_step(program, state, Examples(X, Y))
+    batch = Examples(np.resize(X, (examples, 3)), np.resize(Y, (examples, 2)))
+    return step_time.seconds_a_step(program, state, batch)
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.07])
 def test_a_slow_step_is_found_slow(seconds):
     assert estimate(Slow(seconds)) >= seconds / 3.0
+
+
+def test_of_a_long_step_a_part_is_taken_and_counts_for_all(monkeypatch):
+    """By a clock that goes on by a second for each example."""
+    seen: list[int] = []
+    monkeypatch.setattr(step_time, "time", SimpleNamespace(perf_counter=lambda: float(sum(seen))))
+
+    @dataclass(frozen=True)
+    class Counting(ParameterFree):
+        def forward(self, backend, params, x, key=None):
+            seen.append(len(x))
+            return x, None
+
+        def backward(self, backend, params, cache, dy):
+            return dy, {}
+
+    assert estimate(Counting(), 64) == 64.0
+    assert seen == [4]
 
 
 def test_estimates_are_few_different_numbers_so_that_a_run_is_cut_as_before():

@@ -65,6 +65,16 @@ def test_given_parameters_are_copied(backend):
     np.testing.assert_array_equal(trainer.predict(X), before)
 
 
+def test_the_order_in_memory_of_given_parameters_changes_no_bits():
+    params, _ = Dense(30).init(np.random.default_rng(0), (300,))
+    given = [params, params | {"W": np.asfortranarray(params["W"])}]
+    trainers = [make_trainer(model=Dense(30)) for _ in given]
+    for trainer, each in zip(trainers, given, strict=True):
+        trainer.initialize((300,), params=each)
+    x = np.random.default_rng(1).normal(size=(1, 300))
+    np.testing.assert_array_equal(*[trainer.predict(x) for trainer in trainers])
+
+
 def test_data_are_not_changed_by_training():
     x, y = X.copy(), Y.copy()
     fit(make_trainer(), 2, x=x, y=y)
