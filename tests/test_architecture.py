@@ -64,6 +64,8 @@ UPWARDS = {
     "backends/conformance/library.py": "what a backend carries is checked, too",
 }
 
+MOST_LINES = 330  # of a file, which is then two
+
 
 def sources(package: str) -> dict[str, ast.Module]:
     """The files of a package, by their path from the root."""
@@ -138,6 +140,12 @@ def test_dependencies_run_one_way(package, above):
     for path in upwards.keys() & UPWARDS.keys():
         upwards[path] &= tops(at_module_level(ALL[path])) | {"experiments", "tests"}
     assert not any(upwards.values()), places({path: sorted(found) for path, found in upwards.items()})
+
+
+def test_no_file_is_long():
+    lines = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in ALL}
+    long = [f"{path} has {count}" for path, count in lines.items() if count > MOST_LINES]
+    assert not long, f"expected files of at most {MOST_LINES} lines, split: " + ", ".join(long)
 
 
 def test_imports_are_absolute():

@@ -38,8 +38,12 @@ def test_a_run_with_class_weights_is_that_with_weights_of_examples():
 
 
 def test_binary_targets_have_classes():
-    trainer = make_trainer(model=Sequential([Dense(1)]), loss=BinaryCrossEntropy())
-    fit(trainer, 1, y=CLASSES[:, None].astype(float), class_weights="balanced")
+    y, runs = CLASSES[:, None].astype(float), []
+    weights = compute_sample_weight("balanced", CLASSES)
+    for keywords in ({"class_weights": "balanced"}, {"weights": weights}):
+        trainer = make_trainer(model=Sequential([Dense(1)]), loss=BinaryCrossEntropy())
+        runs.append(fit(trainer, 1, y=y, **keywords))
+    assert_same_bits(*runs)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from backends import Backend
-from multinn import Accuracy, accuracy, binary_accuracy
+from multinn import Accuracy, TopK, accuracy, binary_accuracy
 from multinn.metrics import Metric
 
 OUTPUTS = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
@@ -49,6 +49,21 @@ def test_accuracy_of_many_distributions_is_their_mean(backend):
 def test_of_equal_outputs_the_first_counts(backend):
     outputs = np.zeros((2, 3), np.float32)
     assert measure(backend, accuracy, outputs, np.array([0, 2], np.int32)) == 0.5
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+def test_top_k_is_the_share_of_targets_among_the_first_k_of_a_stable_order(backend, k, weights):
+    outputs = np.round(OUTPUTS)  # of which many are equal
+    first = np.argsort(-outputs, axis=1, kind="stable")[:, :k]
+    expected = np.average((first == CLASSES[:, None]).any(axis=1), weights=weights)
+    share = measure(backend, TopK(k), outputs, CLASSES, weights)
+    np.testing.assert_allclose(share, expected, rtol=1e-6)
+
+
+def test_top_k_takes_one_hot_targets(backend):
+    one_hot = np.eye(4, dtype=np.float32)[CLASSES]
+    assert measure(backend, TopK(2), OUTPUTS, one_hot) == measure(backend, TopK(2), OUTPUTS, CLASSES)
 
 
 def test_binary_accuracy_cuts_logits_at_zero(backend):

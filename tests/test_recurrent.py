@@ -14,8 +14,6 @@ from multinn import (
     Adam,
     Bidirectional,
     Dense,
-    GlobalAveragePool1D,
-    GlobalMaxPool1D,
     HalfSquaredError,
     Layer,
     Masked,
@@ -228,30 +226,6 @@ def test_compiled_numpy_trains_to_the_same_bits(kind):
 
 
 @pytest.mark.parametrize(
-    ("layer", "expected"),
-    [
-        (GlobalAveragePool1D(), [[2.0, -3.0], [0.0, 0.0]]),
-        (GlobalMaxPool1D(), [[3.0, -2.0], [0.0, 0.0]]),
-    ],
-    ids=str,
-)
-def test_pooling_over_time_leaves_padding_out(backend, layer, expected):
-    x = np.array([[[1.0, -4.0], [3.0, -2.0], [9.0, 9.0]], [[9.0, 9.0]] * 3])
-    mask = np.array([[True, True, False], [False] * 3])
-    np.testing.assert_array_equal(outputs(layer, {}, x, mask, backend), expected)
-    np.testing.assert_array_equal(outputs(layer, {}, x[:1, :2], backend=backend), expected[:1])
-
-
-def test_the_first_of_equal_steps_gets_the_gradient(backend):
-    layer = GlobalMaxPool1D()
-    with backend.precision("float64"):
-        x = backend.from_numpy(np.array([[[1.0], [2.0], [2.0]]]))
-        y, cache = layer.forward(backend, {}, x)
-        dx = backend.to_numpy(layer.backward(backend, {}, cache, y)[0])
-    np.testing.assert_array_equal(dx, [[[0.0], [2.0], [0.0]]])
-
-
-@pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: LSTM(0), "LSTM: expected units of at least 1, got 0"),
@@ -273,7 +247,7 @@ def test_only_recurrent_layers_have_directions():
         Bidirectional(Dense(2))
 
 
-@pytest.mark.parametrize("layer", [SimpleRNN(2), GRU(2), LSTM(2), GlobalMaxPool1D()], ids=str)
+@pytest.mark.parametrize("layer", [SimpleRNN(2), GRU(2), LSTM(2)], ids=str)
 @pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (0, 3)], ids=str)
 def test_what_is_no_sequence_is_refused(layer, shape):
     name = type(layer).__name__

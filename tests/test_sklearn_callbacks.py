@@ -231,8 +231,11 @@ def test_what_cannot_work_is_refused_before_training(settings, error, message):
 
 
 def test_what_is_held_out_can_be_watched():
-    callbacks = [EarlyStopping(), EarlyStopping("validation_score", mode="max")]
-    MLPClassifier(**SMALL, max_iter=2, early_stopping=True, callbacks=callbacks).fit(X, Y)
+    settings = SMALL | {"learning_rate_init": 0.5}
+    loss, score = EarlyStopping(), EarlyStopping("validation_score", mode="max")
+    model = MLPClassifier(**settings, max_iter=9, early_stopping=True, callbacks=[loss, score]).fit(X, Y)
+    assert loss.best_epoch == 1 + np.argmin(model.validation_loss_curve_)
+    assert score.best_epoch == 1 + np.argmax(model.validation_scores_)
 
 
 def test_a_function_may_stop_with_a_boolean_of_numpy():
