@@ -8,6 +8,8 @@
 
 from backends.base import Array as Array
 from backends.base import Backend as Backend
+from backends.base import HostArray as HostArray
+from backends.base import Shape as Shape
 from backends.eager import EagerBackend as EagerBackend
 from backends.errors import BackendError as BackendError
 from backends.errors import BackendNotInstalledError as BackendNotInstalledError

@@ -6,11 +6,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from backends import tree as trees
 from backends.errors import PrecisionError
 from backends.tree import Tree
 
 Array = Any
+HostArray = np.ndarray[Any, np.dtype[Any]]  # of NumPy, on the host
+Shape = tuple[int, ...]
 Function = Callable[..., Any]
 
 

@@ -13,11 +13,9 @@ import numpy as np
 
 from backends import tree as trees
 from backends.aligned import CACHE_LINE, aligned_bytes
-from backends.base import Array, Backend, Function, check_precision, scan_length
+from backends.base import Array, Backend, Function, HostArray, check_precision, scan_length
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _LARGE = 2**22  # bytes, from which on NumPy asks for large pages
 

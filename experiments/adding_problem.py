@@ -10,11 +10,11 @@ Source: S. Hochreiter and J. Schmidhuber, Long short-term memory, Neural Computa
 recurrent networks of rectified linear units, 2015, section 4.1.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
+from backends import HostArray
 
 CONSTANT_ERROR: Final = 1.0 / 6.0
 LEAST_STEPS: Final = 2

@@ -5,17 +5,15 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from backends import Backend, tree
+from backends import Backend, HostArray, tree
 from experiments.competitors.framework import parameters_in_float64
 from experiments.competitors.process import WorkerFailedError, WorkerProcess
 from experiments.workloads import Workload, all_workloads, settle
 from multinn.progress import Advance
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 Keep = Callable[[], None]
 
 # Held against one run in float64: in float32, Adam turns a rounding error in a gradient near zero

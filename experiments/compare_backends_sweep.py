@@ -9,8 +9,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from backends import Backend, get_backend, installed_backends
 from experiments.command_line import comma_separated, positive
 from experiments.compare_backends_report import ratio_text, seconds_text
@@ -21,8 +19,6 @@ from experiments.tables import format_table
 from experiments.workloads import Workload, settle, step_workload
 from multinn import Trainer
 from multinn.progress import progress
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 BATCH_SIZES = "1,8,64,512"
 WIDTHS = "2,8,32,128,512,2048"

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from backends import HostArray
 from experiments import plain_jax, sequence_models
 from experiments.adding_problem import draw_sequences
 from experiments.convnet import ARCHITECTURES, CLASSES, make_model
@@ -24,7 +25,6 @@ from multinn import (
     TransformerBlock,
 )
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 Draw = Callable[[np.random.Generator, int], tuple[HostArray, HostArray]]
 
 LEARNING_RATE: Final = 0.001

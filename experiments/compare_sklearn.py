@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from backends import HostArray
 from experiments.command_line import (
     add_backends,
     chosen_backends,
@@ -32,8 +33,6 @@ from experiments.records import make_comparison_record, write_json
 from experiments.tables import format_table
 from experiments.workloads import settle
 from multinn.progress import Advance, progress
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _FEATURES: Final = 784
 _CLASSES: Final = 10

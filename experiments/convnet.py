@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from backends import Backend
+from backends import Backend, HostArray
 from experiments.command_line import (
     add_backends,
     chosen_backends,
@@ -51,8 +51,6 @@ from multinn import (
 )
 from multinn.initializers import He
 from multinn.schedules import CosineDecay
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 #: Filters of both convolutions, their kernel and their padding, by the data set.
 ARCHITECTURES: Final[dict[str, tuple[tuple[int, int], int, Any]]] = {

@@ -9,10 +9,11 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from backends import HostArray
 from experiments.command_line import run_script
 from experiments.datasets import Dataset, load
 from experiments.digits_figures import draw_confusion_matrix, draw_learning_curves, draw_samples
@@ -32,8 +33,6 @@ from multinn import (
 )
 from multinn.initializers import He
 from multinn.schedules import Constant, CosineDecay, Schedule
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 HIDDEN_UNITS: Final = 128
 CLASSES: Final = 10

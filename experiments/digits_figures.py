@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backends import HostArray
 from experiments.datasets import Dataset
 from experiments.figures import COLOURS, new_figure, save_figure, style
 from multinn import History
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _RIGHT, _WRONG = COLOURS[0], COLOURS[1]
 _COLUMNS = 10

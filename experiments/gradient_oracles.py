@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import Array, Backend, BackendNotInstalledError, Tree, get_backend, tree
+from backends import Array, Backend, BackendNotInstalledError, HostArray, Tree, get_backend, tree
 from multinn.testing.gradient_cases import Case, Evaluation, Point
-from multinn.testing.gradients import HostArray, evaluate, malformed, run_compiled, tree_error
+from multinn.testing.gradients import evaluate, malformed, run_compiled, tree_error
 
 _STEP = 2.0**-10
 

@@ -7,10 +7,9 @@ samples as it learns. The held-out loss decides nothing: training ends after a f
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
+from backends import HostArray
 from experiments.command_line import chosen_backends, run_script
 from experiments.interrupted import whole
 from experiments.language_figure import draw_losses
@@ -21,8 +20,6 @@ from experiments.language_text import ALICE, Text, held_out_windows, read_text, 
 from experiments.ngram import count_ngrams
 from experiments.records import make_comparison_record, write_json
 from multinn import Trainer
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 BASELINES: Final = {"trigram": 3, "4-gram": 4}
 

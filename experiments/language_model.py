@@ -1,11 +1,10 @@
 """The language model: a causal transformer of characters, its training, and texts that it writes."""
 
 import argparse
-from typing import Any
 
 import numpy as np
 
-from backends import Backend, tree
+from backends import Backend, HostArray, tree
 from experiments.language_text import UNCOUNTED, Text, training_windows
 from multinn import (
     AdamW,
@@ -20,8 +19,6 @@ from multinn import (
     TransformerBlock,
 )
 from multinn.schedules import CosineDecay
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _WARMUP_SHARE = 0.05
 _BETA_2 = 0.99  # the gradients of small batches change quickly

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from backends import HostArray
 from experiments.errors import DatasetError
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 ALICE: Final = Path(__file__).parent / "data" / "alice.txt"
 HELD_OUT_SHARE: Final = 0.1

@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
+from backends import HostArray
 
 
 class _Counts(NamedTuple):

@@ -3,11 +3,11 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from backends import Backend
+from backends import Backend, HostArray
 from experiments import datasets
 from multinn import (
     SGD,
@@ -24,7 +24,6 @@ from multinn import (
     Trainer,
 )
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 Examples = tuple[HostArray, HostArray]
 
 

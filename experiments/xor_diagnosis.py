@@ -14,8 +14,8 @@ from itertools import product
 
 import numpy as np
 
-from backends import Tree, get_backend, tree
-from experiments.xor_recipes import INPUTS, TARGETS, HostArray, Recipe, Run, input_name
+from backends import HostArray, Tree, get_backend, tree
+from experiments.xor_recipes import INPUTS, TARGETS, Recipe, Run, input_name
 from multinn import Examples, Sequential, Trainer, value_and_gradients
 
 # Central differences of the gradient: an error of about 1e-10, where curvatures are above 1e-6.

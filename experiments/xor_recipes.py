@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from backends import Backend, Tree, get_backend
+from backends import Backend, HostArray, Tree, get_backend
 from experiments.interrupted import whole
 from multinn import (
     SGD,
@@ -23,8 +22,6 @@ from multinn import (
     Trainer,
     functional,
 )
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 INPUTS: HostArray = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 TARGETS: HostArray = np.array([[0.0], [1.0], [1.0], [0.0]])

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from experiments.tables import format_table
-from experiments.xor_recipes import HostArray, Recipe, Run
+from experiments.xor_recipes import Recipe, Run
 from multinn import Trainer
 from multinn.progress import progress
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Backend, Tree, get_backend, tree
+from backends import Backend, HostArray, Shape, Tree, get_backend, tree
 from multinn import inference
 from multinn.checks import check_at_least_one, check_inputs, check_parameter, check_seed, check_shape
 from multinn.errors import NotInitializedError
@@ -18,9 +18,6 @@ from multinn.optimizers import Adam, Optimizer
 from multinn.pieces import weighted_pieces
 from multinn.programs import CompiledPrograms, Seconds
 from multinn.training import Examples, ModelState, TrainingProgram, TrainingState, first_state
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
-Shape = tuple[int, ...]
 
 
 class BaseTrainer:

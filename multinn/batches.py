@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from backends import HostArray
 from multinn.checks import as_host_array, check_at_least_one, check_seed, check_weights
 from multinn.training import epoch_order
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 Batch = tuple[Any, ...]
 Batches = Iterable[Batch] | Callable[[int], Iterable[Batch]]
 Item = TypeVar("Item")

@@ -6,7 +6,7 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
+from backends import HostArray
 
 _ENTRIES_A_PIECE = 2**18  # what is looked for is a mask of that size, not of the size of the data
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from multinn.checks import check_number, check_targets, check_weights
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 def with_class_weights(

@@ -4,12 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from backends import HostArray, Shape
 from multinn.checks import check_input_shape, check_inputs, check_targets, check_weights
 from multinn.layers import Layer
 from multinn.training import Examples, TrainingProgram
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
-Shape = tuple[int, ...]
 
 
 class PlacedExamples(NamedTuple):

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from backends import Tree
+from backends import HostArray, Tree
 from multinn.history import Record
 from multinn.training import Reduction
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 Columns = dict[str, HostArray]
 
 

@@ -1,18 +1,16 @@
 """A trained model on many examples, in pieces of few different sizes."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from backends import Array, Backend
+from backends import Array, Backend, HostArray
 from multinn.figures import combine
 from multinn.history import Record
 from multinn.pieces import padded, pieces
 from multinn.programs import CompiledPrograms
 from multinn.training import Examples, ModelState, TrainingProgram
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class InputPieces(NamedTuple):

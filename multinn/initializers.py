@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from backends import Shape
 from multinn.hyperparameters import Hyperparameters
 
 HostArray = np.ndarray[Any, np.dtype[np.float64]]
-Shape = tuple[int, ...]
 
 
 class Initializer(Hyperparameters):

@@ -1,13 +1,11 @@
 """Cutting examples into pieces of few different sizes, so that few programs are compiled."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from multinn.training import Examples
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 def pieces(count: int, size: int) -> Iterator[tuple[slice, int]]:

@@ -3,17 +3,15 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from multinn.base_run import BaseRun, reported
 from multinn.calls import Calls, cut
 from multinn.figures import Columns, EpochFigures, epoch_figures, joined
 from multinn.progress import Advance
 from multinn.training import Examples, Plan, TrainingState, make_plan
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 # How long a call should take, with nobody watching: JAX sees an interrupt only between two calls.
 _SECONDS, _SECONDS_SHOWN = 10.0, 0.5

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from backends import Tree, tree
+from backends import Shape, Tree, tree
 from multinn.checks import check_shape
-from multinn.layers.base import Layer, Shape
+from multinn.layers.base import Layer
 
 _WIDTHS = (38, 25, 13)  # with two spaces between them, 80 in all
 

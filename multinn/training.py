@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from backends import Array, Backend, Tree, tree
+from backends import Array, Backend, HostArray, Tree, tree
 from multinn import random
 from multinn.layers import Layer
 from multinn.layers.masked import values_of
@@ -14,8 +14,6 @@ from multinn.losses import Loss
 from multinn.metrics import CombinedMetric, Metric
 from multinn.optimizers import Optimizer
 from multinn.random import Key
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class Examples(NamedTuple):

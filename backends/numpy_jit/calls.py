@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from backends.base import HostArray
 from backends.numpy_jit.padding import AddWithin
-from backends.numpy_jit.recording import Call, HostArray, Value
+from backends.numpy_jit.recording import Call, Value
 from backends.numpy_jit.source import Source
 
 _REDUCTIONS: dict[Any, Callable[..., Any]] = {

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from backends.base import HostArray
 from backends.numpy_jit.calls import is_elementwise
-from backends.numpy_jit.recording import Call, HostArray, Loop, Value, examples_of
+from backends.numpy_jit.recording import Call, Loop, Value, examples_of
 from backends.numpy_jit.scopes import Scope
 
 _LARGEST = 2**14  # numbers; larger arrays are better worked on one by one, while they are in the cache

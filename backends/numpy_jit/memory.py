@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from backends.aligned import CACHE_LINE, aligned_bytes
-from backends.numpy_jit.recording import HostArray, Value
+from backends.base import HostArray
+from backends.numpy_jit.recording import Value
 
 
 @dataclass(eq=False)

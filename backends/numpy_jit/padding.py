@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from backends.numpy_jit.recording import Call, HostArray, Value
+from backends.base import HostArray
+from backends.numpy_jit.recording import Call, Value
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from backends import tree as trees
+from backends.base import HostArray
 from backends.numpy_jit.scopes import Scope, check_open, entered
 from backends.numpy_jit.unwritten import without_numbers
 from backends.tree import Tree
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 # What these return depends on shapes and dtypes alone.
 _OF_KINDS_ALONE = frozenset(

@@ -6,15 +6,9 @@ from typing import Any
 import numpy as np
 
 from backends import tree as trees
+from backends.base import HostArray
 from backends.numpy_jit.flattening import flatten_carry
-from backends.numpy_jit.recording import (
-    HostArray,
-    Loop,
-    Value,
-    check_belongs,
-    examples_of,
-    within,
-)
+from backends.numpy_jit.recording import Loop, Value, check_belongs, examples_of, within
 from backends.numpy_jit.scopes import Scope, current_scope
 from backends.tree import Tree
 

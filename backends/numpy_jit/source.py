@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from backends import tree as trees
-from backends.numpy_jit.recording import HostArray, Value, values_in
+from backends.base import HostArray
+from backends.numpy_jit.recording import Value, values_in
 
 
 class Source:

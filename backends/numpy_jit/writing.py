@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from backends import tree as trees
+from backends.base import HostArray
 from backends.numpy_jit.calls import is_elementwise, write_call
 from backends.numpy_jit.flattening import cut, join, places_in
 from backends.numpy_jit.memory import Memory
-from backends.numpy_jit.recording import Call, HostArray, Loop, Value
+from backends.numpy_jit.recording import Call, Loop, Value
 from backends.numpy_jit.schedule import Schedule
 from backends.numpy_jit.source import Source
 

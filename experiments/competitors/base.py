@@ -6,11 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar
 
-import numpy as np
-
+from backends import HostArray
 from experiments.workloads import Workload
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 Run = Callable[[], Any]
 """Does all the work of one timed run, and returns when it is done, on the device, too."""

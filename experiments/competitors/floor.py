@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from experiments.competitors.models import (
     Model,
     ModelCompetitor,
@@ -14,8 +14,6 @@ from experiments.competitors.models import (
     weight_shapes,
 )
 from experiments.workloads import Network, Workload
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 Product = tuple[HostArray, HostArray, HostArray]
 """Two factors, and where their product goes."""

@@ -3,15 +3,11 @@
 import time
 from typing import Any
 
-import numpy as np
-
-from backends import Backend, get_backend
+from backends import Backend, HostArray, get_backend
 from experiments.competitors.base import Competitor, Run
 from experiments.interrupted import whole
 from experiments.workloads import Workload
 from multinn import Trainer
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class Framework(Competitor):

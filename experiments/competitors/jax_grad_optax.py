@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from experiments.competitors.models import (
     Model,
     ModelCompetitor,
@@ -14,7 +15,6 @@ from experiments.competitors.models import (
 )
 from experiments.workloads import LeNet, Network, Workload
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 Array = Any
 Carry = tuple[Parameters, Any]
 

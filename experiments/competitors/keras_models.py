@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from experiments.competitors.models import Model, ModelCompetitor
 from experiments.workloads import LeNet, Network, Workload
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 SMALL_BATCH_BYTES = 16_384
 """Up to this size, several batches in one execution are faster; beyond, joining them costs more."""

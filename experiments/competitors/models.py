@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from backends.blas_threads import usable_cores
 from experiments.competitors.base import Competitor, Run
 from experiments.workloads import LeNet, Network, Workload
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 Parameters = list[tuple[Any, Any]]
 """Layer by layer, W (inputs, units) or (height, width, inputs, units), and b (units,)."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from backends import HostArray
 from experiments.competitors.models import (
     Model,
     ModelCompetitor,
@@ -21,7 +22,6 @@ from experiments.competitors.models import (
 )
 from experiments.workloads import LeNet, Mlp, Workload
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 LossFunction = Callable[[HostArray, HostArray], tuple[float, HostArray]]
 Gradients = Callable[[Parameters, HostArray, HostArray], tuple[float, Parameters]]
 Update = Callable[[Parameters, Parameters, Any], tuple[Parameters, Any]]

@@ -2,10 +2,10 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from experiments.competitors.models import (
     Model,
     ModelCompetitor,
@@ -13,8 +13,6 @@ from experiments.competitors.models import (
     blas_thread_settings,
 )
 from experiments.workloads import Mlp, Workload
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class ScikitLearn(ModelCompetitor):

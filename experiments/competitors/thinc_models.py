@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from backends import HostArray
 from experiments.competitors.models import (
     Model,
     ModelCompetitor,
@@ -14,8 +15,6 @@ from experiments.competitors.models import (
     epoch_batches,
 )
 from experiments.workloads import Mlp, Workload
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class Thinc(ModelCompetitor):

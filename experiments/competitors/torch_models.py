@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
+from backends import HostArray
 from experiments.competitors.models import (
     Model,
     ModelCompetitor,
@@ -14,7 +13,6 @@ from experiments.competitors.models import (
 )
 from experiments.workloads import LeNet, Network, Workload
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 Tensor = Any
 Module = Any
 

@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import Backend, Tree
+from backends import Backend, HostArray, Shape, Tree
 from multinn.checkpoints import file
 from multinn.checkpoints.atomic import PathLike
-from multinn.checkpoints.file import Content, HostArray
+from multinn.checkpoints.file import Content
 from multinn.checkpoints.state import expected_state, matching_state, named_arrays
 from multinn.descriptions import build_metric, describe_metric
 from multinn.errors import DescriptionError, InvalidCheckpointError
 from multinn.history import History, Record
 from multinn.layers import Layer
-from multinn.layers.base import Shape
 from multinn.losses import Loss
 from multinn.metrics import check_names
 from multinn.optimizers import Optimizer

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
+from backends import HostArray
 from multinn.checkpoints.atomic import PathLike, replacing
 from multinn.errors import (
     DamagedCheckpointError,
@@ -25,7 +26,6 @@ from multinn.errors import (
 
 FORMAT = 1
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 Content = dict[str, Any]
 
 _NO_SEAL = "0" * 64

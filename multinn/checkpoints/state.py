@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import tree
-from multinn.checkpoints.file import HostArray
-from multinn.layers.base import Shape
+from backends import HostArray, Shape, tree
 from multinn.training import TrainingProgram, TrainingState, first_state
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from backends import Tree, tree
+from backends import HostArray, Shape, Tree, tree
 from multinn.exchange.keras_rules import RULES
 from multinn.exchange.places import Place, array, drawn, places, replaced
 from multinn.exchange.rules import Rule
 from multinn.layers import Layer
-from multinn.layers.base import HostArray, Shape
 
 
 def to_keras_weights(model: Layer, params: Tree, layer_state: Tree = None) -> list[HostArray]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backends import Tree
+from backends import HostArray, Tree
 from multinn.exchange.rules import Rule, Weights, gates_in_order, renamed
 from multinn.layers import (
     GRU,
@@ -21,7 +21,6 @@ from multinn.layers import (
     RMSNorm,
     SimpleRNN,
 )
-from multinn.layers.base import HostArray
 
 _KERNEL_AND_BIAS = renamed({"W": "kernel", "b": "bias"})
 _SCALE_AND_SHIFT = {"gamma": "gamma", "beta": "beta"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backends import tree
+from backends import HostArray, Shape, tree
 from multinn.exchange.places import Path, Place
 from multinn.layers import (
     AveragePool1D,
@@ -27,7 +27,6 @@ from multinn.layers import (
     PReLU,
     Sequential,
 )
-from multinn.layers.base import HostArray, Shape
 from multinn.layers.recurrent import Recurrent
 
 _CHANNELS_FIRST = (

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from backends import Tree, tree
+from backends import HostArray, Tree, tree
 from multinn.layers import Container, Layer
-from multinn.layers.base import HostArray
 
 Path = tuple[int, ...]
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Tree
-from multinn.layers.base import HostArray, Shape
+from backends import HostArray, Shape, Tree
 
 Weights = Mapping[str, HostArray]
 

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from backends import Tree, tree
+from backends import HostArray, Shape, Tree, tree
 from multinn.exchange.layouts import rows_of_flat_images
 from multinn.exchange.places import Place, array, drawn, places, replaced
 from multinn.exchange.torch_names import name_of
 from multinn.exchange.torch_rules import RULES
 from multinn.layers import Layer
-from multinn.layers.base import HostArray, Shape
 
 
 def to_state_dict(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backends import Tree
+from backends import HostArray, Tree
 from multinn.exchange.rules import Rule, Weights, renamed
 from multinn.layers import (
     GRU,
@@ -21,7 +21,6 @@ from multinn.layers import (
     RMSNorm,
     SimpleRNN,
 )
-from multinn.layers.base import HostArray
 from multinn.layers.recurrent import Recurrent
 
 _WEIGHT_AND_BIAS = {"W": "weight", "b": "bias"}

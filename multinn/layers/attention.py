@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, Shape, Tree
 from multinn import functional
-from multinn.layers.base import Layer, Shape
+from multinn.layers.base import Layer
 from multinn.layers.dense import Dense
 from multinn.layers.dropout import Dropout
 from multinn.layers.masked import Masked, mask_of, values_of, with_mask

@@ -1,16 +1,13 @@
 """The contract of a layer."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.hyperparameters import Hyperparameters
 from multinn.random import Key
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
-Shape = tuple[int, ...]
 
 
 class Layer(Hyperparameters):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from backends import Array, Backend, Tree
-from multinn.layers.base import Layer, Shape
+from backends import Array, Backend, Shape, Tree
+from multinn.layers.base import Layer
 from multinn.layers.branches import Add, Branches, Concatenate
 from multinn.layers.recurrent import Recurrent
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, Backend, Tree
-from multinn.layers.base import HostArray, Layer, Shape
+from backends import Array, Backend, HostArray, Shape, Tree
+from multinn.layers.base import Layer
 from multinn.layers.container import Container, init_child, layers_of
 from multinn.layers.identity import Identity
 from multinn.layers.masked import mask_of, values_of, with_mask

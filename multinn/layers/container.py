@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, Shape, Tree
 from multinn import random
-from multinn.layers.base import Layer, Shape
+from multinn.layers.base import Layer
 from multinn.layers.masked import Masked, mask_of, values_of
 from multinn.random import Key
 

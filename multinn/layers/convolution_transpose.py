@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, Shape, Tree
 from multinn.initializers import Glorot, Initializer, Zeros
-from multinn.layers.base import Layer, Shape
+from multinn.layers.base import Layer
 from multinn.layers.correlation import (
     Correlation,
     check_channels,

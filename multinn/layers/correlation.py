@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 
-from backends import Array, Backend
-from multinn.layers.base import Shape
+from backends import Array, Backend, Shape
 from multinn.layers.geometry import Geometry, Pair, integer
 from multinn.layers.windows import sum_windows, windows
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, Shape, Tree
 from multinn import random
-from multinn.layers.base import ParameterFree, Shape
+from multinn.layers.base import ParameterFree
 from multinn.random import Key
 
 

@@ -5,10 +5,10 @@ from numbers import Integral
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.checks import first_place
 from multinn.initializers import Initializer, Uniform
-from multinn.layers.base import HostArray, Layer, Shape
+from multinn.layers.base import Layer
 from multinn.layers.masked import Masked
 from multinn.random import Key
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal
 
-from multinn.layers.base import Shape
+from backends import Shape
 
 Pair = tuple[int, int]
 Margins = tuple[Pair, Pair]

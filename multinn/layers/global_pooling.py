@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from backends import Array, Backend, Tree
-from multinn.layers.base import Layer, Shape
+from backends import Array, Backend, Shape, Tree
+from multinn.layers.base import Layer
 from multinn.layers.geometry import Geometry, check_images
 from multinn.layers.masked import mask_of, values_of
 from multinn.layers.windows import from_planes, to_planes

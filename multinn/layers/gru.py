@@ -5,9 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, Shape, Tree
 from multinn import functional
-from multinn.layers.base import Shape
 from multinn.layers.recurrent import Recurrent
 
 

@@ -6,8 +6,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from backends import Array, Backend, Tree
-from multinn.layers.base import Layer, Shape
+from backends import Array, Backend, Shape, Tree
+from multinn.layers.base import Layer
 from multinn.random import Key
 
 

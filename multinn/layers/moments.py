@@ -7,8 +7,7 @@ It is None where all count.
 import math
 from collections.abc import Callable
 
-from backends import Array, Backend
-from multinn.layers.base import Shape
+from backends import Array, Backend, Shape
 
 Axis = int | tuple[int, ...]
 Mean = Callable[[Array], Array]

@@ -5,9 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.initializers import Initializer, Uniform
-from multinn.layers.base import HostArray, Layer, ParameterFree, Shape
+from multinn.layers.base import Layer, ParameterFree
 from multinn.random import Key
 
 _LONGEST_WAVE = 10_000.0  # over 2π

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backends import Array, Backend, Tree
-from multinn.layers.base import Layer, ParameterFree, Shape
+from backends import Array, Backend, Shape, Tree
+from multinn.layers.base import Layer, ParameterFree
 from multinn.layers.moments import check_features, sum_of_rows
 from multinn.random import Key
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from backends import Array, Backend, Tree, tree
+from backends import Array, Backend, Shape, Tree, tree
 from multinn.initializers import Glorot, Initializer, Orthogonal, Zeros
-from multinn.layers.base import Layer, Shape
+from multinn.layers.base import Layer
 from multinn.layers.masked import Masked, mask_of, values_of, with_mask
 from multinn.random import Key
 

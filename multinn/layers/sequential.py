@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backends import Array, Backend, Tree, tree
-from multinn.layers.base import HostArray, Layer, Shape
+from backends import Array, Backend, HostArray, Shape, Tree, tree
+from multinn.layers.base import Layer
 from multinn.layers.container import Container, init_child, layers_of
 from multinn.random import Key
 

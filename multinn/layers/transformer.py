@@ -5,10 +5,10 @@ from numbers import Integral
 
 import numpy as np
 
-from backends import Tree
+from backends import Shape, Tree
 from multinn.layers.activations import GELU
 from multinn.layers.attention import MultiHeadAttention
-from multinn.layers.base import Layer, Shape
+from multinn.layers.base import Layer
 from multinn.layers.branches import Residual
 from multinn.layers.dense import Dense
 from multinn.layers.dropout import Dropout

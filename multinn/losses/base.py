@@ -4,10 +4,10 @@ import math
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
-from backends import Array, Backend
+from backends import Array, Backend, HostArray, Shape
 from multinn.checks import rounded
 from multinn.hyperparameters import Hyperparameters
-from multinn.losses.targets import HostArray, Shape, check_shape
+from multinn.losses.targets import check_shape
 
 
 class Loss(Hyperparameters):

@@ -5,10 +5,10 @@ from numbers import Integral
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, HostArray, Shape, Tree
 from multinn import functional
 from multinn.losses.base import Loss
-from multinn.losses.targets import HostArray, Shape, refuse
+from multinn.losses.targets import refuse
 
 _PADDING = -1
 _IMPOSSIBLE = -1e30  # a log-probability whose exponential is 0; -inf less -inf would be NaN

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backends import Array, Backend
+from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example
-from multinn.losses.targets import HostArray, Shape, as_classes, refuse
+from multinn.losses.targets import as_classes, refuse
 
 
 @dataclass(frozen=True)

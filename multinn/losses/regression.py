@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from backends import Array, Backend
+from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.losses.base import Loss, mean_outputs, outputs_per_example, sum_outputs
-from multinn.losses.targets import HostArray, Shape, refuse
+from multinn.losses.targets import refuse
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from backends import Array, Backend
+from backends import Array, Backend, HostArray, Shape
 from multinn.losses.base import Loss, mean_positions
-from multinn.losses.targets import HostArray, Shape
 
 
 @dataclass(frozen=True)

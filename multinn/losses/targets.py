@@ -1,13 +1,9 @@
 """Checks of targets on the host, before they reach a library that would not complain."""
 
-from typing import Any
-
 import numpy as np
 
+from backends import HostArray, Shape
 from multinn.checks import first_place, rounded
-
-Shape = tuple[int, ...]
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 def refuse(

@@ -5,12 +5,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from backends import Array, Backend
+from backends import Array, Backend, HostArray
 from multinn.hyperparameters import Hyperparameters
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
 Metric = Callable[[Backend, Array, Array, Array | None], Array]
 
 

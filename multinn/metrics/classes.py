@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backends import Array, Backend
+from backends import Array, Backend, HostArray
 from multinn import functional
-from multinn.metrics.base import CombinedMetric, HostArray, target_classes
+from multinn.metrics.base import CombinedMetric, target_classes
 
 _AVERAGES = ("binary", "macro", "micro")
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backends import Array, Backend
-from multinn.metrics.base import CombinedMetric, HostArray
+from backends import Array, Backend, HostArray
+from multinn.metrics.base import CombinedMetric
 
 
 @dataclass(frozen=True)

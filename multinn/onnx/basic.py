@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from backends import Tree, get_backend
+from backends import HostArray, Tree, get_backend
 from multinn.layers import (
     ChannelsLast,
     Dense,
@@ -19,7 +19,6 @@ from multinn.layers import (
     Rescale,
     SpatialDropout,
 )
-from multinn.layers.base import HostArray
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from multinn.layers.base import HostArray, Shape
+from backends import HostArray, Shape
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Tree
+from backends import Shape, Tree
 from multinn.layers import (
     AveragePool1D,
     AveragePool2D,
@@ -16,7 +16,6 @@ from multinn.layers import (
     MaxPool1D,
     MaxPool2D,
 )
-from multinn.layers.base import Shape
 from multinn.layers.geometry import Geometry
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
-from backends import Tree
+from backends import HostArray, Tree
 from multinn.layers import GRU, LSTM, GlobalAveragePool1D, GlobalMaxPool1D, SimpleRNN
-from multinn.layers.base import HostArray
 from multinn.layers.recurrent import Recurrent
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from backends import tree
+from backends import HostArray, tree
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.sklearn import lbfgs
@@ -23,8 +23,6 @@ from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.portable import PortableEstimator
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training import Examples
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _DENSE_ROWS = 4096  # rows of sparse inputs that are dense at a time, to predict
 

@@ -9,7 +9,8 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
-from multinn.sklearn.base import BaseMLP, HostArray
+from backends import HostArray
+from multinn.sklearn.base import BaseMLP
 from multinn.sklearn.values import describe_value
 
 

@@ -10,10 +10,10 @@ from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from backends import get_backend
+from backends import HostArray, get_backend
 from multinn import functional
 from multinn.losses import Loss, SoftmaxCrossEntropy
-from multinn.sklearn.base import HostArray, has_epochs
+from multinn.sklearn.base import has_epochs
 from multinn.sklearn.class_targets import ClassTargets
 from multinn.sklearn.losses import BINARY_LOG_LOSS, CLASS_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS

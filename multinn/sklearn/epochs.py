@@ -5,11 +5,12 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from backends import HostArray
 from multinn.callbacks import Callback
 from multinn.callbacks.base import Callbacks
 from multinn.errors import DivergenceError
@@ -24,8 +25,6 @@ from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingState
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 NOT_FINITE: Final = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to "

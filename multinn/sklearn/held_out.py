@@ -1,14 +1,8 @@
 """Examples that are held out of a fit, to see how it gets on."""
 
-from typing import Any
-
-import numpy as np
-
-from backends import get_backend
+from backends import HostArray, get_backend
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training import Examples
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class HeldOut:

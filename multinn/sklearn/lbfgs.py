@@ -7,12 +7,10 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from backends import tree
+from backends import HostArray, tree
 from multinn.examples import PlacedExamples
 from multinn.progress import progress
 from multinn.sklearn.trainer import PenalizedTrainer
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 
 def minimize_loss(

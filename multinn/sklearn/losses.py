@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backends import Array, Backend
+from backends import Array, Backend, HostArray, Shape
 from multinn.losses import (
     BinaryCrossEntropy,
     Focal,
@@ -15,7 +15,6 @@ from multinn.losses import (
     SoftmaxCrossEntropy,
 )
 from multinn.losses.base import outputs_per_example, sum_outputs
-from multinn.losses.targets import HostArray, Shape
 
 # Those whose targets are numbers of classes.
 CLASS_LOSSES = (SoftmaxCrossEntropy, Focal, MultiClassHinge)

@@ -30,8 +30,6 @@ from multinn.layers import (
 )
 from multinn.random import Key
 
-HostArray = np.ndarray[Any, np.dtype[Any]]
-
 ACTIVATIONS: dict[str, Layer] = {
     "identity": Identity(),
     "logistic": Sigmoid(),

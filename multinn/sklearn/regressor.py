@@ -10,10 +10,10 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from backends import Backend, get_backend
+from backends import Backend, HostArray, get_backend
 from multinn import functional
 from multinn.losses import Loss
-from multinn.sklearn.base import BaseMLP, HostArray, has_epochs
+from multinn.sklearn.base import BaseMLP, has_epochs
 from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
 

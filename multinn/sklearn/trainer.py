@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, Tree
+from backends import Array, HostArray, Tree
 from multinn import checkpoints
 from multinn.callbacks.base import Callbacks
 from multinn.checkpoints import Owner, PathLike, Progress
@@ -24,8 +24,6 @@ from multinn.sklearn.network import dense_places, moved
 from multinn.sklearn.optimizers import state_after
 from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 _INPUTS_A_PIECE = 1024
 _PROGRAMS = RecentPrograms(most_bytes=2**26)  # which many fits, as of a grid search, share

@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from backends import Backend, Tree, tree
+from backends import Backend, HostArray, Tree, tree
 from multinn.testing.gradient_cases import Case, Evaluation, Point
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
 
 SMALL = 1e-3
 

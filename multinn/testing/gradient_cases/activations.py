@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from backends import HostArray
 from multinn import (
     ELU,
     GELU,
@@ -25,7 +26,7 @@ from multinn import (
     Softsign,
     Tanh,
 )
-from multinn.testing.gradient_cases.base import HostArray, LayerCase, Point, inputs
+from multinn.testing.gradient_cases.base import LayerCase, Point, inputs
 
 
 def _from_ends(*ends: float) -> Callable[[Point], HostArray]:

@@ -7,12 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import Array, Backend, Tree, tree
+from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import Layer, Loss, random
 from multinn.layers.masked import values_of, with_mask
-
-HostArray = np.ndarray[Any, np.dtype[Any]]
-Shape = tuple[int, ...]
 
 _MARGIN = 0.05
 _ATTEMPTS = 10_000

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from backends import HostArray
 from multinn import (
     AveragePool1D,
     AveragePool2D,
@@ -15,7 +16,7 @@ from multinn import (
     MaxPool1D,
     MaxPool2D,
 )
-from multinn.testing.gradient_cases.base import HostArray, LayerCase, Point, inputs
+from multinn.testing.gradient_cases.base import LayerCase, Point, inputs
 
 
 def _lead_of_largest(size: int, stride: int, padding: int = 0) -> Callable[[Point], HostArray]:

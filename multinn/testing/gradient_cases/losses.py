@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from backends import HostArray, Shape
 from multinn import (
     CTC,
     BinaryCrossEntropy,
@@ -26,7 +27,7 @@ from multinn import (
     Poisson,
     SoftmaxCrossEntropy,
 )
-from multinn.testing.gradient_cases.base import Draw, HostArray, LossCase, Point, Shape
+from multinn.testing.gradient_cases.base import Draw, LossCase, Point
 
 
 def zeros_and_ones(generator: np.random.Generator, shape: Shape) -> HostArray:

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from backends import HostArray
 from multinn import (
     GRU,
     LSTM,
@@ -20,7 +21,7 @@ from multinn import (
     Sequential,
     SimpleRNN,
 )
-from multinn.testing.gradient_cases.base import HostArray, LayerCase, Point, inputs
+from multinn.testing.gradient_cases.base import LayerCase, Point, inputs
 
 _SHAPE = (2, 3, 2)
 _LENGTHS = (3, 2)
