@@ -2,6 +2,7 @@
 
 import csv
 import signal
+import struct
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 from multinn import (
     SGD,
@@ -378,8 +380,33 @@ def test_tensorboard_gets_the_figures(tmp_path, monkeypatch):
     assert written[-1] == "closed"
 
 
+def events(folder: Path) -> list[tuple[str, int, float]]:
+    """Return the scalars in the event files: records of their length, a checksum, an event, another."""
+    scalars = []
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        while content:
+            (length,) = struct.unpack("<Q", content[:8])
+            event = Event.FromString(content[12 : 12 + length])
+            scalars += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+            content = content[length + 16 :]
+    return scalars
+
+
+def test_tensorboard_can_read_its_files(tmp_path):
+    trainer = fit(make_trainer(), 3, callbacks=[TensorBoard(tmp_path)], validation_data=(X, Y))
+    written = {(name, step): value for name, step, value in events(tmp_path)}
+    expected = {
+        (name, int(record["epoch"])): pytest.approx(value, rel=1e-6)
+        for record in trainer.history
+        for name, value in record.items()
+        if name != "epoch"
+    }
+    assert written == expected
+
+
 def test_tensorboard_says_what_it_needs(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ImportError, match="pip install tensorboardX"):
+    with pytest.raises(ImportError, match=r'pip install "multinn\[tensorboard\]'):
         TensorBoard(tmp_path)

@@ -17,7 +17,7 @@ _MODULES = ("tensorboardX", "torch.utils.tensorboard")
 class TensorBoard(Callback):
     """Writes the figures of each record for TensorBoard, by the number of the epoch.
 
-    Needs tensorboardX, or torch with tensorboard.
+    Needs tensorboardX, which the extra ``tensorboard`` installs, or torch with tensorboard.
 
     Attributes:
         folder: for the event files, made where it is missing.
@@ -67,5 +67,5 @@ def _summary_writer() -> Any:
             continue
     raise ImportError(
         "TensorBoard: expected tensorboardX, or torch with tensorboard, neither is installed: "
-        "pip install tensorboardX"
+        'pip install "multinn[tensorboard]"'
     )
