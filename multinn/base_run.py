@@ -83,9 +83,7 @@ class BaseRun:
         trainer = self.trainer
         with trainer.seconds.training():
             figures = epoch_figures(steps, batch_sizes, trainer.program.reductions)
-        last = self.done + epochs == self.epochs
-        chosen = reported(self.done, epochs, self.report_every, last=last)
-        records = figures.records([trainer.epoch + 1 + index for index in chosen], chosen)
+        records = [] if self.validate else self._records(figures, epochs)
         losses = figures.columns["loss"].tolist()
         with uninterrupted():
             trainer.state = state
@@ -96,25 +94,30 @@ class BaseRun:
                 history.extend(records)
         return figures
 
-    def _report(self) -> Record:
-        """After a call: see whether to stop, and return the figures of the record, if one is due."""
+    def _records(self, figures: EpochFigures, epochs: int) -> list[Record]:
+        """Return the records that are due of the epochs that come next."""
+        last = self.done + epochs == self.epochs
+        chosen = reported(self.done, epochs, self.report_every, last=last)
+        return figures.records([self.trainer.epoch + 1 + index for index in chosen], chosen)
+
+    def _report(self, figures: EpochFigures) -> Record:
+        """After a call: see whether to stop, and return the figures of the record, if one is due.
+
+        Args:
+            figures: of the epochs of the call. With validation data, one that is due is the last.
+        """
         if self.done % self.report_every and self.done != self.epochs:
             return {}
-        record = self.history[-1]
         if self.validate:
-            record.update(self._validation_figures(self.validate))
+            record = figures.records([self.trainer.epoch], [len(figures.columns["loss"]) - 1])[0]
+            # Ctrl-C before it is whole leaves no record.
+            record.update({f"validation_{name}": value for name, value in self.validate().items()})
+            with uninterrupted():
+                self.history.append(record)
+                self.trainer.history.append(record)
+        record = self.history[-1]
         self.history.stopped = self.callbacks.on_report(self.trainer, record)
         return {name: value for name, value in record.items() if name != "epoch"}
-
-    def _validation_figures(self, validate: Callable[[], Record]) -> Record:
-        """Return them; where Ctrl-C or an error prevents that, there is no record without them."""
-        try:
-            return {f"validation_{name}": value for name, value in validate().items()}
-        except BaseException:
-            with uninterrupted():
-                for history in (self.history, self.trainer.history):
-                    history.pop()
-            raise
 
 
 def reported(done: int, epochs: int, every: int, *, last: bool) -> list[int]:

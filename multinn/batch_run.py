@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from multinn import random
 from multinn.base_run import BaseRun
 from multinn.batches import Batch, Batches, batches_of, prefetched
-from multinn.figures import Columns, epoch_figures, joined
+from multinn.figures import Columns, EpochFigures, epoch_figures, joined
 from multinn.history import Record
 from multinn.progress import Advance
 from multinn.training import Examples, Plan, TrainingState
@@ -23,9 +23,11 @@ class BatchRun(BaseRun):
     Attributes:
         batches: the batches of each epoch.
         check: makes examples of a batch, on the host.
+        reader: the thread that reads the batches.
     """
 
     batches: Batches
+    reader: Executor
     check: Callable[[Batch], Examples]
 
     def train(self, advance: Advance) -> None:
@@ -34,35 +36,32 @@ class BatchRun(BaseRun):
         for _ in range(self.epochs):
             within = _Within(advance, batches)
             batches, figures = self._train_epoch(within)
-            further = self._report()
-            advance(1.0 - within.told, figures | further)
+            further = self._report(figures)
+            advance(1.0 - within.told, figures.record(0) | further)
             if self.history.stopped:
                 break
 
-    def _train_epoch(self, within: "_Within") -> tuple[int, Record]:
+    def _train_epoch(self, within: "_Within") -> tuple[int, EpochFigures]:
         """Train for one epoch, and return the number of its batches and its figures."""
         state, step = self.trainer.state, self.trainer.step
         columns: list[Columns] = []
         sizes: list[int] = []
-        with closing(prefetched(self._examples())) as examples:
-            for batch in examples:
-                state, figures = self._step(state, batch, step + len(sizes), len(sizes))
-                columns.append(figures)
-                sizes.append(len(batch.x))
-                if len(figures) != len(columns[0]):
-                    raise ValueError(
-                        "fit_batches: expected weights with all batches of an epoch, or with none"
-                    )
-                if within.is_due():
-                    within.tell(
-                        len(sizes), self._figures(columns[within.start :], sizes[within.start :])
-                    )
+        for batch in prefetched(self._examples(), self.reader):
+            state, figures = self._step(state, batch, step + len(sizes), len(sizes))
+            columns.append(figures)
+            sizes.append(len(batch.x))
+            if len(figures) != len(columns[0]):
+                raise ValueError(
+                    "fit_batches: expected weights with all batches of an epoch, or with none"
+                )
+            if within.is_due():
+                within.tell(len(sizes), self._figures(columns[within.start :], sizes[within.start :]))
         if not sizes:
             raise ValueError(f"fit_batches: no batches for epoch {self.trainer.epoch + 1}")
         whole = joined(columns, 1)
         if "weight" in whole and not whole["weight"].any():
             raise ValueError("fit_batches: expected a weight above 0 in each epoch, got zeros only")
-        return len(sizes), self._commit(state, 1, whole, sizes).record(0)
+        return len(sizes), self._commit(state, 1, whole, sizes)
 
     def _figures(self, columns: Sequence[Columns], sizes: Sequence[int]) -> Record:
         """Return the figures of some steps."""

@@ -1,7 +1,7 @@
 """Batches that are read while training, so that the data need not fit in memory."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
@@ -103,14 +103,19 @@ def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
     return of_epoch
 
 
-def with_first(batches: Batches, epoch: int) -> tuple[Batches, Batch]:
+def with_first(batches: Batches, epoch: int, reader: Executor) -> tuple[Batches, Batch]:
     """Return batches that are the same, and the first of an epoch, which is begun once.
+
+    Args:
+        batches: those of each epoch.
+        epoch: from 0.
+        reader: the thread that reads all batches.
 
     Raises:
         ValueError: there is none.
     """
     begun = iter(batches_of(batches, epoch))
-    first = next(begun, None)
+    first = reader.submit(next, begun, None).result()
     if first is None:
         raise ValueError(f"fit_batches: no batches for epoch {epoch + 1}")
     whole = chain([first], begun)
@@ -133,12 +138,11 @@ def check_batches(batches: Any, epochs: int) -> None:
         )
 
 
-def prefetched(items: Iterable[Item]) -> Generator[Item, None, None]:
-    """Yield the items, each made in a thread while the one before is in use."""
+def prefetched(items: Iterable[Item], reader: Executor) -> Iterator[Item]:
+    """Yield the items, each made by the reader, a thread, while the one before is in use."""
     iterator = iter(items)
     end: Any = object()
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, iterator, end)
-        while (item := following.result()) is not end:
-            following = pool.submit(next, iterator, end)
-            yield item
+    following = reader.submit(next, iterator, end)
+    while (item := following.result()) is not end:
+        following = reader.submit(next, iterator, end)
+        yield item

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 from backends import Backend, Tree, tree
 
@@ -30,15 +31,18 @@ class Seconds:
 class RecentPrograms:
     """Compiled functions by their keys, those that were used last: the others are dropped.
 
+    Those with memory of their own are found, too, while somebody else keeps them.
+
     Args:
         least: how many are kept whatever they take.
         most: how many are kept at most.
         most_bytes: how much memory the ones beyond ``least`` may keep between calls, all together.
     """
 
-    def __init__(self, least: int = 0, most: int = 64, most_bytes: int = 2**28) -> None:
+    def __init__(self, least: int = 0, most: int = 512, most_bytes: int = 2**31) -> None:
         self._least, self._most, self._most_bytes = least, most, most_bytes
         self._programs: dict[Hashable, Callable[..., Tree]] = {}  # the last used is the last
+        self._alive: WeakValueDictionary[Hashable, Callable[..., Tree]] = WeakValueDictionary()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -48,14 +52,17 @@ class RecentPrograms:
         """Return that program, if it is there."""
         with self._lock:
             program = self._programs.pop(key, None)
-            if program is not None:
-                self._programs[key] = program
+            if program is None:
+                return self._alive.get(key)
+            self._programs[key] = program
             return program
 
     def add(self, key: Hashable, program: Callable[..., Tree]) -> None:
         """Keep a program, and drop others if need be."""
         with self._lock:
             self._programs[key] = program
+            if hasattr(program, "nbytes"):
+                self._alive[key] = program
             while len(self._programs) > self._least and self._is_full():
                 del self._programs[next(iter(self._programs))]
 
@@ -86,13 +93,14 @@ class CompiledPrograms:
         self.__init__(*state)  # type: ignore[misc]  # a copy is a new one
 
     def share(self, programs: RecentPrograms, family: Hashable) -> None:
-        """Use these programs, too, and add to them.
+        """Use these programs, too, and add to them; keep fewer beside them.
 
         Args:
             programs: those of others.
             family: all that the functions of this trainer depend on.
         """
         self._shared, self._family = programs, family
+        self._own = RecentPrograms(least=8, most_bytes=2**28)
 
     def get(self, function: Callable[..., Tree], *arguments: Tree) -> Callable[..., Tree]:
         """Return the compiled function for arguments of these shapes and dtypes."""

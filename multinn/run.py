@@ -76,7 +76,7 @@ class Run(BaseRun):
                 told += 1.0 - calls.parts[-1] / len(self.batch_sizes)
             else:
                 figures = self._train(epochs)
-            further = self._report()
+            further = self._report(figures)
             # Of many epochs in one call, some.
             every = max(self.report_every, math.ceil(self.epochs / _MOST_SHOWN))
             for index in reported(self.done - epochs, epochs, every, last=True):

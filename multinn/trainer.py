@@ -1,6 +1,7 @@
 """The trainer: a model, a loss and an optimizer, on one backend."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -171,16 +172,16 @@ class Trainer(PortableTrainer):
         check_at_least_one(epochs=epochs, report_every=report_every)
         check_batches(batches, epochs)
         chosen = check_callbacks(callbacks, self._figures(validation_data is not None))
-        if self._shapes is None:
-            batches, first = with_first(batches, self.epoch)
-            shapes, drawn = self._shapes_or_draw(check_batch_inputs(self.program, first).shape[1:])
-            check_batch(self.program, first, shapes)
-        else:
-            shapes, drawn = self._shapes, None
-        held_out = check_validation_data(self.program, validation_data, shapes)
-        if drawn is not None:
-            self._start(drawn, shapes)
-        with self.backend.precision(self.dtype):
+        with ThreadPoolExecutor(1) as reader, self.backend.precision(self.dtype):
+            if self._shapes is None:
+                batches, first = with_first(batches, self.epoch, reader)
+                shapes, drawn = self._shapes_or_draw(check_batch_inputs(self.program, first).shape[1:])
+                check_batch(self.program, first, shapes)
+            else:
+                shapes, drawn = self._shapes, None
+            held_out = check_validation_data(self.program, validation_data, shapes)
+            if drawn is not None:
+                self._start(drawn, shapes)
             run = BatchRun(
                 trainer=self,
                 epochs=int(epochs),
@@ -188,6 +189,7 @@ class Trainer(PortableTrainer):
                 validate=self._validation(held_out),
                 callbacks=chosen,
                 batches=batches,
+                reader=reader,
                 check=lambda batch: check_batch(self.program, batch, shapes),
             )
             with self._running(run, progress) as advance:
@@ -227,9 +229,11 @@ class Trainer(PortableTrainer):
         except KeyboardInterrupt:
             run.history.interrupted = True
             tell(f"interrupted: the trainer is at the end of epoch {self.epoch}")
-        except BaseException:
-            run.callbacks.on_fit_error(self)
-            raise
+        except BaseException as error:
+            try:
+                run.callbacks.on_fit_error(self)
+            finally:
+                raise error
         run.callbacks.on_fit_end(self)
 
     def _figures(self, validated: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -266,7 +267,21 @@ def test_the_next_item_is_made_while_one_is_in_use():
         made.set()
         yield 2
 
-    iterator = prefetched(items())
-    assert next(iterator) == 1
-    assert made.wait(timeout=30)
-    assert list(iterator) == [2]
+    with ThreadPoolExecutor(1) as reader:
+        iterator = prefetched(items(), reader)
+        assert next(iterator) == 1
+        assert made.wait(timeout=30)
+        assert list(iterator) == [2]
+
+
+def test_one_thread_reads_all_batches():
+    threads: list[int] = []
+
+    def batches(epoch: int) -> Iterator[Any]:
+        for start in range(0, 10, 5):
+            threads.append(threading.get_ident())
+            yield X[start : start + 5], Y[start : start + 5]
+
+    fit_batches(make_trainer(), 2, batches)
+    assert len(threads) == 4
+    assert len(set(threads)) == 1

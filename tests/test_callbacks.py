@@ -137,6 +137,25 @@ def test_what_is_no_callback_is_refused(callbacks):
         fit(make_trainer(), 1, callbacks=callbacks)
 
 
+class Failing(Callback):
+    """Raises at the second report, and once more where the run ends."""
+
+    def on_report(self, trainer: Trainer, record: Record) -> None:
+        if trainer.epoch == 2:
+            raise LookupError("the first")
+
+    def on_fit_error(self, trainer: Trainer) -> None:
+        raise RuntimeError("another")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_callback_that_fails_at_the_end_hides_no_error_and_skips_no_other(first):
+    others, trainer = [Pretend(1.0, 2.0), EarlyStopping("figure", mode="min")], make_trainer()
+    with pytest.raises(LookupError, match="the first"):
+        fit(trainer, 5, callbacks=[Failing(), *others] if first else [*others, Failing()])
+    np.testing.assert_array_equal(trainer.predict(X), fit(make_trainer(), 1).predict(X))
+
+
 # Early stopping
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backends import get_backend
+from multinn import Dense, MeanSquaredError, Trainer
 from multinn.programs import CompiledPrograms, RecentPrograms, Seconds
 from multinn.sklearn import MLPClassifier
 from multinn.sklearn.trainer import _PROGRAMS
@@ -60,6 +61,15 @@ def test_a_function_without_memory_of_its_own_counts_nothing():
     assert programs.get("a") is np.exp
 
 
+def test_what_somebody_else_keeps_is_found():
+    programs, program = RecentPrograms(most_bytes=100), Program(101)
+    programs.add("a", program)
+    assert kept(programs, "a") == ""
+    assert programs.get("a") is program
+    del program
+    assert programs.get("a") is None
+
+
 def test_a_compiled_function_tells_the_memory_that_it_keeps():
     x = np.zeros((1000, 100), np.float32)
     compiled: Any = get_backend("numpy").jit(lambda x: np.sum(np.exp(x)), x)
@@ -87,11 +97,21 @@ def test_a_copy_compiles_anew():
         assert copied.get(np.tanh, np.zeros(3)) is not program
 
 
-def test_a_stream_of_changing_lengths_keeps_few_programs():
+def test_a_stream_of_changing_lengths_keeps_few_programs(monkeypatch):
+    monkeypatch.setattr(RecentPrograms, "_is_full", lambda programs: len(programs) > 10)
     x = np.random.default_rng(0).normal(size=(200, 3))
     y = (x[:, 0] > 0).astype(int)
     classifier: Any = MLPClassifier((4,), backend="numpy")
     for length in range(20, 120):
         classifier.partial_fit(x[:length], y[:length], classes=[0, 1])
-    assert len(classifier.trainer_.programs._own) <= 64
-    assert len(_PROGRAMS) <= 64
+    assert len(classifier.trainer_.programs._own) <= 10
+    assert len(_PROGRAMS) <= 10
+
+
+def test_batches_of_many_sizes_compile_once():
+    trainer = Trainer(Dense(2), MeanSquaredError(), backend="numpy")
+    batches = [(np.ones((size, 3)), np.ones((size, 2))) for size in range(1, 101)]
+    trainer.fit_batches(batches, epochs=1, progress=False)
+    compiled = trainer.seconds.compile
+    trainer.fit_batches(batches, epochs=1, progress=False)
+    assert trainer.seconds.compile == compiled

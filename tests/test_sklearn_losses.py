@@ -84,6 +84,19 @@ class Changeable(Loss):
         return MeanSquaredError().per_example(backend, outputs, targets)
 
 
+@dataclass(frozen=True)
+class Hyperbolic(Loss):
+    output_activation = "tanh"  # type: ignore[assignment]
+
+    def per_example(self, backend, outputs, targets):
+        return MeanSquaredError().per_example(backend, outputs, targets)
+
+
+def test_an_unknown_output_activation_is_refused():
+    with pytest.raises(ValueError, match=r"output_activation of identity, exp, .* with 'tanh'"):
+        MLPRegressor(Hyperbolic()).fit(X, NUMBERS)
+
+
 def test_a_loss_is_a_frozen_dataclass():
     with pytest.raises(TypeError, match=r"expected frozen dataclasses.*'Changeable'.*frozen=True"):
         MLPRegressor(Changeable()).fit(X, NUMBERS)
@@ -121,6 +134,8 @@ def test_class_weights_of_labels_are_multiplied():
     ("class_weight", "y", "message"),
     [
         ({0: 1, 1: 2}, LABELS, "for several labels, expected 'balanced' or a list of dicts"),
+        (["balanced"] * 3, LABELS, "for several labels, expected 'balanced' or a list of dicts"),
+        ([1, 2, 3], LABELS, "for several labels, expected 'balanced' or a list of dicts"),
         ([{0: 1, 1: 2}], Y, "for classes, expected 'balanced' or a dict"),
     ],
 )

@@ -1,6 +1,7 @@
 """What callbacks are."""
 
 from collections.abc import Collection, Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,9 +73,10 @@ class Callbacks(list[Callback]):
             callback.on_fit_end(trainer)
 
     def on_fit_error(self, trainer: "Trainer") -> None:
-        """Call them where an error ended the run."""
-        for callback in self:
-            callback.on_fit_error(trainer)
+        """Call all of them where an error ended the run, though one of them raises another."""
+        with ExitStack() as stack:
+            for callback in reversed(self):
+                stack.callback(callback.on_fit_error, trainer)
 
 
 def check_callbacks(callbacks: Any, figures: Iterable[str]) -> Callbacks:

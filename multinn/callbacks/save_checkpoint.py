@@ -16,8 +16,9 @@ class SaveCheckpoint(Callback):
     """Saves the trainer at each report, as `Trainer.save` does.
 
     The file is replaced as a whole: at any time it holds one valid checkpoint. When the run ends, by
-    Ctrl-C too, it is the trainer as it is then, unless only the best are saved: with the best state, if
-    an `EarlyStopping` before this callback, or an estimator's own early stopping, has restored it.
+    Ctrl-C too but not by an error, it is the trainer as it is then, unless only the best are saved: with
+    the best state, if an `EarlyStopping` before this callback, or an estimator's own early stopping, has
+    restored it.
 
     Attributes:
         path: of the file.

@@ -219,14 +219,14 @@ class MLPClassifier(ClassifierMixin, ClassTargets):  # type: ignore[misc]  # sci
                 "dict, such as from compute_class_weight"
             )
         if self._kind == "multilabel":
-            if isinstance(self.class_weight, dict):
+            given = self.class_weight
+            if not (isinstance(given, str) or all(isinstance(weights, dict) for weights in given)):
                 raise ValueError(
                     "class_weight: for several labels, expected 'balanced' or a list of dicts, one for "
                     f"each label, such as {{0: 1, 1: 5}}, got {self.class_weight!r}"
                 )
-            of_labels = self.class_weight
-            balanced = isinstance(of_labels, str)
-            return np.asarray(compute_sample_weight(of_labels if balanced else list(of_labels), y))
+            given = given if isinstance(given, str) else list(given)
+            return np.asarray(compute_sample_weight(given, y))
         if isinstance(self.class_weight, list | tuple):
             raise ValueError(
                 "class_weight: for classes, expected 'balanced' or a dict from classes to weights, got "

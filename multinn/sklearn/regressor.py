@@ -163,6 +163,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
                 known = ", ".join(REGRESSION_LOSSES)
                 raise ValueError(f"loss: expected one of {known}, or a loss, got {loss!r}")
             loss = REGRESSION_LOSSES[loss]
+        if loss.output_activation not in _PREDICTIONS:
+            raise ValueError(
+                f"loss: expected an output_activation of {', '.join(_PREDICTIONS)}, got {loss!r} "
+                f"with {loss.output_activation!r}"
+            )
         return loss, loss.output_activation
 
     def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:

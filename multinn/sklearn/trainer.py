@@ -26,7 +26,7 @@ from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
 
 _INPUTS_A_PIECE = 1024
-_PROGRAMS = RecentPrograms(most_bytes=2**26)  # which many fits, as of a grid search, share
+_PROGRAMS = RecentPrograms(most_bytes=2**27)  # which many fits, as of a grid search, share
 
 
 class PenalizedProgram(TrainingProgram):
