@@ -86,7 +86,7 @@ class Changeable(Loss):
 
 @dataclass(frozen=True)
 class Hyperbolic(Loss):
-    output_activation = "tanh"  # type: ignore[assignment]
+    output_activation = "tanh"
 
     def per_example(self, backend, outputs, targets):
         return MeanSquaredError().per_example(backend, outputs, targets)
