@@ -44,7 +44,7 @@ class Trainer(PortableTrainer):
         step: how many steps are done.
         history: the records of all calls of `fit`.
         seconds: what compiling and training took.
-        programs: what was compiled, for this model and the shapes of data seen so far.
+        programs: what was compiled, for this model and the shapes of data that were seen last.
 
     >>> import numpy as np
     >>> from multinn import Adam, Dense, HalfSquaredError, Sequential, Tanh, Trainer
