@@ -4,12 +4,12 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree
+from multinn.checks import is_integer
 from multinn.layers.base import Layer
 from multinn.layers.container import Container, init_child, layers_of
 from multinn.layers.identity import Identity
@@ -189,7 +189,7 @@ class Concatenate(Branches):
 
     def __init__(self, branches: Iterable[Layer], axis: int = -1) -> None:
         object.__setattr__(self, "branches", layers_of("Concatenate", branches))
-        if isinstance(axis, bool) or not isinstance(axis, Integral) or axis == 0:
+        if not is_integer(axis) or axis == 0:
             raise ValueError(f"Concatenate: expected an axis other than 0, the batch, got {axis!r}")
         object.__setattr__(self, "axis", int(axis))
 

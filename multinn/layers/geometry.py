@@ -1,10 +1,10 @@
 """Where the windows of convolution and pooling lie: their size, stride, dilation and padding."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Literal
 
 from backends import Shape
+from multinn.checks import is_integer
 
 Pair = tuple[int, int]
 Margins = tuple[Pair, Pair]
@@ -145,7 +145,7 @@ def _is_margin(margin: Any) -> bool:
 
 
 def _is_integer(value: Any, least: int) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
+    return is_integer(value) and int(value) >= least
 
 
 def check_images(layer: str, input_shape: Shape, geometry: Geometry) -> None:
