@@ -34,7 +34,7 @@ class Backend(ABC):
 
     name: ClassVar[str]
     device: str
-    _asked_for_as = ""  # the name, or the place of the class, under which the registry made it
+    _remake: tuple[Callable[[str], "Backend"], tuple[str]] | None = None  # set by the registry
     xp: Any
 
     @property
@@ -124,10 +124,8 @@ class Backend(ABC):
         """
 
     def __reduce__(self) -> Any:
-        """Name the backend: another process has one of that name, on a device of that name, itself."""
-        from backends.registry import get_backend  # it knows of this class
-
-        return get_backend, (f"{self._asked_for_as or self.name}:{self.device}",)
+        """Return how another process makes the same backend: by its name if it has one, and its device."""
+        return self._remake or (type(self), (self.device,))
 
     def __copy__(self) -> Self:
         return self

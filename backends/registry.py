@@ -104,7 +104,7 @@ def _construct(specification: str) -> Backend:
             f"backend {entry.name!r}: {entry.value} returned a {type(backend).__name__}, "
             "expected an instance of backends.Backend"
         )
-    backend._asked_for_as = entry.name
+    backend._remake = get_backend, (f"{entry.name}:{backend.device}",)
     return backend
 
 

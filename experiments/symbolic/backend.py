@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from backends import Array, EagerBackend, Tree, tree
+from experiments.symbolic.expressions import new_symbol
 from experiments.symbolic.field import Field
 from experiments.symbolic.functions import sympy_version
 from experiments.symbolic.namespace import SymbolicNamespace
@@ -29,7 +30,7 @@ class SymbolicBackend(EagerBackend):
         return sympy_version()
 
     def from_numpy(self, tree_of_arrays: Tree) -> Tree:
-        symbols = np.frompyfunc(lambda number: self.field.symbol(float(number)), 1, 1)
+        symbols = np.frompyfunc(lambda number: new_symbol(self.field, float(number)), 1, 1)
         return tree.map(
             lambda leaf: np.asarray(symbols(leaf)) if leaf.dtype.kind == "f" else leaf, tree_of_arrays
         )

@@ -4,16 +4,13 @@ import math
 from fractions import Fraction
 from functools import cache
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from experiments.symbolic.errors import UnreachedError
-
-if TYPE_CHECKING:
-    from experiments.symbolic.field import Field
-
-Polynomial = Any  # of SymPy, whose types mypy does not know
+from experiments.symbolic.field import Field, Polynomial
+from experiments.symbolic.functions import slope
 
 _TIE = 1e-9
 _UNDERFLOW = -750.0
@@ -39,7 +36,7 @@ class Expression:
     size = 1
     dtype = np.dtype(object)
 
-    def __init__(self, field: "Field", polynomial: Polynomial) -> None:
+    def __init__(self, field: Field, polynomial: Polynomial) -> None:
         self.field = field
         self.polynomial = polynomial
 
@@ -127,7 +124,7 @@ class Expression:
     def exp(self) -> "Expression":
         """Return e to this power; 0 where that is 0 in floats, as at places that a mask takes out."""
         if float(self) < _UNDERFLOW:
-            return self.field.lift(0)
+            return lift(self.field, 0)
         return self._new(self.field.exp(self.polynomial))
 
     def log(self) -> "Expression":
@@ -152,7 +149,8 @@ class Expression:
 
     def derivative(self, symbol: "Expression") -> "Expression":
         """Return the partial derivative with respect to a symbol."""
-        return self._new(self.field.derivative(self.polynomial, symbol.polynomial.degrees().index(1)))
+        index = symbol.polynomial.degrees().index(1)
+        return self._new(_derivative(self.field, self.polynomial, index))
 
     def is_zero(self) -> bool:
         """Tell whether this is identically zero, in the same neighbourhood."""
@@ -162,7 +160,7 @@ class Expression:
         return Expression(self.field, polynomial)
 
     def _polynomial(self, other: Any) -> Polynomial:
-        return self.field.lift(other).polynomial
+        return lift(self.field, other).polynomial
 
     def _compare(self, other: Any) -> int:
         if _is_infinite(other):
@@ -175,6 +173,41 @@ class Expression:
             raise UnreachedError("a comparison is too near a tie to be decided")
         self.field.comparisons += 1
         return 1 if value > 0 else -1
+
+
+def new_symbol(field: Field, at: float) -> Expression:
+    """Return a new symbol of a field, which stands for that number at the point."""
+    return Expression(field, field.symbol(at))
+
+
+def lift(field: Field, value: Any) -> Expression:
+    """Return a number as an expression; an expression as it is."""
+    if isinstance(value, Expression):
+        return value
+    return Expression(field, field.constant(as_rational(value)))
+
+
+def _derivative(field: Field, p: Polynomial, symbol: int) -> Polynomial:
+    """Return ∂p / ∂symbol, by the chain rule: a name depends on the symbols in its argument."""
+    result = field.ring.zero
+    for index in field.indices(p):
+        if own := _derivative_of_generator(field, index, symbol):
+            result += field.product(p.diff(field.ring.gens[index]), own)
+    return result
+
+
+def _derivative_of_generator(field: Field, index: int, symbol: int) -> Polynomial:
+    function, argument = field.generators[index][1:]
+    if function is None:
+        return field.ring.one if index == symbol else field.ring.zero
+    if (index, symbol) not in field.derivatives:
+        result = _derivative(field, argument, symbol)
+        if result:
+            name = Expression(field, field.ring.gens[index])
+            outer = lift(field, slope(function)(Expression(field, argument), name)).polynomial
+            result = field.product(result, outer)
+        field.derivatives[index, symbol] = result
+    return field.derivatives[index, symbol]
 
 
 def _is_infinite(value: Any) -> bool:

@@ -15,8 +15,9 @@ from operator import add, ge, sub
 from typing import Any, NamedTuple
 
 from experiments.symbolic.errors import FullError, UnreachedError
-from experiments.symbolic.expressions import Expression, Polynomial, as_rational
-from experiments.symbolic.functions import INVERSE, INVERSE_ROOT, numeric, polynomial_ring, slope
+from experiments.symbolic.functions import INVERSE, INVERSE_ROOT, numeric, polynomial_ring
+
+Polynomial = Any  # of SymPy, whose types mypy does not know
 
 _MOST_WORK = 300_000
 _TINY = 1e-12
@@ -44,6 +45,7 @@ class Field:
         generators: what those in use stand for.
         comparisons: how many were answered as at the point.
         work: how many products of terms were formed.
+        derivatives: of generators, by (generator, symbol), as far as they are known.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -53,17 +55,19 @@ class Field:
         self.work = 0
         self._known: dict[tuple[str, Polynomial], Polynomial] = {}
         self._exponents: dict[Polynomial, tuple[Polynomial, Any]] = {}
-        self._derivatives: dict[tuple[int, int], Polynomial] = {}
+        self.derivatives: dict[tuple[int, int], Polynomial] = {}
 
-    def symbol(self, at: float) -> Expression:
+    def symbol(self, at: float) -> Polynomial:
         """Return a new symbol, which stands for that number at the point."""
-        return Expression(self, self._add(Generator(at)))
+        return self._add(Generator(at))
 
-    def lift(self, value: Any) -> Expression:
-        """Return a number as an expression; an expression as it is."""
-        if isinstance(value, Expression):
-            return value
-        return Expression(self, self._constant(as_rational(value)))
+    def constant(self, value: Any) -> Polynomial:
+        """Return a rational number as a polynomial."""
+        return self.ring.ground_new(self.ring.domain(value.numerator, value.denominator))
+
+    def indices(self, p: Polynomial) -> list[int]:
+        """Return the generators that occur in a polynomial, in ascending order."""
+        return [index for index, degree in enumerate(p.degrees()) if degree > 0]
 
     def value(self, p: Polynomial) -> float:
         """Return the number that a polynomial is at the point."""
@@ -92,7 +96,7 @@ class Field:
         if not abs(self.value(p)) > _TINY:
             raise UnreachedError("a division by 0, or by what is almost 0 at the point")
         if p.is_ground:
-            return self._constant(1 / p.LC)
+            return self.constant(1 / p.LC)
         if (INVERSE, p) not in self._known:
             numerator, denominator = self._fraction(p)
             exponents, rest = self._common_factors(numerator)
@@ -160,7 +164,7 @@ class Field:
         if not self.value(p) > 0.0:
             raise UnreachedError("a logarithm of what is not positive")
         numerator, exponents_of_inverses = p, []
-        for index in reversed(self._indices(p)):
+        for index in reversed(self.indices(p)):
             generator = self.generators[index]
             if generator.function == INVERSE and self._is_exponential(generator.argument):
                 degree = numerator.degree(self.ring.gens[index])
@@ -180,18 +184,10 @@ class Field:
                 rest *= name**exponent
         return total if rest == 1 else total + self.named("log", rest)
 
-    def derivative(self, p: Polynomial, symbol: int) -> Polynomial:
-        """Return ∂p / ∂symbol, by the chain rule: a name depends on what its argument holds."""
-        result = self.ring.zero
-        for index in self._indices(p):
-            if slope := self._derivative_of_generator(index, symbol):
-                result += self.product(p.diff(self.ring.gens[index]), slope)
-        return result
-
     def is_zero(self, p: Polynomial) -> bool:
         """Tell whether p is identically zero, as far as names are independent of one another."""
         p = self._reduced(p)
-        for index in reversed(self._indices(p)):
+        for index in reversed(self.indices(p)):
             if self.generators[index].function == INVERSE:
                 return self.is_zero(self._multiplied_away(p, index))
             if self.generators[index].function == INVERSE_ROOT:
@@ -209,13 +205,6 @@ class Field:
         if self.work > _MOST_WORK:
             raise UnreachedError(f"it takes more than {_MOST_WORK:,} products of terms")
 
-    def _constant(self, value: Any) -> Polynomial:
-        return self.ring.ground_new(self.ring.domain(value.numerator, value.denominator))
-
-    def _indices(self, p: Polynomial) -> list[int]:
-        """Return which generators a polynomial holds, in ascending order."""
-        return [index for index, degree in enumerate(p.degrees()) if degree > 0]
-
     def _factors(self, exponents: tuple[int, ...]) -> list[tuple[int, int]]:
         return [(index, exponent) for index, exponent in enumerate(exponents) if exponent]
 
@@ -225,7 +214,7 @@ class Field:
         return exponents, p.quo_term((exponents, self.ring.domain.one))
 
     def _is_exponential(self, p: Polynomial) -> bool:
-        return p.is_generator and self.generators[self._indices(p)[0]].function == "exp"
+        return p.is_generator and self.generators[self.indices(p)[0]].function == "exp"
 
     def _inverse_of_generator(self, index: int) -> Polynomial:
         generator, name = self.generators[index], self.ring.gens[index]
@@ -275,7 +264,7 @@ class Field:
     def _reduced(self, p: Polynomial) -> Polynomial:
         """Return p with r a = 1 used for each name r of 1 / a: no r beside the leading term of a."""
         replacements = {}
-        for index in self._indices(p):
+        for index in self.indices(p):
             if self.generators[index].function == INVERSE:
                 relation = self.ring.gens[index] * self.generators[index].argument - 1
                 replacements[index] = (relation.LM, relation.leading_term() - relation)
@@ -294,16 +283,3 @@ class Field:
                 reduced[exponents] = reduced.get(exponents, 0) + coefficient
         reduced.strip_zero()
         return reduced
-
-    def _derivative_of_generator(self, index: int, symbol: int) -> Polynomial:
-        function, argument = self.generators[index][1:]
-        if function is None:
-            return self.ring.one if index == symbol else self.ring.zero
-        if (index, symbol) not in self._derivatives:
-            result = self.derivative(argument, symbol)
-            if result:
-                name = Expression(self, self.ring.gens[index])
-                own = self.lift(slope(function)(Expression(self, argument), name)).polynomial
-                result = self.product(result, own)
-            self._derivatives[index, symbol] = result
-        return self._derivatives[index, symbol]

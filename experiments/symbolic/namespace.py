@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.symbolic.errors import UnreachedError
-from experiments.symbolic.expressions import Expression
+from experiments.symbolic.expressions import Expression, lift
 from experiments.symbolic.field import Field
 
 _FLOAT = np.dtype(object)
@@ -41,7 +41,7 @@ class SymbolicNamespace:
         for function in ("tanh", "sin", "cos", "atan", "normal_cdf"):
             setattr(self, function, self._entrywise(methodcaller("apply", function)))
         self.abs = self._entrywise(abs)
-        self.sign = self._entrywise(lambda e: self.field.lift(0 if e == 0 else 1 if e > 0 else -1))
+        self.sign = self._entrywise(lambda e: lift(self.field, 0 if e == 0 else 1 if e > 0 else -1))
         for function in ("zeros", "ones", "empty", "full"):
             setattr(self, function, self._creating(getattr(np, function)))
         for function in ("zeros_like", "ones_like", "empty_like", "full_like"):
@@ -75,7 +75,7 @@ class SymbolicNamespace:
     def mean(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         """Return the mean along some axes."""
         total = self.sum(x, axis=axis, keepdims=keepdims)
-        return np.asarray(total * (self.field.lift(total.size) / max(x.size, 1)))
+        return np.asarray(total * (lift(self.field, total.size) / max(x.size, 1)))
 
     def var(self, x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
         """Return the variance along some axes."""
@@ -106,7 +106,7 @@ class SymbolicNamespace:
         return lambda x: np.asarray(every(x), dtype=object)
 
     def _lift(self, entry: Any) -> Any:
-        return entry if isinstance(entry, float) and math.isinf(entry) else self.field.lift(entry)
+        return entry if isinstance(entry, float) and math.isinf(entry) else lift(self.field, entry)
 
     def _creating(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
