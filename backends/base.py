@@ -124,7 +124,7 @@ class Backend(ABC):
         """
 
     def __reduce__(self) -> Any:
-        """Return how another process makes the same backend: by its name if it has one, and its device."""
+        """Return how another process makes the same backend: by its registered name, or its class."""
         return self._remake or (type(self), (self.device,))
 
     def __copy__(self) -> Self:

@@ -1,8 +1,12 @@
 """Neural networks whose every gradient is derived by hand, written once, on any array library."""
 
+import inspect as _inspect
+
 from multinn import exchange as exchange
 from multinn import functional as functional
 from multinn import initializers as initializers
+from multinn import layers as layers
+from multinn import losses as losses
 from multinn import metrics as metrics
 from multinn import onnx as onnx
 from multinn import optimizers as optimizers
@@ -118,9 +122,13 @@ from multinn.optimizers import RMSProp as RMSProp
 from multinn.optimizers import ScaledLearningRate as ScaledLearningRate
 from multinn.programs import Seconds as Seconds
 from multinn.registry import register as register
-from multinn.registry import register_library as _register_library
+from multinn.registry import register_module as _register_module
 from multinn.trainer import Trainer as Trainer
 from multinn.training import Examples as Examples
 from multinn.training import value_and_gradients as value_and_gradients
 
-_register_library()
+for _module in (layers, losses, optimizers, metrics):
+    _register_module(_module)
+for _module in (schedules, initializers):
+    _register_module(_module, f"{_module.__name__.rpartition('.')[2]}.")
+_register_module(metrics, kind=_inspect.isfunction)

@@ -6,11 +6,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from multinn import random
-from multinn.base_run import BaseRun
 from multinn.batches import Batch, Batches, batches_of, prefetched
 from multinn.figures import Columns, EpochFigures, epoch_figures, joined
 from multinn.history import Record
 from multinn.progress import Advance
+from multinn.run import BaseRun
 from multinn.training import Examples, Plan, TrainingState
 
 _SECONDS = 0.5  # between two signs of life

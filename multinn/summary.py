@@ -10,16 +10,15 @@ import numpy as np
 
 from backends import Shape, Tree, tree
 from multinn.checks import check_shape
-from multinn.layers.base import Layer
 
 _WIDTHS = (38, 25, 13)  # with two spaces between them, 80 in all
 
 
-def summarize(layer: Layer, input_shape: Shape, dtype: str = "float32") -> str:
+def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> str:
     """Return a table of the layers within: the shapes of their outputs, and how many parameters.
 
     Args:
-        layer: such as Sequential.
+        layer: has an ``init`` as a `Layer` has.
         input_shape: the shape of one example, without the batch axis.
         dtype: in which it is trained: the size of a number.
 
@@ -51,7 +50,7 @@ class _Row:
     parameters: int = 0
 
 
-def _noting(layer: Layer, indent: str, rows: list[_Row], numbers: Iterator[int]) -> Any:
+def _noting(layer: Any, indent: str, rows: list[_Row], numbers: Iterator[int]) -> Any:
     """Return a copy of a layer whose `init` notes what it returns, and so do the layers within.
 
     The class of the copy is one of its own, so that copies of the copy note as well. Layers within are
@@ -73,10 +72,11 @@ def _noting(layer: Layer, indent: str, rows: list[_Row], numbers: Iterator[int])
     def noting(value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(noting, value))
-        return _noting(value, f"{indent}  ", rows, inner) if isinstance(value, Layer) else value
+        is_layer = callable(getattr(value, "init", None))
+        return _noting(value, f"{indent}  ", rows, inner) if is_layer else value
 
     copied = copy.copy(layer)
-    for field in fields(copied):  # type: ignore[arg-type]
+    for field in fields(copied):
         object.__setattr__(copied, field.name, noting(getattr(copied, field.name)))
     object.__setattr__(copied, "__class__", Noting)
     return copied

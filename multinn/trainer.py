@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from backends import tree
-from multinn.base_run import BaseRun
+from multinn.base_trainer import BaseTrainer
 from multinn.batch_run import BatchRun
 from multinn.batches import Batches, check_batches, with_first
 from multinn.callbacks.base import Callback, check_callbacks
@@ -22,16 +22,15 @@ from multinn.examples import (
     with_mean_weight_one,
 )
 from multinn.history import History, Record
-from multinn.portable_trainer import PortableTrainer
 from multinn.programs import signature
 from multinn.progress import Advance, tell
 from multinn.progress import progress as show_progress
-from multinn.run import Run
+from multinn.run import BaseRun, Run
 from multinn.step_time import seconds_a_step
 from multinn.training import Examples
 
 
-class Trainer(PortableTrainer):
+class Trainer(BaseTrainer):
     """Trains a model, and holds what training changes.
 
     The same seed gives the same initial parameters, shuffles and dropout masks on every backend.

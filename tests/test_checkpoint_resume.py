@@ -29,7 +29,7 @@ from multinn import (
     optimizers,
     schedules,
 )
-from multinn.registry import registered_classes
+from multinn.names import registered_classes
 from tests.helpers import run_python
 from tests.small_runs import WEIGHTS, X, assert_same_bits, fit, host, make_trainer
 

@@ -41,9 +41,9 @@ from multinn import (
     register,
     schedules,
 )
-from multinn.descriptions import build_metric, describe_metric
 from multinn.hyperparameters import Hyperparameters
-from multinn.registry import registered_classes
+from multinn.metrics import build_metric, describe_metric
+from multinn.names import registered_classes
 from multinn.testing.gradient_cases import LAYERS, LOSSES
 from tests.own_parts import Doubled, halved, unnamed
 
@@ -178,7 +178,7 @@ DENSE = Dense(4).to_dict()
         (
             Layer,
             {"class": "Denze"},
-            r"^unknown name 'Denze' \(did you mean 'Dense'\?\); what is your own",
+            r"^unknown name 'Denze' \(did you mean 'Dense'\?\); register your own",
         ),
         (Layer, {"class": "os.system"}, "^unknown name 'os.system'"),
         (Layer, {"class": "multinn.layers.Dense"}, "^unknown name 'multinn.layers.Dense'"),
@@ -193,17 +193,21 @@ DENSE = Dense(4).to_dict()
         (Layer, {"class": "Dense"}, "^Dense: the hyperparameter 'units' is missing"),
         (Layer, DENSE | {"unit": 4}, "^Dense: unknown hyperparameter 'unit', expected units, use_bias,"),
         (Layer, {"class": "ReLU", "x": 4}, "^ReLU: unknown hyperparameter 'x', expected none"),
-        (Layer, DENSE | {"units": "4"}, "^Dense.units: expected int, got '4'"),
-        (Layer, DENSE | {"units": True}, "^Dense.units: expected int, got True"),
-        (Layer, DENSE | {"units": 4.0}, "^Dense.units: expected int, got 4.0"),
+        (Layer, DENSE | {"units": "4"}, "^Dense: expected units: an integer, got '4'"),
+        (Layer, DENSE | {"units": True}, "^Dense: expected units: an integer, got True"),
+        (Layer, DENSE | {"units": 4.0}, "^Dense: expected units: an integer, got 4.0"),
         (Layer, DENSE | {"units": 0}, "^Dense: expected units of at least 1, got 0"),
         (Layer, DENSE | {"units": {4}}, "^Dense.units: expected numbers, strings, None, and tuples"),
-        (Layer, DENSE | {"use_bias": 1}, "^Dense.use_bias: expected bool, got 1"),
-        (Layer, DENSE | {"weight_initializer": None}, "^Dense.weight_initializer: expected Initializer"),
+        (Layer, DENSE | {"use_bias": 1}, "^Dense: expected use_bias: True or False, got 1"),
+        (
+            Layer,
+            DENSE | {"weight_initializer": None},
+            "^Dense: expected weight_initializer: Initializer",
+        ),
         (
             Layer,
             DENSE | {"weight_initializer": {"class": "schedules.Constant", "learning_rate": 1.0}},
-            r"^Dense.weight_initializer: expected Initializer, got Constant\(learning_rate=1.0\)",
+            r"^Dense: expected weight_initializer: Initializer, got Constant\(learning_rate=1.0\)",
         ),
         (
             Layer,
@@ -218,23 +222,27 @@ DENSE = Dense(4).to_dict()
         (
             Layer,
             {"class": "Sequential", "layers": DENSE},
-            r"^Sequential.layers: expected tuple",
+            r"^Sequential: expected layers: a tuple of Layer, got",
         ),
-        (Layer, {"class": "Sequential", "layers": [4]}, r"^Sequential.layers: expected tuple"),
+        (
+            Layer,
+            {"class": "Sequential", "layers": [4]},
+            r"^Sequential: expected layers: a tuple of Layer, got",
+        ),
         (Layer, {"class": "Sequential", "layers": []}, "^Sequential: expected at least one layer"),
-        (Layer, {"class": "GELU", "approximate": "no"}, "^GELU.approximate: expected Literal"),
+        (Layer, {"class": "GELU", "approximate": "no"}, "^GELU: expected approximate: one of"),
         (Layer, {"class": "Dropout", "rate": float("nan")}, "^Dropout.rate: expected a finite number"),
         (Layer, {"class": "Dropout", "rate": float("inf")}, "^Dropout.rate: expected a finite number"),
         (
             Layer,
             {"class": "Conv2D", "filters": 1, "kernel_size": [1, 2, 3]},
-            r"^Conv2D.kernel_size: expected int \| tuple\[int, int\], got \(1, 2, 3\)",
+            r"^Conv2D: expected kernel_size: an integer or a tuple .*, got \(1, 2, 3\)",
         ),
-        (Loss, {"class": "Focal", "alpha": [1.0, "x"]}, "^Focal.alpha: expected float"),
+        (Loss, {"class": "Focal", "alpha": [1.0, "x"]}, "^Focal: expected alpha: a number"),
         (
             Optimizer,
             {"class": "Freeze", "optimizer": DENSE, "paths": ["x"]},
-            "^Freeze.optimizer: ",
+            "^Freeze: expected optimizer: Optimizer",
         ),
     ],
     ids=str,
@@ -288,7 +296,7 @@ class Listed(Doubled):
 
 
 def test_what_could_not_be_built_again_is_not_described():
-    with pytest.raises(DescriptionError, match=r"^Listed.sizes: expected list\[int\], got \(1, 2\)"):
+    with pytest.raises(DescriptionError, match=r"^Listed: expected sizes: list\[int\], got \(1, 2\)"):
         Listed(sizes=[1, 2]).to_dict()
 
 
@@ -300,7 +308,7 @@ class Powered(Doubled):
 
 @pytest.mark.parametrize("power", [True, 1.0])
 def test_what_equals_a_choice_and_is_of_another_type_is_refused(power):
-    with pytest.raises(DescriptionError, match=rf"^Powered.power: expected Literal.*, got {power}"):
+    with pytest.raises(DescriptionError, match=rf"^Powered: expected power: one of .*, got {power}"):
         Layer.from_dict({"class": "Powered", "power": power})
 
 
@@ -324,7 +332,7 @@ def test_only_functions_and_classes_of_hyperparameters_are_registered(thing):
 
 
 def test_a_lambda_is_not_registered():
-    with pytest.raises(ValueError, match=r"^register: '<lambda>' has no name of its own"):
+    with pytest.raises(ValueError, match=r"^register: '<lambda>' is not a name"):
         register(unnamed)
 
 
@@ -346,7 +354,7 @@ def test_a_metric_comes_back(metric, description):
 
 @pytest.mark.parametrize("metric", [unnamed, len, Dense(2).init], ids=["lambda", "builtin", "method"])
 def test_other_functions_are_not_described(metric):
-    with pytest.raises(DescriptionError, match="is not registered: descriptions hold names alone"):
+    with pytest.raises(DescriptionError, match="is not registered, and a description"):
         describe_metric(metric)
 
 

@@ -96,7 +96,7 @@ class Sized(Named):
 
 def test_a_class_may_bring_a_hyperparameter_into_form_after_the_check_of_its_base():
     assert Sized("a", [1, 2]).sizes == (1, 2)
-    with pytest.raises(TypeError, match="Sized: expected name: str, got 3"):
+    with pytest.raises(TypeError, match="Sized: expected name: a string, got 3"):
         Sized(3, ())
 
 

@@ -24,7 +24,7 @@ from multinn import (
 )
 from multinn.hyperparameters import Hyperparameters
 from multinn.layers.base import ParameterFree
-from multinn.registry import named, registered_classes
+from multinn.names import named, registered_classes
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.network import PenalizedDense

@@ -27,7 +27,7 @@ from multinn import (
     SoftmaxCrossEntropy,
     Trainer,
     accuracy,
-    base_run,
+    run,
 )
 from multinn import trainer as trainer_module
 from multinn.schedules import StepDecay
@@ -211,7 +211,7 @@ def test_a_square_that_overflows_stops_the_run(model, optimizer, size, what):
 
 def test_a_divergence_that_is_not_found_again_is_one_of_its_first_step(monkeypatch):
     """Step by step, sums may be rounded otherwise than in one call."""
-    monkeypatch.setattr(base_run, "find_divergence", lambda *_: None)
+    monkeypatch.setattr(run, "find_divergence", lambda *_: None)
     trainer, error = diverge("numpy", MeanAbsoluteError(), LARGER_STEP, x=FAR)
     assert (error.epoch, error.step) == (2, 1)
     before = make_trainer("numpy", LINEAR, MeanAbsoluteError(), optimizer=LARGER_STEP)

@@ -2,14 +2,12 @@
 
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from multinn.base_trainer import BaseTrainer
 from multinn.history import Record
-
-if TYPE_CHECKING:
-    from multinn.trainer import Trainer
 
 
 class Callback:
@@ -30,10 +28,10 @@ class Callback:
     needs: Collection[str] = ()
     adds: Collection[str] = ()
 
-    def on_fit_start(self, trainer: "Trainer") -> None:
+    def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Do what comes before the first step; the trainer has parameters."""
 
-    def on_report(self, trainer: "Trainer", record: Record) -> bool | None:
+    def on_report(self, trainer: BaseTrainer, record: Record) -> bool | None:
         """Look at a record of the history, with the figures of the validation data.
 
         All callbacks see the record before the run stops.
@@ -47,32 +45,32 @@ class Callback:
         """
         return None
 
-    def on_fit_end(self, trainer: "Trainer") -> None:
+    def on_fit_end(self, trainer: BaseTrainer) -> None:
         """Do what comes last, though the run was stopped or interrupted; not on errors."""
 
-    def on_fit_error(self, trainer: "Trainer") -> None:
+    def on_fit_error(self, trainer: BaseTrainer) -> None:
         """Do what comes last instead where an error, such as a divergence, ended the run."""
 
 
 class Callbacks(list[Callback]):
     """The callbacks of one run, which are called one after the other."""
 
-    def on_fit_start(self, trainer: "Trainer") -> None:
+    def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Call them before the first step."""
         for callback in self:
             callback.on_fit_start(trainer)
 
-    def on_report(self, trainer: "Trainer", record: Record) -> bool:
+    def on_report(self, trainer: BaseTrainer, record: Record) -> bool:
         """Call all of them, and tell whether the answer of one is True, of Python or of NumPy."""
         answers = [callback.on_report(trainer, record) for callback in self]
         return any(isinstance(answer, bool | np.bool) and bool(answer) for answer in answers)
 
-    def on_fit_end(self, trainer: "Trainer") -> None:
+    def on_fit_end(self, trainer: BaseTrainer) -> None:
         """Call them last."""
         for callback in self:
             callback.on_fit_end(trainer)
 
-    def on_fit_error(self, trainer: "Trainer") -> None:
+    def on_fit_error(self, trainer: BaseTrainer) -> None:
         """Call all of them where an error ended the run, though one of them raises another."""
         with ExitStack() as stack:
             for callback in reversed(self):

@@ -5,14 +5,12 @@ import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
+from multinn.base_trainer import BaseTrainer
 from multinn.callbacks.base import Callback
 from multinn.checkpoints import PathLike
 from multinn.history import Record
-
-if TYPE_CHECKING:
-    from multinn.trainer import Trainer
 
 
 class CSVLogger(Callback):
@@ -28,7 +26,7 @@ class CSVLogger(Callback):
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
 
-    def on_report(self, trainer: "Trainer", record: Record) -> None:
+    def on_report(self, trainer: BaseTrainer, record: Record) -> None:
         """Append a row.
 
         Raises:

@@ -1,15 +1,11 @@
 """Stopping when nothing gets better."""
 
-from typing import TYPE_CHECKING
-
+from multinn.base_trainer import BaseTrainer
 from multinn.callbacks.base import Callback
 from multinn.callbacks.monitor import Monitor
 from multinn.checks import check_at_least_one
 from multinn.history import Record
 from multinn.training import TrainingState
-
-if TYPE_CHECKING:
-    from multinn.trainer import Trainer
 
 
 class EarlyStopping(Callback):
@@ -53,12 +49,12 @@ class EarlyStopping(Callback):
         self._worse = 0
         self._best: TrainingState | None = None
 
-    def on_fit_start(self, trainer: "Trainer") -> None:
+    def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Forget the last run."""
         self.monitor.reset()
         self.best_epoch, self._worse, self._best = None, 0, None
 
-    def on_report(self, trainer: "Trainer", record: Record) -> bool:
+    def on_report(self, trainer: BaseTrainer, record: Record) -> bool:
         """Return whether patience has run out."""
         if self.monitor.improves(record):
             self.best_epoch, self._worse = trainer.epoch, 0
@@ -67,11 +63,11 @@ class EarlyStopping(Callback):
             self._worse += 1
         return self._worse >= self._patience
 
-    def on_fit_end(self, trainer: "Trainer") -> None:
+    def on_fit_end(self, trainer: BaseTrainer) -> None:
         """Restore the best state."""
         if self._best is not None:
             trainer.state, self._best = self._best, None
 
-    def on_fit_error(self, trainer: "Trainer") -> None:
+    def on_fit_error(self, trainer: BaseTrainer) -> None:
         """Restore the best state, too, as after a divergence."""
         self.on_fit_end(trainer)

@@ -1,16 +1,13 @@
 """A learning rate that falls when nothing gets better."""
 
 from numbers import Real
-from typing import TYPE_CHECKING
 
+from multinn.base_trainer import BaseTrainer
 from multinn.callbacks.base import Callback
 from multinn.callbacks.monitor import Monitor
 from multinn.checks import check_at_least_one
 from multinn.history import Record
 from multinn.optimizers.scaled import learning_rate_scale, with_learning_rate_scale
-
-if TYPE_CHECKING:
-    from multinn.trainer import Trainer
 
 
 class ReduceLearningRateOnPlateau(Callback):
@@ -56,7 +53,7 @@ class ReduceLearningRateOnPlateau(Callback):
         self._min_scale = min_scale
         self._worse = 0
 
-    def on_fit_start(self, trainer: "Trainer") -> None:
+    def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Forget the last run.
 
         Raises:
@@ -66,7 +63,7 @@ class ReduceLearningRateOnPlateau(Callback):
         self._monitor.reset()
         self._worse = 0
 
-    def on_report(self, trainer: "Trainer", record: Record) -> None:
+    def on_report(self, trainer: BaseTrainer, record: Record) -> None:
         """Reduce the learning rate if patience has run out."""
         self._worse = 0 if self._monitor.improves(record) else self._worse + 1
         if self._worse >= self._patience:

@@ -1,15 +1,11 @@
 """Checkpoints while training."""
 
-from typing import TYPE_CHECKING
-
+from multinn.base_trainer import BaseTrainer
 from multinn.callbacks.base import Callback
 from multinn.callbacks.monitor import Monitor
 from multinn.checkpoints import PathLike
 from multinn.history import Record
 from multinn.training import TrainingState
-
-if TYPE_CHECKING:
-    from multinn.trainer import Trainer
 
 
 class SaveCheckpoint(Callback):
@@ -49,22 +45,22 @@ class SaveCheckpoint(Callback):
         self._save_best_only = save_best_only
         self._saved: TrainingState | None = None
 
-    def on_fit_start(self, trainer: "Trainer") -> None:
+    def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Forget the last run."""
         self._monitor.reset()
         self._saved = trainer.state
 
-    def on_report(self, trainer: "Trainer", record: Record) -> None:
+    def on_report(self, trainer: BaseTrainer, record: Record) -> None:
         """Save."""
         if not self._save_best_only or self._monitor.improves(record):
             self._save(trainer)
 
-    def on_fit_end(self, trainer: "Trainer") -> None:
+    def on_fit_end(self, trainer: BaseTrainer) -> None:
         """Save what came after the last report: more epochs, or a state that was restored."""
         if not self._save_best_only and trainer.state is not self._saved:
             self._save(trainer)
         self._saved = None
 
-    def _save(self, trainer: "Trainer") -> None:
+    def _save(self, trainer: BaseTrainer) -> None:
         trainer.save(self.path)
         self._saved = trainer.state

@@ -2,14 +2,12 @@
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from multinn.base_trainer import BaseTrainer
 from multinn.callbacks.base import Callback
 from multinn.checkpoints import PathLike
 from multinn.history import Record
-
-if TYPE_CHECKING:
-    from multinn.trainer import Trainer
 
 _MODULES = ("tensorboardX", "torch.utils.tensorboard")
 
@@ -36,25 +34,25 @@ class TensorBoard(Callback):
         self._make_writer = _summary_writer()
         self._writer: Any = None
 
-    def on_fit_start(self, trainer: "Trainer") -> None:
+    def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Open a file."""
         self.on_fit_end(trainer)  # what a run has left that could not even start
         self._writer = self._make_writer(self.folder)
 
-    def on_report(self, trainer: "Trainer", record: Record) -> None:
+    def on_report(self, trainer: BaseTrainer, record: Record) -> None:
         """Write the figures."""
         for name, value in record.items():
             if name != "epoch":
                 self._writer.add_scalar(name, value, int(record["epoch"]))
         self._writer.flush()
 
-    def on_fit_end(self, trainer: "Trainer") -> None:
+    def on_fit_end(self, trainer: BaseTrainer) -> None:
         """Close the file."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None  # so that the callback can be copied again
 
-    def on_fit_error(self, trainer: "Trainer") -> None:
+    def on_fit_error(self, trainer: BaseTrainer) -> None:
         """Close the file, too."""
         self.on_fit_end(trainer)
 

@@ -14,12 +14,11 @@ from multinn.checkpoints import file
 from multinn.checkpoints.atomic import PathLike
 from multinn.checkpoints.file import Content
 from multinn.checkpoints.state import expected_state, matching_state, named_arrays
-from multinn.descriptions import build_metric, describe_metric
 from multinn.errors import DescriptionError, InvalidCheckpointError
 from multinn.history import History, Record
 from multinn.layers import Layer
 from multinn.losses import Loss
-from multinn.metrics import check_names
+from multinn.metrics import build_metric, check_names, describe_metric
 from multinn.optimizers import Optimizer
 from multinn.training import TrainingProgram, TrainingState
 from multinn.version import own_version

@@ -8,6 +8,7 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.hyperparameters import Hyperparameters
 from multinn.random import Key
+from multinn.summary import summarize
 
 
 class Layer(Hyperparameters):
@@ -129,8 +130,6 @@ class Layer(Hyperparameters):
         parameters: 448 (1,792 bytes in float32)
         state of the layers: 64 (256 bytes in float32)
         """
-        from multinn.summary import summarize  # it knows of layers
-
         return summarize(self, input_shape, dtype)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:

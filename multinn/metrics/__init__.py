@@ -15,5 +15,7 @@ from multinn.metrics.base import check_names as check_names
 from multinn.metrics.classes import F1 as F1
 from multinn.metrics.classes import Precision as Precision
 from multinn.metrics.classes import Recall as Recall
+from multinn.metrics.descriptions import build_metric as build_metric
+from multinn.metrics.descriptions import describe_metric as describe_metric
 from multinn.metrics.r2 import R2 as R2
 from multinn.metrics.top_k import TopK as TopK

@@ -1,6 +1,6 @@
 """Estimators with the interface of scikit-learn's multilayer perceptrons."""
 
-from multinn.registry import register_parts as _register_parts
+from multinn.registry import register_module as _register_module
 from multinn.sklearn import export as _export
 from multinn.sklearn import losses as _losses
 from multinn.sklearn import network as _network
@@ -9,4 +9,4 @@ from multinn.sklearn.classifier import MLPClassifier as MLPClassifier
 from multinn.sklearn.regressor import MLPRegressor as MLPRegressor
 
 for _module in (_export, _losses, _network, _optimizers):
-    _register_parts(_module, "sklearn.")
+    _register_module(_module, "sklearn.")

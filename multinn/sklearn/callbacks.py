@@ -1,14 +1,12 @@
 """What is called after each epoch of a fit."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from multinn.base_trainer import BaseTrainer
 from multinn.callbacks import Callback, EarlyStopping, ReduceLearningRateOnPlateau
 from multinn.callbacks.base import check_callbacks
 from multinn.history import Record
-
-if TYPE_CHECKING:
-    from multinn.trainer import Trainer
 
 
 class FunctionCallback(Callback):
@@ -23,7 +21,7 @@ class FunctionCallback(Callback):
         self.function = function
         self.estimator = estimator
 
-    def on_report(self, trainer: "Trainer", record: Record) -> Any:
+    def on_report(self, trainer: BaseTrainer, record: Record) -> Any:
         """Call the function."""
         return self.function(self.estimator)
 

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from backends import HostArray
+from multinn.base_trainer import BaseTrainer
 from multinn.callbacks import Callback
 from multinn.callbacks.base import Callbacks
 from multinn.errors import DivergenceError
@@ -23,7 +24,6 @@ from multinn.sklearn.parameters import SOLVERS
 from multinn.sklearn.saving import save
 from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
 from multinn.sklearn.trainer import PenalizedTrainer
-from multinn.trainer import Trainer
 from multinn.training import Examples, TrainingState
 
 NOT_FINITE: Final = (
@@ -186,13 +186,13 @@ class _OwnRules(Callback):
         self.incremental = incremental
         self.seen = 0
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Begin to count."""
         self.seen = len(trainer.history.losses)
         self.estimator.n_iter_ = 0
         self.estimator.converged_ = False
 
-    def on_report(self, trainer: Trainer, record: Record) -> bool:
+    def on_report(self, trainer: BaseTrainer, record: Record) -> bool:
         """Take notice of the epochs since the last report, and tell whether to stop."""
         estimator = self.estimator
         self._see_losses(trainer)
@@ -200,12 +200,12 @@ class _OwnRules(Callback):
             estimator._validate(self.held_out, record)
         return estimator._lower_rate_or_stop()
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: BaseTrainer) -> None:
         """Take notice of what came before an interrupt, and restore the best parameters."""
         self._see_losses(trainer)
         self.estimator._restore_best(self.incremental)
 
-    def _see_losses(self, trainer: Trainer) -> None:
+    def _see_losses(self, trainer: BaseTrainer) -> None:
         for loss in trainer.history.losses[self.seen :]:
             self.seen += 1
             self.estimator._see_loss(loss, self.examples)

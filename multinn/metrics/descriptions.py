@@ -1,0 +1,42 @@
+"""Descriptions of metrics, for checkpoints."""
+
+from typing import Any
+
+from multinn.errors import DescriptionError
+from multinn.hyperparameters import Description, Hyperparameters, build
+from multinn.losses import Loss
+from multinn.metrics.base import Metric
+from multinn.names import name_of, named
+
+
+def describe_metric(metric: Any) -> str | Description:
+    """Return the name of a registered function, or a description of an object that is called.
+
+    ``SomeLoss().value`` is described as the loss itself.
+
+    Raises:
+        DescriptionError: a function is not registered, such as a lambda; or as in
+            `Hyperparameters.to_dict`.
+    """
+    if isinstance(metric, Hyperparameters):
+        return metric.to_dict()
+    owner = getattr(metric, "__self__", None)
+    if isinstance(owner, Loss) and getattr(metric, "__name__", None) == "value":
+        return owner.to_dict()
+    return name_of(metric)
+
+
+def build_metric(description: Any) -> Metric:
+    """Return the metric that was described.
+
+    Raises:
+        DescriptionError: the description is not that of a metric.
+    """
+    is_name = isinstance(description, str)
+    metric: Any = named(description) if is_name else build(Hyperparameters, description)
+    if isinstance(metric, Loss):
+        return metric.value
+    if isinstance(metric, type) or not callable(metric):
+        raise DescriptionError(f"expected a description of a metric, got {description!r}")
+    checked: Metric = metric
+    return checked

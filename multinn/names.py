@@ -1,0 +1,67 @@
+"""The table of names: registered classes and functions by the names that descriptions hold."""
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from multinn.errors import DescriptionError
+
+_by_name: dict[str, Callable[..., Any]] = {}
+_names: dict[Callable[..., Any], str] = {}
+
+
+def add(name: str, thing: Callable[..., Any]) -> None:
+    """Add a class or a function under a name.
+
+    Raises:
+        ValueError: the name is not an identifier, or is taken by something else.
+    """
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError(f"register: {name!r} is not a name; define the class or function with one")
+    if _by_name.setdefault(name, thing) is not thing:
+        raise ValueError(
+            f"register: the name {name!r} is taken by {_by_name[name]!r}; {thing!r} needs another"
+        )
+    _names[thing] = name
+
+
+def name_of(thing: Callable[..., Any]) -> str:
+    """Return the name of a registered class or function.
+
+    Raises:
+        DescriptionError: it is not registered.
+    """
+    try:
+        return _names[thing]
+    except (KeyError, TypeError):  # TypeError: it cannot be hashed
+        shown = getattr(thing, "__qualname__", repr(thing))
+        raise DescriptionError(
+            f"{shown} is not registered, and a description can hold only registered names: register "
+            "your own class or function with multinn.register"
+        ) from None
+
+
+def named(name: str) -> Callable[..., Any]:
+    """Return the class or function of that name.
+
+    Raises:
+        DescriptionError: the name is unknown.
+    """
+    try:
+        return _by_name[name]
+    except KeyError:
+        close = get_close_matches(name, _by_name, n=1)
+        suggestion = f" (did you mean {close[0]!r}?)" if close else ""
+        remedy = (
+            "import multinn.sklearn first"
+            if name.startswith("sklearn.")
+            else "register your own class or function with multinn.register first"
+        )
+        raise DescriptionError(f"unknown name {name!r}{suggestion}; {remedy}") from None
+
+
+def registered_classes() -> Iterator[tuple[str, type[Any]]]:
+    """Yield each registered class with its name, sorted by name."""
+    for name, thing in sorted(_by_name.items()):
+        if isinstance(thing, type):
+            yield name, thing
