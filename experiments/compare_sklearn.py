@@ -19,20 +19,20 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from backends import HostArray
-from experiments.command_line import (
+from experiments.compare_backends.report import LINE, ratio_text, seconds_text
+from experiments.competitors.workloads import settle
+from experiments.datasets import load
+from experiments.shared.command_line import (
     add_backends,
     chosen_backends,
     make_parser,
     positive,
     run_script,
 )
-from experiments.compare_backends_report import LINE, ratio_text, seconds_text
-from experiments.datasets import load
-from experiments.errors import DatasetError
-from experiments.records import make_comparison_record, write_json
-from experiments.tables import format_table
-from experiments.workloads import settle
-from multinn.progress import Advance, progress
+from experiments.shared.errors import DatasetError
+from experiments.shared.records import make_comparison_record, write_json
+from experiments.shared.tables import format_table
+from multinn.host.progress import Advance, progress
 
 _FEATURES: Final = 784
 _CLASSES: Final = 10

@@ -15,7 +15,12 @@ from typing import Any, Final
 import numpy as np
 
 from backends import Backend, HostArray
-from experiments.command_line import (
+from experiments.datasets import NAMES, Dataset, load
+from experiments.digits.__main__ import TITLES, predict_probabilities
+from experiments.digits.curves import curve_results, format_curves, format_ends, sum_seconds, train_on
+from experiments.digits.curves_figure import draw_learning_curves
+from experiments.digits.figures import draw_samples
+from experiments.shared.command_line import (
     add_backends,
     chosen_backends,
     from_zero_below,
@@ -23,19 +28,8 @@ from experiments.command_line import (
     positive,
     run_script,
 )
-from experiments.datasets import NAMES, Dataset, load
-from experiments.digits import TITLES, predict_probabilities
-from experiments.digits_figures import draw_samples
-from experiments.interrupted import whole
-from experiments.records import make_comparison_record, write_json
-from experiments.training_curves import (
-    curve_results,
-    format_curves,
-    format_ends,
-    sum_seconds,
-    train_on,
-)
-from experiments.training_curves_figure import draw_learning_curves
+from experiments.shared.interrupted import whole
+from experiments.shared.records import make_comparison_record, write_json
 from multinn import (
     AdamW,
     Conv2D,

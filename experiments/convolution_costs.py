@@ -18,19 +18,19 @@ from functools import partial
 import numpy as np
 
 from backends import Array, Backend, Tree, tree
-from experiments.command_line import (
+from experiments.competitors.workloads import settle
+from experiments.shared.command_line import (
     add_backends,
     chosen_backends,
     make_parser,
     positive,
     run_script,
 )
-from experiments.records import make_comparison_record, write_json
-from experiments.tables import format_table
-from experiments.workloads import settle
+from experiments.shared.records import make_comparison_record, write_json
+from experiments.shared.tables import format_table
 from multinn import Conv1D, Conv2D, ConvTranspose2D, Layer
-from multinn.layers.windows import from_planes, to_planes
-from multinn.progress import Advance, progress
+from multinn.host.progress import Advance, progress
+from multinn.layers.images.windows import from_planes, to_planes
 
 
 @dataclass(frozen=True)

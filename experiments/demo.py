@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backends import installed_backends
-from experiments import check_gradients, compare_backends, digits
-from experiments.command_line import run_script
+from experiments.check_gradients import __main__ as check_gradients
+from experiments.compare_backends import __main__ as compare_backends
+from experiments.digits import __main__ as digits
+from experiments.shared.command_line import run_script
 from multinn.testing.gradient_cases import CASES
 
 _PARTS = ("Dense", "ReLU", "Sequential perceptron", "SoftmaxCrossEntropy")  # all others take minutes

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from backends import Backend, get_backend, tree
-from experiments.command_line import add_backend, make_parser, positive, run_script
-from experiments.interrupted import whole
+from experiments.shared.command_line import add_backend, make_parser, positive, run_script
+from experiments.shared.interrupted import whole
 from multinn import (
     Adam,
     BatchNorm,
@@ -31,7 +31,7 @@ from multinn import (
     Trainer,
     schedules,
 )
-from multinn.progress import Advance, progress
+from multinn.host.progress import Advance, progress
 
 _RNG = np.random.default_rng(0)
 _X = _RNG.normal(size=(100, 8))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from backends import Shape
-from multinn.hyperparameters import Hyperparameters
+from multinn.descriptions.hyperparameters import Hyperparameters
 
 HostArray = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numbers import Integral
 
 from backends import Array, Backend
-from multinn.hyperparameters import Hyperparameters
+from multinn.descriptions.hyperparameters import Hyperparameters
 
 
 class Schedule(Hyperparameters):

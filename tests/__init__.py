@@ -1,1 +1,1 @@
-"""The test suite: shared helpers are imported as ``from tests.strict_backend import StrictBackend``."""
+"""The test suite. Helpers are in `tests.support`; the other folders follow the sources."""

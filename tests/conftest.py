@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from backends import Backend, get_backend
 from backends.registry import ENVIRONMENT_VARIABLE
-from tests.strict_backend import StrictBackend
+from tests.support.strict_backend import StrictBackend
 
 BACKENDS = ["numpy", "jax", "array_api_strict"]
 if find_spec("torch") and find_spec("array_api_compat"):

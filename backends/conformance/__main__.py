@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(chosen: Sequence[Check], backend: Backend, results: dict[str, str | None]) -> None:
     """Add what is wrong, or None, by the name of the check; show progress where it takes its time."""
     # multinn stands above backends: it is imported where it is used.
-    from multinn.progress import progress
+    from multinn.host.progress import progress
 
     start = time.monotonic()
     with ExitStack() as stack:

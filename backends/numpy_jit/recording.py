@@ -4,6 +4,7 @@ The stand-ins answer NumPy's protocols ``__array_ufunc__`` and ``__array_functio
 function need not know. A loop (`Backend.scan`) is recorded as one item, whose body ran once.
 """
 
+import mmap
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from backends import tree as trees
 from backends.base import HostArray
 from backends.numpy_jit.scopes import Scope, check_open, entered
-from backends.numpy_jit.unwritten import without_numbers
 from backends.tree import Tree
 
 # What these return depends on shapes and dtypes alone.
@@ -276,3 +276,19 @@ def _read_only(example: Any) -> HostArray:
     view = np.asarray(example).view()
     view.flags.writeable = False
     return view
+
+
+_LARGE = 2**18  # bytes; below that, the bookkeeping is not worth it
+
+
+def without_numbers(array: Any) -> Any:
+    """Return zeros of the shape, the dtype and the strides of a large array; another as it is.
+
+    The memory is that of the operating system's page of zeros until somebody writes to it.
+    """
+    if not isinstance(array, np.ndarray) or array.nbytes < _LARGE:
+        return array
+    low, high = np.lib.array_utils.byte_bounds(array)
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    memory = mmap.mmap(-1, high - low, **private)
+    return np.ndarray(array.shape, array.dtype, memory, array.ctypes.data - low, array.strides)

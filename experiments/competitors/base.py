@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from backends import HostArray
-from experiments.workloads import Workload
+from experiments.competitors.workloads import Workload
 
 Run = Callable[[], Any]
 """Does all the work of one timed run, and returns when it is done, on the device, too."""

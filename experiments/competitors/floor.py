@@ -13,7 +13,7 @@ from experiments.competitors.models import (
     blas_thread_settings,
     weight_shapes,
 )
-from experiments.workloads import Network, Workload
+from experiments.competitors.workloads import Network, Workload
 
 Product = tuple[HostArray, HostArray, HostArray]
 """Two factors, and where their product goes."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from backends import Backend, HostArray, get_backend
 from experiments.competitors.base import Competitor, Run
-from experiments.interrupted import whole
-from experiments.workloads import Workload
+from experiments.competitors.workloads import Workload
+from experiments.shared.interrupted import whole
 from multinn import Trainer
 
 

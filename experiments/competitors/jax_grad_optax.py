@@ -13,7 +13,7 @@ from experiments.competitors.models import (
     epoch_batches,
     initial_parameters,
 )
-from experiments.workloads import LeNet, Network, Workload
+from experiments.competitors.workloads import LeNet, Network, Workload
 
 Array = Any
 Carry = tuple[Parameters, Any]

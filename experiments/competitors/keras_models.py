@@ -7,7 +7,7 @@ import numpy as np
 
 from backends import HostArray
 from experiments.competitors.models import Model, ModelCompetitor
-from experiments.workloads import LeNet, Network, Workload
+from experiments.competitors.workloads import LeNet, Network, Workload
 
 SMALL_BATCH_BYTES = 16_384
 """Up to this size, several batches in one execution are faster; beyond, joining them costs more."""

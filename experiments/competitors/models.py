@@ -12,7 +12,7 @@ import numpy as np
 from backends import HostArray
 from backends.blas_threads import usable_cores
 from experiments.competitors.base import Competitor, Run
-from experiments.workloads import LeNet, Network, Workload
+from experiments.competitors.workloads import LeNet, Network, Workload
 
 Parameters = list[tuple[Any, Any]]
 """Layer by layer, W (inputs, units) or (height, width, inputs, units), and b (units,)."""

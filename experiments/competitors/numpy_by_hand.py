@@ -20,7 +20,7 @@ from experiments.competitors.models import (
     epoch_batches,
     initial_parameters,
 )
-from experiments.workloads import LeNet, Mlp, Workload
+from experiments.competitors.workloads import LeNet, Mlp, Workload
 
 LossFunction = Callable[[HostArray, HostArray], tuple[float, HostArray]]
 Gradients = Callable[[Parameters, HostArray, HostArray], tuple[float, Parameters]]

@@ -12,7 +12,7 @@ from experiments.competitors.models import (
     Setting,
     blas_thread_settings,
 )
-from experiments.workloads import Mlp, Workload
+from experiments.competitors.workloads import Mlp, Workload
 
 
 class ScikitLearn(ModelCompetitor):

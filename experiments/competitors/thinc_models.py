@@ -14,7 +14,7 @@ from experiments.competitors.models import (
     blas_thread_settings,
     epoch_batches,
 )
-from experiments.workloads import Mlp, Workload
+from experiments.competitors.workloads import Mlp, Workload
 
 
 class Thinc(ModelCompetitor):

@@ -11,7 +11,7 @@ from experiments.competitors.models import (
     Setting,
     thread_settings,
 )
-from experiments.workloads import LeNet, Network, Workload
+from experiments.competitors.workloads import LeNet, Network, Workload
 
 Tensor = Any
 Module = Any

@@ -26,10 +26,10 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from io import RawIOBase
 from typing import Any, TextIO
 
-from experiments.command_line import non_negative, positive
 from experiments.competitors import Competitor, Run, load_competitor
 from experiments.competitors.memory import PeakMemory
-from experiments.workloads import Workload, all_workloads
+from experiments.competitors.workloads import Workload, all_workloads
+from experiments.shared.command_line import non_negative, positive
 
 Answer = dict[str, Any]
 

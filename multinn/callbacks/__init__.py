@@ -1,8 +1,8 @@
 """Callbacks: what is called at each report of a run."""
 
-from multinn.callbacks.base import Callback as Callback
 from multinn.callbacks.csv_logger import CSVLogger as CSVLogger
 from multinn.callbacks.early_stopping import EarlyStopping as EarlyStopping
 from multinn.callbacks.plateau import ReduceLearningRateOnPlateau as ReduceLearningRateOnPlateau
 from multinn.callbacks.save_checkpoint import SaveCheckpoint as SaveCheckpoint
 from multinn.callbacks.tensorboard import TensorBoard as TensorBoard
+from multinn.training.callback import Callback as Callback

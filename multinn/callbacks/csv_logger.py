@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from multinn.base_trainer import BaseTrainer
-from multinn.callbacks.base import Callback
-from multinn.checkpoints import PathLike
-from multinn.history import Record
+from multinn.training.base import BaseTrainer
+from multinn.training.callback import Callback
+from multinn.training.checkpoints import PathLike
+from multinn.training.history import Record
 
 
 class CSVLogger(Callback):

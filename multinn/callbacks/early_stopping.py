@@ -1,11 +1,11 @@
 """Stopping when nothing gets better."""
 
-from multinn.base_trainer import BaseTrainer
-from multinn.callbacks.base import Callback
 from multinn.callbacks.monitor import Monitor
-from multinn.checks import check_at_least_one
-from multinn.history import Record
-from multinn.training import TrainingState
+from multinn.host.checks import check_at_least_one
+from multinn.training.base import BaseTrainer
+from multinn.training.callback import Callback
+from multinn.training.history import Record
+from multinn.training.program import TrainingState
 
 
 class EarlyStopping(Callback):

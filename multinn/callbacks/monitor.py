@@ -2,8 +2,8 @@
 
 import math
 
-from multinn.checks import check_number
-from multinn.history import Record
+from multinn.host.checks import check_number
+from multinn.training.history import Record
 
 _LOSSES = ("loss", "validation_loss")  # which are to be small; a metric is named by its user
 

@@ -2,12 +2,12 @@
 
 from numbers import Real
 
-from multinn.base_trainer import BaseTrainer
-from multinn.callbacks.base import Callback
 from multinn.callbacks.monitor import Monitor
-from multinn.checks import check_at_least_one
-from multinn.history import Record
+from multinn.host.checks import check_at_least_one
 from multinn.optimizers.scaled import learning_rate_scale, with_learning_rate_scale
+from multinn.training.base import BaseTrainer
+from multinn.training.callback import Callback
+from multinn.training.history import Record
 
 
 class ReduceLearningRateOnPlateau(Callback):

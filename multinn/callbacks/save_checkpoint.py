@@ -1,11 +1,11 @@
 """Checkpoints while training."""
 
-from multinn.base_trainer import BaseTrainer
-from multinn.callbacks.base import Callback
 from multinn.callbacks.monitor import Monitor
-from multinn.checkpoints import PathLike
-from multinn.history import Record
-from multinn.training import TrainingState
+from multinn.training.base import BaseTrainer
+from multinn.training.callback import Callback
+from multinn.training.checkpoints import PathLike
+from multinn.training.history import Record
+from multinn.training.program import TrainingState
 
 
 class SaveCheckpoint(Callback):

@@ -4,10 +4,10 @@ import os
 from importlib import import_module
 from typing import Any
 
-from multinn.base_trainer import BaseTrainer
-from multinn.callbacks.base import Callback
-from multinn.checkpoints import PathLike
-from multinn.history import Record
+from multinn.training.base import BaseTrainer
+from multinn.training.callback import Callback
+from multinn.training.checkpoints import PathLike
+from multinn.training.history import Record
 
 _MODULES = ("tensorboardX", "torch.utils.tensorboard")
 

@@ -27,7 +27,7 @@ from multinn.layers import (
     PReLU,
     Sequential,
 )
-from multinn.layers.recurrent import Recurrent
+from multinn.layers.sequences.recurrent import Recurrent
 
 _CHANNELS_FIRST = (
     AveragePool1D,

@@ -21,7 +21,7 @@ from multinn.layers import (
     RMSNorm,
     SimpleRNN,
 )
-from multinn.layers.recurrent import Recurrent
+from multinn.layers.sequences.recurrent import Recurrent
 
 _WEIGHT_AND_BIAS = {"W": "weight", "b": "bias"}
 _SCALE_AND_SHIFT = {"gamma": "weight", "beta": "bias"}

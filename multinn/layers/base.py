@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree
-from multinn.hyperparameters import Hyperparameters
+from multinn.descriptions.hyperparameters import Hyperparameters
+from multinn.descriptions.summary import summarize
 from multinn.random import Key
-from multinn.summary import summarize
 
 
 class Layer(Hyperparameters):

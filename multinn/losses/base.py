@@ -5,8 +5,8 @@ from abc import abstractmethod
 from typing import ClassVar, Literal
 
 from backends import Array, Backend, HostArray, Shape
-from multinn.checks import rounded
-from multinn.hyperparameters import Hyperparameters
+from multinn.descriptions.hyperparameters import Hyperparameters
+from multinn.host.checks import rounded
 from multinn.losses.targets import check_shape
 
 

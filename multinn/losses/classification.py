@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
-from multinn.checks import check_ignored_class
+from multinn.host.checks import check_ignored_class
 from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example, sum_outputs
 from multinn.losses.targets import as_classes, as_probabilities, check_shape, refuse
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from backends import HostArray, Shape
-from multinn.checks import first_place, rounded
+from multinn.host.checks import first_place, rounded
 
 
 def refuse(

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from backends import Array, Backend
 from multinn import functional
-from multinn.checks import check_ignored_class
-from multinn.hyperparameters import Hyperparameters
+from multinn.descriptions.hyperparameters import Hyperparameters
+from multinn.host.checks import check_ignored_class
 from multinn.metrics.base import target_classes, weighted_mean
 
 

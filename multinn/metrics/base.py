@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from backends import Array, Backend, HostArray
-from multinn.hyperparameters import Hyperparameters
+from multinn.descriptions.hyperparameters import Hyperparameters
 
 Metric = Callable[[Backend, Array, Array, Array | None], Array]
 

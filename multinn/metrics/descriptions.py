@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from multinn.descriptions.hyperparameters import Description, Hyperparameters, build
+from multinn.descriptions.names import name_of, named
 from multinn.errors import DescriptionError
-from multinn.hyperparameters import Description, Hyperparameters, build
 from multinn.losses import Loss
 from multinn.metrics.base import Metric
-from multinn.names import name_of, named
 
 
 def describe_metric(metric: Any) -> str | Description:

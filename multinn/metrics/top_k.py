@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from backends import Array, Backend
-from multinn.checks import check_at_least_one
-from multinn.hyperparameters import Hyperparameters
+from multinn.descriptions.hyperparameters import Hyperparameters
+from multinn.host.checks import check_at_least_one
 from multinn.metrics.base import target_classes, weighted_mean
 
 

@@ -5,10 +5,10 @@ import os
 from typing import Any, Protocol, cast
 
 from backends import Tree
-from multinn.checkpoints.atomic import replacing
+from multinn.host.atomic import replacing
 from multinn.layers import Layer
 from multinn.onnx.model import to_onnx
-from multinn.trainer import Trainer
+from multinn.training.trainer import Trainer
 
 
 class Estimator(Protocol):

@@ -16,7 +16,7 @@ from multinn.layers import (
     MaxPool1D,
     MaxPool2D,
 )
-from multinn.layers.geometry import Geometry
+from multinn.layers.images.geometry import Geometry
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import Tree, tree
-from multinn.checks import check_parameter, check_shape
+from multinn.host.checks import check_parameter, check_shape
 from multinn.layers import Layer
 from multinn.onnx.graph import Graph, Node, Value, Values
 from multinn.onnx.registry import convert

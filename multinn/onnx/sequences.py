@@ -6,7 +6,7 @@ import numpy as np
 
 from backends import HostArray, Tree
 from multinn.layers import GRU, LSTM, GlobalAveragePool1D, GlobalMaxPool1D, SimpleRNN
-from multinn.layers.recurrent import Recurrent
+from multinn.layers.sequences.recurrent import Recurrent
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from backends import Array, Backend, Tree, tree
 from multinn.optimizers.adam import Adam
-from multinn.optimizers.base import rate_now
-from multinn.optimizers.norms import global_norm
+from multinn.optimizers.base import global_norm, rate_now
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from backends import Backend, Tree, tree
-from multinn.optimizers.base import Optimizer, check_positive
-from multinn.optimizers.norms import global_norm
+from multinn.optimizers.base import Optimizer, check_positive, global_norm
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Estimators with the interface of scikit-learn's multilayer perceptrons."""
 
-from multinn.registry import register_module as _register_module
+from multinn.descriptions.registry import register_module as _register_module
 from multinn.sklearn import export as _export
 from multinn.sklearn import losses as _losses
 from multinn.sklearn import network as _network

@@ -22,7 +22,7 @@ from multinn.sklearn.optimizers import make_optimizer
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.portable import PortableEstimator
 from multinn.sklearn.trainer import PenalizedTrainer
-from multinn.training import Examples
+from multinn.training.plan import Examples
 
 _DENSE_ROWS = 4096  # rows of sparse inputs that are dense at a time, to predict
 

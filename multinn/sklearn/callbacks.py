@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from multinn.base_trainer import BaseTrainer
 from multinn.callbacks import Callback, EarlyStopping, ReduceLearningRateOnPlateau
-from multinn.callbacks.base import check_callbacks
-from multinn.history import Record
+from multinn.training.base import BaseTrainer
+from multinn.training.callback import check_callbacks
+from multinn.training.history import Record
 
 
 class FunctionCallback(Callback):

@@ -13,8 +13,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from backends import HostArray
-from multinn.checks import as_host_array, check_not_masked, check_weights, first_not_finite
-from multinn.training import Examples
+from multinn.host.checks import as_host_array, check_not_masked, check_weights, first_not_finite
+from multinn.training.plan import Examples
 
 
 class Data(NamedTuple):

@@ -11,12 +11,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from backends import HostArray
-from multinn.base_trainer import BaseTrainer
 from multinn.callbacks import Callback
-from multinn.callbacks.base import Callbacks
 from multinn.errors import DivergenceError
-from multinn.history import Record
-from multinn.progress import tell
+from multinn.host.progress import tell
 from multinn.sklearn.callbacks import callbacks_of
 from multinn.sklearn.data import CheckedData
 from multinn.sklearn.held_out import HeldOut
@@ -24,7 +21,11 @@ from multinn.sklearn.parameters import SOLVERS
 from multinn.sklearn.saving import save
 from multinn.sklearn.stopping import EPOCHS_A_CALL, Improvement
 from multinn.sklearn.trainer import PenalizedTrainer
-from multinn.training import Examples, TrainingState
+from multinn.training.base import BaseTrainer
+from multinn.training.callback import Callbacks
+from multinn.training.history import Record
+from multinn.training.plan import Examples
+from multinn.training.program import TrainingState
 
 NOT_FINITE: Final = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to "

@@ -13,7 +13,7 @@ from multinn.onnx import Graph, Value
 from multinn.onnx.basic import dense
 from multinn.random import Key
 from multinn.sklearn.network import PenalizedDense
-from multinn.training import ModelState
+from multinn.training.program import ModelState
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from backends import HostArray, get_backend
 from multinn.sklearn.trainer import PenalizedTrainer
-from multinn.training import Examples
+from multinn.training.plan import Examples
 
 
 class HeldOut:

@@ -8,9 +8,9 @@ from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from backends import HostArray, tree
-from multinn.examples import PlacedExamples
-from multinn.progress import progress
+from multinn.host.progress import progress
 from multinn.sklearn.trainer import PenalizedTrainer
+from multinn.training.examples import PlacedExamples
 
 
 def minimize_loss(

@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Self, cast
 from sklearn.utils.validation import check_is_fitted
 
 from backends import Backend, Tree
-from multinn.checkpoints import PathLike
 from multinn.layers import Sequential
 from multinn.sklearn import conversion, saving
 from multinn.sklearn.epochs import EpochTraining
 from multinn.sklearn.export import plain_network
-from multinn.training import ModelState
+from multinn.training.checkpoints import PathLike
+from multinn.training.program import ModelState
 
 
 class PortableEstimator(EpochTraining):

@@ -7,13 +7,13 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from backends import Backend, get_backend
-from multinn import checkpoints
-from multinn.checkpoints import Owner, PathLike
 from multinn.layers import Sequential
 from multinn.sklearn.network import PenalizedDense, dense_places
 from multinn.sklearn.stopping import Improvement
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.sklearn.values import build_value, describe_value
+from multinn.training import checkpoints
+from multinn.training.checkpoints import Owner, PathLike
 
 # Parameters that belong to a process: a function cannot be in a file, and a file chooses no backend.
 _NOT_SAVED = ("backend", "callbacks")

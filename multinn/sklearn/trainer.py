@@ -8,22 +8,23 @@ from typing import Any
 import numpy as np
 
 from backends import Array, HostArray, Tree
-from multinn import checkpoints
-from multinn.callbacks.base import Callbacks
-from multinn.checkpoints import Owner, PathLike, Progress
-from multinn.checks import rounded
-from multinn.examples import PlacedExamples, check_examples
-from multinn.history import History
-from multinn.inference import InputPieces, input_pieces
+from multinn.host.checks import rounded
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
-from multinn.programs import RecentPrograms
-from multinn.run import Run
 from multinn.sklearn.network import dense_places, moved
 from multinn.sklearn.optimizers import state_after
-from multinn.trainer import Trainer
-from multinn.training import Examples, TrainingProgram, TrainingState, value_and_gradients
+from multinn.training import checkpoints
+from multinn.training.callback import Callbacks
+from multinn.training.checkpoints import Owner, PathLike, Progress
+from multinn.training.compiled import RecentPrograms
+from multinn.training.examples import PlacedExamples, check_examples
+from multinn.training.history import History
+from multinn.training.inference import InputPieces, input_pieces
+from multinn.training.plan import Examples
+from multinn.training.program import TrainingProgram, TrainingState, value_and_gradients
+from multinn.training.run import Run
+from multinn.training.trainer import Trainer
 
 _INPUTS_A_PIECE = 1024
 _PROGRAMS = RecentPrograms(most_bytes=2**27)  # which many fits, as of a grid search, share

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from multinn.descriptions.hyperparameters import Hyperparameters, build
 from multinn.errors import DescriptionError
-from multinn.hyperparameters import Hyperparameters, build
 
 _WORDS = 624  # of the state of the Mersenne Twister
 

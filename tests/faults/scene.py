@@ -8,9 +8,9 @@ import numpy as np
 
 from backends import Backend, tree
 from multinn import SGD, Dense, MeanSquaredError, Sequential, SoftmaxCrossEntropy, Trainer
-from multinn.programs import RecentPrograms
 from multinn.sklearn import MLPClassifier, MLPRegressor
-from tests.small_runs import X, Y, fit, host, make_trainer
+from multinn.training.compiled import RecentPrograms
+from tests.support.small_runs import X, Y, fit, host, make_trainer
 
 LINEAR = Sequential([Dense(2)])
 CLASSES = np.arange(10) % 3

@@ -19,7 +19,7 @@ from multinn import Identity
 from multinn.sklearn import MLPClassifier
 from tests.faults.rows import Fault, Says, check
 from tests.faults.scene import CLASSES, Scene
-from tests.small_runs import X, make_trainer
+from tests.support.small_runs import X, make_trainer
 
 UNKNOWN = Says("unknown backend", "expected one of numpy, jax, torch", "'fortran'", "one of")
 MISSPELT = UNKNOWN._replace(got="'nunpy'", remedy="did you mean 'numpy'?")

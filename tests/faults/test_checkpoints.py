@@ -20,11 +20,11 @@ from multinn import (
     SaveCheckpoint,
     Trainer,
 )
-from multinn.checkpoints import atomic
+from multinn.host import atomic
 from tests.faults.rows import Fault, Says, Success, check
 from tests.faults.scene import Scene
-from tests.helpers import run_python
-from tests.small_runs import fit, host, make_trainer
+from tests.support.helpers import run_python
+from tests.support.small_runs import fit, host, make_trainer
 
 
 def load(change: Callable[[bytes], bytes]) -> Callable[[Scene], None]:
@@ -229,8 +229,8 @@ def test_checkpoints(scene: Scene, row: Fault | Success):
 KILLED = """
 import os, shutil, signal
 from multinn import SaveCheckpoint, Trainer, Callback
-from multinn.checkpoints import atomic
-from tests.small_runs import assert_same_bits, fit, make_trainer
+from multinn.host import atomic
+from tests.support.small_runs import assert_same_bits, fit, make_trainer
 
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

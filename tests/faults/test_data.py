@@ -10,8 +10,8 @@ import scipy.sparse
 from backends import Backend, PrecisionError, tree
 from tests.faults.rows import Fault, Says, Success, check
 from tests.faults.scene import CLASSES, LINEAR, Scene, with_value
-from tests.small_runs import X, Y, fit, host, make_trainer
-from tests.strict_backend import StrictBackend
+from tests.support.small_runs import X, Y, fit, host, make_trainer
+from tests.support.strict_backend import StrictBackend
 
 NAN, INF = math.nan, math.inf
 NAN_X = Says("x:", "finite numbers", "nan at row 3, column 1", "drop or impute")

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from experiments.datasets import DatasetError, load
-from experiments.idx import idx_header
+from experiments.datasets.idx import idx_header
 from tests.faults.rows import Fault, Says, Success, check
 from tests.faults.scene import Scene
-from tests.small_mnist import IDX_NAMES, make_mnist_small, write_idx_files
+from tests.support.small_mnist import IDX_NAMES, make_mnist_small, write_idx_files
 
 IMAGES, LABELS = IDX_NAMES["x_train"], IDX_NAMES["y_train"]
 PROMISED = idx_header((2**20, 2**20, 2**20))  # 2⁶⁰ bytes

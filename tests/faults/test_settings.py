@@ -20,7 +20,7 @@ from multinn import (
 )
 from tests.faults.rows import Fault, Says, check
 from tests.faults.scene import CLASSES, Scene
-from tests.small_runs import X, Y, fit
+from tests.support.small_runs import X, Y, fit
 
 
 def refit(scene: Scene, **settings: object) -> None:

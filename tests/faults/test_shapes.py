@@ -8,7 +8,7 @@ import pytest
 from multinn import BinaryCrossEntropy, Dense
 from tests.faults.rows import Fault, Says, Success, check
 from tests.faults.scene import CLASSES, Scene, with_value
-from tests.small_runs import X, Y, fit, make_trainer
+from tests.support.small_runs import X, Y, fit, make_trainer
 
 TRAINED_ON_THREE = Says("x:", "shape (3,), as in training", "got (2,)", "give the same features")
 

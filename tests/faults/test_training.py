@@ -24,7 +24,7 @@ from multinn.schedules import StepDecay
 from multinn.sklearn import lbfgs as lbfgs_module
 from tests.faults.rows import Fault, Says, Success, check
 from tests.faults.scene import SETTINGS, Scene
-from tests.small_runs import X, Y, fit, host, make_trainer
+from tests.support.small_runs import X, Y, fit, host, make_trainer
 
 # Steps of 0.1 up to the sixth, of three an epoch; the seventh is far too large.
 LARGE_STEP = SGD(StepDecay(0.1, 1e32, every=6))

@@ -1,0 +1,1 @@
+"""Every layer and loss against every oracle of gradients."""

@@ -1,0 +1,1 @@
+"""Seconds and memory of the same jobs on each backend."""

@@ -1,0 +1,1 @@
+"""A transformer that learns to write, character by character."""

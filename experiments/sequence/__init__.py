@@ -1,0 +1,1 @@
+"""The adding problem: sequences that need a long memory."""

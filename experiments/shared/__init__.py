@@ -1,0 +1,1 @@
+"""Parts that all experiments use: command line, records, tables, pictures."""

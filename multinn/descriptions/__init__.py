@@ -1,0 +1,1 @@
+"""Hyperparameters, their descriptions for JSON, and the registry of names in them."""

@@ -1,0 +1,270 @@
+"""Hyperparameters of layers, losses, optimizers, schedules and initializers, and their descriptions.
+
+A description is a dict that JSON can hold. It names classes as `multinn.register` knows them, never a
+place to import from.
+"""
+
+import math
+from abc import ABC
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import cache, wraps
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from multinn.descriptions.names import name_of, named
+from multinn.errors import DescriptionError
+
+Description = dict[str, Any]
+
+
+class Hyperparameters(ABC):  # noqa: B024  # what is abstract differs between its subclasses
+    """The base of frozen dataclasses of hyperparameters.
+
+    Scalars of NumPy become Python numbers: a NumPy float64, such as an entry of `numpy.logspace`, would
+    promote float32 arrays of NumPy, and of no other library. A value that contradicts its annotation
+    raises TypeError.
+
+    >>> from multinn import SGD
+    >>> SGD(np.float64(0.1))
+    SGD(learning_rate=0.1, momentum=0.0, nesterov=False, weight_decay=0.0)
+    """
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        check = cls.__dict__.get("__post_init__")
+        if check is not None:
+            cls.__post_init__ = _with_checks(check)  # type: ignore[assignment, method-assign]
+
+    def __post_init__(self) -> None:
+        _make_numbers_plain(self)
+        _check_types(type(self), vars(self))
+
+    def to_dict(self) -> Description:
+        """Return a description for JSON: the name of the class, and all hyperparameters.
+
+        Raises:
+            DescriptionError: a class is not registered, or a hyperparameter is not made of numbers,
+                strings, tuples and other registered classes.
+
+        >>> from multinn import Dropout, ReLU, Sequential
+        >>> Sequential([ReLU(), Dropout(0.1)]).to_dict()
+        {'class': 'Sequential', 'layers': [{'class': 'ReLU'}, {'class': 'Dropout', 'rate': 0.1}]}
+        """
+        description = _describe_instance(self, type(self).__name__)
+        build(type(self), description)  # an error now is better than one when the instance is gone
+        return description
+
+    @classmethod
+    def from_dict(cls, description: Description) -> Self:
+        """Return the instance that `to_dict` described; it has to be an instance of this class.
+
+        Only the code of registered classes runs: `multinn.register` adds your own.
+
+        Raises:
+            DescriptionError: a class is unknown; or a hyperparameter is unknown, missing or invalid.
+
+        >>> from multinn import Layer
+        >>> Layer.from_dict({"class": "Dropout", "rate": 0.25})
+        Dropout(rate=0.25)
+        """
+        return build(cls, description)
+
+
+Built = TypeVar("Built", bound=Hyperparameters)
+
+
+def build(kind: type[Built], description: Any) -> Built:
+    """Return the instance of ``kind`` that was described.
+
+    Raises:
+        DescriptionError: the description is not one of such an instance; the message names the place.
+    """
+    try:
+        instance = _build_instance(description, "")
+    except RecursionError:
+        raise DescriptionError(f"{kind.__name__}: the description is nested too deeply") from None
+    if not isinstance(instance, kind):
+        raise DescriptionError(f"expected a description of a {kind.__name__}, got one of {instance!r}")
+    return instance
+
+
+def _with_checks(check: Callable[[Any], None]) -> Callable[[Any], None]:
+    @wraps(check)
+    def post_init(self: Any) -> None:
+        _make_numbers_plain(self)
+        _check_types(type(self), vars(self), _checked_first)
+        check(self)
+        if type(self).__post_init__ is post_init:  # a base class may check before fields are converted
+            _check_types(type(self), vars(self))
+
+    return post_init
+
+
+def _make_numbers_plain(instance: Any) -> None:
+    for field in fields(instance):
+        value = getattr(instance, field.name)
+        if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+            object.__setattr__(instance, field.name, value.item())
+
+
+_NAMES: dict[Any, str] = {
+    float: "a number",
+    int: "an integer",
+    bool: "True or False",
+    str: "a string",
+    NoneType: "None",
+}
+
+
+def _check_types(
+    kind: type, values: Mapping[str, Any], selects: Callable[[Any], bool] = lambda hint: True
+) -> None:
+    """Raise TypeError if a value contradicts the annotation of its field.
+
+    Args:
+        kind: a dataclass.
+        values: the values of its fields by name; fields without a value are not checked.
+        selects: only fields for whose annotation it returns True are checked.
+    """
+    for name, hint in _annotations(kind).items():
+        if name in values and selects(hint) and not _fits(values[name], hint):
+            raise TypeError(f"{kind.__name__}: expected {name}: {_shown(hint)}, got {values[name]!r}")
+
+
+def _checked_first(hint: Any) -> bool:
+    """Return whether values are checked before the class's own checks, which would compare them.
+
+    Integers are left to the class, which knows their bounds, and tuples, which it may make from lists.
+    """
+    kinds = _alternatives(hint)
+    return bool({float, bool} & set(kinds)) and not any(map(get_origin, kinds))
+
+
+@cache
+def _annotations(kind: Any) -> dict[str, Any]:
+    """Return the annotations of the fields that the constructor takes."""
+    try:
+        hints = get_type_hints(kind)
+    except NameError:  # a user's class may use names that only a type checker knows
+        return {}
+    return {field.name: hints[field.name] for field in fields(kind) if field.init}
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value has that type; an integer is a float, a boolean is neither."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, each) for each in arguments)
+    if origin is Literal:
+        return any(value == each and type(value) is type(each) for each in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and _entries_fit(value, arguments)
+    if hint in (int, float):
+        return isinstance(value, Real if hint is float else Integral) and not isinstance(value, bool)
+    kind = origin or hint
+    return isinstance(value, kind) if isinstance(kind, type) else True  # True for such as Any
+
+
+def _entries_fit(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
+    if len(hints) == 2 and hints[1] is ...:
+        return all(_fits(value, hints[0]) for value in values)
+    return len(values) == len(hints) and all(map(_fits, values, hints))
+
+
+def _shown(hint: Any) -> str:
+    """Return a type in words: "a number or Schedule", "one of 'same', 'valid'"."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return f"one of {', '.join(map(repr, arguments))}"
+    if origin is tuple and arguments[-1] is ...:
+        return f"a tuple of {_shown(arguments[0])}"
+    if origin is tuple:
+        return f"a tuple ({', '.join(map(_shown, arguments))})"
+    if len(_alternatives(hint)) > 1:
+        return " or ".join(map(_shown, _alternatives(hint)))
+    plain = isinstance(hint, type) and origin is None
+    return _NAMES.get(hint, hint.__name__ if plain else str(hint).replace("typing.", ""))
+
+
+def _describe_instance(instance: Hyperparameters, place: str) -> Description:
+    try:
+        name = name_of(type(instance))
+    except DescriptionError as error:
+        raise DescriptionError(f"{place}: {error}") from None
+    values = {field.name: getattr(instance, field.name) for field in fields(instance) if field.init}  # type: ignore[arg-type]
+    return {"class": name} | {
+        field: _describe(value, f"{place}.{field}") for field, value in values.items()
+    }
+
+
+def _describe(value: Any, place: str) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Hyperparameters):
+        return _describe_instance(value, place)
+    if isinstance(value, tuple | list):
+        return [_describe(entry, f"{place}[{index}]") for index, entry in enumerate(value)]
+    return _plain(value, place)
+
+
+def _plain(value: Any, place: str) -> Any:
+    """Return a value that JSON has by itself; JSON has no inf and no nan."""
+    if not isinstance(value, NoneType | bool | int | float | str):
+        raise DescriptionError(
+            f"{place}: expected numbers, strings, None, and tuples and registered classes of such, "
+            f"got {value!r}"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DescriptionError(f"{place}: expected a finite number, got {value}")
+    return value
+
+
+def _build_instance(description: Any, place: str) -> Any:
+    prefix = f"{place}: " if place else ""
+    if not isinstance(description, Mapping) or not isinstance(description.get("class"), str):
+        raise DescriptionError(
+            f"{prefix}expected a dict with the name of a class as 'class', got {description!r}"
+        )
+    try:
+        kind = named(description["class"])
+    except DescriptionError as error:
+        raise DescriptionError(f"{prefix}{error}") from None
+    if not isinstance(kind, type):
+        raise DescriptionError(f"{prefix}expected a class, got the function {description['class']!r}")
+    path = f"{prefix}{kind.__name__}"
+    _check_names(kind, description, path)
+    given = {name: value for name, value in description.items() if name != "class"}
+    values = {name: _build(value, f"{path}.{name}") for name, value in given.items()}
+    try:
+        _check_types(kind, values)
+        return kind(**values)
+    except (TypeError, ValueError) as error:
+        raise DescriptionError(f"{prefix}{error}") from error
+
+
+def _build(description: Any, place: str) -> Any:
+    if isinstance(description, Mapping):
+        return _build_instance(description, place)
+    if isinstance(description, list | tuple):
+        return tuple(_build(entry, f"{place}[{index}]") for index, entry in enumerate(description))
+    return _plain(description, place)
+
+
+def _check_names(kind: type, description: Mapping[str, Any], place: str) -> None:
+    known = {field.name: field for field in fields(kind) if field.init}
+    unknown = [name for name in description if name != "class" and name not in known]
+    if unknown:
+        raise DescriptionError(
+            f"{place}: unknown hyperparameter {unknown[0]!r}, expected {', '.join(known) or 'none'}"
+        )
+    for name, field in known.items():
+        if name not in description and field.default is field.default_factory is MISSING:
+            raise DescriptionError(f"{place}: the hyperparameter {name!r} is missing")

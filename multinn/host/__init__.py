@@ -1,0 +1,1 @@
+"""Work on the host, outside of arrays: checks, progress, interrupts, files."""

@@ -1,0 +1,46 @@
+"""Modules that have moved, for pickles that name a class by its former module."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+_LAYERS = (
+    "batch_norm bidirectional branches channels_last container convolution convolution_transpose "
+    "embedding flatten global_pooling gru identity lstm pooling positions rectifiers rescale sequential "
+    "simple_rnn transformer"
+)
+_NOW = {
+    "multinn.batches": "multinn.training.batches",
+    "multinn.history": "multinn.training.history",
+    "multinn.programs": "multinn.training.compiled",
+    "multinn.trainer": "multinn.training.trainer",
+    **{f"multinn.layers.{name}": "multinn.layers" for name in _LAYERS.split()},
+}
+
+
+class FormerModules(MetaPathFinder, Loader):
+    """Finds each former module as one that has the contents of the present one."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how to load a former module, or None for any other name."""
+        return ModuleSpec(fullname, self) if fullname in _NOW else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Look up the attributes of a former module in the present one."""
+        now = import_module(_NOW[module.__name__])
+
+        def look_up(name: str) -> Any:
+            return getattr(now, name)
+
+        module.__dict__["__getattr__"] = look_up
+
+
+def install() -> None:
+    """Let imports find former modules; modules that exist come first."""
+    sys.meta_path.append(FormerModules())

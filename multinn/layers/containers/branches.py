@@ -1,0 +1,292 @@
+"""Layers side by side: each sees the same input, and their outputs are put together."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from backends import Array, Backend, HostArray, Shape, Tree
+from multinn.host.checks import is_integer
+from multinn.layers.base import Layer
+from multinn.layers.basic import Identity
+from multinn.layers.containers.base import Container, init_child, layers_of
+from multinn.layers.masked import mask_of, values_of, with_mask
+from multinn.random import Key
+
+
+class Branches(Container):
+    """What layers side by side share.
+
+    The cache is a pair: the branches' caches, and what it takes to undo the joining of their outputs.
+    x reaches the loss through each branch k, so with the branches' own gradients dx = Σ_k dx_k.
+    Where branches give masks, a step of y counts if it does in each of them that has one.
+    """
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Draw the parameters of each branch, in order, and return the shape of the output."""
+        params, shapes = [], []
+        for index, branch in enumerate(self.children):
+            place = f"branch {index} of {type(self).__name__}"
+            own, shape = init_child(place, branch, generator, input_shape)
+            params.append(own)
+            shapes.append(shape)
+        return tuple(params), self._output_shape(shapes)
+
+    def child_caches(self, cache: Tree) -> Sequence[Tree]:
+        """Return the caches of the branches."""
+        caches: tuple[Tree, ...] = cache[0]
+        return caches
+
+    def check_inputs(self, inputs: HostArray) -> None:
+        """Let each branch check the examples."""
+        for branch in self.children:
+            branch.check_inputs(inputs)
+
+    def forward_with_state(
+        self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return the outputs put together, and (the branches' caches, what joining them needs)."""
+        outputs, caches = [], []
+        for index in range(len(self.children)):
+            y, cache = self.forward_child(index, backend, params, state, x, key)
+            outputs.append(y)
+            caches.append(cache)
+        y, own_cache = self._join(backend, outputs)
+        return y, (tuple(caches), own_cache)
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = Σ_k dx_k, and the gradients of all branches."""
+        dx, gradients = None, []
+        for index, own_dy in enumerate(self._split(backend, cache[1], dy)):
+            own_dx, own = self.children[index].backward(backend, params[index], cache[0][index], own_dy)
+            dx = own_dx if dx is None else dx + own_dx
+            gradients.append(own)
+        return dx, tuple(gradients)
+
+    def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
+        """Return the gradients of all branches."""
+        return tuple(
+            self.children[index].parameter_gradients(backend, params[index], cache[0][index], own_dy)
+            for index, own_dy in enumerate(self._split(backend, cache[1], dy))
+        )
+
+    @abstractmethod
+    def _output_shape(self, shapes: list[Shape]) -> Shape:
+        """Return the shape of the output for those of the branches, or raise ValueError."""
+
+    @abstractmethod
+    def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
+        """Return the output, and what `_split` needs."""
+
+    @abstractmethod
+    def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
+        """Return the gradient with respect to the output of each branch."""
+
+
+@dataclass(frozen=True)
+class Add(Branches):
+    """y = Σ_k f_k(x): the sum of branches whose outputs have one shape.
+
+    ∂L/∂f_k = dy for each k.
+
+    Attributes:
+        branches: layers, at least one.
+
+    Raises:
+        TypeError: something in ``branches`` is no layer.
+        ValueError: ``branches`` is empty.
+    """
+
+    branches: tuple[Layer, ...]
+
+    def __init__(self, branches: Iterable[Layer]) -> None:
+        object.__setattr__(self, "branches", layers_of("Add", branches))
+
+    @property
+    def children(self) -> Sequence[Layer]:
+        """The branches."""
+        return self.branches
+
+    def _output_shape(self, shapes: list[Shape]) -> Shape:
+        return _common_shape(type(self).__name__, shapes)
+
+    def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
+        values = [values_of(y) for y in outputs]
+        return with_mask(sum(values[1:], start=values[0]), _common_mask(backend, outputs)), None
+
+    def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
+        return [dy] * len(self.children)
+
+
+@dataclass(frozen=True)
+class Residual(Branches):
+    """y = s(x) + f(x): a layer whose output is added to its input, or to what a shortcut makes of it.
+
+    ∂L/∂s = ∂L/∂f = dy: whatever f does to the gradient, through the identity it comes back as it is.
+    Source: K. He et al., Deep residual learning for image recognition, CVPR 2016, equations 1 and 2.
+
+    Attributes:
+        layer: f.
+        shortcut: s, which brings x into the shape of f(x) where it has another.
+
+    Raises:
+        TypeError: either is no layer.
+
+    >>> from multinn import Dense, ReLU, Sequential
+    >>> Residual(Sequential([Dense(4), ReLU()])).init(np.random.default_rng(0), (4,))[1]
+    (4,)
+    """
+
+    layer: Layer
+    shortcut: Layer = Identity()
+
+    def __post_init__(self) -> None:
+        layers_of("Residual", self.children)
+
+    @property
+    def children(self) -> Sequence[Layer]:
+        """The shortcut and the layer."""
+        return self.shortcut, self.layer
+
+    def _output_shape(self, shapes: list[Shape]) -> Shape:
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                "Residual: expected a layer and a shortcut that give outputs of one shape, got "
+                f"{('batch', *shapes[1])} and {('batch', *shapes[0])}; a shortcut such as Dense or "
+                "Conv2D can bring the input into the shape of the output"
+            )
+        return shapes[0]
+
+    def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
+        shortcut, y = outputs
+        return with_mask(values_of(shortcut) + values_of(y), _common_mask(backend, outputs)), None
+
+    def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
+        return [dy, dy]
+
+
+@dataclass(frozen=True)
+class Concatenate(Branches):
+    """y = [f_1(x), f_2(x), ...]: the outputs of branches one after another along an axis.
+
+    y holds each f_k(x) as a slice, and ∂L/∂f_k is the same slice of dy. Along time, axis 1, masks
+    are put one after another, too.
+
+    Attributes:
+        branches: layers, at least one.
+        axis: along which, counted with that of the batch: any but that; -1 is the last.
+
+    Raises:
+        TypeError: something in ``branches`` is no layer.
+        ValueError: ``branches`` is empty, or the axis is that of the batch.
+    """
+
+    branches: tuple[Layer, ...]
+    axis: int = -1
+
+    def __init__(self, branches: Iterable[Layer], axis: int = -1) -> None:
+        object.__setattr__(self, "branches", layers_of("Concatenate", branches))
+        if not is_integer(axis) or axis == 0:
+            raise ValueError(f"Concatenate: expected an axis other than 0, the batch, got {axis!r}")
+        object.__setattr__(self, "axis", int(axis))
+
+    @property
+    def children(self) -> Sequence[Layer]:
+        """The branches."""
+        return self.branches
+
+    def _output_shape(self, shapes: list[Shape]) -> Shape:
+        dimensions = len(shapes[0]) + 1
+        axis = self.axis % dimensions - 1 if -dimensions < self.axis < dimensions else -1
+        if axis < 0:
+            raise ValueError(
+                f"Concatenate: expected outputs with the axis {self.axis}, got {('batch', *shapes[0])}"
+            )
+        _common_shape(
+            f"Concatenate, but for the axis {self.axis}",
+            [shape[:axis] + shape[axis + 1 :] for shape in shapes],
+        )
+        length = sum(shape[axis] for shape in shapes)
+        return (*shapes[0][:axis], length, *shapes[0][axis + 1 :])
+
+    def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
+        values = [values_of(y) for y in outputs]
+        y = backend.xp.concat(values, axis=self.axis)
+        if self.axis % y.ndim == 1:
+            return with_mask(y, _masks_one_after_another(backend, outputs)), values
+        return with_mask(y, _common_mask(backend, outputs)), values
+
+    def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
+        axis = self.axis % dy.ndim
+        parts, start = [], 0
+        for y in cache:
+            stop = start + y.shape[axis]
+            parts.append(dy[(slice(None),) * axis + (slice(start, stop), ...)])
+            start = stop
+        return parts
+
+
+@dataclass(frozen=True)
+class Parallel(Branches):
+    """y = (f_1(x), f_2(x), ...): a tuple, for a layer that takes one, such as cross-attention.
+
+    ∂L/∂f_k is entry k of dy, a tuple, too.
+
+    Attributes:
+        branches: layers, at least one.
+
+    Raises:
+        TypeError: something in ``branches`` is no layer.
+        ValueError: ``branches`` is empty.
+    """
+
+    branches: tuple[Layer, ...]
+
+    def __init__(self, branches: Iterable[Layer]) -> None:
+        object.__setattr__(self, "branches", layers_of("Parallel", branches))
+
+    @property
+    def children(self) -> Sequence[Layer]:
+        """The branches."""
+        return self.branches
+
+    def _output_shape(self, shapes: list[Shape]) -> Shape:
+        joined: Any = tuple(shapes)
+        return joined  # type: ignore[no-any-return]  # a shape for each entry
+
+    def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
+        return tuple(outputs), None
+
+    def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
+        return list(dy)
+
+
+def _common_shape(name: str, shapes: list[Shape]) -> Shape:
+    for index, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"{name}: expected branches with outputs of one shape, got {('batch', *shapes[0])} from "
+                f"branch 0 and {('batch', *shape)} from branch {index}"
+            )
+    return shapes[0]
+
+
+def _common_mask(backend: Backend, outputs: list[Array]) -> Array | None:
+    """Return where all outputs count, or None if none of them has a mask."""
+    masks: list[Array] = []
+    for mask in map(mask_of, outputs):
+        if mask is not None and not any(mask is other for other in masks):
+            masks.append(mask)
+    return reduce(backend.xp.logical_and, masks) if masks else None
+
+
+def _masks_one_after_another(backend: Backend, outputs: list[Array]) -> Array | None:
+    """Return the masks along time, with True for outputs without, or None if no output has one."""
+    if all(mask_of(y) is None for y in outputs):
+        return None
+    xp = backend.xp
+    masks = [xp.ones(y.shape[:2], dtype=xp.bool) if mask_of(y) is None else y.mask for y in outputs]
+    return xp.concat(masks, axis=1)

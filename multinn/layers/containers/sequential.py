@@ -1,0 +1,101 @@
+"""Layers one after another."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends import Array, Backend, HostArray, Shape, Tree, tree
+from multinn.layers.base import Layer
+from multinn.layers.containers.base import Container, init_child, layers_of
+from multinn.random import Key
+
+
+@dataclass(frozen=True)
+class Sequential(Container):
+    """y = f_k(... f_2(f_1(x))): layers one after another, itself a layer.
+
+    The chain rule, from the last layer to the first: the dx of a layer is the dy of the one before.
+    Parameters, caches and gradients are tuples with one entry a layer.
+
+    Attributes:
+        layers: the layers in order, at least one.
+
+    Raises:
+        TypeError: something in ``layers`` is no layer.
+        ValueError: ``layers`` is empty.
+
+    >>> from multinn import Dense, ReLU
+    >>> params, shape = Sequential([Dense(3), ReLU(), Dense(2)]).init(np.random.default_rng(0), (4,))
+    >>> shape, params[0]["W"].shape, params[1]
+    ((2,), (4, 3), {})
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        object.__setattr__(self, "layers", layers_of("Sequential", layers))
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Draw the parameters of each layer, in order, and return the shape of the last output."""
+        params = []
+        shape = input_shape
+        for index, layer in enumerate(self.layers):
+            layer_params, shape = init_child(f"layer {index} of Sequential", layer, generator, shape)
+            params.append(layer_params)
+        return tuple(params), shape
+
+    @property
+    def children(self) -> Sequence[Layer]:
+        """The layers in order."""
+        return self.layers
+
+    def child_caches(self, cache: Tree) -> Sequence[Tree]:
+        """Return the cache, which is a tuple of theirs."""
+        caches: tuple[Tree, ...] = cache
+        return caches
+
+    @property
+    def keeps_values(self) -> bool:  # type: ignore[override]  # what depends on the layers
+        """Whether all layers do."""
+        return all(layer.keeps_values for layer in self.layers)
+
+    def check_inputs(self, inputs: HostArray) -> None:
+        """Let the first layer check the examples, and each that gets them as they are."""
+        for layer in self.layers:
+            layer.check_inputs(inputs)
+            if not layer.keeps_values:
+                break
+
+    def forward_with_state(
+        self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return the output of the last layer, and the caches of all."""
+        caches = []
+        for index in range(len(self.layers)):
+            x, cache = self.forward_child(index, backend, params, state, x, key)
+            caches.append(cache)
+        return x, tuple(caches)
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return the dx of the first layer, and the gradients of all."""
+        return self._backward_to(0, backend, params, cache, dy)
+
+    def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
+        """Return the gradients of all layers, going back no further than the first with parameters."""
+        first = next((index for index, part in enumerate(params) if tree.leaves(part)), None)
+        if first is None:
+            return params
+        dy, gradients = self._backward_to(first + 1, backend, params, cache, dy)
+        own = self.layers[first].parameter_gradients(backend, params[first], cache[first], dy)
+        return (*params[:first], own, *gradients)
+
+    def _backward_to(
+        self, first: int, backend: Backend, params: Tree, cache: Tree, dy: Array
+    ) -> tuple[Array, Tree]:
+        """Return the dx of layer ``first``, and the gradients of that layer and all after it."""
+        gradients = []
+        for index in reversed(range(first, len(self.layers))):
+            dy, own = self.layers[index].backward(backend, params[index], cache[index], dy)
+            gradients.append(own)
+        return dy, tuple(reversed(gradients))

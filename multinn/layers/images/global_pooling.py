@@ -1,0 +1,121 @@
+"""Pooling over all of time, or of an image: one number for each feature or channel."""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from backends import Array, Backend, Shape, Tree
+from multinn.layers.base import Layer
+from multinn.layers.images.geometry import Geometry, check_images
+from multinn.layers.images.windows import from_planes, to_planes
+from multinn.layers.masked import mask_of, values_of
+from multinn.random import Key
+
+
+@dataclass(frozen=True)
+class _PoolingOverTime(Layer):
+    """What pooling over time shares.
+
+    m_t is 1 where step t counts, else 0; without a mask, all steps count.
+    """
+
+    takes_mask: ClassVar[bool] = True
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Return no parameters, and (features,)."""
+        if len(input_shape) != 2 or input_shape[0] < 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected sequences of shape (batch, time, features), "
+                f"got {('batch', *input_shape)}"
+            )
+        return {}, input_shape[1:]
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and ∂y/∂x."""
+        mask = mask_of(x)
+        return self._pool(backend, values_of(x), None if mask is None else mask[..., None])
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy ∂y/∂x."""
+        return dy[:, None, :] * cache, {}
+
+    @abstractmethod
+    def _pool(self, backend: Backend, x: Array, mask: Array | None) -> tuple[Array, Array]:
+        """Return y, and ∂y/∂x, for a mask (batch, time, 1)."""
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool1D(_PoolingOverTime):
+    """y = Σ_t m_t x_t / n: the mean over the n = Σ_t m_t steps that count; 0 where none does.
+
+    Shapes: x (batch, time, features), m (batch, time), y (batch, features).
+
+    ∂y/∂x_t = m_t / n, so dx_t = dy m_t / n.
+    Source: M. Lin, Q. Chen and S. Yan, Network in network, ICLR 2014, section 3.2, along time.
+    """
+
+    def _pool(self, backend: Backend, x: Array, mask: Array | None) -> tuple[Array, Array]:
+        xp = backend.xp
+        m = xp.ones_like(x[..., :1]) if mask is None else xp.astype(mask, x.dtype)
+        share = m / xp.maximum(xp.sum(m, axis=1, keepdims=True), 1.0)
+        return xp.sum(x * share, axis=1), share
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool1D(_PoolingOverTime):
+    """y = the largest x_t of the steps that count, feature by feature; 0 where none does.
+
+    Shapes: x (batch, time, features), m (batch, time), y (batch, features).
+
+    ∂y/∂x_t is 1 where x_t is the largest, else 0. Where several are equally large, any of them may be
+    taken: the first is. So dx is dy there, else 0.
+    Source: R. Collobert et al., Natural language processing (almost) from scratch, JMLR 12, 2011,
+    section 3.3.2, equation 6.
+    """
+
+    def _pool(self, backend: Backend, x: Array, mask: Array | None) -> tuple[Array, Array]:
+        xp = backend.xp
+        counted = x if mask is None else xp.where(mask, x, xp.full_like(x, -math.inf))
+        first = xp.argmax(counted, axis=1, keepdims=True)
+        steps = xp.reshape(xp.arange(x.shape[1], dtype=first.dtype), (1, -1, 1))
+        taken = steps == first
+        if mask is not None:
+            taken = taken & mask  # where no step counts, the first is the largest of none
+        taken = xp.astype(taken, x.dtype)
+        return xp.sum(x * taken, axis=1), taken
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool2D(Layer):
+    """y_nc = Σ_hw x_nhwc / (height width): the mean of each channel of each image.
+
+    Shapes: x (batch, height, width, channels), y (batch, channels).
+
+    ∂y_nc/∂x_nhwc = 1 / (height width), so that every pixel gets dy / (height width).
+    Source: M. Lin, Q. Chen and S. Yan, Network in network, ICLR 2014, section 3.2.
+    """
+
+    mixes_steps: ClassVar[bool] = True
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Return no parameters, and (channels,)."""
+        check_images("GlobalAveragePool2D", input_shape, Geometry((1, 1), (1, 1)))
+        return {}, input_shape[2:]
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and x for its shape."""
+        return backend.xp.mean(x, axis=(1, 2)), x
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy / (height width), at every pixel."""
+        batch, height, width, channels = cache.shape
+        share = to_planes(backend, dy[:, None, None, :] * (1.0 / (height * width)))
+        dX = backend.xp.broadcast_to(share, (channels, height, width, batch))
+        return from_planes(backend, dX), {}

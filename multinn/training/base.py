@@ -1,0 +1,317 @@
+"""A model, a loss and an optimizer on one backend, and what training changes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from backends import Backend, HostArray, Shape, Tree, get_backend, tree
+from multinn.errors import NotInitializedError
+from multinn.host.checks import (
+    check_at_least_one,
+    check_inputs,
+    check_parameter,
+    check_seed,
+    check_shape,
+)
+from multinn.host.interrupts import uninterrupted
+from multinn.layers import Layer
+from multinn.losses import Loss
+from multinn.metrics import Metric, check_metrics
+from multinn.optimizers import Adam, Optimizer
+from multinn.training import checkpoints, inference
+from multinn.training.checkpoints import PathLike, Progress
+from multinn.training.compiled import CompiledPrograms, Seconds
+from multinn.training.examples import check_examples, check_model_inputs, with_mean_weight_one
+from multinn.training.history import History, Record
+from multinn.training.inference import weighted_pieces
+from multinn.training.plan import Examples
+from multinn.training.program import ModelState, TrainingProgram, TrainingState, first_state
+
+
+class BaseTrainer:
+    """What a trainer is apart from training: a model and its state, on one backend.
+
+    The attributes are those of `Trainer`.
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        loss: Loss,
+        optimizer: Optimizer | None = None,
+        *,
+        metrics: Mapping[str, Metric] | None = None,
+        backend: str | Backend | None = None,
+        dtype: str = "float32",
+        seed: int = 0,
+    ) -> None:
+        """Prepare to train.
+
+        Args:
+            model: a layer, such as Sequential.
+            loss: what is minimized.
+            optimizer: Adam with its defaults if None.
+            metrics: what else is reported, by name.
+            backend: as in `backends.get_backend`.
+            dtype: "float32" or "float64".
+            seed: 0 or more.
+
+        Raises:
+            BackendError: the backend, or the dtype on it, cannot be had.
+            TypeError: the model, the loss, the optimizer or the metrics are something else.
+            ValueError: the seed is negative, or a metric has a name that the history uses itself.
+        """
+        optimizer = Adam() if optimizer is None else optimizer
+        for part, kind in ((model, Layer), (loss, Loss), (optimizer, Optimizer)):
+            if not isinstance(part, kind):
+                raise TypeError(f"Trainer: expected an instance of {kind.__name__}, got {part!r}")
+        if not isinstance(metrics, Mapping | None):
+            raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
+        check_seed(seed)
+        check_metrics(metrics or {})
+        self.backend = get_backend(backend)
+        self.dtype = dtype
+        self.seed = seed
+        self.program = TrainingProgram(self.backend, model, loss, optimizer, metrics or {}, dtype)
+        with self.backend.precision(dtype):
+            pass
+        self.seconds = Seconds()
+        self.programs = CompiledPrograms(self.backend, self.seconds)
+        self.state = TrainingState(None, None, None)
+        self.epoch = 0
+        self.step = 0
+        self.history = History()
+        self._seconds_a_step: dict[Any, float] = {}
+        self._shapes: tuple[Shape, Shape] | None = None
+
+    @property
+    def model(self) -> Layer:
+        """The model that is trained."""
+        return self.program.model
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of one example, without the batch axis.
+
+        Raises:
+            NotInitializedError: there are no parameters yet.
+        """
+        return self._known_shapes()[0]
+
+    @property
+    def params(self) -> Tree:
+        """The parameters, a tree of the backend's arrays; None before the first `fit`."""
+        return self.state.params
+
+    @property
+    def optimizer_state(self) -> Tree:
+        """The state of the optimizer, likewise."""
+        return self.state.optimizer_state
+
+    @property
+    def inference_parameters(self) -> Tree:
+        """The parameters with which the model evaluates and predicts; None before the first `fit`.
+
+        They are ``params``, unless the optimizer keeps others, such as an average.
+        """
+        if self.params is None:
+            return None
+        optimizer = self.program.optimizer
+        with self.backend.precision(self.dtype):
+            return optimizer.inference_parameters(self.backend, self.optimizer_state, self.params)
+
+    def initialize(
+        self, input_shape: Shape, params: Tree | None = None, seed: int | None = None
+    ) -> None:
+        """Start anew: draw the parameters, or take given ones. Compiled programs are kept.
+
+        Args:
+            input_shape: the shape of one example, without the batch axis.
+            params: a tree of NumPy arrays, of the structure and shapes that the model draws itself.
+            seed: replaces the trainer's seed.
+
+        Raises:
+            TypeError: the shape is none.
+            ValueError: the model cannot take such inputs, or ``params`` do not fit the model.
+        """
+        if seed is not None:
+            check_seed(seed)
+        input_shape = check_shape(input_shape)
+        drawn, output_shape = self._draw(input_shape, self.seed if seed is None else seed)
+        chosen = drawn if params is None else tree.map_with_paths(check_parameter, drawn, params)
+        self.seed = self.seed if seed is None else seed
+        self._start(chosen, (input_shape, output_shape))
+
+    def evaluate(
+        self, x: Any, y: Any, *, weights: Any = None, batch_size: int = 1024
+    ) -> dict[str, float]:
+        """Return the loss and the metrics over all examples, at inference.
+
+        Args:
+            x: (examples, ...), as in training.
+            y: the targets, as the loss takes them.
+            weights: (examples,) numbers of 0 or more, or None. Of a loss that is a mean, what counts is
+                the relation to their own mean.
+            batch_size: examples at a time.
+
+        Raises:
+            NotInitializedError: there are no parameters yet.
+            TypeError, ValueError: the data do not fit the model or the loss.
+        """
+        check_at_least_one(batch_size=batch_size)
+        inputs = check_inputs(x, self.dtype)
+        examples = check_examples(self.program, inputs, y, weights, self._known_shapes())
+        with self.backend.precision(self.dtype):
+            return self._evaluate(self._pieces(examples, int(batch_size)))
+
+    def predict(self, x: Any, *, batch_size: int = 1024) -> HostArray:
+        """Return the model's outputs at inference, (examples, ...), as a NumPy array.
+
+        Args:
+            x: (examples, ...), as in training.
+            batch_size: examples at a time.
+
+        Raises:
+            NotInitializedError: there are no parameters yet.
+            TypeError, ValueError: the data do not fit the model.
+        """
+        check_at_least_one(batch_size=batch_size)
+        input_shape, _ = self._known_shapes()
+        inputs = check_inputs(x, self.dtype)
+        check_model_inputs(self.model, inputs, input_shape, "x")
+        with self.backend.precision(self.dtype):
+            return self._predict(inference.input_pieces(self.backend, inputs, int(batch_size)))
+
+    def save(self, path: PathLike) -> None:
+        """Write a checkpoint, from which `load` goes on as if the run had never stopped.
+
+        One safetensors file, written whole or not at all: on any failure, what was there stays. It holds
+        all that training changes, the history, and descriptions of the model, the loss, the optimizer
+        and the metrics, but no data and no code.
+
+        Args:
+            path: replaced where it exists; its folder has to.
+
+        Raises:
+            DescriptionError: a class or a metric is not registered, such as a lambda.
+            ImportError: safetensors is not installed.
+            NotInitializedError: there are no parameters yet.
+            OSError: the file cannot be written.
+        """
+        checkpoints.save(path, self.program, self._progress())
+
+    @classmethod
+    def load(cls, path: PathLike, backend: str | Backend | None = None) -> Self:
+        """Return a trainer as it was when it was saved.
+
+        On the backend that it was trained on, a run goes on with the same bits; on another, it agrees to
+        rounding. No code in the file runs, and what it holds is checked; but a forged one can ask for
+        the normalization of more features than memory holds.
+
+        Args:
+            path: of a checkpoint.
+            backend: as in `backends.get_backend`; the file does not choose it.
+
+        Raises:
+            BackendError: the backend, or the dtype on it, cannot be had.
+            CheckpointError: ForeignFileError, the file is something else; DamagedCheckpointError, it is
+                cut off or has changed; NewerCheckpointError, it needs a later version of the library;
+                InvalidCheckpointError, what it holds cannot be.
+            ImportError: safetensors is not installed.
+            OSError: the file cannot be read.
+        """
+        program, progress = checkpoints.load(path, get_backend(backend))
+        trainer = cls(
+            program.model,
+            program.loss,
+            program.optimizer,
+            metrics=program.metrics,
+            backend=program.backend,
+            dtype=program.dtype,
+            seed=progress.seed,
+        )
+        trainer._resume(progress)
+        return trainer
+
+    def load_state(self, path: PathLike) -> None:
+        """Take from a checkpoint what training changes, and the seed; keep loss, optimizer and metrics.
+
+        The model has to be the same, and the state of the optimizer has to fit: so training can go on
+        with another learning rate. If it fails, the trainer stays as it is.
+
+        Args:
+            path: of a checkpoint.
+
+        Raises:
+            CheckpointError: as in `load`; InvalidCheckpointError, too, if it does not fit this trainer.
+            ImportError, OSError: as in `load`.
+        """
+        self._resume(checkpoints.load_progress(path, self.program))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy, or another process, needs: the state as arrays of NumPy."""
+        return self.__dict__ | {"state": self.backend.to_numpy(self.state)}
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        self.__dict__.update(attributes)
+        with self.backend.precision(self.dtype):
+            self.state = self.backend.from_numpy(self.state)
+
+    def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
+        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+        return self.model.init(generator, input_shape)
+
+    def _start(self, params: Tree, shapes: tuple[Shape, Shape]) -> None:
+        """Begin at step 0 with these parameters, for inputs and outputs of these shapes."""
+        state = first_state(self.model, self.program.optimizer, params, self.dtype)
+        with self.backend.precision(self.dtype):
+            self.state = self.backend.from_numpy(state)
+        self.epoch = 0
+        self.step = 0
+        self.history = History()
+        self._shapes = shapes
+
+    @property
+    def _model_state(self) -> ModelState:
+        return ModelState(self.inference_parameters, self.state.layer_state)
+
+    def _known_shapes(self) -> tuple[Shape, Shape]:
+        if self._shapes is None:
+            raise NotInitializedError("the trainer has no parameters yet: call fit or initialize first")
+        return self._shapes
+
+    def _shapes_or_draw(self, input_shape: Shape) -> tuple[tuple[Shape, Shape], Tree]:
+        """Return the shapes of inputs and outputs, and first parameters if there are none yet."""
+        if self._shapes is not None:
+            return self._shapes, None
+        drawn, output_shape = self._draw(input_shape, self.seed)
+        return (input_shape, output_shape), drawn
+
+    def _pieces(self, examples: Examples, size: int) -> Iterator[Examples]:
+        examples = with_mean_weight_one(self.program, examples)
+        return map(self.backend.from_numpy, weighted_pieces(examples, size, self.dtype))
+
+    def _evaluate(self, pieces: Iterable[Examples]) -> Record:
+        return inference.evaluate(self.program, self.programs, self._model_state, pieces)
+
+    def _predict(self, inputs: inference.InputPieces) -> HostArray:
+        return inference.predict(self.program, self.programs, self._model_state, inputs)
+
+    def _progress(self) -> Progress:
+        """Return how far training has come."""
+        shapes = self._known_shapes()
+        state = self.backend.to_numpy(self.state)
+        return Progress(state, self.seed, self.epoch, self.step, shapes, self.history)
+
+    def _resume(self, progress: Progress) -> None:
+        """Go on from there."""
+        with self.backend.precision(self.dtype):
+            state = self.backend.sync(self.backend.from_numpy(progress.state))
+        with uninterrupted():
+            self.state = state
+            self.seed = progress.seed
+            self.epoch = progress.epoch
+            self.step = progress.step
+            self.history = progress.history
+            self._shapes = progress.shapes

@@ -1,0 +1,148 @@
+"""Batches that are read while training, so that the data need not fit in memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+import numpy as np
+
+from backends import HostArray
+from multinn.host.checks import as_host_array, check_at_least_one, check_seed, check_weights
+from multinn.training.plan import epoch_order
+
+Batch = tuple[Any, ...]
+Batches = Iterable[Batch] | Callable[[int], Iterable[Batch]]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class ShuffledBatches:
+    """Batches of arrays, in the order in which `Trainer.fit` takes them, each read at its turn.
+
+    Called with the number of an epoch, from 0, it yields the batches of that epoch.
+
+    Attributes:
+        x: (examples, ...), such as `numpy.load` gives with ``mmap_mode="r"``, or a `numpy.memmap`. Lists
+            and tables of pandas become arrays, in whole.
+        y: (examples, ...), likewise.
+        weights: (examples,) or None; they are divided by their mean.
+        batch_size: examples a batch; the last of an epoch has what is left over.
+        seed: that of the trainer, for the same order.
+        shuffle: whether each epoch has its own random order, if it has more than one batch.
+
+    Raises:
+        TypeError, ValueError: the arrays have different lengths or none, or a number is impossible.
+
+    >>> batches = ShuffledBatches(np.arange(5)[:, None], np.arange(5), batch_size=2, shuffle=False)
+    >>> [y.tolist() for x, y in batches(0)]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    x: HostArray
+    y: HostArray
+    weights: Any = None
+    batch_size: int = 32
+    seed: int = 0
+    shuffle: bool = True
+
+    def __post_init__(self) -> None:
+        check_at_least_one(batch_size=self.batch_size)
+        check_seed(self.seed, "ShuffledBatches")
+        for name in ("x", "y"):
+            object.__setattr__(self, name, _with_rows_by_number(getattr(self, name), name))
+        if len(self.x) != len(self.y) or not len(self.x):
+            raise ValueError(
+                "ShuffledBatches: expected as many rows of y as of x, at least one, got "
+                f"{len(self.y)} and {len(self.x)}"
+            )
+        if self.weights is not None:
+            weights = check_weights(self.weights, len(self.x), "float64")
+            object.__setattr__(self, "weights", weights / weights.mean())
+
+    def __call__(self, epoch: int) -> Iterator[Batch]:
+        """Yield (x, y) or (x, y, weights) of each batch of an epoch."""
+        count = len(self.x)
+        # One batch is all examples in their order, as in fit.
+        order = epoch_order(count, self.seed, epoch, self.shuffle and self.batch_size < count)
+        arrays = (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
+        for start in range(0, count, self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield tuple(np.asarray(array[rows]) for array in arrays)
+
+
+def _with_rows_by_number(values: Any, name: str) -> Any:
+    """Return an array that gives rows by their numbers: pandas gives them by label, lists not at all.
+
+    Raises:
+        TypeError: it is sparse.
+    """
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"ShuffledBatches: expected {name} as a dense array, got a sparse {type(values).__name__}: "
+            f"use {name}.toarray(), or a function that makes each batch dense"
+        )
+    by_number = hasattr(values, "shape") and not hasattr(values, "iloc")
+    return values if by_number else as_host_array(values, name)
+
+
+def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
+    """Return the batches of an epoch, from 0.
+
+    Raises:
+        TypeError: a function returns something else.
+    """
+    if not callable(batches):
+        return batches
+    of_epoch: Any = batches(epoch)
+    if not isinstance(of_epoch, Iterable):
+        raise TypeError(
+            f"fit_batches: expected the function to return an iterable of batches, got {of_epoch!r:.99}"
+        )
+    return of_epoch
+
+
+def with_first(batches: Batches, epoch: int, reader: Executor) -> tuple[Batches, Batch]:
+    """Return batches that are the same, and the first of an epoch, which is begun once.
+
+    Args:
+        batches: those of each epoch.
+        epoch: from 0.
+        reader: the thread that reads all batches.
+
+    Raises:
+        ValueError: there is none.
+    """
+    begun = iter(batches_of(batches, epoch))
+    first = reader.submit(next, begun, None).result()
+    if first is None:
+        raise ValueError(f"fit_batches: no batches for epoch {epoch + 1}")
+    whole = chain([first], begun)
+    return lambda number: whole if number == epoch else batches_of(batches, number), first
+
+
+def check_batches(batches: Any, epochs: int) -> None:
+    """Raise TypeError or ValueError unless there can be batches for so many epochs."""
+    if callable(batches):
+        return
+    if not isinstance(batches, Iterable):
+        raise TypeError(
+            "fit_batches: expected an iterable of batches (x, y) or (x, y, weights), or a function of "
+            f"the number of the epoch that returns one, got {batches!r}"
+        )
+    if epochs > 1 and isinstance(batches, Iterator):
+        raise ValueError(
+            f"fit_batches: a generator gives its batches once, not for {epochs} epochs: give a function "
+            "of the number of the epoch that returns one"
+        )
+
+
+def prefetched(items: Iterable[Item], reader: Executor) -> Iterator[Item]:
+    """Yield the items, each made by the reader, a thread, while the one before is in use."""
+    iterator = iter(items)
+    end: Any = object()
+    following = reader.submit(next, iterator, end)
+    while (item := following.result()) is not end:
+        following = reader.submit(next, iterator, end)
+        yield item

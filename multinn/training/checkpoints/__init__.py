@@ -1,0 +1,10 @@
+"""Checkpoints: a run on disk, to go on with later, in another process or on another backend."""
+
+from multinn.host.atomic import PathLike as PathLike
+from multinn.training.checkpoints.content import Owner as Owner
+from multinn.training.checkpoints.content import Progress as Progress
+from multinn.training.checkpoints.content import invalid as invalid
+from multinn.training.checkpoints.content import load as load
+from multinn.training.checkpoints.content import load_owned as load_owned
+from multinn.training.checkpoints.content import load_progress as load_progress
+from multinn.training.checkpoints.content import save as save

@@ -1,0 +1,72 @@
+"""The arrays of a state of training by their names, and back in its structure."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from backends import HostArray, Shape, tree
+from multinn.training.program import TrainingProgram, TrainingState, first_state
+
+
+class _LimitedGenerator(np.random.Generator):
+    """Draws no more numbers in all than a file has bytes: a forged one could ask for any."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self._most = most
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        self._check(size)
+        return super().normal(loc, scale, size)
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        self._check(size)
+        return super().uniform(low, high, size)
+
+    def _check(self, size: Any) -> None:
+        self._most -= 0 if size is None else math.prod(np.atleast_1d(size).tolist())
+        if self._most < 0:
+            raise ValueError(f"the model has parameters of shape {size}, more than the file can hold")
+
+
+def expected_state(
+    program: TrainingProgram, input_shape: Shape, most: int
+) -> tuple[TrainingState, Shape]:
+    """Return the structure of the state, with arrays of the right shapes that take no memory."""
+    params, output_shape = program.model.init(_LimitedGenerator(most), input_shape)
+    params = tree.map(lambda leaf: np.broadcast_to(np.zeros((), program.dtype), leaf.shape), params)
+    state = first_state(program.model, program.optimizer, params, program.dtype)
+    outline: TrainingState = tree.map(
+        lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), state
+    )
+    return outline, output_shape
+
+
+def matching_state(expected: TrainingState, tensors: dict[str, HostArray]) -> TrainingState:
+    """Return the tensors in the structure of the expected state, if they are just those."""
+    outline = named_arrays(expected)
+    for name, leaf in outline.items():
+        found = tensors.get(name)
+        if found is None:
+            raise ValueError(f"the tensor {name!r} is missing")
+        if (found.shape, found.dtype) != (leaf.shape, leaf.dtype):
+            raise ValueError(
+                f"the tensor {name!r}: expected shape {leaf.shape} and {leaf.dtype}, got {found.shape} "
+                f"and {found.dtype}"
+            )
+    unknown = sorted(tensors.keys() - outline.keys())
+    if unknown:
+        raise ValueError(f"the tensor {unknown[0]!r} is none of this model, optimizer and history")
+    state = tree.map_with_paths(lambda path, _: tensors[path], expected._asdict())
+    return TrainingState(**state)
+
+
+def named_arrays(state: TrainingState) -> dict[str, Any]:
+    """Return the arrays by their places, such as ``params.0.W``."""
+    parts = [tree.leaves_with_paths({part: values}) for part, values in state._asdict().items()]
+    leaves = [leaf for part in parts for leaf in part]
+    named = dict(leaves)
+    if len(named) < len(leaves):
+        raise ValueError(f"two arrays of the state have one place, of {sorted(named)}")
+    return named

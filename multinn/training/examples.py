@@ -1,0 +1,163 @@
+"""Checks of examples against the model and the loss, and the weights of classes, on the host."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from backends import HostArray, Shape
+from multinn.host.checks import (
+    check_input_shape,
+    check_inputs,
+    check_number,
+    check_targets,
+    check_weights,
+)
+from multinn.layers import Layer
+from multinn.training.plan import Examples
+from multinn.training.program import TrainingProgram
+
+
+class PlacedExamples(NamedTuple):
+    """Checked examples on the host, and the same on a backend."""
+
+    host: Examples
+    data: Examples
+
+
+def check_examples(
+    program: TrainingProgram,
+    inputs: HostArray,
+    y: Any,
+    weights: Any,
+    shapes: tuple[Shape, Shape],
+    name: str = "",
+    *,
+    all_zero: bool = False,
+) -> Examples:
+    """Return checked examples.
+
+    Args:
+        program: the model and the loss.
+        inputs: from `check_inputs`.
+        y: targets, as the loss wants them.
+        weights: (examples,) or None.
+        shapes: those of one input and of one output.
+        name: what comes before x and y in messages.
+        all_zero: whether all weights may be zero.
+
+    Raises:
+        TypeError, ValueError: they do not fit the model or the loss.
+    """
+    input_shape, output_shape = shapes
+    count = inputs.shape[0]
+    targets = check_targets(y, count, f"{name}y")
+    checked = (
+        None if weights is None else check_weights(weights, count, program.dtype, all_zero=all_zero)
+    )
+    check_model_inputs(program.model, inputs, input_shape, f"{name}x")
+    try:
+        prepared = program.loss.prepare_targets(targets, output_shape, program.dtype)
+    except ValueError as error:
+        raise ValueError(f"{name}y: {error}") from error
+    return Examples(inputs, prepared, checked)
+
+
+def check_model_inputs(model: Layer, inputs: HostArray, input_shape: Shape, name: str) -> None:
+    """Raise ValueError unless the inputs have that shape, and values that the model can take."""
+    check_input_shape(inputs, input_shape, name)
+    try:
+        model.check_inputs(inputs)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def check_validation_data(
+    program: TrainingProgram, data: Any, shapes: tuple[Shape, Shape]
+) -> Examples | None:
+    """Return a pair (x, y) as checked examples; None for None."""
+    if data is None:
+        return None
+    if not (isinstance(data, tuple | list) and len(data) == 2):
+        raise ValueError("validation_data: expected a pair (x, y)")
+    x, y = data
+    inputs = check_inputs(x, program.dtype, "validation x")
+    return check_examples(program, inputs, y, None, shapes, "validation ")
+
+
+def with_mean_weight_one(program: TrainingProgram, examples: Examples) -> Examples:
+    """Return the examples with weights that are relative to their mean, where the loss is a mean."""
+    if examples.weights is None or program.loss.reduction != "mean":
+        return examples
+    mean = np.mean(examples.weights, dtype=np.float64)
+    return examples._replace(weights=(examples.weights / mean).astype(program.dtype))
+
+
+def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Shape, Shape]) -> Examples:
+    """Return a batch, (x, y) or (x, y, weights), as checked examples."""
+    inputs = check_batch_inputs(program, batch)
+    _, y, *weights = batch
+    return check_examples(program, inputs, y, weights[0] if weights else None, shapes, all_zero=True)
+
+
+def check_batch_inputs(program: TrainingProgram, batch: Any) -> HostArray:
+    """Return the checked inputs of a batch."""
+    if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
+        raise ValueError(f"batches: expected (x, y) or (x, y, weights) each, got {batch!r:.100}")
+    return check_inputs(batch[0], program.dtype)
+
+
+def with_class_weights(
+    y: Any, examples: int, class_weights: Mapping[Any, float] | str, weights: Any = None
+) -> HostArray:
+    """Return the weight of each example: that of its class, times its own.
+
+    "balanced" is n / (K n_k) for class k of K, with n_k of the n examples, so that all classes weigh
+    the same. Source: G. King and L. Zeng, Logistic regression in rare events data, 2001; the formula is
+    that of scikit-learn.
+
+    Args:
+        y: (examples,) or (examples, 1), a class each.
+        examples: how many there are.
+        class_weights: numbers of 0 or more by class, 1 where one is missing; or "balanced".
+        weights: (examples,) or None.
+
+    Raises:
+        TypeError, ValueError: y are no classes, a class or a weight cannot be.
+
+    >>> with_class_weights([0, 0, 0, 1], 4, "balanced").tolist()
+    [0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 2.0]
+    """
+    targets = check_targets(y, examples)
+    if targets.ndim > 2 or targets.shape[1:] not in ((), (1,)):
+        raise ValueError(
+            f"class_weights: expected y of shape ({examples},) or ({examples}, 1), one class each, got "
+            f"{targets.shape}; for other targets use weights"
+        )
+    classes, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
+    factors = _factors(classes, counts, class_weights)[places.reshape(-1)]
+    return factors if weights is None else factors * check_weights(weights, examples, "float64")
+
+
+def _factors(
+    classes: HostArray, counts: HostArray, class_weights: Mapping[Any, float] | str
+) -> HostArray:
+    """Return the weight of each class."""
+    if isinstance(class_weights, str) and class_weights == "balanced":
+        return np.asarray(counts.sum() / (len(classes) * counts))
+    if not isinstance(class_weights, Mapping):
+        raise TypeError(
+            f'class_weights: expected a dict of weights by class, or "balanced", got {class_weights!r}'
+        )
+    known = classes.tolist()
+    for label, weight in class_weights.items():
+        if label not in known:
+            shown = ", ".join(map(str, known[:10])) + (", ..." if len(known) > 10 else "")
+            raise ValueError(f"class_weights: no example has the class {label!r}, y has {shown}")
+        check_number("class_weights", f"the weight of class {label!r}", weight)
+        if not 0.0 <= weight < math.inf:
+            raise ValueError(
+                f"class_weights: expected a finite weight of 0 or more, got {weight} for class {label!r}"
+            )
+    return np.array([class_weights.get(label, 1.0) for label in known], np.float64)

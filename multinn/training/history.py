@@ -1,0 +1,147 @@
+"""The history of a run, and how the metrics of its steps become those of its epochs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+
+from backends import HostArray, Tree
+from multinn.training.program import Reduction
+
+Record = dict[str, float]
+
+
+class History(list[Record]):
+    """A list of records, one a reported epoch: ``epoch``, ``loss``, metrics, validation_loss, ...
+
+    A name in place of an index gives that column.
+
+    Attributes:
+        losses: the loss of every epoch, reported or not.
+        interrupted: whether Ctrl-C ended the run that these are the records of.
+        stopped: whether a callback did.
+
+    >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    >>> history["loss"], history[-1]["epoch"]
+    ([0.5, 0.25], 2)
+    """
+
+    losses: list[float]
+    interrupted: bool
+    stopped: bool
+
+    def __init__(self, records: list[Record] | None = None) -> None:
+        super().__init__(records or [])
+        self.losses = []
+        self.interrupted = False
+        self.stopped = False
+
+    @overload  # type: ignore[override]
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Record]: ...
+    @overload
+    def __getitem__(self, index: str) -> list[float]: ...
+    def __getitem__(self, index: int | slice | str) -> Record | list[Record] | list[float]:
+        """Return a record, some records, or the column of that name.
+
+        Raises:
+            KeyError: no record has that name.
+        """
+        if not isinstance(index, str):
+            return super().__getitem__(index)
+        if not any(index in record for record in self):
+            raise KeyError(f"{index!r} was not reported; there are {sorted(set().union(*self))}")
+        return [record[index] for record in self if index in record]
+
+
+Columns = dict[str, HostArray]
+
+
+@dataclass(frozen=True)
+class EpochFigures:
+    """What some epochs report.
+
+    Attributes:
+        columns: (epochs,) float64 arrays by name: ``loss`` and the metrics.
+    """
+
+    columns: Columns
+
+    def record(self, index: int) -> Record:
+        """Return the figures of one of the epochs."""
+        return {name: float(column[index]) for name, column in self.columns.items()}
+
+    def records(self, epochs: Sequence[int], indices: Sequence[int]) -> list[Record]:
+        """Return the figures of some of the epochs, with the number of each as ``epoch``.
+
+        Args:
+            epochs: the number of each.
+            indices: which they are here.
+        """
+        records: list[Record] = [{"epoch": epoch} for epoch in epochs]
+        for name, column in self.columns.items():
+            for record, value in zip(records, column[list(indices)].tolist(), strict=True):
+                record[name] = value
+        return records
+
+
+def step_columns(records: Tree) -> Columns:
+    """Join the records of full and of smaller batches, as `TrainingProgram.run` returns them.
+
+    Returns:
+        (epochs, steps) float64 arrays by name, the steps in their order; of a `CombinedMetric`, with its
+        axes after these.
+    """
+    full, tail = records
+    if tail is not None:
+        full = {
+            name: np.concatenate([values, tail[name][:, None]], axis=1) for name, values in full.items()
+        }
+    return {name: values.astype(np.float64) for name, values in full.items()}
+
+
+def joined(columns: Sequence[Columns], axis: int) -> Columns:
+    """Return columns one after another along an axis."""
+    return {name: np.concatenate([each[name] for each in columns], axis=axis) for name in columns[0]}
+
+
+def epoch_figures(
+    steps: Mapping[str, HostArray], batch_sizes: Sequence[int], reductions: Mapping[str, Reduction]
+) -> EpochFigures:
+    """Combine the figures of steps to those of epochs.
+
+    Args:
+        steps: as `step_columns` returns them.
+        batch_sizes: the size of each batch of an epoch, which counts where there is no ``weight``.
+        reductions: as `TrainingProgram.reductions`.
+    """
+    weights = steps.get("weight", np.array([batch_sizes], np.float64))
+    return EpochFigures(
+        {name: _combined(steps[name], weights, reduction) for name, reduction in reductions.items()}
+    )
+
+
+def combine(
+    batches: Mapping[str, HostArray], weights: HostArray, reductions: Mapping[str, Reduction]
+) -> Record:
+    """Combine the figures of some batches, each an array (batches,), to one figure each.
+
+    A mean weighs each batch by its examples, or by the sum of their weights; a sum is added up; a
+    `CombinedMetric` combines them itself.
+    """
+    return {
+        name: float(_combined(batches[name], weights, reduction))
+        for name, reduction in reductions.items()
+    }
+
+
+def _combined(values: HostArray, weights: HostArray, reduction: Reduction) -> HostArray:
+    """Combine along the axis of the batches."""
+    if callable(reduction):
+        return reduction(values)
+    if reduction == "mean":
+        total = weights.sum(axis=-1, keepdims=True)
+        values = values * (weights / np.where(total > 0.0, total, 1.0))  # some batches may weigh nothing
+    return np.asarray(np.sum(values, axis=-1))

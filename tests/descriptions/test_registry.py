@@ -1,0 +1,181 @@
+"""From a name to a backend: the environment variable, and one clear error for each mistake."""
+
+import pytest
+
+from backends import (
+    Backend,
+    BackendError,
+    BackendNotInstalledError,
+    BrokenBackendError,
+    DeviceNotFoundError,
+    UnknownBackendError,
+    backend_names,
+    get_backend,
+    installed_backends,
+)
+from tests.support.helpers import run_python
+
+
+def test_numpy_is_the_default():
+    assert get_backend().name == "numpy"
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch):
+    monkeypatch.setenv("MULTINN_BACKEND", "")
+    assert get_backend().name == "numpy"
+
+
+def test_the_variable_chooses(monkeypatch):
+    monkeypatch.setenv("MULTINN_BACKEND", "jax:cpu")
+    assert (get_backend().name, get_backend().device) == ("jax", "cpu:0")
+
+
+def test_an_argument_goes_over_the_variable(monkeypatch):
+    monkeypatch.setenv("MULTINN_BACKEND", "jax")
+    assert get_backend("numpy").name == "numpy"
+
+
+@pytest.mark.parametrize("name", ["jax:cpu", "jax:cpu:0"])
+def test_jax_on_the_cpu(name):
+    assert (get_backend(name).name, get_backend(name).device) == ("jax", "cpu:0")
+
+
+@pytest.mark.parametrize("name", ["numpy", "numpy:cpu"])
+def test_numpy_on_the_cpu(name):
+    assert (get_backend(name).name, get_backend(name).device) == ("numpy", "cpu")
+
+
+def test_a_backend_is_returned_as_it_is():
+    backend = get_backend("jax")
+    assert get_backend(backend) is backend
+
+
+@pytest.mark.parametrize("name", ["numpy", "jax"])
+def test_one_name_gives_one_instance_however_it_is_asked_for(name, monkeypatch):
+    monkeypatch.setenv("MULTINN_BACKEND", name)
+    assert get_backend() is get_backend(name)
+
+
+def test_names_begin_with_the_default():
+    assert backend_names()[:4] == ["numpy", "jax", "torch", "cupy"]
+    assert installed_backends()[:2] == ["numpy", "jax"]
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("jaxx", "jax"),
+        ("NumPy", "numpy"),
+        ("Jax:cpu", "jax"),
+        (" jax", "jax"),
+    ],
+)
+def test_a_misspelt_name_gets_a_suggestion(name, suggestion):
+    with pytest.raises(UnknownBackendError, match=f"did you mean '{suggestion}'"):
+        get_backend(name)
+
+
+def test_a_name_that_is_empty_is_no_name():
+    with pytest.raises(UnknownBackendError, match="unknown backend '', expected one of numpy, jax"):
+        get_backend("")
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ("nunpy", UnknownBackendError),
+        ("jax:cpu:99", DeviceNotFoundError),
+        ("numpy:gpu", DeviceNotFoundError),
+    ],
+)
+def test_a_wrong_value_of_the_variable_names_the_variable(value, error, monkeypatch):
+    monkeypatch.setenv("MULTINN_BACKEND", value)
+    with pytest.raises(error, match="MULTINN_BACKEND"):
+        get_backend()
+
+
+def test_a_wrong_argument_does_not_name_the_variable(monkeypatch):
+    monkeypatch.setenv("MULTINN_BACKEND", "numpy")
+    with pytest.raises(UnknownBackendError) as caught:
+        get_backend("nunpy")
+    assert "MULTINN_BACKEND" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "jax:gpu:99",
+        "jax:cpu:99",
+        "jax:cpu:-1",
+        "jax:cpu:x",
+        "jax:cpu:0:0",
+        "jax:cpu:",
+        "jax::0",
+        "jax:",
+        "jax:nonsense",
+        "numpy:gpu",
+        "numpy:cpu:1",
+        "numpy:",
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(name):
+    with pytest.raises(DeviceNotFoundError, match="no device"):
+        get_backend(name)
+
+
+def test_a_missing_device_is_told_which_there_are():
+    with pytest.raises(DeviceNotFoundError, match="no device 'cpu:99' on this machine; it finds 'jax:"):
+        get_backend("jax:cpu:99")
+
+
+@pytest.fixture(scope="module")
+def without_jax() -> list[str]:
+    """What a program prints where jax is missing: the installed backends, and three errors."""
+    result = run_python(
+        """
+import sys
+sys.modules["jax"] = None
+from backends import BackendNotInstalledError, get_backend, installed_backends
+print(installed_backends())
+for argument in ("jax", "jax:gpu", None):
+    try:
+        get_backend(argument)
+    except BackendNotInstalledError as error:
+        print(error)
+""",
+        environment={"MULTINN_BACKEND": "jax"},
+    )
+    assert result.stderr == ""
+    return result.stdout.splitlines()
+
+
+def test_jax_without_jax_is_not_among_the_installed(without_jax):
+    assert without_jax[0] == str([name for name in installed_backends() if name != "jax"])
+
+
+def test_jax_without_jax_names_the_pip_line(without_jax):
+    expected = """backend 'jax' needs jax, which is not installed: pip install "multinn[jax]\""""
+    assert [message[: len(expected)] for message in without_jax[1:]] == [expected] * 3
+
+
+def test_jax_without_jax_names_the_variable_that_asked_for_it(without_jax):
+    assert ["MULTINN_BACKEND" in message for message in without_jax[1:]] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (UnknownBackendError, ValueError),
+        (BackendNotInstalledError, ImportError),
+        (BrokenBackendError, BackendError),
+        (DeviceNotFoundError, ValueError),
+    ],
+)
+def test_errors_are_of_one_family(error, builtin):
+    assert issubclass(error, BackendError)
+    assert issubclass(error, builtin)
+
+
+def test_a_backend_names_itself_and_its_device():
+    assert repr(get_backend("jax:cpu")) == "JaxBackend(device='cpu:0')"
+    assert isinstance(get_backend("jax"), Backend)

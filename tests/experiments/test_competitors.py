@@ -1,0 +1,196 @@
+"""Every competitor does a workload's job, or its time says nothing."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backends import get_backend
+from experiments.competitors import PEERS, load_competitor, missing_modules
+from experiments.competitors.floor import layer_products, layer_sizes
+from experiments.competitors.models import on_fastest_setting
+from experiments.competitors.numpy_by_hand import pool, pool_backward
+from experiments.competitors.workloads import LeNet, Mlp, all_workloads
+
+INSTALLED = [name for name in PEERS if not missing_modules(load_competitor(name))]
+BY_HAND = [name for name in INSTALLED if name == "numpy by hand" or name.startswith("jax.grad")]
+# torch.compile takes half a minute a job: the comparison itself has to show that it trains.
+QUICK_TO_LOAD = [name for name in INSTALLED if name != "torch.compile"]
+TRAINING = [name for name, workload in all_workloads().items() if workload.task == "train"]
+
+
+# What libraries say to themselves: PyTorch's compiler uses what PyTorch deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+
+
+def small(name):
+    """A workload with 100 examples, which leave a smaller last batch; XOR as it is."""
+    workload = all_workloads()[name]
+    if name == "xor":
+        return workload
+    network = {"large": Mlp((784, 24, 16, 10)), "lenet": LeNet((2, 4))}.get(name, workload.network)
+    # Few channels learn more slowly.
+    rate = 0.2 if name == "lenet" else workload.learning_rate
+    return replace(workload, network=network, learning_rate=rate, examples=100, batch_size=32)
+
+
+def examples_of(workload):
+    """Its own data where they can be learned, or images with a brighter square for each class."""
+    if workload.name in ("xor", "digits"):
+        return workload.data()
+    generator = np.random.default_rng(0)
+    x = 0.1 * generator.random((workload.examples, 28, 28), dtype=np.float32)
+    y = (np.arange(workload.examples) % 10).astype(np.int32)
+    for image, label in zip(x, y, strict=True):
+        row, column = divmod(int(label), 4)
+        image[7 * row : 7 * row + 7, 7 * column : 7 * column + 7] += 1.0
+    return x.reshape(workload.examples, *workload.network.input_shape), y
+
+
+def build(name, workload, x, y):
+    competitor = load_competitor(name)
+    competitor.load()
+    return competitor.build(workload, x, y, seed=0)
+
+
+def supported(names, workloads):
+    return [
+        (name, workload)
+        for name in names
+        for workload in workloads
+        if load_competitor(name).supports(all_workloads()[workload])
+    ]
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("workload_name", ["digits", "mnist", "large", "lenet"])
+def test_two_epochs_by_hand_are_two_epochs_of_the_framework(name, workload_name):
+    workload = small(workload_name)
+    x, y = examples_of(workload)
+    trainer = workload.trainer(get_backend("numpy"), seed=0)
+    model = build(name, workload, x, y)
+    model.parameters = parameters_of(trainer)
+    batches = np.split(np.arange(workload.examples), [32, 64, 96])
+    losses = [float(model.train_batches(batches)) for _ in range(2)]
+    history = trainer.fit(x, y, epochs=2, batch_size=32, shuffle=False, progress=False)
+    assert losses == pytest.approx([record["loss"] for record in history], rel=1e-5)
+    assert_same_parameters(model, trainer)
+    np.testing.assert_allclose(model.outputs(), trainer.predict(x), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_full_batches_by_hand_are_those_of_the_framework(name):
+    workload = replace(small("xor"), epochs=200)
+    x, y = examples_of(workload)
+    trainer = workload.trainer(get_backend("numpy"), seed=0)
+    model = build(name, workload, x, y)
+    model.parameters = parameters_of(trainer)
+    loss = float(model.train())
+    history = trainer.fit(x, y, epochs=200, batch_size=4, shuffle=False, progress=False)
+    assert loss == pytest.approx(history[-1]["loss"], rel=1e-5)
+    assert_same_parameters(model, trainer)
+
+
+def parameters_of(trainer):
+    layers = trainer.backend.to_numpy(trainer.params)
+    return [(layer["W"].copy(), layer["b"].copy()) for layer in layers if layer]
+
+
+def assert_same_parameters(model, trainer):
+    for own, others in zip(parameters_of(trainer), model.parameters, strict=True):
+        for expected, parameter in zip(own, others, strict=True):
+            np.testing.assert_allclose(parameter, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "workload_name"), supported(QUICK_TO_LOAD, TRAINING))
+def test_each_run_trains_further(name, workload_name):
+    """After a few runs, the examples are told apart: their data, targets and updates belong together."""
+    workload = small(workload_name)
+    x, y = examples_of(workload)
+    model = build(name, workload, x, y)
+    runs = 1 if workload_name == "xor" else -(-40 // workload.epochs)
+    for _ in range(runs):
+        model.train()
+    if hasattr(model, "steps_done"):  # by a library that puts several into one execution
+        steps = -(-workload.examples // workload.batch_size)
+        assert model.steps_done == runs * workload.epochs * steps
+    outputs = np.asarray(model.outputs())
+    assert outputs.shape[0] == workload.examples
+    if workload_name == "xor":
+        # A network of this size may stop at two of four right, which is an error of 1/8.
+        assert np.mean((outputs[:, -1:] - y) ** 2) < 0.15
+    else:
+        assert outputs.shape == (workload.examples, 10)
+        assert np.mean(np.argmax(outputs, axis=1) == y) > 0.9
+    expected_x, expected_y = examples_of(workload)
+    np.testing.assert_array_equal(x, expected_x)
+    np.testing.assert_array_equal(y, expected_y)
+
+
+@pytest.mark.parametrize("name", QUICK_TO_LOAD)
+def test_each_predicts(name):
+    workload = replace(small("predict"), batch_size=100)
+    competitor = load_competitor(name)
+    competitor.load()
+    run = competitor.prepare(workload, *examples_of(workload), seed=0)
+    first, second = np.array(run()), np.array(run())
+    assert first.shape == (100, 10)
+    assert np.ptp(first) > 0 or name == "thinc"  # which starts from equal probabilities
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+
+
+def test_the_gradient_of_pooling_goes_to_the_largest():
+    x = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
+    y = pool(x)
+    np.testing.assert_array_equal(y[0, :, :, 0], [[5, 7], [13, 15]])
+    dx = pool_backward(x, y, np.ones_like(y))
+    assert np.flatnonzero(dx).tolist() == [5, 7, 13, 15]
+
+
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize(
+    ("name", "batch", "multiplications"),
+    [
+        ("mnist", 64, 64 * (2 * 784 * 128 + 3 * 128 * 10)),
+        ("large", 256, 256 * (2 * 784 * 512 + 3 * 512 * 512 + 3 * 512 * 10)),
+        ("lenet", 64, 64 * (2 * 24 * 24 * 25 * 8 + 3 * 8 * 8 * 200 * 16 + 3 * 256 * 10)),
+    ],
+)
+def test_the_floor_multiplies_what_a_step_multiplies(name, batch, multiplications, columns):
+    sizes = layer_sizes(all_workloads()[name].network, batch)
+    products = layer_products(sizes, columns, True, np.random.default_rng(0))
+    assert sum(left.size * right.shape[1] for left, right, _ in products) == multiplications
+    for left, right, out in products:
+        assert out.flags.c_contiguous
+        np.testing.assert_allclose(np.matmul(left, right, out=out), left @ right, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", all_workloads())
+def test_the_floor_runs_each_workload_in_each_layout(name):
+    workload = replace(small(name), epochs=2)
+    model = build("floor", workload, *examples_of(workload))
+    for use in model.settings():
+        use()
+        model.train()
+        model.outputs()
+
+
+def test_the_first_run_finds_the_fastest_setting():
+    setting = None
+    runs = []
+
+    def use(which):
+        nonlocal setting
+        setting = which
+
+    def run():
+        runs.append(setting)
+        time.sleep(0.03 if setting == "slow" else 0.0)
+
+    tuned = on_fastest_setting(run, [lambda: use("fast"), lambda: use("slow")])
+    tuned()
+    assert set(runs) == {"fast", "slow"}
+    runs.clear()
+    tuned()
+    assert runs == ["fast"]

@@ -1,0 +1,14 @@
+"""An interrupted run ends its experiment."""
+
+import pytest
+
+from experiments.shared.interrupted import whole
+from multinn import History
+
+
+def test_a_run_that_was_interrupted_interrupts_the_experiment():
+    history = History()
+    assert whole(history) is history
+    history.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        whole(history)

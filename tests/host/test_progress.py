@@ -1,0 +1,158 @@
+"""Progress: silent on request, lines in a pipe, a bar on a terminal, never on standard output."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from multinn.host import progress as progress_module
+from multinn.host.progress import progress
+from tests.support.helpers import ROOT
+
+FIGURES = {"loss": 0.25, "accuracy": 0.9123, "validation_loss": 0.3, "validation_accuracy": 0.9}
+
+THREE_EPOCHS = f"""
+from multinn.host.progress import progress
+with progress(3, "epoch") as advance:
+    for _ in range(3):
+        advance(1, {FIGURES})
+print("results")
+"""
+
+IN_PARTS = THREE_EPOCHS.replace("range(3)", "range(21)").replace("advance(1,", "advance(1 / 7,")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that stands still until its ``now`` is set."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def test_silence_on_request(capsys):
+    with progress(2, "epoch", show=False) as advance:
+        advance(1, FIGURES)
+        advance(1, FIGURES)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_for_each_of_few_reports(capsys):
+    with progress(3, "epoch") as advance:
+        for loss in (0.5, 0.25, 1e-7):
+            advance(1, {"loss": loss, "accuracy": 0.9})
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "epoch 1/3  loss 0.5  accuracy 0.9",
+        "epoch 2/3  loss 0.25  accuracy 0.9",
+        "epoch 3/3  loss 1e-07  accuracy 0.9",
+    ]
+
+
+def test_a_report_may_stand_for_several_units_and_show_nothing(capsys):
+    with progress(250, "seed") as advance:
+        for done in (100, 100, 50):
+            advance(done, {})
+    assert capsys.readouterr().err.splitlines() == ["seed 100/250", "seed 200/250", "seed 250/250"]
+
+
+def test_of_many_reports_the_first_the_last_and_one_a_second(capsys, clock):
+    with progress(1000, "epoch") as advance:
+        for epoch in range(1000):
+            clock.now = 1000.0 + epoch / 400.0
+            advance(1, {})
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["epoch 1/1000", "epoch 401/1000", "epoch 801/1000", "epoch 1000/1000"]
+
+
+def test_a_run_that_ends_early_shows_its_last_unit(capsys, clock):
+    with progress(1000, "epoch") as advance:
+        for epoch in range(3):
+            advance(1, {"loss": epoch})
+        advance(0.5, {"loss": 3})
+    assert capsys.readouterr().err.splitlines() == ["epoch 1/1000  loss 0", "epoch 3/1000  loss 2"]
+
+
+def test_parts_of_a_unit_get_a_line_every_half_a_minute(capsys, clock):
+    """Of 2 epochs in 70 parts each, a part a second."""
+    with progress(2, "epoch") as advance:
+        for second in range(1, 141):
+            clock.now = 1000.0 + second
+            advance(1 / 70, {"loss": 1.0 / second})
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["0.4/2", "0.8/2", "1/2", "1.4/2", "1.8/2", "2/2"]
+    assert lines[2] == "epoch 1/2  loss 0.01429"
+
+
+def test_few_units_in_parts_get_a_line_each(capsys, clock):
+    with progress(3, "epoch") as advance:
+        for _ in range(21):
+            advance(1 / 7, {})
+    assert capsys.readouterr().err.splitlines() == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+
+
+def test_an_error_within_is_passed_on():
+    with pytest.raises(ZeroDivisionError), progress(2, "epoch") as advance:
+        advance(1, {"loss": 1 / 0})
+
+
+def test_plain_lines_on_a_terminal_without_rich(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with progress(1, "epoch") as advance:
+        advance(1, {"loss": 0.5})
+    assert capsys.readouterr().err == "epoch 1/1  loss 0.5\n"
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(80, THREE_EPOCHS), (120, THREE_EPOCHS), (80, IN_PARTS)],
+    ids=["80 columns", "120 columns", "in parts"],
+)
+def terminal(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """What a program shows on a terminal of so many columns, and on its standard output."""
+    pty = pytest.importorskip("pty", reason="a terminal is made here as POSIX has it")
+    pytest.importorskip("rich")
+    columns, program = request.param
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=environment,
+        text=True,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:  # how Linux says that the other end was closed
+        pass
+    output, _ = process.communicate(timeout=60)
+    os.close(ours)
+    return shown.decode(), output
+
+
+def test_results_stay_apart_from_a_bar(terminal):
+    shown, output = terminal
+    assert output == "results\n"
+    assert "results" not in shown
+
+
+def test_the_bar_is_drawn_on_one_line_over_and_over(terminal):
+    shown, _ = terminal
+    assert "━" in shown
+    assert shown.count("\n") == 1
+
+
+def test_the_bar_tells_how_far_it_is_and_the_loss(terminal):
+    """However narrow the terminal: what does not fit may be cut, the count of epochs not."""
+    last = terminal[0].rsplit("\r\x1b[2K", 1)[-1]
+    assert "epoch" in last
+    assert "3/3" in last
+    assert "loss 0.25" in last

@@ -1,0 +1,102 @@
+"""Losses against PyTorch's of the same meaning: the value of each example, and its gradient."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backends import Backend
+from multinn import (
+    CTC,
+    BinaryFocal,
+    CosineSimilarity,
+    Focal,
+    KLDivergence,
+    Loss,
+    MultiClassHinge,
+    Poisson,
+    SoftmaxCrossEntropy,
+)
+from tests.support.loss_calls import per_example
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+RNG = np.random.default_rng(0)
+Z = RNG.normal(0.0, 2.0, (6, 4))
+SEQUENCES = RNG.normal(0.0, 2.0, (4, 12, 5))
+CLASSES = RNG.integers(0, 4, 6)
+DISTRIBUTIONS = RNG.dirichlet(np.ones(4), 6)
+COUNTS = RNG.poisson(3.0, (6, 4))
+LABELS = np.array([[1, 1, 2, -1], [3, 4, -1, -1], [2, 2, 2, 2], [-1, -1, -1, -1]])
+IGNORED = np.where(np.arange(12) < np.array([[3], [12], [7], [1]]), RNG.integers(0, 5, (4, 12)), -1)
+
+Case = tuple[Loss, np.ndarray, np.ndarray, Callable[[Any, Any], Any]]
+
+
+def focal(z: Any, t: Any) -> Any:
+    q = torch.softmax(z, -1).gather(-1, t[:, None])[:, 0]
+    return -((1.0 - q) ** 1.5) * torch.log(q)
+
+
+def binary_focal(z: Any, t: Any) -> Any:
+    """As torchvision has it."""
+    cross_entropies = F.binary_cross_entropy_with_logits(z, t.double(), reduction="none")
+    q = torch.exp(-cross_entropies)
+    return ((0.7 - 0.4 * t.double()) * (1.0 - q) ** 2 * cross_entropies).mean(-1)
+
+
+def ctc(z: Any, t: Any) -> Any:
+    log_p = torch.log_softmax(z, -1).transpose(0, 1)
+    lengths = torch.full((4,), 12), (t >= 0).sum(1)
+    return F.ctc_loss(log_p, torch.clamp(t, min=0), *lengths, reduction="none")
+
+
+def ignoring(z: Any, t: Any) -> Any:
+    values = F.cross_entropy(z.transpose(1, 2), t, ignore_index=-1, reduction="none")
+    return values.sum(1) / (t >= 0).sum(1)
+
+
+CASES: list[Case] = [
+    (
+        MultiClassHinge(),
+        Z,
+        CLASSES,
+        lambda z, t: F.multi_margin_loss(z, t, reduction="none"),
+    ),
+    (
+        MultiClassHinge(0.5, squared=True),
+        Z,
+        CLASSES,
+        lambda z, t: F.multi_margin_loss(z, t, p=2, margin=0.5, reduction="none"),
+    ),
+    (
+        KLDivergence(),
+        Z,
+        DISTRIBUTIONS,
+        lambda z, t: F.kl_div(torch.log_softmax(z, -1), t, reduction="none").sum(-1),
+    ),
+    (Poisson(), Z, COUNTS, lambda z, t: F.poisson_nll_loss(z, t, reduction="none").mean(-1)),
+    (
+        CosineSimilarity(),
+        Z,
+        DISTRIBUTIONS - 0.25,
+        lambda y, t: 1.0 - F.cosine_similarity(y, t, dim=-1),
+    ),
+    (Focal(1.5), Z, CLASSES, focal),
+    (BinaryFocal(2.0, 0.3), Z, (COUNTS > 2).astype(int), binary_focal),
+    (SoftmaxCrossEntropy(ignored_class=-1), SEQUENCES, IGNORED, ignoring),
+    (CTC(), SEQUENCES, LABELS, ctc),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case[0]))
+def test_a_loss_and_its_gradient_are_pytorchs(backend: Backend, case: Case) -> None:
+    loss, outputs, targets, reference = case
+    z = torch.tensor(outputs, requires_grad=True)
+    expected = reference(z, torch.tensor(targets))
+    expected.sum().backward()
+    values, gradient = per_example(backend, loss, outputs, targets)
+    np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(gradient, z.grad.numpy(), rtol=1e-11, atol=1e-14)

@@ -1,0 +1,164 @@
+"""The losses of the estimators, and the weights of examples, classes and validation data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+from multinn import (
+    BinaryCrossEntropy,
+    BinaryFocal,
+    Focal,
+    Huber,
+    KLDivergence,
+    Loss,
+    MeanSquaredError,
+    Poisson,
+    SoftmaxCrossEntropy,
+)
+from multinn.sklearn import MLPClassifier, MLPRegressor
+from tests.support.estimator_runs import BINARY, LABELS, NUMBERS, X, Y, assert_same_parameters
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+SMALL: Any = {"hidden_layer_sizes": (5,), "max_iter": 3, "random_state": 0}
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "activation"),
+    [(Focal(), Y, "softmax"), (Focal(), BINARY, "softmax"), (BinaryFocal(), BINARY, "logistic")],
+)
+def test_losses_of_classification(loss, y, activation):
+    model = MLPClassifier((8,), loss=loss, learning_rate_init=0.05, max_iter=40, random_state=0).fit(
+        X, y
+    )
+    assert model.out_activation_ == activation
+    assert model.score(X, y) > 0.9
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", Huber(0.5)])
+def test_losses_of_regression(loss):
+    model = MLPRegressor(loss, (16,), learning_rate_init=0.02, max_iter=150, random_state=0)
+    assert model.fit(X, NUMBERS).score(X, NUMBERS) > 0.8
+
+
+@pytest.mark.parametrize("y", [BINARY, LABELS])
+@pytest.mark.parametrize("loss", [MeanSquaredError(), Poisson(), KLDivergence()])
+def test_a_classifier_refuses_losses_of_numbers(loss, y):
+    """Their outputs are no logits, and 0 is not where one class ends."""
+    with pytest.raises(ValueError, match=r"loss: expected one on logits .* such as BinaryCrossEntropy"):
+        MLPClassifier(loss=loss).fit(X, y)
+
+
+PROPORTIONS = 1.0 / (1.0 + np.exp(-X[:, 0]))
+SHARES = np.exp(X) / np.exp(X).sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "last"),
+    [
+        (BinaryCrossEntropy(), PROPORTIONS, "Sigmoid"),
+        (SoftmaxCrossEntropy(), SHARES, "Softmax"),
+        (KLDivergence(), SHARES, "Softmax"),
+        (Poisson(), PROPORTIONS, "Exponential"),
+    ],
+)
+def test_a_regressor_predicts_what_the_targets_are(tmp_path, loss, y, last):
+    model = MLPRegressor(loss, (16,), max_iter=300, learning_rate_init=0.02, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.9
+    assert type(model.network_[0].layers[-1]).__name__ == last
+    model.save(tmp_path / "model.safetensors")
+    loaded = MLPRegressor.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+
+
+@dataclass
+class Changeable(Loss):
+    scale: float = 1.0
+
+    def per_example(self, backend, outputs, targets):
+        return MeanSquaredError().per_example(backend, outputs, targets)
+
+
+@dataclass(frozen=True)
+class Hyperbolic(Loss):
+    output_activation = "tanh"
+
+    def per_example(self, backend, outputs, targets):
+        return MeanSquaredError().per_example(backend, outputs, targets)
+
+
+def test_an_unknown_output_activation_is_refused():
+    with pytest.raises(ValueError, match=r"output_activation of identity, exp, .* with 'tanh'"):
+        MLPRegressor(Hyperbolic()).fit(X, NUMBERS)
+
+
+def test_a_loss_is_a_frozen_dataclass():
+    with pytest.raises(TypeError, match=r"expected frozen dataclasses.*'Changeable'.*frozen=True"):
+        MLPRegressor(Changeable()).fit(X, NUMBERS)
+
+
+def test_class_weight_is_a_sample_weight():
+    weighted = MLPClassifier((5,), max_iter=3, random_state=0).fit(X, Y, np.array([1.0, 2.0, 4.0])[Y])
+    model = MLPClassifier((5,), max_iter=3, random_state=0, class_weight={0: 1, 1: 2, 2: 4}).fit(X, Y)
+    assert_same_parameters(model, weighted, rtol=0)
+    balanced = MLPClassifier((5,), class_weight="balanced", max_iter=2)
+    balanced.fit(X, Y)
+    with pytest.raises(ValueError, match="balanced"):
+        balanced.partial_fit(X, Y)
+
+
+def test_class_weight_may_name_a_class_that_a_part_of_the_data_lacks():
+    model = MLPClassifier((5,), max_iter=3, random_state=0, class_weight={0: 3.0, 1: 2.0})
+    model.partial_fit(X, Y, classes=[0, 1, 2]).partial_fit(X[Y != 1], Y[Y != 1])
+    weighted = MLPClassifier((5,), max_iter=3, random_state=0)
+    weighted.partial_fit(X, Y, np.array([3.0, 2.0, 1.0])[Y], classes=[0, 1, 2])
+    weighted.partial_fit(X[Y != 1], Y[Y != 1], np.array([3.0, 2.0, 1.0])[Y[Y != 1]])
+    assert_same_parameters(model, weighted, rtol=0)
+
+
+def test_class_weights_of_labels_are_multiplied():
+    weights = [{0: 1.0, 1: 2.0}, {0: 1.0, 1: 3.0}, {0: 5.0, 1: 1.0}]
+    expected = np.prod([[w[label] for label in LABELS[:, i]] for i, w in enumerate(weights)], axis=0)
+    weighted = MLPClassifier(**SMALL).fit(X, LABELS, expected)
+    for given in (weights, tuple(weights)):
+        model = MLPClassifier(**SMALL, class_weight=given).fit(X, LABELS)
+        assert_same_parameters(model, weighted, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "y", "message"),
+    [
+        ({0: 1, 1: 2}, LABELS, "for several labels, expected 'balanced' or a list of dicts"),
+        (["balanced"] * 3, LABELS, "for several labels, expected 'balanced' or a list of dicts"),
+        ([1, 2, 3], LABELS, "for several labels, expected 'balanced' or a list of dicts"),
+        ([{0: 1, 1: 2}], Y, "for classes, expected 'balanced' or a dict"),
+    ],
+)
+def test_class_weights_of_another_kind_are_refused(class_weight, y, message):
+    with pytest.raises(ValueError, match=f"class_weight: {message}"):
+        MLPClassifier(class_weight=class_weight).fit(X, y)
+
+
+def test_validation_data_may_have_weights():
+    weights = np.linspace(0.0, 3.0, 60)
+    model = MLPClassifier(**SMALL, early_stopping=True)
+    model.fit(X, BINARY, validation_data=(X, BINARY, weights))
+    model.set_params(max_iter=1, warm_start=True, learning_rate_init=1e-12)
+    model.fit(X, BINARY, validation_data=(X, BINARY, weights))
+    expected = (
+        accuracy_score(BINARY, model.predict(X), sample_weight=weights),
+        log_loss(BINARY, model.predict_proba(X), sample_weight=weights),
+    )
+    now = model.validation_scores_[-1], model.validation_loss_curve_[-1]
+    np.testing.assert_allclose(now, expected)
+
+
+def test_one_example_is_not_enough_to_stop_early():
+    model = MLPRegressor(early_stopping=True)
+    with pytest.raises(ValueError, match=r"validation_data: early_stopping needs at least 2 .* got 1"):
+        model.fit(X, NUMBERS, validation_data=(X[:1], NUMBERS[:1]))

@@ -1,0 +1,70 @@
+"""What several test files share."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_CACHE = tempfile.TemporaryDirectory(prefix="multinn-tests-")  # not that of who runs the tests
+
+
+def run_python(
+    code: str, *, path: Sequence[Path] = (), environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter in which warnings are errors, and return what it wrote.
+
+    Args:
+        code: a program.
+        path: folders to import from, before the project itself.
+        environment: variables to set; MULTINN_BACKEND is unset if it is not among them.
+    """
+    return _run_interpreter("-c", code, path=path, environment=environment)
+
+
+def run_experiment(
+    name: str,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    folder: Path = ROOT,
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m experiments.NAME`` as a person does, but with warnings as errors.
+
+    Args:
+        name: of the experiment.
+        arguments: those of the command line.
+        environment: as in `run_python`.
+        folder: where to be.
+    """
+    return _run_interpreter(
+        "-m", f"experiments.{name}", *arguments, environment=environment, folder=folder
+    )
+
+
+def _run_interpreter(
+    *arguments: str,
+    path: Sequence[Path] = (),
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "MULTINN_BACKEND"}
+    return subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
+        env={
+            **inherited,
+            "COLUMNS": "80",
+            "MULTINN_CACHE": _CACHE.name,
+            # The tests run side by side: threads of one process would wait for cores that another has.
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT])),
+            **(environment or {}),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

@@ -1,0 +1,131 @@
+"""The estimate of how long a step takes, and what hangs on it."""
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multinn import Dense, MeanSquaredError, Sequential
+from multinn.layers.base import ParameterFree
+from multinn.optimizers import SGD
+from multinn.training import step_time
+from multinn.training import trainer as trainer_module
+from multinn.training.plan import Examples
+from multinn.training.program import TrainingProgram, TrainingState
+from tests.support.small_runs import X, Y, fit, make_trainer
+
+
+@dataclass(frozen=True)
+class Slow(ParameterFree):
+    """Takes its time wherever it is not compiled."""
+
+    seconds: float
+
+    def forward(self, backend, params, x, key=None):
+        time.sleep(self.seconds)
+        return x, None
+
+    def backward(self, backend, params, cache, dy):
+        return dy, {}
+
+
+@dataclass(frozen=True)
+class OfOneLibrary(ParameterFree):
+    """Calls what only the arrays of JAX have."""
+
+    def forward(self, backend, params, x, key=None):
+        return x.at[...].mul(2.0), None
+
+    def backward(self, backend, params, cache, dy):
+        return dy.at[...].mul(2.0), {}
+
+
+def recorder(shown: list[Any]) -> Callable[..., Any]:
+    """Something in place of the progress bar that notes what it is told."""
+
+    @contextmanager
+    def note(total: int, unit: str, show: bool = True) -> Iterator[Callable[..., None]]:
+        yield lambda done, figures: shown.append((done, figures))
+
+    return note
+
+
+def estimate(layer: ParameterFree, examples: int = 10) -> float:
+    program = TrainingProgram(
+        make_trainer().backend, Sequential([layer, Dense(2)]), MeanSquaredError(), SGD(), {}
+    )
+    params = ({}, {"W": np.ones((3, 2), np.float32), "b": np.zeros(2, np.float32)})
+    state = TrainingState(params, ({}, {}), SGD().init(params))
+    batch = Examples(np.resize(X, (examples, 3)), np.resize(Y, (examples, 2)))
+    return step_time.seconds_a_step(program, state, batch)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.07])
+def test_a_slow_step_is_found_slow(seconds):
+    assert estimate(Slow(seconds)) >= seconds / 3.0
+
+
+def test_of_a_long_step_a_part_is_taken_and_counts_for_all(monkeypatch):
+    """By a clock that goes on by a second for each example."""
+    seen: list[int] = []
+    monkeypatch.setattr(step_time, "time", SimpleNamespace(perf_counter=lambda: float(sum(seen))))
+
+    @dataclass(frozen=True)
+    class Counting(ParameterFree):
+        def forward(self, backend, params, x, key=None):
+            seen.append(len(x))
+            return x, None
+
+        def backward(self, backend, params, cache, dy):
+            return dy, {}
+
+    assert estimate(Counting(), 64) == 64.0
+    assert seen == [4]
+
+
+def test_estimates_are_few_different_numbers_so_that_a_run_is_cut_as_before():
+    power = math.log(estimate(Slow(0.001)), 8.0)
+    assert power == pytest.approx(round(power))
+
+
+def test_what_numpy_cannot_run_trains_nevertheless():
+    trainer = make_trainer("jax", Sequential([OfOneLibrary(), Dense(2)]))
+    assert len(fit(trainer, 3, progress=True).history) == 3
+
+
+def test_the_estimate_is_made_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(trainer_module, "seconds_a_step", lambda *_: calls.append(1) or 0.0)
+    trainer = make_trainer()
+    for _ in range(3):
+        fit(trainer, 2, progress=True)
+        fit(trainer, 1)
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(("seconds", "parts"), [(0.2, 1), (1.0, 3)])
+def test_a_long_epoch_moves_the_bar_several_times(monkeypatch, seconds, parts):
+    """And the last figures are those of the whole epoch, with those of the validation."""
+    shown = []
+    monkeypatch.setattr(trainer_module, "seconds_a_step", lambda *_: seconds)
+    monkeypatch.setattr(trainer_module, "show_progress", recorder(shown))
+    trainer = fit(make_trainer(), 2, progress=True, validation_data=(X, Y))
+    assert [done for done, _ in shown] == pytest.approx([1.0 / parts] * (2 * parts))
+    for epoch in (0, 1):
+        *parts_of_epoch, whole = shown[epoch * parts : (epoch + 1) * parts]
+        assert {"epoch": epoch + 1} | whole[1] == trainer.history[epoch]
+        assert all(list(figures) == ["loss"] for _, figures in parts_of_epoch)
+
+
+def test_of_many_epochs_in_one_call_twenty_are_shown(capsys):
+    fit(make_trainer(), 200, batch_size=10, progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    epochs = [int(re.match(r"epoch (\d+)/200  loss ", line)[1]) for line in lines]
+    assert epochs == list(range(10, 201, 10))

@@ -1,0 +1,58 @@
+"""Checkpoints and pickles from before modules moved still load, and give the same results."""
+
+import json
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multinn import Trainer
+from multinn.sklearn import MLPClassifier, MLPRegressor
+
+FOLDER = Path(__file__).with_name("written_before")
+EXPECTED = json.loads((FOLDER / "expected.json").read_text())
+
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(30, 4)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(int)
+
+
+def unpickled(name: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Trying to unpickle estimator")  # of another scikit-learn
+        return pickle.loads((FOLDER / f"{name}.pickle").read_bytes())
+
+
+@pytest.mark.parametrize("how", ["checkpoint", "pickle"])
+def test_a_trainer_goes_on_where_it_was(how):
+    file = FOLDER / "trainer.safetensors"
+    trainer = Trainer.load(file, "numpy") if how == "checkpoint" else unpickled("trainer")
+    np.testing.assert_allclose(trainer.predict(X), EXPECTED["predictions"], rtol=1e-5)
+    assert trainer.epoch == 3
+    more = trainer.fit(X, Y, epochs=2, batch_size=8, progress=False)
+    np.testing.assert_allclose(more.losses, EXPECTED["resumed_losses"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["checkpoint", "pickle"])
+def test_a_classifier_predicts_what_it_did(how):
+    file = FOLDER / "classifier.safetensors"
+    classifier = MLPClassifier.load(file) if how == "checkpoint" else unpickled("classifier")
+    np.testing.assert_allclose(classifier.predict_proba(X), EXPECTED["probabilities"], rtol=1e-5)
+    classifier.set_params(callbacks=None).partial_fit(X, Y)
+
+
+@pytest.mark.parametrize("how", ["checkpoint", "pickle"])
+def test_a_regressor_predicts_what_it_did(how):
+    file = FOLDER / "regressor.safetensors"
+    regressor = MLPRegressor.load(file) if how == "checkpoint" else unpickled("regressor")
+    np.testing.assert_allclose(regressor.predict(X), EXPECTED["numbers"], rtol=1e-5)
+    regressor.partial_fit(X, X[:, 0] ** 2)
+
+
+def test_each_layer_loss_optimizer_metric_and_callback_can_be_unpickled():
+    parts = unpickled("parts")
+    assert len(parts) == 175
+    assert all(type(part).__module__ != "builtins" for part in parts if not callable(part))
