@@ -38,7 +38,7 @@ def progress(total: int, unit: str, show: bool = True) -> Iterator[Advance]:
             lines.end()
 
 
-def tell(text: str) -> None:
+def write_line(text: str) -> None:
     """Write a line on the standard error stream."""
     print(text, file=sys.stderr, flush=True)
 
@@ -104,12 +104,12 @@ class _Lines:
         if due:
             self.last_line = now
             self.unshown = ""
-            tell(line)
+            write_line(line)
 
     def end(self) -> None:
         """Write the line of the last whole unit, if that did not get one."""
         if self.unshown:
-            tell(self.unshown)
+            write_line(self.unshown)
 
     def _count(self) -> str:
         return f"{self.done:.0f}" if self.done.is_integer() else f"{math.floor(self.done * 10) / 10}"

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from backends import HostArray
 from multinn.callbacks import Callback
 from multinn.errors import DivergenceError
-from multinn.host.progress import tell
+from multinn.host.progress import write_line
 from multinn.sklearn.callbacks import callbacks_of
 from multinn.sklearn.data import CheckedData
 from multinn.sklearn.held_out import HeldOut
@@ -92,7 +92,7 @@ class EpochTraining(CheckedData):
             )
         if self.verbose and self.converged_:
             figure = "validation score" if self.early_stopping else "training loss"
-            tell(
+            write_line(
                 f"Stopped: in {self.n_iter_no_change} epochs the {figure} has not improved by more "
                 f"than tol={self.tol}."
             )

@@ -20,28 +20,31 @@ from multinn.training.checkpoints import Owner, PathLike, Progress
 from multinn.training.compiled import RecentPrograms
 from multinn.training.examples import PlacedExamples, check_examples
 from multinn.training.history import History
-from multinn.training.inference import InputPieces, input_pieces
+from multinn.training.inference import InputChunks, input_chunks, predict
 from multinn.training.plan import Examples
 from multinn.training.program import TrainingProgram, TrainingState, value_and_gradients
 from multinn.training.run import Run
 from multinn.training.trainer import Trainer
 
-_INPUTS_A_PIECE = 1024
+_CHUNK = 1024
 _PROGRAMS = RecentPrograms(most_bytes=2**27)  # which many fits, as of a grid search, share
 
 
 class PenalizedProgram(TrainingProgram):
     """A program whose loss has the penalty of the dense layers, a / (2 n) Σ W², at each step."""
 
-    def step(self, state: TrainingState, batch: Examples, words: Array) -> tuple[TrainingState, Tree]:
-        """Take one step: the new state, and the record, whose loss is that which is minimized."""
-        following, record = super().step(state, batch, words)
+    def step(
+        self, examples: Examples, state: TrainingState, rows_and_key: tuple[Array | None, Array]
+    ) -> tuple[TrainingState, Tree]:
+        """Take one step; the loss in its record includes the penalty."""
+        next_state, record = super().step(examples, state, rows_and_key)
         xp = self.backend.xp
         places = dense_places(self.model)  # type: ignore[arg-type]
         flat = [xp.reshape(state.params[place]["W"], (-1,)) for place in places]
         strength = xp.reshape(state.layer_state[places[0]]["strength"], ())
-        penalty = strength * (0.5 / batch.x.shape[0]) * sum(xp.vecdot(W, W) for W in flat)
-        return following, record | {"loss": record["loss"] + penalty}
+        size = (examples.x if rows_and_key[0] is None else rows_and_key[0]).shape[0]
+        penalty = strength * (0.5 / size) * sum(xp.vecdot(W, W) for W in flat)
+        return next_state, record | {"loss": record["loss"] + penalty}
 
     def objective(self, params: Tree, examples: Examples) -> tuple[Array, Tree]:
         """Return the loss over all examples without the penalty, and its gradients."""
@@ -174,21 +177,22 @@ class PenalizedTrainer(Trainer):
 
     def place(self, examples: Examples) -> PlacedExamples:
         """Put checked examples on the backend, for a whole fit."""
-        return self._place(examples)
+        with self.backend.precision(self.dtype):
+            return self._place(examples)
 
     def predict_checked(self, x: HostArray) -> HostArray:
         """Return the outputs, (examples, outputs), for inputs (examples, features) that are checked."""
         inputs = rounded(x, self.dtype, "X")
         with self.backend.precision(self.dtype):
-            return self._predict(input_pieces(self.backend, inputs, _INPUTS_A_PIECE))
+            return self._predict(input_chunks(self.backend, inputs, _CHUNK))
 
-    def place_inputs(self, x: HostArray) -> InputPieces:
+    def place_inputs(self, x: HostArray) -> InputChunks:
         """Put checked inputs on the backend, to predict again and again."""
         with self.backend.precision(self.dtype):
-            inputs = input_pieces(self.backend, x, _INPUTS_A_PIECE)
-            return inputs._replace(pieces=list(inputs.pieces))
+            inputs = input_chunks(self.backend, x, _CHUNK)
+            return inputs._replace(chunks=list(inputs.chunks))
 
-    def predict_placed(self, inputs: InputPieces) -> HostArray:
+    def predict_placed(self, inputs: InputChunks) -> HostArray:
         """Return the outputs, (examples, outputs)."""
         with self.backend.precision(self.dtype):
             return self._predict(inputs)
@@ -222,14 +226,15 @@ class PenalizedTrainer(Trainer):
             run = Run(
                 trainer=self,
                 epochs=epochs,
-                report_every=1,
                 callbacks=callbacks,
-                data=examples.data,
-                examples=len(examples.host.x),
+                show=progress,
+                examples=examples,
                 batch_size=batch_size,
                 shuffle=shuffle,
+                stretches=stretches,
             )
-            self._train(run, stretches, examples.host, progress)
+            with run.running() as advance:
+                run.train(advance)
         return run.history
 
     def snapshot(self) -> TrainingState:
@@ -272,6 +277,9 @@ class PenalizedTrainer(Trainer):
         super().__setstate__(attributes)
         self._share()
 
+    def _predict(self, inputs: InputChunks) -> HostArray:
+        return predict(self.program, self.programs, self.model_state, inputs)
+
     def _arrays(self, arrays: Tree) -> Tree:
         with self.backend.precision(self.dtype):
             return self.backend.from_numpy(arrays)
@@ -280,7 +288,7 @@ class PenalizedTrainer(Trainer):
         program = self.program
         family = (self.backend, program.model, program.loss, program.optimizer, self.dtype)
         try:
-            self._seconds_a_step = _seconds_a_step(family)
+            self.programs.step_seconds = _step_seconds(family)
         except TypeError as error:
             raise TypeError(
                 f"loss, activation: expected frozen dataclasses, got one that can change ({error}): "
@@ -290,6 +298,6 @@ class PenalizedTrainer(Trainer):
 
 
 @lru_cache(maxsize=64)
-def _seconds_a_step(family: Any) -> dict[Any, float]:
-    """Return the seconds that the steps of equal trainers take, about."""
+def _step_seconds(family: Any) -> dict[Any, float]:
+    """Return the estimates of the time of a step that equal trainers share."""
     return {}

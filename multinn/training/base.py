@@ -1,6 +1,6 @@
-"""A model, a loss and an optimizer on one backend, and what training changes."""
+"""A model, a loss and an optimizer on one backend, with everything that training changes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -22,15 +22,19 @@ from multinn.optimizers import Adam, Optimizer
 from multinn.training import checkpoints, inference
 from multinn.training.checkpoints import PathLike, Progress
 from multinn.training.compiled import CompiledPrograms, Seconds
-from multinn.training.examples import check_examples, check_model_inputs, with_mean_weight_one
-from multinn.training.history import History, Record
-from multinn.training.inference import weighted_pieces
+from multinn.training.examples import (
+    PlacedExamples,
+    check_examples,
+    check_model_inputs,
+    with_mean_weight_one,
+)
+from multinn.training.history import History
 from multinn.training.plan import Examples
 from multinn.training.program import ModelState, TrainingProgram, TrainingState, first_state
 
 
 class BaseTrainer:
-    """What a trainer is apart from training: a model and its state, on one backend.
+    """A model and its state on one backend: everything of a trainer but `fit`.
 
     The attributes are those of `Trainer`.
     """
@@ -50,17 +54,17 @@ class BaseTrainer:
 
         Args:
             model: a layer, such as Sequential.
-            loss: what is minimized.
+            loss: is minimized.
             optimizer: Adam with its defaults if None.
-            metrics: what else is reported, by name.
+            metrics: are reported too, by name.
             backend: as in `backends.get_backend`.
             dtype: "float32" or "float64".
             seed: 0 or more.
 
         Raises:
-            BackendError: the backend, or the dtype on it, cannot be had.
-            TypeError: the model, the loss, the optimizer or the metrics are something else.
-            ValueError: the seed is negative, or a metric has a name that the history uses itself.
+            BackendError: the backend, or the dtype on it, is not available.
+            TypeError: the model, the loss, the optimizer or the metrics have another type.
+            ValueError: the seed is negative, or a metric has a name that the history reserves.
         """
         optimizer = Adam() if optimizer is None else optimizer
         for part, kind in ((model, Layer), (loss, Loss), (optimizer, Optimizer)):
@@ -82,7 +86,6 @@ class BaseTrainer:
         self.epoch = 0
         self.step = 0
         self.history = History()
-        self._seconds_a_step: dict[Any, float] = {}
         self._shapes: tuple[Shape, Shape] | None = None
 
     @property
@@ -106,14 +109,14 @@ class BaseTrainer:
 
     @property
     def optimizer_state(self) -> Tree:
-        """The state of the optimizer, likewise."""
+        """The optimizer's state, a tree of the backend's arrays; None before the first `fit`."""
         return self.state.optimizer_state
 
     @property
     def inference_parameters(self) -> Tree:
-        """The parameters with which the model evaluates and predicts; None before the first `fit`.
+        """The parameters that evaluate and predict use; None before the first `fit`.
 
-        They are ``params``, unless the optimizer keeps others, such as an average.
+        These are ``params``, unless the optimizer keeps others, such as an average.
         """
         if self.params is None:
             return None
@@ -121,18 +124,24 @@ class BaseTrainer:
         with self.backend.precision(self.dtype):
             return optimizer.inference_parameters(self.backend, self.optimizer_state, self.params)
 
+    @property
+    def model_state(self) -> ModelState:
+        """The parameters for inference, and the state of the layers."""
+        return ModelState(self.inference_parameters, self.state.layer_state)
+
     def initialize(
         self, input_shape: Shape, params: Tree | None = None, seed: int | None = None
     ) -> None:
-        """Start anew: draw the parameters, or take given ones. Compiled programs are kept.
+        """Start again from step 0, with new or given parameters. Compiled programs are kept.
 
         Args:
             input_shape: the shape of one example, without the batch axis.
-            params: a tree of NumPy arrays, of the structure and shapes that the model draws itself.
+            params: a tree of NumPy arrays, of the structure and shapes that the model draws; None to
+                draw them.
             seed: replaces the trainer's seed.
 
         Raises:
-            TypeError: the shape is none.
+            TypeError: input_shape is not a tuple of integers.
             ValueError: the model cannot take such inputs, or ``params`` do not fit the model.
         """
         if seed is not None:
@@ -151,8 +160,8 @@ class BaseTrainer:
         Args:
             x: (examples, ...), as in training.
             y: the targets, as the loss takes them.
-            weights: (examples,) numbers of 0 or more, or None. Of a loss that is a mean, what counts is
-                the relation to their own mean.
+            weights: (examples,) numbers of 0 or more, or None. For mean losses, only the relative sizes
+                of the weights matter.
             batch_size: examples at a time.
 
         Raises:
@@ -163,7 +172,8 @@ class BaseTrainer:
         inputs = check_inputs(x, self.dtype)
         examples = check_examples(self.program, inputs, y, weights, self._known_shapes())
         with self.backend.precision(self.dtype):
-            return self._evaluate(self._pieces(examples, int(batch_size)))
+            chunks = self._chunks(examples, int(batch_size))
+            return inference.evaluate(self.program, self.programs, self.model_state, chunks)
 
     def predict(self, x: Any, *, batch_size: int = 1024) -> HostArray:
         """Return the model's outputs at inference, (examples, ...), as a NumPy array.
@@ -181,17 +191,18 @@ class BaseTrainer:
         inputs = check_inputs(x, self.dtype)
         check_model_inputs(self.model, inputs, input_shape, "x")
         with self.backend.precision(self.dtype):
-            return self._predict(inference.input_pieces(self.backend, inputs, int(batch_size)))
+            chunks = inference.input_chunks(self.backend, inputs, int(batch_size))
+            return inference.predict(self.program, self.programs, self.model_state, chunks)
 
     def save(self, path: PathLike) -> None:
-        """Write a checkpoint, from which `load` goes on as if the run had never stopped.
+        """Write a checkpoint, from which `load` continues as if the run had never stopped.
 
-        One safetensors file, written whole or not at all: on any failure, what was there stays. It holds
-        all that training changes, the history, and descriptions of the model, the loss, the optimizer
-        and the metrics, but no data and no code.
+        The checkpoint is one safetensors file. It is written completely or not at all: after a failure,
+        the former file is still there. It holds everything that training changes, the history, and
+        descriptions of the model, the loss, the optimizer and the metrics, but no data and no code.
 
         Args:
-            path: replaced where it exists; its folder has to.
+            path: of the file, which is replaced if it exists; its folder must exist.
 
         Raises:
             DescriptionError: a class or a metric is not registered, such as a lambda.
@@ -205,19 +216,19 @@ class BaseTrainer:
     def load(cls, path: PathLike, backend: str | Backend | None = None) -> Self:
         """Return a trainer as it was when it was saved.
 
-        On the backend that it was trained on, a run goes on with the same bits; on another, it agrees to
-        rounding. No code in the file runs, and what it holds is checked; but a forged one can ask for
-        the normalization of more features than memory holds.
+        On the backend that it was trained on, a run continues with the same bits; on another, it agrees
+        to rounding. No code from the file runs, and its content is checked; but a forged file can ask
+        for the normalization of more features than memory holds.
 
         Args:
             path: of a checkpoint.
-            backend: as in `backends.get_backend`; the file does not choose it.
+            backend: as in `backends.get_backend`; the file does not select it.
 
         Raises:
-            BackendError: the backend, or the dtype on it, cannot be had.
-            CheckpointError: ForeignFileError, the file is something else; DamagedCheckpointError, it is
+            BackendError: the backend, or the dtype on it, is not available.
+            CheckpointError: ForeignFileError, the file is no checkpoint; DamagedCheckpointError, it is
                 cut off or has changed; NewerCheckpointError, it needs a later version of the library;
-                InvalidCheckpointError, what it holds cannot be.
+                InvalidCheckpointError, its content is invalid.
             ImportError: safetensors is not installed.
             OSError: the file cannot be read.
         """
@@ -235,22 +246,22 @@ class BaseTrainer:
         return trainer
 
     def load_state(self, path: PathLike) -> None:
-        """Take from a checkpoint what training changes, and the seed; keep loss, optimizer and metrics.
+        """Load the state, the seed and the history; keep the loss, the optimizer and the metrics.
 
-        The model has to be the same, and the state of the optimizer has to fit: so training can go on
-        with another learning rate. If it fails, the trainer stays as it is.
+        The model must be the same, and the state of the optimizer must fit: training can continue with
+        another learning rate, for example. After an error, the trainer is unchanged.
 
         Args:
             path: of a checkpoint.
 
         Raises:
-            CheckpointError: as in `load`; InvalidCheckpointError, too, if it does not fit this trainer.
+            CheckpointError: as in `load`; InvalidCheckpointError also if it does not fit this trainer.
             ImportError, OSError: as in `load`.
         """
         self._resume(checkpoints.load_progress(path, self.program))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy, or another process, needs: the state as arrays of NumPy."""
+        """Return the attributes with the state as NumPy arrays, for copies and pickles."""
         return self.__dict__ | {"state": self.backend.to_numpy(self.state)}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
@@ -272,10 +283,6 @@ class BaseTrainer:
         self.history = History()
         self._shapes = shapes
 
-    @property
-    def _model_state(self) -> ModelState:
-        return ModelState(self.inference_parameters, self.state.layer_state)
-
     def _known_shapes(self) -> tuple[Shape, Shape]:
         if self._shapes is None:
             raise NotInitializedError("the trainer has no parameters yet: call fit or initialize first")
@@ -288,24 +295,24 @@ class BaseTrainer:
         drawn, output_shape = self._draw(input_shape, self.seed)
         return (input_shape, output_shape), drawn
 
-    def _pieces(self, examples: Examples, size: int) -> Iterator[Examples]:
+    def _chunks(self, examples: Examples, size: int) -> Iterator[Examples]:
+        """Yield checked examples in chunks, on the backend, to evaluate."""
         examples = with_mean_weight_one(self.program, examples)
-        return map(self.backend.from_numpy, weighted_pieces(examples, size, self.dtype))
+        return map(self.backend.from_numpy, inference.weighted_chunks(examples, size, self.dtype))
 
-    def _evaluate(self, pieces: Iterable[Examples]) -> Record:
-        return inference.evaluate(self.program, self.programs, self._model_state, pieces)
-
-    def _predict(self, inputs: inference.InputPieces) -> HostArray:
-        return inference.predict(self.program, self.programs, self._model_state, inputs)
+    def _place(self, examples: Examples) -> PlacedExamples:
+        """Put checked examples on the backend, for a whole fit."""
+        examples = with_mean_weight_one(self.program, examples)
+        return PlacedExamples(examples, self.backend.sync(self.backend.from_numpy(examples)))
 
     def _progress(self) -> Progress:
-        """Return how far training has come."""
+        """Return the progress of training, for a checkpoint."""
         shapes = self._known_shapes()
         state = self.backend.to_numpy(self.state)
         return Progress(state, self.seed, self.epoch, self.step, shapes, self.history)
 
     def _resume(self, progress: Progress) -> None:
-        """Go on from there."""
+        """Continue from the progress in a checkpoint."""
         with self.backend.precision(self.dtype):
             state = self.backend.sync(self.backend.from_numpy(progress.state))
         with uninterrupted():

@@ -1,4 +1,4 @@
-"""One call of `Trainer.fit_batches`: a step a batch, each read while the one before is trained on."""
+"""The run of `Trainer.fit_batches`: one step for each batch, which is read during the step before."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from multinn import random
 from multinn.host.progress import Advance
 from multinn.training.batches import Batch, Batches, batches_of, prefetched
-from multinn.training.history import Columns, EpochFigures, Record, epoch_figures, joined
+from multinn.training.history import Columns, EpochMetrics, Record, combine_steps, join
 from multinn.training.plan import Examples, Plan
 from multinn.training.program import TrainingState
 from multinn.training.run import BaseRun
 
-_SECONDS = 0.5  # between two signs of life
+_SECONDS = 0.5  # between two updates of the progress bar
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRun(BaseRun):
-    """Trains on batches, of which there are two in memory at any time.
+    """Trains on batches. Two batches are in memory at any time.
 
     Attributes:
         batches: the batches of each epoch.
@@ -34,38 +34,39 @@ class BatchRun(BaseRun):
         """Train for all epochs, unless a callback stops the run."""
         batches = 0
         for _ in range(self.epochs):
-            within = _Within(advance, batches)
-            batches, figures = self._train_epoch(within)
-            further = self._report(figures)
-            advance(1.0 - within.told, figures.record(0) | further)
+            within = _ProgressWithin(advance, batches)
+            batches, metrics = self._train_epoch(within)
+            report = self._report(metrics)
+            advance(1.0 - within.shown, metrics.record(0) | report)
             if self.history.stopped:
                 break
 
-    def _train_epoch(self, within: "_Within") -> tuple[int, EpochFigures]:
-        """Train for one epoch, and return the number of its batches and its figures."""
+    def _train_epoch(self, within: "_ProgressWithin") -> tuple[int, EpochMetrics]:
+        """Train for one epoch; return the number of its batches and its metrics."""
         state, step = self.trainer.state, self.trainer.step
         columns: list[Columns] = []
         sizes: list[int] = []
         for batch in prefetched(self._examples(), self.reader):
-            state, figures = self._step(state, batch, step + len(sizes), len(sizes))
-            columns.append(figures)
+            state, record = self._step(state, batch, step + len(sizes), len(sizes))
+            columns.append(record)
             sizes.append(len(batch.x))
-            if len(figures) != len(columns[0]):
+            if len(record) != len(columns[0]):
                 raise ValueError(
                     "fit_batches: expected weights with all batches of an epoch, or with none"
                 )
             if within.is_due():
-                within.tell(len(sizes), self._figures(columns[within.start :], sizes[within.start :]))
+                shown = self._combine(columns[within.start :], sizes[within.start :])
+                within.show(len(sizes), shown)
         if not sizes:
             raise ValueError(f"fit_batches: no batches for epoch {self.trainer.epoch + 1}")
-        whole = joined(columns, 1)
-        if "weight" in whole and not whole["weight"].any():
-            raise ValueError("fit_batches: expected a weight above 0 in each epoch, got zeros only")
-        return len(sizes), self._commit(state, 1, whole, sizes)
+        joined = join(columns, 1)
+        if "weight" in joined and not joined["weight"].any():
+            raise ValueError("fit_batches: expected a weight above 0 in each epoch, got only zeros")
+        return len(sizes), self._commit(state, 1, joined, sizes)
 
-    def _figures(self, columns: Sequence[Columns], sizes: Sequence[int]) -> Record:
-        """Return the figures of some steps."""
-        return epoch_figures(joined(columns, 1), sizes, self.trainer.program.reductions).record(0)
+    def _combine(self, columns: Sequence[Columns], sizes: Sequence[int]) -> Record:
+        """Return the loss and the metrics over some steps."""
+        return combine_steps(join(columns, 1), sizes, self.trainer.program.reductions).record(0)
 
     def _examples(self) -> Iterator[Examples]:
         """Yield the batches of the next epoch; runs in the thread that reads them."""
@@ -81,39 +82,38 @@ class BatchRun(BaseRun):
     def _step(
         self, state: TrainingState, examples: Examples, step: int, number: int
     ) -> tuple[TrainingState, Columns]:
-        """Take one step; return the next state, and the figures of the step, each (1, 1)."""
+        """Take one step; return the next state, and the record of the step, each entry (1, 1)."""
         trainer = self.trainer
         with trainer.seconds.training():
             data = trainer.backend.from_numpy(examples)
-        plan = Plan(None, random.step_words(trainer.seed, step, 1)[None], None, None)
-        following, figures, finite = self._call(state, data, plan)
+        plan = Plan(None, random.step_words(trainer.seed, step, 1)[None])
+        next_state, record, finite = self._call(state, data, plan)
         if not finite:
-            self._diverge(state, data, plan, number)
-        return following, figures
+            self._raise_divergence(state, data, plan, number)
+        return next_state, record
 
 
-class _Within:
-    """Tells how far an epoch has come, now and then, by the number of batches of the one before.
+class _ProgressWithin:
+    """Shows now and then how far an epoch has come, compared with the batches of the epoch before.
 
     Attributes:
-        told: the part of the epoch that was told of; 0 in the first, whose length nobody knows.
-        start: the first batch that was not told of.
+        shown: the fraction of the epoch that was shown; 0 in the first, whose length is unknown.
+        start: the first batch after those that were shown.
     """
 
     def __init__(self, advance: Advance, expected: int) -> None:
-        self.told = 0.0
+        self.shown = 0.0
         self.start = 0
         self._advance = advance
         self._expected = expected
         self._last = time.monotonic()
 
     def is_due(self) -> bool:
-        """Tell whether it is time."""
         return time.monotonic() - self._last >= _SECONDS
 
-    def tell(self, batches: int, figures: Record) -> None:
-        """Tell of so many batches, and of the figures of those since the last time."""
-        # An epoch can have more batches than the one before, and is not done here.
+    def show(self, batches: int, record: Record) -> None:
+        """Show the number of batches so far, and the record of the batches since the last call."""
+        # An epoch can have more batches than the one before, and is not done yet.
         done = batches / max(self._expected, batches + 1) if self._expected else 0.0
-        self._advance(done - self.told, figures)
-        self.told, self.start, self._last = done, batches, time.monotonic()
+        self._advance(done - self.shown, record)
+        self.shown, self.start, self._last = done, batches, time.monotonic()

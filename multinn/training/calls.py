@@ -1,29 +1,45 @@
-"""How the epochs of a fit are cut into calls of compiled functions.
+"""How the epochs of a fit are divided into calls of compiled functions.
 
-A call that takes long cannot be interrupted, and nothing is shown before it returns; many short calls
-cost more than the steps in them; and each new length of a call is one more program to compile.
+A call that takes long cannot be interrupted, and nothing is shown before it returns. Many short calls
+cost more than the steps in them. Each new length of a call is one more program to compile; so the time
+of a step is estimated before anything is compiled.
 """
 
 import math
+import time
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
+from backends import get_backend, tree
+from multinn import random
+from multinn.training.plan import Examples
+from multinn.training.program import TrainingProgram, TrainingState
+
 MOST_ENTRIES = 2**22  # numbers in the plan of one call: 16 MiB, whatever the number of epochs
+
+_SHARE = 16  # the first try takes this part of the batch, in case a step takes very long
+_LONG = 1.0
+_TRIES, _TRYING = 5, 0.05
+_FACTOR = 8.0
+_GUESS = _FACTOR**-2
 
 
 class Calls(NamedTuple):
     """The calls of a fit.
 
     Attributes:
-        epochs: how many epochs each call trains for, in order.
-        parts: how many steps each part of an epoch has, where one epoch is too long for one call; then
-            ``epochs`` holds ones. Empty otherwise.
+        epochs: the number of epochs of each call, in order.
+        parts: the number of steps in each part of an epoch, where an epoch is too long for one call;
+            ``epochs`` then holds ones. Empty otherwise.
     """
 
     epochs: list[int]
     parts: list[int]
 
 
-def cut(
+def divide(
     epochs: int,
     full_steps: int,
     *,
@@ -33,22 +49,22 @@ def cut(
     seconds: float = math.inf,
     seconds_a_step: float = 0.0,
 ) -> Calls:
-    """Cut some epochs into calls of few different lengths.
+    """Divide epochs into calls of few different lengths.
 
     Args:
-        epochs: how many there are.
-        full_steps: the steps of an epoch with full batches.
-        tail: whether there is one more step, with a smaller batch.
+        epochs: the number of epochs.
+        full_steps: the number of full batches in an epoch.
+        tail: whether an epoch has one more step, with a smaller batch.
         entries: the numbers in the plan of an epoch.
-        stop_every: epochs after which a call must end, if not only at the last.
+        stop_every: epochs after which a call must end; None for only after the last.
         seconds: how long a call should take.
-        seconds_a_step: how long a step takes, about.
+        seconds_a_step: an estimate of the time of a step.
 
-    >>> cut(10_000, 1, tail=False, entries=2)
+    >>> divide(10_000, 1, tail=False, entries=2)
     Calls(epochs=[10000], parts=[])
-    >>> cut(6, 100, tail=True, entries=1000, seconds=0.5, seconds_a_step=0.001)
+    >>> divide(6, 100, tail=True, entries=1000, seconds=0.5, seconds_a_step=0.001)
     Calls(epochs=[3, 3], parts=[])
-    >>> cut(2, 100, tail=True, entries=1000, seconds=0.5, seconds_a_step=0.02)
+    >>> divide(2, 100, tail=True, entries=1000, seconds=0.5, seconds_a_step=0.02)
     Calls(epochs=[1, 1], parts=[25, 25, 25, 25, 1])
     """
     most_steps = seconds / seconds_a_step if seconds_a_step else math.inf
@@ -61,7 +77,7 @@ def cut(
 
 
 def _stretches(epochs: int, stop_every: int, most: int) -> list[int]:
-    """Return lengths of at most ``most``, none across a stop; all equal if that does not double them."""
+    """Return lengths of at most ``most``, none across a stop; equal ones if these are long enough."""
     longest = min(most, stop_every)
     length = _divisor(math.gcd(epochs, stop_every), longest)
     if 2 * length >= longest:
@@ -71,7 +87,7 @@ def _stretches(epochs: int, stop_every: int, most: int) -> list[int]:
 
 
 def _parts(full_steps: int, tail: bool, most: int) -> list[int]:
-    """Return the steps of each part of an epoch; the tail goes with a last part that is shorter."""
+    """Return the steps of each part of an epoch; the tail joins a last part that is shorter."""
     lengths = _lengths(full_steps, most)
     if tail and lengths[-1] < lengths[0]:
         return [*lengths[:-1], lengths[-1] + 1]
@@ -79,7 +95,7 @@ def _parts(full_steps: int, tail: bool, most: int) -> list[int]:
 
 
 def _lengths(total: int, most: int) -> list[int]:
-    """Return lengths of at most ``most``: equal ones, but for the last where that takes too many."""
+    """Return lengths of at most ``most``: equal ones, or a shorter last one where that saves calls."""
     length = _divisor(total, most)
     if 2 * length < min(most, total):
         length = math.ceil(total / math.ceil(total / most))
@@ -92,3 +108,39 @@ def _divisor(total: int, most: int) -> int:
     fewest = math.ceil(total / most)
     counts = range(fewest, min(2 * fewest, total) + 1)
     return total // next((count for count in counts if total % count == 0), total)
+
+
+def estimate_seconds(program: TrainingProgram, state: TrainingState, batch: Examples) -> float:
+    """Estimate the time of a step by taking a few in eager NumPy.
+
+    A compiled step takes from a thirtieth of that time, if it is small, to about the same.
+
+    Args:
+        program: defines the step.
+        state: NumPy arrays.
+        batch: NumPy arrays.
+
+    Returns:
+        Seconds, rounded to a power of 8: a repeated run is then, most often, divided in the same way,
+        and its programs are compiled already. A guess if NumPy cannot take the step.
+    """
+    backend = get_backend("numpy:eager")
+    step = backend.jit(replace(program, backend=backend).step)
+    key = random.step_words(0, 0, 1)[0]
+
+    def timed(examples: Examples) -> float:
+        start = time.perf_counter()
+        step(examples, state, (None, key))
+        return time.perf_counter() - start
+
+    few = tree.map(lambda leaf: leaf[: max(1, leaf.shape[0] // _SHARE)], batch)
+    try:
+        seconds = timed(few) * _SHARE
+        if seconds < _LONG:
+            tries = [timed(batch)]
+            while len(tries) < _TRIES and sum(tries) < _TRYING:
+                tries.append(timed(batch))
+            seconds = min(tries)
+    except Exception:  # for example, a layer of the user that only another library can run
+        return _GUESS
+    return float(_FACTOR ** np.round(np.log(max(seconds, 1e-9)) / np.log(_FACTOR)))

@@ -1,4 +1,4 @@
-"""Compiled functions, each made once for arguments of the same shapes, and the time that it takes."""
+"""Compiled functions, each compiled once for arguments of the same shapes, and the time they take."""
 
 import time
 from collections.abc import Callable, Hashable, Iterator
@@ -10,17 +10,19 @@ from weakref import WeakValueDictionary
 
 from backends import Backend, Tree, tree
 
+Compiled = Callable[..., Tree]
+
 
 @dataclass
 class Seconds:
-    """Time spent: compiling, and in training steps, both in seconds of wall-clock time."""
+    """Seconds of wall-clock time spent in compiling and in training steps."""
 
     compile: float = 0.0
     train: float = 0.0
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """Add the time that is spent within to ``train``."""
+        """Add the time within the context to ``train``."""
         start = time.perf_counter()
         try:
             yield
@@ -29,27 +31,28 @@ class Seconds:
 
 
 class RecentPrograms:
-    """Compiled functions by their keys, those that were used last: the others are dropped.
+    """A least-recently-used cache of compiled functions, bounded by their number and their memory.
 
-    Those with memory of their own are found, too, while somebody else keeps them.
+    A function that keeps memory of its own is found as long as anybody else holds it.
 
     Args:
-        least: how many are kept whatever they take.
-        most: how many are kept at most.
-        most_bytes: how much memory the ones beyond ``least`` may keep between calls, all together.
+        least: the number of functions that are kept whatever memory they take.
+        most: the largest number of functions.
+        most_bytes: the memory that all functions together may keep between calls, if there are more
+            than ``least``.
     """
 
     def __init__(self, least: int = 0, most: int = 512, most_bytes: int = 2**31) -> None:
         self._least, self._most, self._most_bytes = least, most, most_bytes
-        self._programs: dict[Hashable, Callable[..., Tree]] = {}  # the last used is the last
-        self._alive: WeakValueDictionary[Hashable, Callable[..., Tree]] = WeakValueDictionary()
+        self._programs: dict[Hashable, Compiled] = {}  # the last used comes last
+        self._alive: WeakValueDictionary[Hashable, Compiled] = WeakValueDictionary()
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._programs)
 
-    def get(self, key: Hashable) -> Callable[..., Tree] | None:
-        """Return that program, if it is there."""
+    def get(self, key: Hashable) -> Compiled | None:
+        """Return the function with that key, or None."""
         with self._lock:
             program = self._programs.pop(key, None)
             if program is None:
@@ -57,8 +60,8 @@ class RecentPrograms:
             self._programs[key] = program
             return program
 
-    def add(self, key: Hashable, program: Callable[..., Tree]) -> None:
-        """Keep a program, and drop others if need be."""
+    def add(self, key: Hashable, program: Compiled) -> None:
+        """Keep a function, and drop others where that is necessary."""
         with self._lock:
             self._programs[key] = program
             if hasattr(program, "nbytes"):
@@ -72,37 +75,38 @@ class RecentPrograms:
 
 
 class CompiledPrograms:
-    """What a trainer compiled: the programs that it used last.
+    """The compiled functions of a trainer. A copy or a pickle of it is empty.
 
     Attributes:
-        seconds: gets the time that compiling takes.
+        seconds: gets the time of compiling.
+        step_seconds: estimates of the time of a step, by the shapes of a batch.
     """
 
     def __init__(self, backend: Backend, seconds: Seconds) -> None:
         self.seconds = seconds
+        self.step_seconds: dict[Hashable, float] = {}
         self._backend = backend
         self._own = RecentPrograms(least=8)
         self._shared = RecentPrograms(most=0)
         self._family: Hashable = None
 
     def __getstate__(self) -> Any:
-        """Return what can be copied: a copy compiles anew."""
         return self._backend, self.seconds
 
     def __setstate__(self, state: Any) -> None:
-        self.__init__(*state)  # type: ignore[misc]  # a copy is a new one
+        self.__init__(*state)  # type: ignore[misc]
 
     def share(self, programs: RecentPrograms, family: Hashable) -> None:
-        """Use these programs, too, and add to them; keep fewer beside them.
+        """Also use the functions of others, add to them, and keep fewer of its own.
 
         Args:
-            programs: those of others.
-            family: all that the functions of this trainer depend on.
+            programs: the functions that are shared.
+            family: everything that the functions of this trainer depend on.
         """
         self._shared, self._family = programs, family
         self._own = RecentPrograms(least=8, most_bytes=2**28)
 
-    def get(self, function: Callable[..., Tree], *arguments: Tree) -> Callable[..., Tree]:
+    def get(self, function: Compiled, *arguments: Tree) -> Compiled:
         """Return the compiled function for arguments of these shapes and dtypes."""
         key = (function.__name__, *signature(arguments))
         program = self._own.get(key)
@@ -111,7 +115,7 @@ class CompiledPrograms:
             self._own.add(key, program)
         return program
 
-    def _find_or_compile(self, key: Hashable, function: Any, arguments: Any) -> Callable[..., Tree]:
+    def _find_or_compile(self, key: Hashable, function: Compiled, arguments: Any) -> Compiled:
         program = self._shared.get((self._family, key))
         if program is None:
             start = time.perf_counter()
@@ -122,5 +126,5 @@ class CompiledPrograms:
 
 
 def signature(arguments: Tree) -> tuple[Any, ...]:
-    """Return the place, shape and dtype of each leaf."""
+    """Return the path, shape and dtype of each leaf."""
     return tuple((path, leaf.shape, leaf.dtype) for path, leaf in tree.leaves_with_paths(arguments))

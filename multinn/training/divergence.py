@@ -1,4 +1,4 @@
-"""Where a run went wrong."""
+"""Finding the step at which a run diverged."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends import Backend, Tree, tree
-from multinn.training.plan import Examples, Plan, take_rows
+from multinn.training.plan import Examples, Plan
 from multinn.training.program import TrainingProgram, TrainingState
 
 
 class Divergence(NamedTuple):
-    """The first step that went wrong.
+    """The first step with a NaN or an infinity.
 
     Attributes:
-        step: its number within the epoch, from 1.
-        what: what became NaN or infinite.
-        state: that of training before it, all finite.
+        step: its number within the epoch, counted from 1.
+        what: the part that became NaN or infinite.
+        state: the state before the step, which is finite.
     """
 
     step: int
@@ -24,39 +24,34 @@ class Divergence(NamedTuple):
     state: TrainingState
 
 
-def all_finite(backend: Backend, arrays: Tree) -> bool:
-    """Tell whether nothing in a tree of arrays is NaN or infinite."""
-    return all(np.isfinite(leaf).all() for leaf in tree.leaves(backend.to_numpy(arrays)))
-
-
 def find_divergence(
     program: TrainingProgram, state: TrainingState, data: Examples, plan: Plan
 ) -> Divergence | None:
-    """Repeat one epoch step by step, up to the first that gives something that is not finite."""
+    """Repeat one epoch step by step, up to the first step that gives NaN or infinity."""
     backend = program.backend
     step = backend.jit(program.step)
-    for number, (batch, words) in enumerate(_batches(backend, data, plan), start=1):
-        following, record = step(state, batch, words)
+    for number, rows_and_key in enumerate(_steps(plan), start=1):
+        next_state, record = step(data, state, backend.from_numpy(rows_and_key))
         suspects = {
             "the loss": record["loss"],
-            "a parameter": following.params,
-            "the state of a layer": following.layer_state,
-            "the optimizer's state": following.optimizer_state,
+            "a parameter": next_state.params,
+            "the state of a layer": next_state.layer_state,
+            "the optimizer's state": next_state.optimizer_state,
         }
         for what, arrays in suspects.items():
-            if not all_finite(backend, arrays):
+            if not _all_finite(backend, arrays):
                 return Divergence(number, what, state)
-        state = following
+        state = next_state
     return None
 
 
-def _batches(backend: Backend, data: Examples, plan: Plan) -> Iterator[tuple[Examples, Any]]:
-    """Yield each batch of the first epoch of a plan, and the words of its step."""
+def _all_finite(backend: Backend, arrays: Tree) -> bool:
+    return all(np.isfinite(leaf).all() for leaf in tree.leaves(backend.to_numpy(arrays)))
 
-    def batch(rows: Any) -> Examples:
-        return take_rows(backend, data, backend.from_numpy(rows))
 
-    for step, words in enumerate(plan.words[0]):
-        yield data if plan.rows is None else batch(plan.rows[0, step]), backend.from_numpy(words)
-    if plan.tail_rows is not None and plan.tail_words is not None:
-        yield batch(plan.tail_rows[0]), backend.from_numpy(plan.tail_words[0])
+def _steps(plan: Plan) -> Iterator[tuple[Any, Any]]:
+    """Yield the rows and the key of each step of the first epoch."""
+    for step, key in enumerate(plan.keys[0]):
+        yield None if plan.rows is None else plan.rows[0, step], key
+    if plan.tail_rows is not None and plan.tail_keys is not None:
+        yield plan.tail_rows[0], plan.tail_keys[0]

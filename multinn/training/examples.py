@@ -1,4 +1,4 @@
-"""Checks of examples against the model and the loss, and the weights of classes, on the host."""
+"""Checks of examples against the model and the loss, and weights of classes, on the host."""
 
 import math
 from collections.abc import Mapping
@@ -34,6 +34,7 @@ def check_examples(
     shapes: tuple[Shape, Shape],
     name: str = "",
     *,
+    class_weights: Mapping[Any, float] | str | None = None,
     all_zero: bool = False,
 ) -> Examples:
     """Return checked examples.
@@ -41,10 +42,11 @@ def check_examples(
     Args:
         program: the model and the loss.
         inputs: from `check_inputs`.
-        y: targets, as the loss wants them.
+        y: targets, as the loss takes them.
         weights: (examples,) or None.
-        shapes: those of one input and of one output.
-        name: what comes before x and y in messages.
+        shapes: of one input and of one output.
+        name: a prefix of x and y in messages.
+        class_weights: as in `Trainer.fit`.
         all_zero: whether all weights may be zero.
 
     Raises:
@@ -53,15 +55,18 @@ def check_examples(
     input_shape, output_shape = shapes
     count = inputs.shape[0]
     targets = check_targets(y, count, f"{name}y")
-    checked = (
-        None if weights is None else check_weights(weights, count, program.dtype, all_zero=all_zero)
-    )
+    if weights is not None:
+        dtype = program.dtype if class_weights is None else "float64"
+        weights = check_weights(weights, count, dtype, all_zero=all_zero)
+    if class_weights is not None:
+        weights = with_class_weights(targets, class_weights, weights)
+        weights = check_weights(weights, count, program.dtype)
     check_model_inputs(program.model, inputs, input_shape, f"{name}x")
     try:
         prepared = program.loss.prepare_targets(targets, output_shape, program.dtype)
     except ValueError as error:
         raise ValueError(f"{name}y: {error}") from error
-    return Examples(inputs, prepared, checked)
+    return Examples(inputs, prepared, weights)
 
 
 def check_model_inputs(model: Layer, inputs: HostArray, input_shape: Shape, name: str) -> None:
@@ -87,7 +92,7 @@ def check_validation_data(
 
 
 def with_mean_weight_one(program: TrainingProgram, examples: Examples) -> Examples:
-    """Return the examples with weights that are relative to their mean, where the loss is a mean."""
+    """Return the examples with weights divided by their mean, if the loss is a mean."""
     if examples.weights is None or program.loss.reduction != "mean":
         return examples
     mean = np.mean(examples.weights, dtype=np.float64)
@@ -109,38 +114,38 @@ def check_batch_inputs(program: TrainingProgram, batch: Any) -> HostArray:
 
 
 def with_class_weights(
-    y: Any, examples: int, class_weights: Mapping[Any, float] | str, weights: Any = None
+    targets: HostArray, class_weights: Mapping[Any, float] | str, weights: HostArray | None = None
 ) -> HostArray:
-    """Return the weight of each example: that of its class, times its own.
+    """Return the weight of each example: the weight of its class, times its own.
 
-    "balanced" is n / (K n_k) for class k of K, with n_k of the n examples, so that all classes weigh
-    the same. Source: G. King and L. Zeng, Logistic regression in rare events data, 2001; the formula is
-    that of scikit-learn.
+    "balanced" is n / (K n_k) for class k of K, with n_k of the n examples, so that all classes have the
+    same total weight.
+    Source: G. King and L. Zeng, Logistic regression in rare events data, 2001; the formula is
+    scikit-learn's.
 
     Args:
-        y: (examples,) or (examples, 1), a class each.
-        examples: how many there are.
+        targets: (examples,) or (examples, 1), a class each.
         class_weights: numbers of 0 or more by class, 1 where one is missing; or "balanced".
-        weights: (examples,) or None.
+        weights: (examples,) float64 or None.
 
     Raises:
-        TypeError, ValueError: y are no classes, a class or a weight cannot be.
+        TypeError, ValueError: the targets are no classes, or a class or a weight is invalid.
 
-    >>> with_class_weights([0, 0, 0, 1], 4, "balanced").tolist()
+    >>> with_class_weights(np.array([0, 0, 0, 1]), "balanced").tolist()
     [0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 2.0]
     """
-    targets = check_targets(y, examples)
     if targets.ndim > 2 or targets.shape[1:] not in ((), (1,)):
+        count = targets.shape[0]
         raise ValueError(
-            f"class_weights: expected y of shape ({examples},) or ({examples}, 1), one class each, got "
+            f"class_weights: expected y of shape ({count},) or ({count}, 1), one class each, got "
             f"{targets.shape}; for other targets use weights"
         )
     classes, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
-    factors = _factors(classes, counts, class_weights)[places.reshape(-1)]
-    return factors if weights is None else factors * check_weights(weights, examples, "float64")
+    factors = _class_factors(classes, counts, class_weights)[places.reshape(-1)]
+    return factors if weights is None else factors * weights
 
 
-def _factors(
+def _class_factors(
     classes: HostArray, counts: HostArray, class_weights: Mapping[Any, float] | str
 ) -> HostArray:
     """Return the weight of each class."""

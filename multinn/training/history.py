@@ -1,4 +1,4 @@
-"""The history of a run, and how the metrics of its steps become those of its epochs."""
+"""The history of a run, and how the metrics of its steps combine to those of its epochs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from backends import HostArray, Tree
 from multinn.training.program import Reduction
 
 Record = dict[str, float]
+Columns = dict[str, HostArray]
 
 
 class History(list[Record]):
-    """A list of records, one a reported epoch: ``epoch``, ``loss``, metrics, validation_loss, ...
+    """A list of records, one for each reported epoch: ``epoch``, ``loss``, metrics, validation_loss, ...
 
     A name in place of an index gives that column.
 
     Attributes:
         losses: the loss of every epoch, reported or not.
-        interrupted: whether Ctrl-C ended the run that these are the records of.
-        stopped: whether a callback did.
+        interrupted: whether Ctrl-C ended the run.
+        stopped: whether a callback ended the run.
 
     >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     >>> history["loss"], history[-1]["epoch"]
@@ -56,12 +57,9 @@ class History(list[Record]):
         return [record[index] for record in self if index in record]
 
 
-Columns = dict[str, HostArray]
-
-
 @dataclass(frozen=True)
-class EpochFigures:
-    """What some epochs report.
+class EpochMetrics:
+    """The loss and the metrics of some epochs.
 
     Attributes:
         columns: (epochs,) float64 arrays by name: ``loss`` and the metrics.
@@ -70,15 +68,15 @@ class EpochFigures:
     columns: Columns
 
     def record(self, index: int) -> Record:
-        """Return the figures of one of the epochs."""
+        """Return the loss and the metrics of one epoch."""
         return {name: float(column[index]) for name, column in self.columns.items()}
 
     def records(self, epochs: Sequence[int], indices: Sequence[int]) -> list[Record]:
-        """Return the figures of some of the epochs, with the number of each as ``epoch``.
+        """Return the records of some of the epochs, each with its number as ``epoch``.
 
         Args:
-            epochs: the number of each.
-            indices: which they are here.
+            epochs: the numbers of the epochs.
+            indices: their indices in the columns.
         """
         records: list[Record] = [{"epoch": epoch} for epoch in epochs]
         for name, column in self.columns.items():
@@ -91,8 +89,8 @@ def step_columns(records: Tree) -> Columns:
     """Join the records of full and of smaller batches, as `TrainingProgram.run` returns them.
 
     Returns:
-        (epochs, steps) float64 arrays by name, the steps in their order; of a `CombinedMetric`, with its
-        axes after these.
+        (epochs, steps) float64 arrays by name, in the order of the steps. The arrays of a
+        `CombinedMetric` have its own axes after these.
     """
     full, tail = records
     if tail is not None:
@@ -102,46 +100,46 @@ def step_columns(records: Tree) -> Columns:
     return {name: values.astype(np.float64) for name, values in full.items()}
 
 
-def joined(columns: Sequence[Columns], axis: int) -> Columns:
-    """Return columns one after another along an axis."""
+def join(columns: Sequence[Columns], axis: int) -> Columns:
+    """Concatenate columns along an axis."""
     return {name: np.concatenate([each[name] for each in columns], axis=axis) for name in columns[0]}
 
 
-def epoch_figures(
+def combine_steps(
     steps: Mapping[str, HostArray], batch_sizes: Sequence[int], reductions: Mapping[str, Reduction]
-) -> EpochFigures:
-    """Combine the figures of steps to those of epochs.
+) -> EpochMetrics:
+    """Combine the loss and the metrics of steps to those of epochs.
 
     Args:
-        steps: as `step_columns` returns them.
-        batch_sizes: the size of each batch of an epoch, which counts where there is no ``weight``.
-        reductions: as `TrainingProgram.reductions`.
+        steps: from `step_columns`.
+        batch_sizes: the size of each batch of an epoch, its weight where there is no ``weight``.
+        reductions: from `TrainingProgram.reductions`.
     """
     weights = steps.get("weight", np.array([batch_sizes], np.float64))
-    return EpochFigures(
-        {name: _combined(steps[name], weights, reduction) for name, reduction in reductions.items()}
+    return EpochMetrics(
+        {name: _combine(steps[name], weights, reduction) for name, reduction in reductions.items()}
     )
 
 
-def combine(
+def combine_batches(
     batches: Mapping[str, HostArray], weights: HostArray, reductions: Mapping[str, Reduction]
 ) -> Record:
-    """Combine the figures of some batches, each an array (batches,), to one figure each.
+    """Combine the loss and the metrics of batches, each an array (batches,).
 
     A mean weighs each batch by its examples, or by the sum of their weights; a sum is added up; a
-    `CombinedMetric` combines them itself.
+    `CombinedMetric` combines the batches itself.
     """
     return {
-        name: float(_combined(batches[name], weights, reduction))
+        name: float(_combine(batches[name], weights, reduction))
         for name, reduction in reductions.items()
     }
 
 
-def _combined(values: HostArray, weights: HostArray, reduction: Reduction) -> HostArray:
+def _combine(values: HostArray, weights: HostArray, reduction: Reduction) -> HostArray:
     """Combine along the axis of the batches."""
     if callable(reduction):
         return reduction(values)
     if reduction == "mean":
         total = weights.sum(axis=-1, keepdims=True)
-        values = values * (weights / np.where(total > 0.0, total, 1.0))  # some batches may weigh nothing
+        values = values * (weights / np.where(total > 0.0, total, 1.0))  # the sum of weights may be 0
     return np.asarray(np.sum(values, axis=-1))

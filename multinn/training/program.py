@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +18,14 @@ from multinn.training.plan import Examples, Plan, take_rows
 
 
 class ModelState(NamedTuple):
-    """What a model needs at inference: its parameters, and the state of its layers."""
+    """The parameters of a model and the state of its layers: all that inference needs."""
 
     params: Tree
     layer_state: Tree
 
 
 class TrainingState(NamedTuple):
-    """What training changes: each a tree of arrays.
+    """Everything that training changes, as trees of arrays.
 
     Attributes:
         params: the parameters of the model.
@@ -41,12 +42,12 @@ def first_state(model: Layer, optimizer: Optimizer, params: Tree, dtype: str) ->
     """Return the state before the first step, on the host.
 
     Args:
-        model: whose parameters they are.
-        optimizer: that updates them.
-        params: arrays of NumPy, which are copied.
-        dtype: that of training.
+        model: the model.
+        optimizer: the optimizer.
+        params: the parameters of the model, NumPy arrays, which are copied.
+        dtype: of training.
     """
-    # In one order in memory, which the last bits of a product can depend on.
+    # The last bits of a product can depend on the order of an array in memory: use one order.
     params = tree.map(lambda leaf: np.array(leaf, dtype, order="C"), params)
     return TrainingState(params, model.init_state(params), optimizer.init(params))
 
@@ -61,33 +62,20 @@ def value_and_gradients(
 ) -> tuple[Array, Array, Tree]:
     """Return the loss, the model's outputs, and the gradients with respect to the parameters.
 
-    For a model whose layers need no state at hand.
+    For models whose layers have no state.
 
     Args:
-        backend: whose arrays the others are.
+        backend: the backend of all arrays.
         model: a layer, such as Sequential.
         loss: called on the model's outputs.
         params: the model's parameters.
         examples: the batch.
         key: a key to train, None to run the model as at inference.
     """
-    return _forward_and_backward(backend, model, loss, params, None, examples, key)[:3]
-
-
-def _forward_and_backward(
-    backend: Backend,
-    model: Layer,
-    loss: Loss,
-    params: Tree,
-    layer_state: Tree,
-    examples: Examples,
-    key: Key | None,
-) -> tuple[Array, Array, Tree, Tree]:
-    """Return the loss, the outputs, the gradients, and the cache of the forward pass."""
-    y, cache = model.forward_with_state(backend, params, layer_state, examples.x, key)
+    y, cache = model.forward(backend, params, examples.x, key)
     outputs = values_of(y)
-    value, d_outputs = loss(backend, outputs, examples.targets, examples.weights)
-    return value, outputs, model.parameter_gradients(backend, params, cache, d_outputs), cache
+    value, dy = loss(backend, outputs, examples.targets, examples.weights)
+    return value, outputs, model.parameter_gradients(backend, params, cache, dy)
 
 
 Reduction = str | Callable[[HostArray], HostArray]  # "mean", "sum", or CombinedMetric.combine
@@ -102,11 +90,44 @@ def _reduction(metric: Metric) -> Reduction:
 
 @dataclass(frozen=True)
 class TrainingProgram:
-    """What one run computes, as pure functions of arrays.
+    """A training run as pure functions of arrays.
 
-    A record is a dict of arrays, most without axes: ``loss``, the metrics, and with weighted examples
-    ``weight``, the sum of the weights. Weights of training examples have a mean of 1 over all of them.
-    Inputs may be integers or booleans: each batch of them is cast to ``dtype``, that of the parameters.
+    `run` computes the loop of every textbook, forward, loss, backward, update, for all steps of a plan:
+
+    >>> import numpy as np
+    >>> from backends import get_backend
+    >>> from multinn import SGD, Dense, HalfSquaredError, Sequential, Sigmoid
+    >>> from multinn.training.plan import Examples, make_plan
+    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> t = np.array([[0.0], [1.0], [1.0], [0.0]])
+    >>> backend, loss, optimizer = get_backend("numpy:eager"), HalfSquaredError(), SGD(0.5)
+    >>> model = Sequential([Dense(2), Sigmoid(), Dense(1), Sigmoid()])
+    >>> params, _ = model.init(np.random.default_rng(0), (2,))
+    >>> start = params, optimizer_state = params, optimizer.init(params)
+    >>> for epoch in range(100):
+    ...     y, cache = model.forward(backend, params, x)
+    ...     value, dy = loss(backend, y, t)
+    ...     dx, gradients = model.backward(backend, params, cache, dy)
+    ...     params, optimizer_state = optimizer.update(backend, gradients, optimizer_state, params)
+
+    >>> program = TrainingProgram(backend, model, loss, optimizer, {}, dtype="float64")
+    >>> state = first_state(model, optimizer, start[0], "float64")
+    >>> plan = make_plan(4, 4, first_epoch=0, epochs=100, first_step=0, seed=0, shuffle=False)
+    >>> state, records, finite = program.run(state, Examples(x, t), plan)
+    >>> np.array_equal(state.params[0]["W"], params[0]["W"])
+    True
+
+    The record of a step or an evaluation is a dict of arrays: ``loss``, the metrics, and with weighted
+    examples ``weight``, the sum of their weights. The weights of training examples have a mean of 1 over
+    all examples. Inputs may be integers or booleans: each batch is cast to ``dtype``.
+
+    Attributes:
+        backend: computes everything.
+        model: the model.
+        loss: is minimized.
+        optimizer: updates the parameters.
+        metrics: are reported too, by name.
+        dtype: of the parameters, "float32" or "float64".
     """
 
     backend: Backend
@@ -118,26 +139,42 @@ class TrainingProgram:
 
     @property
     def reductions(self) -> dict[str, Reduction]:
-        """How the figures of batches combine, by name; of a loss, as it does."""
+        """How the values of several batches combine, by name of the loss or metric."""
         return {
             "loss": self.loss.reduction,
             **{name: _reduction(metric) for name, metric in self.metrics.items()},
         }
 
-    def step(self, state: TrainingState, batch: Examples, words: Array) -> tuple[TrainingState, Tree]:
-        """Take one step on a batch: the new state, and the record of the batch before the update."""
+    def step(
+        self, examples: Examples, state: TrainingState, rows_and_key: tuple[Array | None, Array]
+    ) -> tuple[TrainingState, Tree]:
+        """Take one step on a batch: forward, loss, backward, update.
+
+        Args:
+            examples: the data of the run.
+            state: before the step.
+            rows_and_key: the rows of the batch, (batch,) integers, or None for all examples; and the
+                seed of the step's key, (2,) int32.
+
+        Returns:
+            The state after the step, and the record of the batch before the update.
+        """
+        backend, model = self.backend, self.model
         params, layer_state, optimizer_state = state
-        batch = batch._replace(x=self._cast(batch.x))
-        value, outputs, gradients, cache = _forward_and_backward(
-            self.backend, self.model, self.loss, params, layer_state, batch, Key(words)
-        )
-        if batch.weights is not None and self.loss.reduction == "mean":
+        rows, key = rows_and_key
+        x, targets, weights = examples if rows is None else take_rows(backend, examples, rows)
+
+        y, cache = model.forward_with_state(backend, params, layer_state, self._cast(x), Key(key))
+        outputs = values_of(y)
+        value, dy = self.loss(backend, outputs, targets, weights)
+        gradients = model.parameter_gradients(backend, params, cache, dy)
+        if weights is not None and self.loss.reduction == "mean":
             # Over an epoch, an example counts by its weight, not by its share in its batch.
-            share = self.backend.xp.mean(batch.weights)
+            share = backend.xp.mean(weights)
             gradients = tree.map(lambda g: g * share, gradients)
-        record = {"loss": value} | self._metrics(outputs, batch)
-        layer_state = self.model.next_state(self.backend, layer_state, cache)
-        params, optimizer_state = self.optimizer.update(self.backend, gradients, optimizer_state, params)
+        record = {"loss": value} | self._metrics(outputs, targets, weights)
+        layer_state = model.next_state(backend, layer_state, cache)
+        params, optimizer_state = self.optimizer.update(backend, gradients, optimizer_state, params)
         return TrainingState(params, layer_state, optimizer_state), record
 
     def run(self, state: TrainingState, data: Examples, plan: Plan) -> tuple[TrainingState, Tree, Array]:
@@ -145,42 +182,38 @@ class TrainingProgram:
 
         Returns:
             The last state; a pair of records, of the full batches, each leaf (epochs, steps), and of
-            the last, smaller batches, each (epochs,), or None; and whether all that is in the last
-            state is finite, a boolean without axes.
+            the last, smaller batches, each (epochs,), or None; and whether everything in the last state
+            is finite, a boolean without axes.
         """
-        xp = self.backend.xp
-        if plan.rows is None:  # every batch is all there is: cast once
+        xp, scan = self.backend.xp, self.backend.scan
+        if plan.rows is None:  # every batch holds all examples: cast them once
             data = data._replace(x=self._cast(data.x))
-
-        def step(state: TrainingState, rows_and_words: Tree) -> tuple[TrainingState, Tree]:
-            rows, words = rows_and_words
-            if rows is None:
-                return self.step(state, data, words)
-            return self.step(state, take_rows(self.backend, data, rows), words)
+        step = partial(self.step, data)
 
         def epoch(state: TrainingState, plan: Tree) -> tuple[TrainingState, Tree]:
-            rows, words, tail_rows, tail_words = plan
-            state, records = self.backend.scan(step, state, (rows, words))
-            state, tail_record = step(state, (tail_rows, tail_words))
+            rows, keys, tail_rows, tail_keys = plan
+            state, records = scan(step, state, (rows, keys))
+            state, tail_record = step(state, (tail_rows, tail_keys))
             return state, (records, tail_record)
 
-        if plan.tail_rows is None:  # the steps of all epochs are alike: one loop
-            epochs, steps = plan.words.shape[:2]
-            loop = (plan.rows, plan.words)
+        if plan.tail_rows is None:  # all steps are alike: one loop over the steps of all epochs
+            epochs, steps = plan.keys.shape[:2]
+            loop = (plan.rows, plan.keys)
             flat = tree.map(lambda leaf: xp.reshape(leaf, (epochs * steps, *leaf.shape[2:])), loop)
-            state, records = self.backend.scan(step, state, flat)
+            state, records = scan(step, state, flat)
             records = tree.map(lambda leaf: xp.reshape(leaf, (epochs, steps, *leaf.shape[1:])), records)
             records = records, None
         else:
-            state, records = self.backend.scan(epoch, state, plan)
+            state, records = scan(epoch, state, plan)
         finite = [xp.all(xp.isfinite(leaf)) for leaf in tree.leaves(state)]
         return state, records, xp.all(xp.stack(finite))
 
     def evaluate(self, state: ModelState, examples: Examples) -> Tree:
         """Return the record of some examples at inference."""
-        outputs = self.predict(state, examples.x)
-        value = self.loss.value(self.backend, outputs, examples.targets, examples.weights)
-        return {"loss": value} | self._metrics(outputs, examples)
+        x, targets, weights = examples
+        outputs = self.predict(state, x)
+        value = self.loss.value(self.backend, outputs, targets, weights)
+        return {"loss": value} | self._metrics(outputs, targets, weights)
 
     def predict(self, state: ModelState, x: Array) -> Array:
         """Return the outputs at inference."""
@@ -190,11 +223,11 @@ class TrainingProgram:
         dtype = getattr(self.backend.xp, self.dtype)
         return x if x.dtype == dtype else self.backend.xp.astype(x, dtype)
 
-    def _metrics(self, outputs: Array, batch: Examples) -> dict[str, Array]:
-        figures = {
-            name: metric(self.backend, outputs, batch.targets, batch.weights)
+    def _metrics(self, outputs: Array, targets: Array, weights: Array | None) -> dict[str, Array]:
+        values = {
+            name: metric(self.backend, outputs, targets, weights)
             for name, metric in self.metrics.items()
         }
-        if batch.weights is not None:
-            figures["weight"] = self.backend.xp.sum(batch.weights)
-        return figures
+        if weights is not None:
+            values["weight"] = self.backend.xp.sum(weights)
+        return values

@@ -1,91 +1,116 @@
-"""The calls of `Trainer.fit` and `Trainer.fit_batches`, once the data are checked and placed."""
+"""The runs of `Trainer.fit` and `Trainer.fit_batches`, on data that are checked."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
 
-from backends import HostArray
+from backends import HostArray, tree
 from multinn.errors import DivergenceError
 from multinn.host.interrupts import uninterrupted
-from multinn.host.progress import Advance
+from multinn.host.progress import Advance, progress, write_line
+from multinn.training import inference
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callbacks
-from multinn.training.calls import Calls, cut
+from multinn.training.calls import Calls, divide, estimate_seconds
+from multinn.training.compiled import signature
 from multinn.training.divergence import Divergence, find_divergence
+from multinn.training.examples import PlacedExamples
 from multinn.training.history import (
     Columns,
-    EpochFigures,
+    EpochMetrics,
     History,
     Record,
-    epoch_figures,
-    joined,
+    combine_steps,
+    join,
     step_columns,
 )
 from multinn.training.plan import Examples, Plan, make_plan
 from multinn.training.program import TrainingState
 
-# How long a call should take, with nobody watching: JAX sees an interrupt only between two calls.
+# The seconds that a call should take: JAX sees an interrupt only between two calls.
 _SECONDS, _SECONDS_SHOWN = 10.0, 0.5
 _MOST_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaseRun:
-    """Trains a trainer for some epochs. What the trainer holds changes at whole epochs alone.
+    """Trains a trainer for some epochs. The trainer's state is committed only at the end of an epoch.
 
-    But after a divergence, it holds the last finite parameters and the number of the last whole epoch.
+    After a divergence, the trainer holds the last finite parameters, and its number of epochs counts the
+    whole epochs before.
 
     Attributes:
-        trainer: what is trained.
-        epochs: how many to train for.
+        trainer: the trainer.
+        epochs: the number of epochs to train for.
         report_every: epochs between two records.
-        validate: gives the figures of the validation data, at each report.
+        validation: the validation data in chunks, on the backend; None without such data.
         callbacks: are called at each report.
-        history: gets the records, as the trainer's own does.
+        show: whether progress is shown.
+        history: the records of the run; the trainer's own history gets them too.
     """
 
     trainer: BaseTrainer
     epochs: int
-    report_every: int
-    validate: Callable[[], Record] | None = None
+    report_every: int = 1
+    validation: Sequence[Examples] | None = None
     callbacks: Callbacks = field(default_factory=Callbacks)
+    show: bool = False
     history: History = field(default_factory=History)
 
     @property
     def done(self) -> int:
-        """How many epochs this run has trained for."""
+        """The number of epochs that this run has trained for."""
         return len(self.history.losses)
+
+    @contextmanager
+    def running(self) -> Iterator[Advance]:
+        """Show progress, call the callbacks first and last, and let Ctrl-C end the run."""
+        self.callbacks.on_fit_start(self.trainer)
+        try:
+            with progress(self.epochs, "epoch", self.show) as advance:
+                yield advance
+        except KeyboardInterrupt:
+            self.history.interrupted = True
+            write_line(f"interrupted: the trainer is at the end of epoch {self.trainer.epoch}")
+        except BaseException as error:
+            try:
+                self.callbacks.on_fit_error(self.trainer)
+            finally:
+                raise error
+        self.callbacks.on_fit_end(self.trainer)
 
     def _call(
         self, state: TrainingState, data: Examples, plan: Plan
     ) -> tuple[TrainingState, Columns, bool]:
-        """Return the next state, the figures of each step, and whether all is finite."""
+        """Return the next state, the records of each step, and whether everything is finite."""
         trainer = self.trainer
         with trainer.seconds.training():
             arguments = (state, data, trainer.backend.from_numpy(plan))
         run = trainer.programs.get(trainer.program.run, *arguments)
         with trainer.seconds.training():
-            following, records, finite = trainer.backend.sync(run(*arguments))
+            next_state, records, finite = trainer.backend.sync(run(*arguments))
             records, finite = trainer.backend.to_numpy((records, finite))
             steps = step_columns(records)
-            return following, steps, bool(finite and np.isfinite(steps["loss"]).all())
+            return next_state, steps, bool(finite and np.isfinite(steps["loss"]).all())
 
-    def _diverge(self, state: TrainingState, data: Examples, plan: Plan, start: int) -> NoReturn:
-        """Find the first of these steps, in one epoch, that goes wrong, and raise.
+    def _raise_divergence(
+        self, state: TrainingState, data: Examples, plan: Plan, start: int
+    ) -> NoReturn:
+        """Find the first step that gives NaN or infinity, and raise DivergenceError.
 
         Args:
-            state: before them.
-            data: that the plan is for.
-            plan: of the steps.
-            start: how many steps of the epoch came before.
+            state: before these steps.
+            data: the data of the plan.
+            plan: steps of one epoch.
+            start: the number of steps of the epoch before these.
         """
         trainer = self.trainer
         found = find_divergence(trainer.program, state, data, plan)
-        if found is None:  # differently rounded, they went well
+        if found is None:  # rounded differently, the repeated steps stayed finite
             found = Divergence(1, "the loss", state)
         trainer.state = found.state
         what = f"{found.what} became NaN or infinite"
@@ -93,13 +118,13 @@ class BaseRun:
 
     def _commit(
         self, state: TrainingState, epochs: int, steps: Columns, batch_sizes: Sequence[int]
-    ) -> EpochFigures:
-        """Let the trainer hold what these epochs came to, and record them."""
+    ) -> EpochMetrics:
+        """Commit the state after these epochs, record them, and return their metrics."""
         trainer = self.trainer
         with trainer.seconds.training():
-            figures = epoch_figures(steps, batch_sizes, trainer.program.reductions)
-        records = [] if self.validate else self._records(figures, epochs)
-        losses = figures.columns["loss"].tolist()
+            metrics = combine_steps(steps, batch_sizes, trainer.program.reductions)
+        records = [] if self.validation else self._records(metrics, epochs)
+        losses = metrics.columns["loss"].tolist()
         with uninterrupted():
             trainer.state = state
             trainer.epoch += epochs
@@ -107,31 +132,38 @@ class BaseRun:
             for history in (self.history, trainer.history):
                 history.losses.extend(losses)
                 history.extend(records)
-        return figures
+        return metrics
 
-    def _records(self, figures: EpochFigures, epochs: int) -> list[Record]:
-        """Return the records that are due of the epochs that come next."""
+    def _records(self, metrics: EpochMetrics, epochs: int) -> list[Record]:
+        """Return the records of the next epochs that are due for a report."""
         last = self.done + epochs == self.epochs
-        chosen = reported(self.done, epochs, self.report_every, last=last)
-        return figures.records([self.trainer.epoch + 1 + index for index in chosen], chosen)
+        due = due_epochs(self.done, epochs, self.report_every, last=last)
+        return metrics.records([self.trainer.epoch + 1 + index for index in due], due)
 
-    def _report(self, figures: EpochFigures) -> Record:
-        """After a call: see whether to stop, and return the figures of the record, if one is due.
+    def _report(self, metrics: EpochMetrics) -> Record:
+        """Evaluate the validation data and call the callbacks if a report is due.
 
         Args:
-            figures: of the epochs of the call. With validation data, one that is due is the last.
+            metrics: of the epochs of the last call. With validation data, only the last can be due.
+
+        Returns:
+            The record without its epoch; empty if no report is due.
         """
         if self.done % self.report_every and self.done != self.epochs:
             return {}
-        if self.validate:
-            record = figures.records([self.trainer.epoch], [len(figures.columns["loss"]) - 1])[0]
-            # Ctrl-C before it is whole leaves no record.
-            record.update({f"validation_{name}": value for name, value in self.validate().items()})
+        trainer = self.trainer
+        if self.validation:
+            record = metrics.records([trainer.epoch], [len(metrics.columns["loss"]) - 1])[0]
+            # Ctrl-C before the record is complete leaves no record.
+            found = inference.evaluate(
+                trainer.program, trainer.programs, trainer.model_state, self.validation
+            )
+            record.update({f"validation_{name}": value for name, value in found.items()})
             with uninterrupted():
                 self.history.append(record)
-                self.trainer.history.append(record)
+                trainer.history.append(record)
         record = self.history[-1]
-        self.history.stopped = self.callbacks.on_report(self.trainer, record)
+        self.history.stopped = self.callbacks.on_report(trainer, record)
         return {name: value for name, value in record.items() if name != "epoch"}
 
 
@@ -140,123 +172,120 @@ class Run(BaseRun):
     """Trains on examples that are all on the backend.
 
     Attributes:
-        data: the examples, on the backend.
-        examples: how many they are.
-        batch_size: how many a step sees, at most that many.
+        examples: on the host and on the backend.
+        batch_size: at most the number of examples.
         shuffle: whether each epoch has an order of its own.
-        stop_every: epochs after which a call has to end, if not only at the last.
+        stop_every: epochs after which a call must end; None for only after the last.
+        stretches: the epochs in parts that each end with a report; None for one part.
     """
 
-    data: Examples
-    examples: int
+    examples: PlacedExamples
     batch_size: int
-    shuffle: bool
+    shuffle: bool = True
     stop_every: int | None = None
+    stretches: Iterable[int] | None = None
 
-    @cached_property
+    @property
     def batch_sizes(self) -> list[int]:
         """The size of each batch of an epoch."""
-        full, rest = divmod(self.examples, self.batch_size)
+        full, rest = divmod(len(self.examples.host.x), self.batch_size)
         return [self.batch_size] * full + [rest] * bool(rest)
 
-    def cut(self, epochs: int, seconds_a_step: float, *, shown: bool) -> Calls:
-        """Return the calls in which the next epochs are trained.
+    def train(self, advance: Advance) -> None:
+        """Train for all epochs, unless a callback stops the run."""
+        for stretch in self.stretches or [self.epochs]:
+            calls = self._divide(stretch)
+            for epochs in calls.epochs:
+                metrics, shown = self._train(epochs, calls.parts, advance)
+                self._show(advance, metrics, epochs, self._report(metrics), shown)
+                if self.history.stopped:
+                    return
 
-        Args:
-            epochs: how many: all of the run, or a part of them.
-            seconds_a_step: how long a step takes, about.
-            shown: whether somebody watches, and wants to see it move.
+    def _train(self, epochs: int, parts: Sequence[int], advance: Advance) -> tuple[EpochMetrics, float]:
+        """Train for some epochs in one call, or for one epoch in a call for each part of its steps.
+
+        Returns:
+            The metrics of the epochs, and the fraction of an epoch that progress has shown already.
         """
-        full, rest = divmod(self.examples, self.batch_size)
-        steps = len(self.batch_sizes)
-        return cut(
+        trainer, state, data = self.trainer, self.trainer.state, self.examples.data
+        batch_sizes, reductions = self.batch_sizes, trainer.program.reductions
+        plan, columns, shown = self._plan(epochs), [], 0.0
+        start, total = 0, len(batch_sizes)
+        for stop in np.cumsum(parts).tolist() or [total]:
+            part = plan.part(start, stop) if parts else plan
+            next_state, steps, finite = self._call(state, data, part)
+            if not finite and epochs > 1:
+                return self._repeat(epochs, steps["loss"], advance), 0.0
+            if not finite:
+                self._raise_divergence(state, data, part, start)
+            columns.append(steps)
+            if stop < total:
+                metrics = combine_steps(steps, batch_sizes[start:stop], reductions)
+                advance((stop - start) / total, metrics.record(0))
+                shown += (stop - start) / total
+            state, start = next_state, stop
+        return self._commit(state, epochs, join(columns, 1), batch_sizes), shown
+
+    def _repeat(self, epochs: int, step_losses: HostArray, advance: Advance) -> EpochMetrics:
+        """Repeat epochs that diverged in shorter calls, up to the last finite parameters."""
+        wrong = ~np.isfinite(step_losses).all(axis=1)
+        good = int(np.argmax(wrong)) if wrong.any() else epochs // 2
+        counts = [count for count in (good, 1, epochs - good - 1) if count]
+        return EpochMetrics(join([self._train(count, [], advance)[0].columns for count in counts], 0))
+
+    def _show(
+        self, advance: Advance, metrics: EpochMetrics, epochs: int, report: Record, shown: float
+    ) -> None:
+        """Show some of the epochs of a call, at most 20 in a run, and the report with the last."""
+        before = self.done - epochs
+        every = max(self.report_every, math.ceil(self.epochs / _MOST_SHOWN))
+        last_shown = before + shown
+        for index in due_epochs(before, epochs, every, last=True):
+            epoch = before + index + 1
+            advance(epoch - last_shown, metrics.record(index) | (report if epoch == self.done else {}))
+            last_shown = epoch
+
+    def _divide(self, epochs: int) -> Calls:
+        """Return the calls in which the next epochs are trained."""
+        count, steps = len(self.examples.host.x), len(self.batch_sizes)
+        full, rest = divmod(count, self.batch_size)
+        return divide(
             epochs,
             full,
             tail=rest > 0,
-            entries=2 * steps + (self.examples if steps > 1 else 0),
+            entries=2 * steps + (count if steps > 1 else 0),
             stop_every=self.stop_every,
-            seconds=_SECONDS_SHOWN if shown else _SECONDS,
-            seconds_a_step=seconds_a_step,
+            seconds=_SECONDS_SHOWN if self.show else _SECONDS,
+            seconds_a_step=self._seconds_a_step() if self.epochs * steps > 1 else 0.0,
         )
 
-    def train(self, calls: Calls, advance: Advance) -> None:
-        """Train in these calls, unless a callback stops the run.
-
-        Args:
-            calls: from `cut`.
-            advance: is told of what is done.
-        """
-        for epochs in calls.epochs:
-            told = float(self.done)
-            if calls.parts:
-                figures = self._train_in_parts(calls.parts, advance)
-                told += 1.0 - calls.parts[-1] / len(self.batch_sizes)
-            else:
-                figures = self._train(epochs)
-            further = self._report(figures)
-            # Of many epochs in one call, some.
-            every = max(self.report_every, math.ceil(self.epochs / _MOST_SHOWN))
-            for index in reported(self.done - epochs, epochs, every, last=True):
-                epoch = self.done - epochs + index + 1
-                advance(epoch - told, figures.record(index) | (further if epoch == self.done else {}))
-                told = epoch
-            if self.history.stopped:
-                break
-
-    def _train(self, epochs: int) -> EpochFigures:
-        """Train for some epochs in one call."""
-        state, steps, finite = self._call(self._state, self.data, self._plan(epochs))
-        if not finite:
-            return self._repeat(epochs, steps["loss"])
-        return self._commit(state, epochs, steps, self.batch_sizes)
-
-    def _train_in_parts(self, parts: list[int], advance: Advance) -> EpochFigures:
-        """Train for one epoch, in a call for each part of its steps; tell of all parts but the last."""
-        plan, state = self._plan(1), self._state
-        stop = 0
-        columns: list[Columns] = []
-        reductions = self.trainer.program.reductions
-        for part in parts:
-            start, stop = stop, stop + part
-            following, steps, finite = self._call(state, self.data, plan.part(start, stop))
-            if not finite:
-                self._diverge(state, self.data, plan.part(start, stop), start)
-            state = following
-            columns.append(steps)
-            if stop < sum(parts):
-                figures = epoch_figures(steps, self.batch_sizes[start:stop], reductions)
-                advance(part / sum(parts), figures.record(0))
-        return self._commit(state, 1, joined(columns, 1), self.batch_sizes)
-
-    @property
-    def _state(self) -> TrainingState:
-        return self.trainer.state
+    def _seconds_a_step(self) -> float:
+        """Return an estimate of the time of a step; the same number for the same shapes."""
+        trainer = self.trainer
+        batch = tree.map(lambda leaf: leaf[: self.batch_size], self.examples.host)
+        key = signature(batch)
+        if key not in trainer.programs.step_seconds:
+            state = trainer.backend.to_numpy(trainer.state)
+            trainer.programs.step_seconds[key] = estimate_seconds(trainer.program, state, batch)
+        return trainer.programs.step_seconds[key]
 
     def _plan(self, epochs: int) -> Plan:
-        with self.trainer.seconds.training():
+        trainer = self.trainer
+        with trainer.seconds.training():
             return make_plan(
-                self.examples,
+                len(self.examples.host.x),
                 self.batch_size,
-                first_epoch=self.trainer.epoch,
+                first_epoch=trainer.epoch,
                 epochs=epochs,
-                first_step=self.trainer.step,
-                seed=self.trainer.seed,
+                first_step=trainer.step,
+                seed=trainer.seed,
                 shuffle=self.shuffle,
             )
 
-    def _repeat(self, epochs: int, step_losses: HostArray) -> EpochFigures:
-        """Repeat epochs that diverged, up to the last finite parameters, and raise."""
-        if epochs == 1:
-            self._diverge(self._state, self.data, self._plan(1), 0)
-        wrong = ~np.isfinite(step_losses).all(axis=1)
-        good = int(np.argmax(wrong)) if wrong.any() else epochs // 2
-        figures = [self._train(count) for count in (good, 1, epochs - good - 1) if count]
-        return EpochFigures(joined([each.columns for each in figures], 0))
 
-
-def reported(done: int, epochs: int, every: int, *, last: bool) -> list[int]:
-    """Return which of the next epochs, from 0, are every so many of all; and, if wanted, the last."""
-    chosen = list(range(-(done + 1) % every, epochs, every))
-    if last and (not chosen or chosen[-1] != epochs - 1):
-        chosen.append(epochs - 1)
-    return chosen
+def due_epochs(done: int, epochs: int, every: int, *, last: bool) -> list[int]:
+    """Return the indices of the next epochs that are due for a report, and of the last if asked for."""
+    due = list(range(-(done + 1) % every, epochs, every))
+    if last and (not due or due[-1] != epochs - 1):
+        due.append(epochs - 1)
+    return due

@@ -28,6 +28,7 @@ from multinn import (
 from multinn.errors import DivergenceError
 from multinn.optimizers.scaled import learning_rate_scale
 from multinn.schedules import ExponentialDecay
+from multinn.training import inference
 from multinn.training.history import Record
 from tests.support.small_runs import PLAIN, X, Y, assert_same_bits, fit, make_trainer
 
@@ -105,15 +106,15 @@ def test_ctrl_c_gives_the_history_so_far_and_leaves_a_checkpoint(tmp_path, capsy
 def test_a_record_without_its_validation_is_none(monkeypatch):
     """Ctrl-C came while the validation data were evaluated: columns and callbacks stay in step."""
     trainer, spy, validated = make_trainer(), Spy(), []
-    evaluate = trainer._evaluate
+    evaluate = inference.evaluate
 
-    def interrupted(pieces: Any) -> Record:
+    def interrupted(*arguments: Any) -> Record:
         validated.append(trainer.epoch)
         if trainer.epoch == 3:
             signal.raise_signal(signal.SIGINT)
-        return evaluate(pieces)
+        return evaluate(*arguments)
 
-    monkeypatch.setattr(trainer, "_evaluate", interrupted)
+    monkeypatch.setattr(inference, "evaluate", interrupted)
     fit(trainer, 5, callbacks=[spy], validation_data=(X, Y))
     history = trainer.history
     assert (trainer.epoch, len(history.losses)) == (3, 3)

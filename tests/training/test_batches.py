@@ -22,7 +22,7 @@ from multinn import (
     Trainer,
 )
 from multinn.training import batch_run
-from multinn.training import trainer as trainer_module
+from multinn.training import run as run_module
 from multinn.training.batches import prefetched
 from tests.support.memory import peak_memory
 from tests.support.small_runs import WEIGHTS, X, Y, assert_same_bits, fit, make_trainer
@@ -69,7 +69,7 @@ def test_progress_moves_within_an_epoch(monkeypatch):
     def progress(total: int, unit: str, show: bool = True) -> Iterator[Any]:
         yield lambda done, figures: told.append((done, figures))
 
-    monkeypatch.setattr(trainer_module, "show_progress", progress)
+    monkeypatch.setattr(run_module, "progress", progress)
     monkeypatch.setattr(batch_run, "_SECONDS", 0.0)
     trainer = fit_batches(make_trainer(), 2)
     assert [done for done, _ in told] == pytest.approx([0, 0, 0, 1, 1 / 3, 1 / 3, 1 / 12, 1 / 4])

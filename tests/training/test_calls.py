@@ -1,4 +1,4 @@
-"""How epochs are cut into calls: all of them, none too long, and few lengths, each one program."""
+"""How epochs are divided into calls: all of them, none too long, and few lengths, each one program."""
 
 import itertools
 import math
@@ -6,7 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinn.training.calls import MOST_ENTRIES, Calls, cut
+from multinn.training.calls import MOST_ENTRIES, Calls, divide
 
 epochs_of = st.integers(1, 3000)
 steps_of = st.integers(1, 600)
@@ -17,7 +17,7 @@ entries_of = st.sampled_from([3, 1000, 60_000, 10**7])
 
 @given(epochs_of, steps_of, st.booleans(), entries_of, stops, paces)
 def test_all_is_done_and_no_call_is_too_long(epochs, full_steps, tail, entries, stop_every, pace):
-    calls = cut(
+    calls = divide(
         epochs,
         full_steps,
         tail=tail,
@@ -42,7 +42,7 @@ def test_all_is_done_and_no_call_is_too_long(epochs, full_steps, tail, entries, 
 
 @given(epochs_of, steps_of, st.booleans(), entries_of, paces)
 def test_one_program_or_two(epochs, full_steps, tail, entries, pace):
-    calls = cut(epochs, full_steps, tail=tail, entries=entries, seconds=0.5, seconds_a_step=pace)
+    calls = divide(epochs, full_steps, tail=tail, entries=entries, seconds=0.5, seconds_a_step=pace)
     for lengths in calls:
         assert len(set(lengths)) <= 2
         assert all(length == lengths[0] for length in lengths[:-1])
@@ -53,13 +53,13 @@ def test_one_program_or_two(epochs, full_steps, tail, entries, pace):
 def test_where_equal_lengths_fit_there_is_one_program(count, length, slack):
     """Calls of half the length that would do are not too many."""
     most = min(length + slack, 2 * length)
-    calls = cut(count * length, 1, tail=False, entries=1, seconds=most + 0.5, seconds_a_step=1.0)
+    calls = divide(count * length, 1, tail=False, entries=1, seconds=most + 0.5, seconds_a_step=1.0)
     assert len(set(calls.epochs)) == 1
 
 
 @given(epochs_of, steps_of, st.booleans(), paces)
 def test_there_are_not_many_more_calls_than_are_needed(epochs, full_steps, tail, pace):
-    calls = cut(epochs, full_steps, tail=tail, entries=10, seconds=0.5, seconds_a_step=pace)
+    calls = divide(epochs, full_steps, tail=tail, entries=10, seconds=0.5, seconds_a_step=pace)
     steps = full_steps + tail
     most_steps = 0.5 / pace if pace else math.inf
     if calls.parts:
@@ -70,18 +70,18 @@ def test_there_are_not_many_more_calls_than_are_needed(epochs, full_steps, tail,
 
 
 def test_without_a_limit_all_epochs_are_one_call():
-    assert cut(10_007, 1, tail=False, entries=2) == Calls([10_007], [])
+    assert divide(10_007, 1, tail=False, entries=2) == Calls([10_007], [])
 
 
 def test_stops_and_a_rest_share_one_program_where_they_have_a_common_length():
-    assert cut(6, 9, tail=True, entries=9, stop_every=4) == Calls([2, 2, 2], [])
-    assert cut(25, 9, tail=True, entries=9, stop_every=10) == Calls([5] * 5, [])
-    assert cut(23, 9, tail=True, entries=9, stop_every=10) == Calls([10, 10, 3], [])
+    assert divide(6, 9, tail=True, entries=9, stop_every=4) == Calls([2, 2, 2], [])
+    assert divide(25, 9, tail=True, entries=9, stop_every=10) == Calls([5] * 5, [])
+    assert divide(23, 9, tail=True, entries=9, stop_every=10) == Calls([10, 10, 3], [])
 
 
 def test_the_smaller_batch_is_a_part_of_its_own_or_goes_with_the_shorter_last():
     def parts(full_steps: int, tail: bool) -> list[int]:
-        return cut(1, full_steps, tail=tail, entries=9, seconds=4.0, seconds_a_step=1.0).parts
+        return divide(1, full_steps, tail=tail, entries=9, seconds=4.0, seconds_a_step=1.0).parts
 
     assert parts(12, tail=False) == [4, 4, 4]
     assert parts(12, tail=True) == [4, 4, 4, 1]
@@ -90,4 +90,4 @@ def test_the_smaller_batch_is_a_part_of_its_own_or_goes_with_the_shorter_last():
 
 
 def test_one_full_step_and_the_smaller_batch_stay_together_however_long_they_take():
-    assert cut(2, 1, tail=True, entries=9, seconds=1.0, seconds_a_step=9.0) == Calls([1, 1], [])
+    assert divide(2, 1, tail=True, entries=9, seconds=1.0, seconds_a_step=9.0) == Calls([1, 1], [])

@@ -13,18 +13,18 @@ LABELS = np.random.default_rng(0).choice([0, 1, 4], 50, p=[0.7, 0.2, 0.1])
 
 def test_balanced_weights_are_scikit_learns():
     expected = compute_sample_weight("balanced", LABELS)
-    np.testing.assert_allclose(with_class_weights(LABELS, 50, "balanced"), expected)
+    np.testing.assert_allclose(with_class_weights(LABELS, "balanced"), expected)
     each = dict(
         zip(
             [0, 1, 4], compute_class_weight("balanced", classes=np.unique(LABELS), y=LABELS), strict=True
         )
     )
-    np.testing.assert_allclose(with_class_weights(LABELS, 50, each), expected)
+    np.testing.assert_allclose(with_class_weights(LABELS, each), expected)
 
 
 def test_a_class_without_a_weight_weighs_one_and_weights_multiply():
     for weight in (3, np.float32(3.0), np.array(3.0)):
-        product = with_class_weights([0, 1, 1], 3, {1: weight}, [1.0, 2.0, 0.5])
+        product = with_class_weights(np.array([0, 1, 1]), {1: weight}, np.array([1.0, 2.0, 0.5]))
         np.testing.assert_array_equal(product, [1.0, 6.0, 1.5])
 
 
@@ -60,4 +60,4 @@ def test_binary_targets_have_classes():
 )
 def test_impossible_class_weights_are_refused(y, weights, error, message):
     with pytest.raises(error, match=f"class_weights: .*{message}"):
-        with_class_weights(y, 2, weights)
+        with_class_weights(np.array(y), weights)

@@ -15,8 +15,7 @@ import pytest
 from multinn import Dense, MeanSquaredError, Sequential
 from multinn.layers.base import ParameterFree
 from multinn.optimizers import SGD
-from multinn.training import step_time
-from multinn.training import trainer as trainer_module
+from multinn.training import calls, run
 from multinn.training.plan import Examples
 from multinn.training.program import TrainingProgram, TrainingState
 from tests.support.small_runs import X, Y, fit, make_trainer
@@ -64,7 +63,7 @@ def estimate(layer: ParameterFree, examples: int = 10) -> float:
     params = ({}, {"W": np.ones((3, 2), np.float32), "b": np.zeros(2, np.float32)})
     state = TrainingState(params, ({}, {}), SGD().init(params))
     batch = Examples(np.resize(X, (examples, 3)), np.resize(Y, (examples, 2)))
-    return step_time.seconds_a_step(program, state, batch)
+    return calls.estimate_seconds(program, state, batch)
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.07])
@@ -75,7 +74,7 @@ def test_a_slow_step_is_found_slow(seconds):
 def test_of_a_long_step_a_part_is_taken_and_counts_for_all(monkeypatch):
     """By a clock that goes on by a second for each example."""
     seen: list[int] = []
-    monkeypatch.setattr(step_time, "time", SimpleNamespace(perf_counter=lambda: float(sum(seen))))
+    monkeypatch.setattr(calls, "time", SimpleNamespace(perf_counter=lambda: float(sum(seen))))
 
     @dataclass(frozen=True)
     class Counting(ParameterFree):
@@ -101,21 +100,21 @@ def test_what_numpy_cannot_run_trains_nevertheless():
 
 
 def test_the_estimate_is_made_once(monkeypatch):
-    calls = []
-    monkeypatch.setattr(trainer_module, "seconds_a_step", lambda *_: calls.append(1) or 0.0)
+    estimates = []
+    monkeypatch.setattr(run, "estimate_seconds", lambda *_: estimates.append(1) or 0.0)
     trainer = make_trainer()
     for _ in range(3):
         fit(trainer, 2, progress=True)
         fit(trainer, 1)
-    assert calls == [1]
+    assert estimates == [1]
 
 
 @pytest.mark.parametrize(("seconds", "parts"), [(0.2, 1), (1.0, 3)])
 def test_a_long_epoch_moves_the_bar_several_times(monkeypatch, seconds, parts):
     """And the last figures are those of the whole epoch, with those of the validation."""
     shown = []
-    monkeypatch.setattr(trainer_module, "seconds_a_step", lambda *_: seconds)
-    monkeypatch.setattr(trainer_module, "show_progress", recorder(shown))
+    monkeypatch.setattr(run, "estimate_seconds", lambda *_: seconds)
+    monkeypatch.setattr(run, "progress", recorder(shown))
     trainer = fit(make_trainer(), 2, progress=True, validation_data=(X, Y))
     assert [done for done, _ in shown] == pytest.approx([1.0 / parts] * (2 * parts))
     for epoch in (0, 1):

@@ -30,7 +30,7 @@ from multinn import (
 )
 from multinn.schedules import StepDecay
 from multinn.training import run
-from multinn.training import trainer as trainer_module
+from multinn.training import run as run_module
 from tests.support.small_runs import (
     CLASSES,
     MODEL,
@@ -230,7 +230,7 @@ def test_the_epochs_before_the_divergence_are_kept(report_every):
 )
 def test_a_divergence_is_found_in_the_part_of_an_epoch_that_was_one_call(monkeypatch, backend, seconds):
     """As if the run were one call: see the tests before."""
-    monkeypatch.setattr(trainer_module, "seconds_a_step", lambda *_: seconds)
+    monkeypatch.setattr(run_module, "estimate_seconds", lambda *_: seconds)
     trainer, error = diverge(backend, MeanAbsoluteError(), LARGER_STEP, x=FAR, progress=True)
     assert (error.epoch, error.step) == (2, 3)
     assert (trainer.epoch, trainer.step, len(trainer.history)) == (1, 3, 1)

@@ -15,7 +15,7 @@ from backends import Backend
 from multinn import Dense, MeanAbsoluteError, Rescale, Sequential, Trainer
 from multinn.layers.base import ParameterFree
 from multinn.training import calls as calls_module
-from multinn.training import trainer as trainer_module
+from multinn.training import run as run_module
 from tests.support.memory import peak_memory
 from tests.support.small_runs import X, Y, assert_same_bits, fit, make_trainer, reference_run
 
@@ -151,7 +151,7 @@ def interrupt_at(epochs: float) -> Callable[..., Any]:
 
 def take_to_be_slow(patch: pytest.MonkeyPatch, seconds: float) -> None:
     """Let a step pass for one that takes so long."""
-    patch.setattr(trainer_module, "seconds_a_step", lambda *_: seconds)
+    patch.setattr(run_module, "estimate_seconds", lambda *_: seconds)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_an_interrupted_run_can_go_on(monkeypatch, capsys, backend, seconds, epo
     trainer = make_trainer(backend)
     with monkeypatch.context() as patch:
         take_to_be_slow(patch, seconds)
-        patch.setattr(trainer_module, "show_progress", interrupt_at(epochs))
+        patch.setattr(run_module, "progress", interrupt_at(epochs))
         history = trainer.fit(X, Y, epochs=6, batch_size=4)
     assert (history.interrupted, history["epoch"]) == (True, [1, 2])
     assert "interrupted: the trainer is at the end of epoch 2" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def plan_of(
 
 def orders(plan: Plan, examples: int) -> list[list[int]]:
     """The examples of each epoch, in the order in which they are seen."""
-    epochs = plan.words.shape[0]
+    epochs = plan.keys.shape[0]
     if plan.rows is None:
         return [list(range(examples)) for _ in range(epochs)]
     rows = plan.rows.reshape(epochs, -1)
@@ -46,10 +46,10 @@ def orders(plan: Plan, examples: int) -> list[list[int]]:
     return [[int(row) for row in epoch] for epoch in rows]
 
 
-def words_in_order(plan: Plan) -> np.ndarray:
-    if plan.tail_words is None:
-        return np.asarray(plan.words).reshape(-1, 2)
-    return np.concatenate([plan.words, plan.tail_words[:, None]], axis=1).reshape(-1, 2)
+def keys_in_order(plan: Plan) -> np.ndarray:
+    if plan.tail_keys is None:
+        return np.asarray(plan.keys).reshape(-1, 2)
+    return np.concatenate([plan.keys, plan.tail_keys[:, None]], axis=1).reshape(-1, 2)
 
 
 @given(
@@ -70,7 +70,7 @@ def test_a_batch_of_all_examples_needs_no_order():
 def test_all_batches_but_the_last_are_full(examples, batch_size):
     plan = plan_of(examples, batch_size, shuffle=True)
     full, rest = divmod(examples, min(batch_size, examples))
-    assert plan.words.shape == (1, full, 2)
+    assert plan.keys.shape == (1, full, 2)
     assert batch_size >= examples or plan.rows.shape == (1, full, batch_size)
     assert (plan.tail_rows is None) == (rest == 0)
     assert rest == 0 or plan.tail_rows.shape == (1, rest)
@@ -79,15 +79,15 @@ def test_all_batches_but_the_last_are_full(examples, batch_size):
 @given(examples=counts, batch_size=batch_sizes, shuffle=st.booleans(), data=st.data())
 def test_the_parts_of_an_epoch_are_the_epoch(examples, batch_size, shuffle, data):
     plan = plan_of(examples, batch_size, shuffle=shuffle)
-    steps = len(words_in_order(plan))
+    steps = len(keys_in_order(plan))
     cuts = data.draw(st.sets(st.integers(1, steps)).map(lambda stops: sorted({0, *stops, steps})))
     parts = [plan.part(start, stop) for start, stop in itertools.pairwise(cuts)]
     if plan.rows is not None:
         order = list(itertools.chain(*(orders(part, examples)[0] for part in parts)))
         assert order == orders(plan, examples)[0]
-    joined = np.concatenate([words_in_order(part) for part in parts])
-    np.testing.assert_array_equal(joined, words_in_order(plan))
-    assert [len(words_in_order(part)) for part in parts] == np.diff(cuts).tolist()
+    joined = np.concatenate([keys_in_order(part) for part in parts])
+    np.testing.assert_array_equal(joined, keys_in_order(plan))
+    assert [len(keys_in_order(part)) for part in parts] == np.diff(cuts).tolist()
 
 
 @given(
@@ -103,17 +103,17 @@ def test_a_run_cut_in_two_is_the_same_run(examples, batch_size, before, after, s
         return plan_of(examples, batch_size, seed=seed, shuffle=shuffle, **keywords)
 
     whole, first = planned(epochs=before + after), planned(epochs=before)
-    steps = len(words_in_order(first))
+    steps = len(keys_in_order(first))
     second = planned(epochs=after, first_epoch=before, first_step=steps)
     assert orders(whole, examples) == orders(first, examples) + orders(second, examples)
-    cut = np.concatenate([words_in_order(first), words_in_order(second)])
-    np.testing.assert_array_equal(words_in_order(whole), cut)
+    cut = np.concatenate([keys_in_order(first), keys_in_order(second)])
+    np.testing.assert_array_equal(keys_in_order(whole), cut)
 
 
 @given(examples=counts, batch_size=batch_sizes, epochs=st.integers(1, 3), first=st.integers(0, 2**40))
-def test_each_step_has_the_words_of_its_number(examples, batch_size, epochs, first):
-    words = words_in_order(plan_of(examples, batch_size, epochs=epochs, first_step=first, seed=9))
-    np.testing.assert_array_equal(words, step_words(9, first, len(words)))
+def test_each_step_has_the_key_of_its_number(examples, batch_size, epochs, first):
+    keys = keys_in_order(plan_of(examples, batch_size, epochs=epochs, first_step=first, seed=9))
+    np.testing.assert_array_equal(keys, step_words(9, first, len(keys)))
 
 
 @given(examples=counts, batch_size=batch_sizes, epochs=st.integers(1, 3))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from multinn.training.history import EpochFigures, combine, epoch_figures, step_columns
+from multinn.training.history import EpochMetrics, combine_batches, combine_steps, step_columns
 
 # Two full batches and a smaller one, in each of two epochs.
 FULL = {
@@ -14,12 +14,12 @@ TAIL = {"loss": np.array([9.0, 7.0], np.float32), "accuracy": np.array([0.0, 0.0
 MEANS = {"loss": "mean", "accuracy": "mean"}
 
 
-def figures_of(full: dict, tail: dict | None, reductions: dict[str, str] = MEANS) -> EpochFigures:
-    return epoch_figures(step_columns((full, tail)), [2, 2] + [1] * (tail is not None), reductions)
+def metrics_of(full: dict, tail: dict | None, reductions: dict[str, str] = MEANS) -> EpochMetrics:
+    return combine_steps(step_columns((full, tail)), [2, 2] + [1] * (tail is not None), reductions)
 
 
 def test_a_smaller_batch_counts_by_its_examples():
-    assert figures_of(FULL, TAIL).record(1) == {
+    assert metrics_of(FULL, TAIL).record(1) == {
         "loss": pytest.approx((2 * 1 + 2 * 2 + 7) / 5),
         "accuracy": pytest.approx((2 * 0.5 + 2) / 5),
     }
@@ -29,38 +29,38 @@ def test_a_batch_of_weighted_examples_counts_by_their_weights():
     full = FULL | {"weight": np.array([[1.0, 1.0], [3.0, 0.0]], np.float32)}
     tail = TAIL | {"weight": np.array([1.0, 1.0], np.float32)}
     expected = {"loss": pytest.approx((3 + 7) / 4), "accuracy": pytest.approx(1.5 / 4)}
-    assert figures_of(full, tail).record(1) == expected
+    assert metrics_of(full, tail).record(1) == expected
 
 
 def test_a_figure_that_is_a_sum_is_added_up():
-    figures = figures_of(FULL, TAIL, MEANS | {"loss": "sum"})
+    figures = metrics_of(FULL, TAIL, MEANS | {"loss": "sum"})
     assert figures.columns["loss"].tolist() == [27.0, 10.0]
 
 
 def test_every_epoch_has_its_figures_and_every_step_in_its_order():
     assert step_columns((FULL, TAIL))["loss"].tolist() == [[9.0, 9.0, 9.0], [1.0, 2.0, 7.0]]
-    columns = figures_of(FULL, TAIL).columns
+    columns = metrics_of(FULL, TAIL).columns
     np.testing.assert_allclose(columns["loss"], [9.0, (2 * 1 + 2 * 2 + 7) / 5])
     np.testing.assert_allclose(columns["accuracy"], [0.0, (2 * 0.5 + 2) / 5])
 
 
 def test_equal_batches_count_equally():
-    assert figures_of(FULL, None).record(1) == {"loss": 1.5, "accuracy": 0.75}
+    assert metrics_of(FULL, None).record(1) == {"loss": 1.5, "accuracy": 0.75}
 
 
 def test_figures_come_in_the_order_of_the_metrics():
     backwards = {name: FULL[name] for name in reversed(FULL)}
-    assert list(figures_of(backwards, None).record(1)) == ["loss", "accuracy"]
+    assert list(metrics_of(backwards, None).record(1)) == ["loss", "accuracy"]
 
 
 def test_records_tell_their_epochs():
-    assert figures_of(FULL, None).records([7, 8], [0, 1]) == [
+    assert metrics_of(FULL, None).records([7, 8], [0, 1]) == [
         {"epoch": 7, "loss": 9.0, "accuracy": 0.0},
         {"epoch": 8, "loss": 1.5, "accuracy": 0.75},
     ]
-    assert figures_of(FULL, None).records([], []) == []
+    assert metrics_of(FULL, None).records([], []) == []
 
 
 def test_batches_without_weight_do_not_count():
     batches = {"loss": np.array([5.0, 1.0])}
-    assert combine(batches, np.array([0.0, 2.0]), {"loss": "mean"}) == {"loss": 1.0}
+    assert combine_batches(batches, np.array([0.0, 2.0]), {"loss": "mean"}) == {"loss": 1.0}
