@@ -1,43 +1,61 @@
-"""What the classifier and the regressor have in common."""
+"""The base of the classifier and the regressor: fit and predict."""
 
+import math
 from abc import abstractmethod
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from backends import HostArray, tree
+from multinn.host.checks import check_weights
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.sklearn import lbfgs
 from multinn.sklearn.callbacks import check_estimator_callbacks
-from multinn.sklearn.coefficients import Coefficients
-from multinn.sklearn.data import Data, errors_with_places, unchanged_on_error
-from multinn.sklearn.epochs import NOT_FINITE
-from multinn.sklearn.held_out import HeldOut
+from multinn.sklearn.data import (
+    Data,
+    checked_weights,
+    dense,
+    errors_with_places,
+    unchanged_on_error,
+    validated,
+)
+from multinn.sklearn.epochs import NOT_FINITE, fit_stochastic, start_curves
 from multinn.sklearn.network import build, draw
 from multinn.sklearn.optimizers import make_optimizer
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.portable import PortableEstimator
-from multinn.sklearn.trainer import PenalizedTrainer
+from multinn.sklearn.stopping import HeldOut
+from multinn.sklearn.trainer import Coefficients, PenalizedTrainer
 from multinn.training.plan import Examples
 
-_DENSE_ROWS = 4096  # rows of sparse inputs that are dense at a time, to predict
+_DENSE_ROWS = 4096  # rows of sparse inputs that are dense at once, in predict
 
 
 class BaseMLP(PortableEstimator):
     """A multilayer perceptron with the interface of scikit-learn.
 
-    A subclass says what is the loss, and what targets and outputs mean.
+    A subclass defines the loss, and the meaning of targets and outputs.
     """
 
     _parameter_constraints = CONSTRAINTS
+    _y_numeric: ClassVar[bool]
 
     @abstractmethod
     def _loss(self) -> tuple[Loss, str]:
-        """Return the loss, and the activation that goes with it."""
+        """Return the loss, and the activation that makes predictions of the outputs."""
+
+    @abstractmethod
+    def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
+        """Return targets in the form in which they are split and scored; learn the classes."""
+
+    @abstractmethod
+    def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
+        """Return the weight of each example's class, or None."""
 
     @abstractmethod
     def _count_outputs(self, y: HostArray) -> int:
@@ -45,14 +63,22 @@ class BaseMLP(PortableEstimator):
 
     @abstractmethod
     def _targets(self, y: HostArray) -> HostArray:
-        """Return targets as the loss wants them, from checked ones."""
-
-    def _learn_classes(self, y: Any, classes: Any) -> None:
-        """In the first call of `partial_fit`, learn which classes there are."""
+        """Return checked targets as the loss takes them."""
 
     @abstractmethod
     def _decide(self, outputs: HostArray) -> HostArray:
-        """Return predictions, from what the model puts out."""
+        """Return the predictions for these outputs of the model."""
+
+    @abstractmethod
+    def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
+        """Return the score of outputs; larger is better."""
+
+    def _learn_classes(self, y: Any, classes: Any) -> None:
+        """Learn all classes, in the first call of `partial_fit`."""
+
+    def _stratify(self, y: HostArray) -> HostArray | None:
+        """Return the classes by which examples are split in equal shares; None to ignore them."""
+        return None
 
     def fit(
         self,
@@ -62,18 +88,18 @@ class BaseMLP(PortableEstimator):
         *,
         validation_data: tuple[Any, ...] | None = None,
     ) -> Any:
-        """Fit the model. With ``warm_start``, go on where the last fit ended.
+        """Fit the model. With ``warm_start``, continue where the last fit ended.
 
-        What is refused, such as NaN in X, leaves the estimator as it was.
+        Invalid input raises and leaves the estimator unchanged.
 
         Args:
-            X: (examples, features), dense or sparse. Sparse inputs are made dense, in whole, to fit.
+            X: (examples, features), dense or sparse. Sparse inputs are made dense, all at once, to fit.
             y: the targets.
             sample_weight: (examples,) numbers of 0 or more, or None.
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch:
-                ``validation_loss_curve_`` has the loss on them. With ``early_stopping``, they take the
-                place of a part of the training data. ``class_weight`` does not count here; and behind
-                the other steps of a pipeline, X is what these have made of it.
+                ``validation_loss_curve_`` has the loss on them. With ``early_stopping``, they replace
+                the part of the training data that is held out otherwise. ``class_weight`` does not apply
+                to them. In a pipeline, X is given as the other steps transform it.
 
         Returns:
             The estimator itself.
@@ -127,7 +153,8 @@ class BaseMLP(PortableEstimator):
         if self.solver == "lbfgs":
             self._fit_lbfgs(examples)
         elif not (incremental and self._stopped_early):
-            self._fit_stochastic(examples, held_out, incremental=incremental)
+            self.trainer_.set_strength(self._strength(examples))
+            fit_stochastic(self, examples, held_out, incremental=incremental)
         if not all(np.isfinite(array).all() for array in self.coefs_ + self.intercepts_):
             raise ValueError(NOT_FINITE)
         return self
@@ -141,10 +168,10 @@ class BaseMLP(PortableEstimator):
         incremental: bool,
         classes: Any,
     ) -> tuple[Examples, HeldOut | None]:
-        """Do all that can be refused: check everything, and prepare a trainer; return the examples."""
+        """Check everything, prepare a trainer, and return the examples: all that can raise."""
         self._validate_params()
         check_estimator_callbacks(self, validation_data, incremental=incremental)
-        hidden_sizes(self.hidden_layer_sizes)  # an error comes before what the data tell
+        hidden_sizes(self.hidden_layer_sizes)  # raises before the data are looked at
         if self.solver == "lbfgs" and (self.batch_norm or np.any(self.dropout)):
             raise ValueError(
                 "solver='lbfgs' minimizes one function of all examples, which dropout and batch_norm do "
@@ -165,27 +192,76 @@ class BaseMLP(PortableEstimator):
         if validation_data is not None:
             given = self._check_validation(validation_data)
             checked = trainer.check(given.x, self._targets(given.y), given.weights, "validation_data: ")
-            return examples, HeldOut(trainer, checked, given.y)
+            return examples, HeldOut(trainer, checked, given.y, self._score_of)
         if self.solver == "lbfgs" or not self.early_stopping:
             return examples, None
         rows, held_out_rows = self._split(examples, data.y)
-        held_out = HeldOut(trainer, _taken(examples, held_out_rows), data.y[held_out_rows])
-        return _taken(examples, rows), held_out
+        held_out = _take(examples, held_out_rows)
+        labels = data.y[held_out_rows]
+        return _take(examples, rows), HeldOut(trainer, held_out, labels, self._score_of)
+
+    def _check_data(self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool) -> Data:
+        X, y = validated(self, X, y, reset=first)
+        weights = checked_weights(sample_weight, X)
+        y = self._check_y(y, first=first, incremental=incremental)
+        by_class = self._class_weights(y, incremental=incremental)
+        if by_class is not None:
+            check_weights(by_class, X.shape[0], "float64", name="class_weight")
+            weights = by_class if weights is None else by_class * weights
+        return Data(dense(X), y, weights)
+
+    def _check_validation(self, validation_data: Any) -> Data:
+        if not (isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3)):
+            raise ValueError("validation_data: expected (X, y) or (X, y, sample_weight)")
+        X, y, *rest = validation_data
+        try:
+            X, y = validated(self, X, y, reset=False)
+            weights = checked_weights(rest[0] if rest else None, X)
+            if self.early_stopping and X.shape[0] < 2:
+                raise ValueError(f"early_stopping needs at least 2 examples to score, got {X.shape[0]}")
+            return Data(dense(X), self._check_y(y, first=False, incremental=True), weights)
+        except ValueError as error:
+            raise ValueError(f"validation_data: {error}") from error
+
+    def _split(self, examples: Examples, labels: HostArray) -> tuple[HostArray, HostArray]:
+        """Return the rows to train on and the rows to validate on, the same in every call of a fit."""
+        count = len(examples.x)
+        if self._count_held_out(count) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your "
+                "dataset, or give validation_data."
+            )
+        train, held_out = train_test_split(
+            np.arange(count),
+            random_state=deepcopy(self._split_random_state),
+            test_size=self.validation_fraction,
+            stratify=self._stratify(labels),
+        )
+        for rows in (train, held_out):
+            if examples.weights is not None and not examples.weights[rows].any():
+                raise ValueError(
+                    "sample_weight: expected some above 0 both to train and to validate on, got zeros "
+                    "only in one part: give more of them, or validation_data"
+                )
+        return train, held_out
+
+    def _count_held_out(self, examples: int) -> int:
+        return math.ceil(float(self.validation_fraction) * examples)
 
     def _start(self, data: Data, *, first: bool) -> None:
-        """Prepare a trainer: a new one, or one that goes on where the last ended."""
-        loss, self.out_activation_ = self._loss()  # which tell how many outputs there are
+        """Prepare a trainer: a new one, or one that continues from the last."""
+        loss, self.out_activation_ = self._loss()  # the number of outputs depends on them
         outputs = self._count_outputs(data.y)
         if first:
             self._begin(loss, outputs, str(data.x.dtype), check_random_state(self.random_state))
             return
-        self._go_on(self._new_trainer(loss, outputs, self.trainer_.dtype))
-        # lbfgs has no curves, and those of early stopping are others.
+        self._continue(self._new_trainer(loss, outputs, self.trainer_.dtype))
+        # lbfgs has no curves, and early stopping has different ones.
         same = (
             hasattr(self, "loss_curve_") and (self.validation_scores_ is not None) == self.early_stopping
         )
         if self.solver == "lbfgs" or not same:
-            self._start_curves()
+            start_curves(self)
 
     def _model(self, outputs: int) -> Sequential:
         return build(
@@ -203,7 +279,7 @@ class BaseMLP(PortableEstimator):
         )
 
     def _begin(self, loss: Loss, outputs: int, dtype: str, random_state: np.random.RandomState) -> None:
-        """Begin with a new trainer, for inputs of the features that are known."""
+        """Begin with a new trainer, for ``n_features_in_`` features."""
         trainer: Any = self._new_trainer(loss, outputs, dtype)
         features = int(self.n_features_in_)
         params = draw(trainer.model, features, self.activation, random_state)
@@ -214,17 +290,17 @@ class BaseMLP(PortableEstimator):
         self.n_layers_ = len(trainer.places) + 1
         self.n_iter_ = self.t_ = 0
         self.converged_ = False
-        self._start_curves()
+        start_curves(self)
 
-    def _go_on(self, trainer: PenalizedTrainer) -> None:
-        """Let the trainer go on where the present one is, unless that can do it itself."""
+    def _continue(self, trainer: PenalizedTrainer) -> None:
+        """Continue with this trainer from the state of the present one, if they differ."""
         if trainer.program == self.trainer_.program:
             return
         try:
             trainer.take_over(self.trainer_)
         except ValueError as error:
             raise ValueError(
-                "warm_start and partial_fit go on with the same layers: hidden_layer_sizes or another "
+                "warm_start and partial_fit need the same layers, but hidden_layer_sizes or another "
                 f"parameter of the model has changed since the last fit: {error}"
             ) from error
         best = self.__dict__.get("_best_state")
@@ -233,7 +309,7 @@ class BaseMLP(PortableEstimator):
         self.trainer_ = trainer
 
     def _strength(self, examples: Examples) -> float:
-        """Return a of the penalty a / (2 n) Σ W², where alpha is in relation to the sum of weights."""
+        """Return a of the penalty a / (2 n) Σ W²: alpha divided by the mean weight."""
         weights = examples.weights
         mean = 1.0 if weights is None else float(np.mean(weights, dtype=np.float64))
         return float(self.alpha) / mean
@@ -249,26 +325,26 @@ class BaseMLP(PortableEstimator):
             tol=float(self.tol),
             verbose=bool(self.verbose),
         )
-        trainer.reset_optimizer()  # another solver would not go on from here
+        trainer.reset_optimizer()  # a stochastic solver starts again
 
     def _outputs(self, X: Any) -> HostArray:
-        """Return what the model puts out, (examples, outputs)."""
+        """Return the outputs of the model, (examples, outputs)."""
         check_is_fitted(self, "trainer_")
         with errors_with_places(X=X):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not hasattr(X, "toarray"):
             return self.trainer_.predict_checked(X)
-        pieces = [
+        chunks = [
             self.trainer_.predict_checked(X[start : start + _DENSE_ROWS].toarray())
             for start in range(0, X.shape[0], _DENSE_ROWS)
         ]
-        return np.concatenate(pieces)
+        return np.concatenate(chunks)
 
     def predict(self, X: Any) -> HostArray:
         """Return predictions.
 
         Args:
-            X: (examples, features), dense or sparse. Sparse inputs are made dense in pieces.
+            X: (examples, features), dense or sparse. Sparse inputs are made dense in chunks.
         """
         return self._decide(self._outputs(X))
 
@@ -281,7 +357,7 @@ class BaseMLP(PortableEstimator):
         return hasattr(self, "trainer_")
 
 
-def _taken(examples: Examples, rows: HostArray) -> Examples:
+def _take(examples: Examples, rows: HostArray) -> Examples:
     """Return the examples at these rows."""
     taken: Examples = tree.map(lambda leaf: leaf[rows], examples)
     return taken

@@ -1,4 +1,4 @@
-"""A regressor."""
+"""The regressor."""
 
 from collections.abc import Callable
 from typing import Any

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -28,6 +28,29 @@ from multinn.training.trainer import Trainer
 
 _CHUNK = 1024
 _PROGRAMS = RecentPrograms(most_bytes=2**27)  # which many fits, as of a grid search, share
+
+
+class Coefficients(list[Any]):
+    """A list of read-only arrays; to replace one of them sets the parameter of the model.
+
+    >>> arrays = Coefficients([1, 2], print)
+    >>> arrays[0] = 3
+    [3, 2]
+    """
+
+    def __init__(self, arrays: Iterable[Any], set_all: Callable[[list[Any]], None]) -> None:
+        super().__init__(arrays)
+        self._set_all = set_all
+
+    def __setitem__(self, index: SupportsIndex | slice, value: Any) -> None:
+        changed = list(self)
+        changed[index] = value
+        self._set_all(changed)
+        super().__setitem__(index, value)
+
+    def __reduce__(self) -> Any:
+        """Return a plain list: a copy belongs to no model."""
+        return list, (list(self),)
 
 
 class PenalizedProgram(TrainingProgram):

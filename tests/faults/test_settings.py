@@ -188,7 +188,7 @@ ROWS = [
         "another layer after the first fit, MLPClassifier",
         lambda s: refit(s, warm_start=True, hidden_layer_sizes=(4,)),
         ValueError,
-        Says("parameter 0.W", "the same layers", "hidden_layer_sizes", "go on with"),
+        Says("parameter 0.W", "the same layers", "hidden_layer_sizes", "has changed since the last fit"),
     ),
     Fault(
         "a validation part without examples, MLPRegressor",

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from backends import tree
-from multinn.sklearn.saving import _LEARNED
-from multinn.sklearn.values import describe_value
+from multinn.sklearn.saving import _LEARNED, describe_value
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 4))
