@@ -1,9 +1,11 @@
 """The page on writing a backend: its code is a backend, and it explains every failure."""
 
+import inspect
 import re
 
 import pytest
 
+from backends import Backend
 from backends.conformance import checks
 from tests.support.helpers import ROOT
 
@@ -11,10 +13,30 @@ PAGE = (ROOT / "docs" / "new-backend.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def backend_of_the_page():
+def names_of_the_page():
     names: dict[str, object] = {}
-    exec(re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)[0], names)
-    return names["StrictBackend"]()  # type: ignore[operator]
+    for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL):
+        exec(block, names)
+    return names
+
+
+@pytest.fixture(scope="module")
+def backend_of_the_page(names_of_the_page):
+    return names_of_the_page["StrictBackend"]()
+
+
+def test_the_interface_on_the_page_is_that_of_the_code(names_of_the_page):
+    def members(interface: type) -> dict[str, list[str] | None]:
+        """Return the parameters of each public method, None for an attribute."""
+        public = {*inspect.get_annotations(interface), *vars(interface)}
+        return {
+            name: list(inspect.signature(value).parameters) if inspect.isfunction(value) else None
+            for name in public
+            if not name.startswith("_")
+            for value in [vars(interface).get(name)]
+        }
+
+    assert members(names_of_the_page["Backend"]) == members(Backend)
 
 
 @pytest.mark.parametrize("check", checks(), ids=str)

@@ -1,0 +1,74 @@
+"""Virtual environments with exactly the packages that a ``pip install`` line names; no network."""
+
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from collections.abc import Iterable
+from importlib.metadata import distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.support.helpers import ROOT
+
+
+def installed_wheel(folder: Path) -> Path:
+    """Build the wheel of multinn, unpack it as pip would, and return the folder with its packages."""
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    zipfile.ZipFile(path).extractall(folder / "site")
+    return folder / "site"
+
+
+def make_environment(folder: Path, multinn: Path, requirements: Iterable[str]) -> Path:
+    """Return the interpreter of a new virtual environment without any other package.
+
+    Args:
+        folder: of the environment.
+        multinn: the folder that `installed_wheel` returns.
+        requirements: as for pip, such as ``multinn[sklearn]``. These and their dependencies are linked
+            from the running environment.
+    """
+    venv.create(folder, with_pip=False, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    places = list(multinn.iterdir())
+    for name in dependencies(requirements) - {"multinn"}:
+        files = distribution(name).files or ()
+        places += [
+            Path(str(distribution(name).locate_file(top)))
+            for top in {file.parts[0] for file in files} - {"..", "__pycache__"}
+        ]
+    for place in places:
+        link = site / place.name
+        if not link.exists():  # packages may share a namespace
+            link.symlink_to(place)
+    return folder / "bin" / "python"
+
+
+def dependencies(requirements: Iterable[str]) -> set[str]:
+    """Return the normalized names of the required packages and of all that they depend on."""
+    pending = [Requirement(text) for text in requirements]
+    seen: set[tuple[str, str]] = set()
+    while pending:
+        requirement = pending.pop()
+        name = canonicalize_name(requirement.name)
+        for extra in {"", *requirement.extras} - {known for package, known in seen if package == name}:
+            seen.add((name, extra))
+            pending += _requirements(name, extra)
+    return {name for name, _ in seen}
+
+
+def _requirements(name: str, extra: str) -> list[Requirement]:
+    """Return what a package requires with an extra, or without any."""
+    if name == "multinn":
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        texts = project["optional-dependencies"][extra] if extra else project["dependencies"]
+        return [Requirement(text) for text in texts]
+    requirements = [Requirement(text) for text in distribution(name).requires or ()]
+    return [
+        each for each in requirements if each.marker is None or each.marker.evaluate({"extra": extra})
+    ]
