@@ -114,7 +114,7 @@ def test_what_a_page_links_to_is_there(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_modules_that_a_page_runs_are_there(page):
-    modules = set(re.findall(r"python3? -m ((?:experiments|backends)[\w.]*)", PAGES[page]))
+    modules = set(re.findall(r"python3? -m ((?:experiments|backends)(?:\.[a-z_]+)*)", PAGES[page]))
     assert [module for module in modules if find_spec(module) is None] == []
 
 
