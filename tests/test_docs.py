@@ -53,6 +53,12 @@ def requirements(page: str) -> list[str]:
     return [re.sub(r"^\.", "multinn", name) for name in shlex.split(line[1])]
 
 
+def anchors(path: Path) -> list[str]:
+    """Return the anchors that a site makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
 @pytest.fixture(scope="module")
 def multinn_folder(tmp_path_factory) -> Path:
     return installed_wheel(tmp_path_factory.mktemp("wheel"))
@@ -106,9 +112,13 @@ def test_the_readme_is_short():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_links_to_is_there(page):
-    targets = re.findall(r'(?:\]\(|src=")([^)"#]+)', PAGES[page])
-    local = [target for target in targets if not target.startswith("https://")]
-    missing = [target for target in local if not (ROOT / page).parent.joinpath(target).is_file()]
+    targets = re.findall(r'(?:\]\(|src=")([^)"]+)', PAGES[page])
+    missing = []
+    for target in [target for target in targets if not target.startswith("https://")]:
+        place, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / place if place else ROOT / page
+        if not path.is_file() or (anchor and anchor not in anchors(path)):
+            missing.append(target)
     assert missing == []
 
 
