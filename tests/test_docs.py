@@ -37,13 +37,12 @@ def blocks(page: str, language: str) -> list[str]:
 
 def script(page: str) -> str:
     """Return the Python code of a page, each line at the number that it has on the page."""
-    lines = []
-    position = 0
-    for block in FENCED.finditer(PAGES[page]):
-        if block[1] == "python" and block[2] in blocks(page, "python"):
-            lines += [""] * PAGES[page].count("\n", position, block.start(2)) + [block[2].rstrip()]
-            position = block.end(2) - 1
-    return "\n".join(lines) + "\n"
+    text = PAGES[page]
+    lines: list[str] = []
+    for block in FENCED.finditer(text):
+        if block[1] == "python" and not ELLIPSIS.search(block[2]):
+            lines += [""] * (text.count("\n", 0, block.start(2)) - len(lines)) + block[2].splitlines()
+    return "\n".join(lines)
 
 
 def requirements(page: str) -> list[str]:
