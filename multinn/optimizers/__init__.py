@@ -1,7 +1,7 @@
-"""Optimizers: pure pairs of functions, `init` and `update`, over trees of parameters.
+"""Optimizers: pairs of pure functions, `init` and `update`, on trees of parameters.
 
 In the formulas θ are the parameters, g the gradients, η the learning rate, and t = 1, 2, ... the number
-of the update. Where an optimizer has a weight decay λ, it is decoupled: θ also shrinks by η λ θ.
+of the update. A weight decay λ is always decoupled: θ also shrinks by η λ θ.
 """
 
 from multinn.optimizers.accumulation import AccumulateGradients as AccumulateGradients

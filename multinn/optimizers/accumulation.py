@@ -1,30 +1,30 @@
-"""Large batches in small pieces."""
+"""Large batches as the sum of small ones."""
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 
 from backends import Backend, Tree, tree
+from multinn.host.checks import check_integers
 from multinn.optimizers.base import zeros
 from multinn.optimizers.wrappers import Wrapper
 
 
 @dataclass(frozen=True)
 class AccumulateGradients(Wrapper):
-    """Another optimizer that makes one update for every few steps, on the mean of their gradients.
+    """Another optimizer, which makes one update every few steps, on the mean of their gradients.
 
-    With a loss that is a mean, ``steps`` batches of n examples are one batch of ``steps`` · n, in the
-    memory of n. With a loss that is a sum, the other optimizer sees the sum over them all divided by
-    ``steps``. Each batch counts the same, also the smaller one at the end of an epoch. Between two
-    updates the parameters stay. The mean crosses the ends of epochs and of calls of `fit`: gradients
-    that do not fill a mean at the end of a run wait in the state, and the next `fit` adds to them.
+    With a mean loss, ``steps`` batches of n examples act as one batch of ``steps`` · n, in the memory of
+    n. With a sum loss, the other optimizer gets the sum over all of them divided by ``steps``. Batches
+    have equal weights, even if the last of an epoch is smaller. The parameters do not change between two
+    updates. If an epoch or a call of `fit` ends there, the gradients so far stay in the state, and the
+    next one adds to them.
 
-    The other optimizer counts its own updates: so does the schedule of its learning rate.
+    The other optimizer, and the schedule of its learning rate, count updates instead of steps.
 
     Attributes:
-        optimizer: makes the updates.
-        steps: how many gradients make one.
+        optimizer: the other optimizer.
+        steps: how many gradients make one update.
 
     Raises:
         ValueError: steps is not an integer of at least 1.
@@ -38,13 +38,10 @@ class AccumulateGradients(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.steps, Integral) or self.steps < 1:
-            raise ValueError(
-                f"AccumulateGradients: expected steps, an integer of at least 1, got {self.steps!r}"
-            )
+        check_integers("AccumulateGradients", 1, steps=self.steps)
 
     def init(self, params: Tree) -> Tree:
-        """Return the state of the other optimizer, a sum of zeros, and how many gradients are in it."""
+        """Return the state of the other optimizer, the sum of the gradients, and their count."""
         return {
             "optimizer": self.optimizer.init(params),
             "sum": zeros(params),
@@ -65,5 +62,5 @@ class AccumulateGradients(Wrapper):
         return params, {"optimizer": inner, "sum": total, "count": count}
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
-        """Return those of the other optimizer."""
+        """Return the inference parameters of the other optimizer."""
         return self.optimizer.inference_parameters(backend, state["optimizer"], params)

@@ -1,35 +1,36 @@
-"""Averages of the parameters over the steps of training."""
+"""An average of the parameters over the steps of training."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from backends import Backend, Tree, tree
-from multinn.optimizers.base import check_unit_interval, first_step, steps_done, sum_of_powers
+from multinn.host.checks import check_unit_interval
+from multinn.optimizers.base import steps_done, sum_of_powers
 from multinn.optimizers.wrappers import Wrapper
 
 
 @dataclass(frozen=True)
 class ExponentialMovingAverage(Wrapper):
-    """Another optimizer, and an average of the parameters that it goes through, for inference.
+    """Another optimizer, and an average of its parameters over all steps, for inference.
 
-    Training goes on from θ as without it; `Trainer.evaluate` and `Trainer.predict` use the average,
-    which is calmer: the mean a of θ after each step, with the weight βᵏ for that of k steps ago. The
-    weights sum up to b_t = 1 + β + ⋯ + βᵗ⁻¹ = β b_{t-1} + 1, and from b_t a_t = β b_{t-1} a_{t-1} + θ,
+    The average does not change training; `Trainer.evaluate` and `Trainer.predict` use it, as it
+    fluctuates less than θ. It is the weighted mean a of θ after each step, in which θ of k steps ago has
+    the weight βᵏ. The weights sum to b_t = 1 + β + ⋯ + βᵗ⁻¹ = β b_{t-1} + 1, and from
+    b_t a_t = β b_{t-1} a_{t-1} + θ,
 
         a ← a + w (θ - a)    where w = 1 / b_t.
 
-    At t = 1, w is 1: the parameters that training begins with do not count. Where another wrapper
-    leaves all parameters as they are at some steps, as `AccumulateGradients` does, it belongs
-    outside of this one.
+    At t = 1, w is 1: the initial parameters have no weight. A wrapper that skips updates, such as
+    `AccumulateGradients`, belongs outside of this one.
 
     Sources: B. T. Polyak and A. B. Juditsky, Acceleration of stochastic approximation by averaging,
     SIAM Journal on Control and Optimization 30, 1992; D. P. Kingma and J. Ba, Adam, ICLR 2015,
     section 7.2.
 
     Attributes:
-        optimizer: makes the updates.
-        decay: β; the average is over the last 1 / (1 - β) steps or so.
+        optimizer: the other optimizer.
+        decay: β; the average covers about the last 1 / (1 - β) steps.
 
     Raises:
         ValueError: decay is not in [0, 1).
@@ -43,13 +44,13 @@ class ExponentialMovingAverage(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_unit_interval(self, decay=self.decay)
+        check_unit_interval(type(self).__name__, decay=self.decay)
 
     def init(self, params: Tree) -> Tree:
-        """Return the state of the other optimizer, the step, and the parameters for their average."""
+        """Return the state of the other optimizer, the step, and the parameters as the first average."""
         return {
             "optimizer": self.optimizer.init(params),
-            "step": first_step(),
+            "step": np.zeros((1,), np.int32),
             "average": tree.map(np.copy, params),
         }
 

@@ -1,13 +1,13 @@
-"""What all optimizers are, and what their files share."""
+"""The base classes of optimizers, and the functions that their formulas share."""
 
 import math
 from abc import abstractmethod
-from typing import Any
 
 import numpy as np
 
 from backends import Array, Backend, Tree, tree
 from multinn.descriptions.hyperparameters import Hyperparameters
+from multinn.host.checks import check_not_negative
 from multinn.schedules import Schedule
 
 LearningRate = float | Schedule
@@ -26,46 +26,61 @@ class Optimizer(Hyperparameters):
         """Return the new parameters and the new state.
 
         Args:
-            backend: whose arrays the others are.
-            gradients: mirrors ``params``.
+            backend: the backend of all arrays.
+            gradients: a tree with the structure of ``params``.
             state: from `init` or the last `update`.
             params: the parameters before this update.
         """
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
-        """Return the parameters to use at inference: those that are trained, unless it keeps others.
+        """Return the parameters to use at inference: ``params``, unless the state holds others.
 
         Args:
-            backend: whose arrays the others are.
+            backend: the backend of all arrays.
             state: the state that belongs to ``params``.
-            params: the parameters that are trained.
+            params: the trained parameters.
         """
         return params
 
 
-def descend(
-    optimizer: Any,
-    backend: Backend,
-    direction: Tree,
-    state: Tree,
-    params: Tree,
-    scale: Array | float = 1.0,
-) -> Tree:
-    """Return θ - η (scale direction + λ θ)."""
-    rate = rate_now(optimizer, backend, state, params)
-    step = rate * scale
-    if optimizer.weight_decay:
-        kept = 1.0 - rate * optimizer.weight_decay
-        return tree.map(lambda p, d: kept * p - step * d, params, direction)
-    return tree.map(lambda p, d: p - step * d, params, direction)
+class Descent(Optimizer):
+    """The base of optimizers that step along a direction: θ ← θ - η (direction + λ θ).
 
+    Attributes:
+        learning_rate: η, or its schedule.
+        weight_decay: λ.
+    """
 
-def rate_now(optimizer: Any, backend: Backend, state: Tree, params: Tree) -> Array | float:
-    """Return η of this update, which a state may scale."""
-    rate = optimizer.learning_rate
-    if isinstance(rate, Schedule):
-        rate = rate(backend, steps_done(backend, state, params))
-    return rate * backend.xp.reshape(state[SCALE], ()) if SCALE in state else rate
+    learning_rate: LearningRate
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        check_not_negative(type(self).__name__, weight_decay=self.weight_decay)
+        if not isinstance(self.learning_rate, Schedule):
+            check_not_negative(type(self).__name__, learning_rate=self.learning_rate)
+
+    def descend(
+        self,
+        backend: Backend,
+        direction: Tree,
+        state: Tree,
+        params: Tree,
+        scale: Array | float = 1.0,
+    ) -> Tree:
+        """Return θ - η (scale · direction + λ θ)."""
+        rate = self.current_rate(backend, state, params)
+        step = rate * scale
+        if self.weight_decay:
+            kept = 1.0 - rate * self.weight_decay
+            return tree.map(lambda p, d: kept * p - step * d, params, direction)
+        return tree.map(lambda p, d: p - step * d, params, direction)
+
+    def current_rate(self, backend: Backend, state: Tree, params: Tree) -> Array | float:
+        """Return η of this update, multiplied by the scale if the state has one."""
+        rate = self.learning_rate
+        if isinstance(rate, Schedule):
+            rate = rate(backend, steps_done(backend, state, params))
+        return rate * backend.xp.reshape(state[SCALE], ()) if SCALE in state else rate
 
 
 def steps_done(backend: Backend, state: Tree, params: Tree) -> Array:
@@ -77,63 +92,35 @@ def steps_done(backend: Backend, state: Tree, params: Tree) -> Array:
 
 
 def sum_of_powers(backend: Backend, base: float, count: Array) -> Array:
-    """Return 1 + base + base² + ... of that many terms, (1 - baseⁿ) / (1 - base).
+    """Return 1 + base + base² + ⋯ with ``count`` terms, which is (1 - baseⁿ) / (1 - base).
 
-    Without the cancellation of 1 - baseⁿ, which costs float32 four digits at base 0.999.
+    expm1 avoids the cancellation in 1 - baseⁿ, which costs float32 four digits at base 0.999.
     """
     if base == 0.0:
         return backend.xp.ones_like(count)
     return backend.xp.expm1(math.log(base) * count) / (base - 1.0)
 
 
-def first_step() -> "np.ndarray[Any, np.dtype[np.int32]]":
-    """Return the number of updates that are done at the start."""
-    return np.zeros((1,), np.int32)
+def zero_state(params: Tree, *names: str) -> Tree:
+    """Return a state at step 0, with zeros in the structure of the parameters under each name."""
+    return {"step": np.zeros((1,), np.int32)} | {name: zeros(params) for name in names}
 
 
 def scale_of_one(params: Tree) -> Tree:
-    """Return the entry of a state that leaves the learning rate as it is."""
+    """Return the entry of a state that leaves the learning rate unchanged."""
     leaves = tree.leaves(params)
     return {SCALE: np.ones((1,), leaves[0].dtype if leaves else np.float32)}
 
 
 def zeros(params: Tree) -> Tree:
-    """Return zeros in the place of the parameters, on the host."""
+    """Return NumPy zeros in the structure of the parameters."""
     return tree.map(np.zeros_like, params)
-
-
-def check_rates(optimizer: Any) -> None:
-    """Raise ValueError unless the learning rate and the weight decay are finite, and 0 or more."""
-    rates = {"weight_decay": optimizer.weight_decay}
-    if not isinstance(optimizer.learning_rate, Schedule):
-        rates["learning_rate"] = optimizer.learning_rate
-    for name, value in rates.items():
-        if not 0.0 <= value < math.inf:
-            raise ValueError(
-                f"{type(optimizer).__name__}: expected a finite {name} of 0 or more, got {value}"
-            )
-
-
-def check_unit_interval(optimizer: Optimizer, **values: float) -> None:
-    """Raise ValueError unless each hyperparameter is in [0, 1)."""
-    for name, value in values.items():
-        if not 0.0 <= value < 1.0:
-            raise ValueError(f"{type(optimizer).__name__}: expected {name} in [0, 1), got {value}")
-
-
-def check_positive(optimizer: Optimizer, **values: float) -> None:
-    """Raise ValueError unless each hyperparameter is positive and finite."""
-    for name, value in values.items():
-        if not 0.0 < value < math.inf:
-            raise ValueError(
-                f"{type(optimizer).__name__}: expected a positive, finite {name}, got {value}"
-            )
 
 
 def global_norm(backend: Backend, arrays: Tree) -> Array:
     """Return the Euclidean norm of all leaves taken as one vector, an array without axes.
 
-    In units of the largest entry, so that no square overflows.
+    The entries are divided by the largest first, so that no square overflows.
     """
     xp = backend.xp
     leaves = tree.leaves(arrays)

@@ -1,24 +1,18 @@
-"""Lion: steps of one length."""
+"""Lion: every parameter moves by the same length."""
 
 from dataclasses import dataclass
 
 from backends import Backend, Tree, tree
-from multinn.optimizers.base import (
-    LearningRate,
-    Optimizer,
-    check_rates,
-    check_unit_interval,
-    descend,
-    first_step,
-    zeros,
-)
+from multinn.host.checks import check_unit_interval
+from multinn.optimizers.base import Descent, LearningRate, zero_state
 
 
 @dataclass(frozen=True)
-class Lion(Optimizer):
+class Lion(Descent):
     """θ ← θ - η sign(β₁ m + (1 - β₁) g), then m ← β₂ m + (1 - β₂) g.
 
-    Each parameter moves by η, so that η is 3 to 10 times smaller than Adam's, and λ as much larger.
+    Each parameter moves by η. Good values of η are 3 to 10 times smaller than for Adam, and those of λ
+    larger by the same factor.
     Source: X. Chen et al., Symbolic discovery of optimization algorithms, NeurIPS 2023, algorithm 2.
 
     Raises:
@@ -31,12 +25,12 @@ class Lion(Optimizer):
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        check_rates(self)
-        check_unit_interval(self, beta_1=self.beta_1, beta_2=self.beta_2)
+        super().__post_init__()
+        check_unit_interval(type(self).__name__, beta_1=self.beta_1, beta_2=self.beta_2)
 
     def init(self, params: Tree) -> Tree:
         """Return the step, and m = 0."""
-        return {"step": first_step(), "m": zeros(params)}
+        return zero_state(params, "m")
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
@@ -45,5 +39,5 @@ class Lion(Optimizer):
             lambda m, g: backend.xp.sign(beta_1 * m + (1.0 - beta_1) * g), state["m"], gradients
         )
         m = tree.map(lambda m, g: beta_2 * m + (1.0 - beta_2) * g, state["m"], gradients)
-        params = descend(self, backend, direction, state, params)
+        params = self.descend(backend, direction, state, params)
         return params, {"step": state["step"] + 1, "m": m}

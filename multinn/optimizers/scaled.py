@@ -1,4 +1,4 @@
-"""A learning rate that can change while a compiled program runs on."""
+"""A learning rate that can change without another compilation."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from multinn.optimizers.wrappers import Wrapper
 
 @dataclass(frozen=True)
 class ScaledLearningRate(Wrapper):
-    """Another optimizer, whose learning rate is multiplied by a scale that its state holds.
+    """Another optimizer, whose learning rate is multiplied by a scale s from the state.
 
-    The update of every optimizer here is a step of η times something that η does not enter. With θ' the
-    parameters after that step, those of a learning rate s η are θ + s (θ' - θ). At s = 1, that is θ'.
+    The step of each optimizer here is proportional to its learning rate η. Where η leads from θ to θ',
+    s η leads to θ + s (θ' - θ). If s = 1, θ' is used as it is, without rounding.
 
-    The scale is 1 at first; `ReduceLearningRateOnPlateau` changes it. What follows the parameters, such
-    as `ExponentialMovingAverage`, belongs outside of this wrapper.
+    The scale is 1 at first; `ReduceLearningRateOnPlateau` changes it. A wrapper that uses the parameters
+    after the step, such as `ExponentialMovingAverage`, belongs outside of this one.
 
     Attributes:
-        optimizer: makes the updates.
+        optimizer: the other optimizer.
 
     >>> from multinn import Adam
     >>> ScaledLearningRate(Adam(0.01)).optimizer.learning_rate
@@ -44,21 +44,21 @@ class ScaledLearningRate(Wrapper):
         return tree.map(scaled, updated, params), {"optimizer": inner, SCALE: state[SCALE]}
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
-        """Return those of the other optimizer."""
+        """Return the inference parameters of the other optimizer."""
         return self.optimizer.inference_parameters(backend, state["optimizer"], params)
 
 
 def learning_rate_scale(backend: Backend, state: Tree) -> float:
-    """Return the scale that the state of an optimizer holds, wherever the wrapper stands.
+    """Return the scale in the state of an optimizer, which may be inside other wrappers.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the state has no scale.
     """
     for path, leaf in tree.leaves_with_paths(state):
         if _is_scale(path):
             return float(backend.to_numpy(leaf)[0])
     raise ValueError(
-        "the learning rate cannot be changed while training: wrap the optimizer, as in "
+        "the learning rate cannot change while training: wrap the optimizer, as in "
         "ScaledLearningRate(Adam())"
     )
 

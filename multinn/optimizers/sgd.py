@@ -3,19 +3,12 @@
 from dataclasses import dataclass
 
 from backends import Backend, Tree, tree
-from multinn.optimizers.base import (
-    LearningRate,
-    Optimizer,
-    check_rates,
-    check_unit_interval,
-    descend,
-    first_step,
-    zeros,
-)
+from multinn.host.checks import check_unit_interval
+from multinn.optimizers.base import Descent, LearningRate, zero_state, zeros
 
 
 @dataclass(frozen=True)
-class SGD(Optimizer):
+class SGD(Descent):
     """Stochastic gradient descent: θ ← θ - η g.
 
     With momentum μ: v ← μ v + g and θ ← θ - η v; with Nesterov's, θ ← θ - η (g + μ v).
@@ -23,7 +16,7 @@ class SGD(Optimizer):
     ICML 2013, section 2, with the learning rate taken out of v, as PyTorch has it.
 
     Raises:
-        ValueError: a hyperparameter is out of range, or nesterov is asked for without momentum.
+        ValueError: a hyperparameter is out of range, or nesterov is True without momentum.
     """
 
     learning_rate: LearningRate = 0.01
@@ -32,14 +25,14 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        check_rates(self)
-        check_unit_interval(self, momentum=self.momentum)
+        super().__post_init__()
+        check_unit_interval(type(self).__name__, momentum=self.momentum)
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("SGD: nesterov needs a momentum above 0, got 0.0")
 
     def init(self, params: Tree) -> Tree:
         """Return the step and, with momentum, v = 0."""
-        return {"step": first_step(), "v": zeros(params) if self.momentum else None}
+        return zero_state(params) | {"v": zeros(params) if self.momentum else None}
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
@@ -49,5 +42,5 @@ class SGD(Optimizer):
             direction = v
         if self.nesterov:
             direction = tree.map(lambda g, v: g + self.momentum * v, gradients, v)
-        params = descend(self, backend, direction, state, params)
+        params = self.descend(backend, direction, state, params)
         return params, {"step": state["step"] + 1, "v": v}

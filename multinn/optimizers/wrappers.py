@@ -1,4 +1,4 @@
-"""Optimizers around another optimizer."""
+"""Optimizers that wrap another optimizer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from backends import Backend, Tree, tree
-from multinn.optimizers.base import Optimizer, check_positive, global_norm
+from multinn.host.checks import check_positive
+from multinn.optimizers.base import Optimizer, global_norm
 
 
 @dataclass(frozen=True)
 class Wrapper(Optimizer):
-    """The base of optimizers around another one: its state is theirs, unless they say otherwise.
+    """The base of optimizers that wrap another one. Unless overridden, its state is the wrapper's.
 
     Raises:
-        TypeError: the other one is not an optimizer.
+        TypeError: ``optimizer`` is not an optimizer.
     """
 
     optimizer: Optimizer
@@ -30,7 +31,7 @@ class Wrapper(Optimizer):
         return self.optimizer.init(params)
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
-        """Return those of the other optimizer."""
+        """Return the inference parameters of the other optimizer."""
         return self.optimizer.inference_parameters(backend, state, params)
 
 
@@ -38,7 +39,7 @@ class Wrapper(Optimizer):
 class ClipByGlobalNorm(Wrapper):
     """Another optimizer on gradients scaled down to a global norm of at most ``max_norm``.
 
-    With ‖g‖ the norm of all gradients as one vector: where it is larger, g ← g · max_norm / ‖g‖.
+    ‖g‖ is the norm of all gradients as one vector. If it is larger, g ← g · max_norm / ‖g‖.
     Source: R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural
     networks, ICML 2013, algorithm 1.
 
@@ -50,7 +51,7 @@ class ClipByGlobalNorm(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, max_norm=self.max_norm)
+        check_positive(type(self).__name__, max_norm=self.max_norm)
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
@@ -67,17 +68,18 @@ class ClipByGlobalNorm(Wrapper):
 
 @dataclass(frozen=True)
 class Freeze(Wrapper):
-    """Another optimizer that leaves some parameters as they are.
+    """Another optimizer, with some parameters kept constant.
 
-    It sees gradients of zero for them: around `ClipByGlobalNorm`, they do not count in the norm.
+    The other optimizer gets zeros as their gradients, so that they add nothing to the norm of a
+    `ClipByGlobalNorm` inside.
 
     Attributes:
-        optimizer: updates all the others.
+        optimizer: updates all other parameters.
         paths: patterns of places in the tree of parameters, such as ``0.W`` or ``*.b``, in which
             ``*`` matches anything.
 
     Raises:
-        TypeError: paths is one string, or something else than strings.
+        TypeError: paths is a single string, or not made of strings.
 
     >>> from multinn import SGD
     >>> Freeze(SGD(0.1), ("*.b",)).paths
@@ -117,7 +119,7 @@ class Freeze(Wrapper):
         return self._with_frozen(updated, params), state
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
-        """Return those of the other optimizer, but the frozen ones as they are."""
+        """Return the other optimizer's inference parameters, with the frozen ones from ``params``."""
         return self._with_frozen(super().inference_parameters(backend, state, params), params)
 
     def _with_frozen(self, updated: Tree, params: Tree) -> Tree:

@@ -154,8 +154,8 @@ def _take_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
         return
     trainer.set_optimizer_state(
         step=np.array([optimizer.t], np.int32),
-        gradients=_tree(trainer, [array / (1.0 - theirs.beta_1) for array in optimizer.ms]),
-        squares=_tree(trainer, [array / (1.0 - theirs.beta_2) for array in optimizer.vs]),
+        m=_tree(trainer, [array / (1.0 - theirs.beta_1) for array in optimizer.ms]),
+        v=_tree(trainer, [array / (1.0 - theirs.beta_2) for array in optimizer.vs]),
     )
 
 
@@ -185,7 +185,7 @@ def _give_optimizer(trainer: PenalizedTrainer, theirs: Any) -> None:
     else:
         theirs._optimizer = AdamOptimizer(arrays, rate, theirs.beta_1, theirs.beta_2, theirs.epsilon)
         theirs._optimizer.t = int(state["step"][0])
-        m, v = _arrays(trainer, state["gradients"]), _arrays(trainer, state["squares"])
+        m, v = _arrays(trainer, state["m"]), _arrays(trainer, state["v"])
         theirs._optimizer.ms = [array * (1.0 - theirs.beta_1) for array in m]  # averages, ours are sums
         theirs._optimizer.vs = [array * (1.0 - theirs.beta_2) for array in v]
 

@@ -60,11 +60,6 @@ class ScaledAdam(Adam):
         """Return Adam's state, and s = 1."""
         return super().init(params) | scale_of_one(params)
 
-    def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
-        """Return the new parameters and state."""
-        params, following = super().update(backend, gradients, state, params)
-        return params, state | following
-
     def scaled_epsilon(self, c: Array) -> float:
         """Return ε / √(1 - β₂)."""
         return self.epsilon / math.sqrt(1.0 - self.beta_2)

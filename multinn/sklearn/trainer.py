@@ -16,7 +16,7 @@ from multinn.sklearn.network import dense_places, moved
 from multinn.sklearn.optimizers import state_after
 from multinn.training import checkpoints
 from multinn.training.callback import Callbacks
-from multinn.training.checkpoints import Owner, PathLike, Progress
+from multinn.training.checkpoints import Owner, PathLike, Progress, with_present_names
 from multinn.training.compiled import RecentPrograms
 from multinn.training.examples import PlacedExamples, check_examples
 from multinn.training.history import History
@@ -267,7 +267,8 @@ class PenalizedTrainer(Trainer):
 
     def restore(self, state: TrainingState) -> None:
         """Take the state of a snapshot."""
-        self.state = self._arrays(state)
+        present = with_present_names(state.optimizer_state)  # the snapshot may come from an old pickle
+        self.state = self._arrays(state._replace(optimizer_state=present))
 
     def take_over(self, other: "PenalizedTrainer") -> None:
         """Go on where another trainer is: with its optimizer's state if that is of the same kind.

@@ -20,7 +20,7 @@ from multinn.losses import Loss
 from multinn.metrics import Metric, check_metrics
 from multinn.optimizers import Adam, Optimizer
 from multinn.training import checkpoints, inference
-from multinn.training.checkpoints import PathLike, Progress
+from multinn.training.checkpoints import PathLike, Progress, with_present_names
 from multinn.training.compiled import CompiledPrograms, Seconds
 from multinn.training.examples import (
     PlacedExamples,
@@ -266,8 +266,9 @@ class BaseTrainer:
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         self.__dict__.update(attributes)
+        present = with_present_names(self.state.optimizer_state)
         with self.backend.precision(self.dtype):
-            self.state = self.backend.from_numpy(self.state)
+            self.state = self.backend.from_numpy(self.state._replace(optimizer_state=present))
 
     def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))

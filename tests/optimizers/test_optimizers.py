@@ -197,8 +197,8 @@ def test_the_bias_correction_of_adam_keeps_its_digits_in_float32(backend, step):
     optimizer, g, t = Adam(1.0, epsilon=1e-30), 0.3, step + 1
     state = {
         "step": np.array([step], np.int32),
-        "gradients": np.array([g * (1.0 - 0.9**step) / 0.1], np.float32),
-        "squares": np.array([g * g * (1.0 - 0.999**step) / 0.001], np.float32),
+        "m": np.array([g * (1.0 - 0.9**step) / 0.1], np.float32),
+        "v": np.array([g * g * (1.0 - 0.999**step) / 0.001], np.float32),
     }
     arguments = backend.from_numpy((np.array([g], np.float32), state, np.zeros(1, np.float32)))
     params, _ = backend.to_numpy(compiled_update(backend, optimizer)(*arguments))

@@ -131,7 +131,7 @@ def test_any_reader_of_safetensors_finds_the_parameters(path):
     trainer = fit(make_trainer(), 1)
     trainer.save(path)
     with safetensors.safe_open(path, framework="numpy") as file:
-        assert "optimizer_state.gradients.3.b" in file.keys()  # noqa: SIM118  # it is no dict
+        assert "optimizer_state.m.3.b" in file.keys()  # noqa: SIM118  # it is no dict
         np.testing.assert_array_equal(file.get_tensor("params.0.W"), trainer.params[0]["W"])
         assert json.loads(file.metadata()["multinn"])["model"] == MODEL.to_dict()
 
@@ -257,7 +257,7 @@ def tensor(name: str, value: Any) -> Callable[..., None]:
         (put(model=Dense(2).to_dict()), "the tensor 'params.W' is missing"),
         (put(model=Dense(3).to_dict()), r"expected the output_shape \(3,\), got \[2\]"),
         (put(loss={"class": "ReLU"}), "expected a description of a Loss"),
-        (put(optimizer={"class": "SGD"}), r"the tensor 'optimizer_state.gradients.0.W' is none of"),
+        (put(optimizer={"class": "SGD"}), r"the tensor 'optimizer_state.m.0.W' is none of"),
         (put(optimizer={"class": "Adadelta"}), "the tensor 'optimizer_state.d.0.W' is missing"),
         (put(metrics=["accuracy"]), "expected metrics by name"),
         (put(metrics={"loss": "accuracy"}), "the history uses the name 'loss' itself"),
@@ -343,7 +343,7 @@ def test_a_state_is_loaded_into_a_trainer_of_another_learning_rate(path):
     ("keywords", "message"),
     [
         ({"dtype": "float64"}, "expected the dtype float64, got 'float32'"),
-        ({"optimizer": SGD()}, r"the tensor 'optimizer_state.gradients.0.W' is none of"),
+        ({"optimizer": SGD()}, r"the tensor 'optimizer_state.m.0.W' is none of"),
     ],
     ids=["dtype", "optimizer"],
 )

@@ -1,4 +1,4 @@
-"""Checkpoints and pickles from before modules moved still load, and give the same results."""
+"""Checkpoints and pickles of earlier versions still load, and give the same results."""
 
 import json
 import pickle
@@ -11,6 +11,7 @@ import pytest
 
 from multinn import Trainer
 from multinn.sklearn import MLPClassifier, MLPRegressor
+from multinn.training.checkpoints import with_present_names
 
 FOLDER = Path(__file__).with_name("written_before")
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -42,6 +43,22 @@ def test_a_classifier_predicts_what_it_did(how):
     classifier = MLPClassifier.load(file) if how == "checkpoint" else unpickled("classifier")
     np.testing.assert_allclose(classifier.predict_proba(X), EXPECTED["probabilities"], rtol=1e-5)
     classifier.set_params(callbacks=None).partial_fit(X, Y)
+
+
+@pytest.mark.parametrize("how", ["checkpoint", "pickle"])
+def test_a_classifier_trains_on_from_its_best_epoch(how):
+    file = FOLDER / "classifier.safetensors"
+    classifier = MLPClassifier.load(file) if how == "checkpoint" else unpickled("classifier")
+    classifier.set_params(callbacks=None, tol=10.0, n_iter_no_change=1)  # no later epoch is the best
+    while not classifier.converged_:
+        classifier.partial_fit(X, Y)
+    assert classifier.trainer_.optimizer_state.keys() == {"step", "m", "v", "learning_rate_scale"}
+    classifier.partial_fit(X, Y)
+
+
+def test_entries_of_other_optimizers_keep_their_names():
+    state = {"step": 0, "gradients": 1, "optimizer": {"squares": 2}}
+    assert with_present_names(state) == state
 
 
 @pytest.mark.parametrize("how", ["checkpoint", "pickle"])

@@ -1,12 +1,17 @@
 """The arrays of a state of training by their names, and back in its structure."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
 
-from backends import HostArray, Shape, tree
+from backends import HostArray, Shape, Tree, tree
 from multinn.training.program import TrainingProgram, TrainingState, first_state
+
+# The former names of Adam's m and v; "optimizer" is the state inside the state of a wrapper.
+_PRESENT = {"gradients": "m", "squares": "v"}
+_FORMER_NAME = re.compile(r"^(optimizer_state\.(?:optimizer\.)*)(gradients|squares)(?=\.|$)")
 
 
 class _LimitedGenerator(np.random.Generator):
@@ -46,6 +51,10 @@ def expected_state(
 def matching_state(expected: TrainingState, tensors: dict[str, HostArray]) -> TrainingState:
     """Return the tensors in the structure of the expected state, if they are just those."""
     outline = named_arrays(expected)
+    tensors = {
+        name if name in outline else _FORMER_NAME.sub(lambda m: m[1] + _PRESENT[m[2]], name): array
+        for name, array in tensors.items()
+    }
     for name, leaf in outline.items():
         found = tensors.get(name)
         if found is None:
@@ -70,3 +79,14 @@ def named_arrays(state: TrainingState) -> dict[str, Any]:
     if len(named) < len(leaves):
         raise ValueError(f"two arrays of the state have one place, of {sorted(named)}")
     return named
+
+
+def with_present_names(optimizer_state: Tree) -> Tree:
+    """Return the state of an optimizer, which may come from an old pickle, with the present names."""
+    if not isinstance(optimizer_state, dict):
+        return optimizer_state
+    names = _PRESENT if _PRESENT.keys() <= optimizer_state.keys() else {}
+    return {
+        names.get(name, name): with_present_names(entry) if name == "optimizer" else entry
+        for name, entry in optimizer_state.items()
+    }
