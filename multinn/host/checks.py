@@ -1,6 +1,5 @@
 """Checks of data on the host: one clear error before anything is computed."""
 
-import math
 from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, SupportsFloat
@@ -162,34 +161,6 @@ def check_at_least_one(**values: int) -> None:
             raise TypeError(f"{name}: expected an integer, got {value!r}")
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
-
-
-def check_integers(owner: str, least: int, **values: Any) -> None:
-    """Raise ValueError unless each hyperparameter is an integer of at least ``least``."""
-    for name, value in values.items():
-        if not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{owner}: expected {name}, an integer of at least {least}, got {value!r}")
-
-
-def check_positive(owner: str, **values: float) -> None:
-    """Raise ValueError unless each hyperparameter is positive and finite."""
-    for name, value in values.items():
-        if not 0.0 < value < math.inf:
-            raise ValueError(f"{owner}: expected a positive, finite {name}, got {value}")
-
-
-def check_not_negative(owner: str, **values: float) -> None:
-    """Raise ValueError unless each hyperparameter is finite, and 0 or more."""
-    for name, value in values.items():
-        if not 0.0 <= value < math.inf:
-            raise ValueError(f"{owner}: expected a finite {name} of 0 or more, got {value}")
-
-
-def check_unit_interval(owner: str, **values: float) -> None:
-    """Raise ValueError unless each hyperparameter is in [0, 1)."""
-    for name, value in values.items():
-        if not 0.0 <= value < 1.0:
-            raise ValueError(f"{owner}: expected {name} in [0, 1), got {value}")
 
 
 def check_number(owner: str, name: str, value: Any) -> None:

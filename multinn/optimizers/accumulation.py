@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends import Backend, Tree, tree
-from multinn.host.checks import check_integers
+from multinn.descriptions.bounds import check_integers
 from multinn.optimizers.base import zeros
 from multinn.optimizers.wrappers import Wrapper
 
@@ -38,7 +38,7 @@ class AccumulateGradients(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integers("AccumulateGradients", 1, steps=self.steps)
+        check_integers(self, "steps")
 
     def init(self, params: Tree) -> Tree:
         """Return the state of the other optimizer, the sum of the gradients, and their count."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backends import Backend, Tree, tree
-from multinn.host.checks import check_positive, check_unit_interval
+from multinn.descriptions.bounds import check_fractions, check_positive
 from multinn.optimizers.base import Descent, LearningRate, zero_state
 
 
@@ -23,7 +23,7 @@ class Adagrad(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(type(self).__name__, epsilon=self.epsilon)
+        check_positive(self, "epsilon")
 
     def init(self, params: Tree) -> Tree:
         """Return the step, and s = 0."""
@@ -55,8 +55,8 @@ class RMSProp(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_unit_interval(type(self).__name__, decay=self.decay)
-        check_positive(type(self).__name__, epsilon=self.epsilon)
+        check_fractions(self, "decay")
+        check_positive(self, "epsilon")
 
     def init(self, params: Tree) -> Tree:
         """Return the step, and s = 0."""
@@ -90,8 +90,8 @@ class Adadelta(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_unit_interval(type(self).__name__, decay=self.decay)
-        check_positive(type(self).__name__, epsilon=self.epsilon)
+        check_fractions(self, "decay")
+        check_positive(self, "epsilon")
 
     def init(self, params: Tree) -> Tree:
         """Return the step, s = 0 and d = 0."""

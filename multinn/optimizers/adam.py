@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends import Array, Backend, Tree, tree
-from multinn.host.checks import check_positive, check_unit_interval
+from multinn.descriptions.bounds import check_fractions, check_positive
 from multinn.optimizers.base import Descent, LearningRate, steps_done, sum_of_powers, zero_state
 
 
@@ -39,8 +39,8 @@ class Adam(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_unit_interval(type(self).__name__, beta_1=self.beta_1, beta_2=self.beta_2)
-        check_positive(type(self).__name__, epsilon=self.epsilon)
+        check_fractions(self, "beta_1", "beta_2")
+        check_positive(self, "epsilon")
 
     def init(self, params: Tree) -> Tree:
         """Return the step, m = 0 and v = 0."""
@@ -103,7 +103,7 @@ class NAdam(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(type(self).__name__, momentum_decay=self.momentum_decay)
+        check_positive(self, "momentum_decay")
 
     def init(self, params: Tree) -> Tree:
         """Return the step, m = 0, v = 0 and Π = 1."""

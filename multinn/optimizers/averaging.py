@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends import Backend, Tree, tree
-from multinn.host.checks import check_unit_interval
+from multinn.descriptions.bounds import check_fractions
 from multinn.optimizers.base import steps_done, sum_of_powers
 from multinn.optimizers.wrappers import Wrapper
 
@@ -44,7 +44,7 @@ class ExponentialMovingAverage(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_unit_interval(type(self).__name__, decay=self.decay)
+        check_fractions(self, "decay")
 
     def init(self, params: Tree) -> Tree:
         """Return the state of the other optimizer, the step, and the parameters as the first average."""

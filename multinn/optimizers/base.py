@@ -6,8 +6,8 @@ from abc import abstractmethod
 import numpy as np
 
 from backends import Array, Backend, Tree, tree
+from multinn.descriptions.bounds import check_nonnegative
 from multinn.descriptions.hyperparameters import Hyperparameters
-from multinn.host.checks import check_not_negative
 from multinn.schedules import Schedule
 
 LearningRate = float | Schedule
@@ -55,9 +55,9 @@ class Descent(Optimizer):
     weight_decay: float
 
     def __post_init__(self) -> None:
-        check_not_negative(type(self).__name__, weight_decay=self.weight_decay)
+        check_nonnegative(self, "weight_decay")
         if not isinstance(self.learning_rate, Schedule):
-            check_not_negative(type(self).__name__, learning_rate=self.learning_rate)
+            check_nonnegative(self, "learning_rate")
 
     def descend(
         self,

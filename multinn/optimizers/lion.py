@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backends import Backend, Tree, tree
-from multinn.host.checks import check_unit_interval
+from multinn.descriptions.bounds import check_fractions
 from multinn.optimizers.base import Descent, LearningRate, zero_state
 
 
@@ -26,7 +26,7 @@ class Lion(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_unit_interval(type(self).__name__, beta_1=self.beta_1, beta_2=self.beta_2)
+        check_fractions(self, "beta_1", "beta_2")
 
     def init(self, params: Tree) -> Tree:
         """Return the step, and m = 0."""

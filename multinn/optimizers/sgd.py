@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backends import Backend, Tree, tree
-from multinn.host.checks import check_unit_interval
+from multinn.descriptions.bounds import check_fractions
 from multinn.optimizers.base import Descent, LearningRate, zero_state, zeros
 
 
@@ -26,7 +26,7 @@ class SGD(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_unit_interval(type(self).__name__, momentum=self.momentum)
+        check_fractions(self, "momentum")
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("SGD: nesterov needs a momentum above 0, got 0.0")
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from backends import Backend, Tree, tree
-from multinn.host.checks import check_positive
+from multinn.descriptions.bounds import check_positive
 from multinn.optimizers.base import Optimizer, global_norm
 
 
@@ -51,7 +51,7 @@ class ClipByGlobalNorm(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(type(self).__name__, max_norm=self.max_norm)
+        check_positive(self, "max_norm")
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
