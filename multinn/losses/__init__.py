@@ -1,4 +1,4 @@
-"""Loss functions: the value and its gradient with respect to the outputs, together.
+"""Loss functions, which return their value and its gradient with respect to the outputs.
 
 Each loss states its value l_n for one example n, and the gradient of l_n. The base class combines the
 examples: with weights w_n the loss is L = Σ_n w_n l_n / Σ_n w_n, so ∂L/∂outputs_n = (w_n / Σ w) ∂l_n;

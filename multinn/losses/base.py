@@ -1,4 +1,4 @@
-"""What every loss is: a value and its gradient, from those of each example."""
+"""The base class of losses, and sums and means over the entries of an example."""
 
 import math
 from abc import abstractmethod
@@ -14,9 +14,8 @@ class Loss(Hyperparameters):
     """A frozen dataclass of hyperparameters that is called on outputs and targets.
 
     Attributes:
-        output_activation: what turns outputs into predictions of the targets: nothing, σ, the softmax
-            or the exponential function.
-        reduction: whether L is the mean of the l, or their sum.
+        output_activation: the function from outputs to predictions: the identity, σ, softmax or exp.
+        reduction: whether L is the mean or the sum of the l.
     """
 
     output_activation: ClassVar[Literal["identity", "logistic", "softmax", "exp"]] = "identity"
@@ -24,18 +23,18 @@ class Loss(Hyperparameters):
 
     @abstractmethod
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l (batch,), and the gradient of each l_n with respect to the outputs."""
+        """Return l (batch,) and, in the outputs' shape, the gradient of each l_n."""
 
     def __call__(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss L, and its gradient with respect to the outputs, in the outputs' shape.
+        """Return the loss L and, in the outputs' shape, its gradient.
 
         Args:
-            backend: whose arrays the others are.
+            backend: the backend of all arrays.
             outputs: (batch, ...) floats.
             targets: as `prepare_targets` returns them.
-            weights: (batch,) floats of 0 or more, one an example, or None. If all are 0, so is L.
+            weights: (batch,) floats of 0 or more, one per example, or None. If all are 0, L is 0.
         """
         xp = backend.xp
         values, gradient = self.per_example(backend, outputs, targets)
@@ -54,16 +53,16 @@ class Loss(Hyperparameters):
     def value(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
     ) -> Array:
-        """Return the loss L alone: any loss serves as a metric."""
+        """Return only the loss L, so that a loss can serve as a metric."""
         return self(backend, outputs, targets, weights)[0]
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
-        """Check targets on the host, before they reach a library that would not complain.
+        """Check and convert targets on the host, since array libraries may accept wrong ones silently.
 
         Args:
-            targets: (examples, ...), here of the shape of the outputs.
+            targets: (examples, ...), in the outputs' shape unless a loss says otherwise.
             output_shape: the shape of one output, without the batch axis.
-            dtype: that of the outputs.
+            dtype: the dtype of the outputs.
 
         Returns:
             The targets, in ``dtype``; integer classes as int32.
@@ -76,7 +75,7 @@ class Loss(Hyperparameters):
 
 
 def sum_outputs(backend: Backend, values: Array) -> Array:
-    """Return the sum over all axes but the first."""
+    """Return the sum over all axes except the first."""
     xp = backend.xp
     if math.prod(values.shape[1:]) == 1:
         return xp.reshape(values, (values.shape[0],))
@@ -84,7 +83,7 @@ def sum_outputs(backend: Backend, values: Array) -> Array:
 
 
 def mean_outputs(backend: Backend, values: Array) -> Array:
-    """Return the mean over all axes but the first."""
+    """Return the mean over all axes except the first."""
     return sum_outputs(backend, values) * (1.0 / outputs_per_example(values))
 
 
@@ -94,12 +93,12 @@ def outputs_per_example(values: Array) -> int:
 
 
 def mean_positions(backend: Backend, values: Array, gradient: Array) -> tuple[Array, Array]:
-    """Return the mean over the positions of each example, where it has several, and its gradient.
+    """Return the mean over the positions of each example, and its gradient.
 
     Args:
-        backend: whose arrays the others are.
-        values: (batch, ...), one a position.
-        gradient: (batch, ..., classes), of each of them.
+        backend: the backend of all arrays.
+        values: (batch, ...), one per position; (batch,) if an example is one position.
+        gradient: (batch, ..., classes), the gradient of each value.
     """
     if values.ndim == 1:
         return values, gradient

@@ -1,12 +1,13 @@
-"""Losses of classes: cross-entropies on logits."""
+"""Losses of classes: cross-entropies, and the Kullback-Leibler divergence, of logits."""
 
 from dataclasses import dataclass
 
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
+from multinn.descriptions.bounds import check_fractions
 from multinn.host.checks import check_ignored_class
 from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example, sum_outputs
-from multinn.losses.targets import as_classes, as_probabilities, check_shape, refuse
+from multinn.losses.targets import as_classes, as_probabilities, check_shape, check_values
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,8 @@ class BinaryCrossEntropy(Loss):
     """l = Σ_j -(t_j log σ(z_j) + (1 - t_j) log(1 - σ(z_j))) / m on logits z, targets t in [0, 1].
 
     log σ(z) = z - softplus(z) and log(1 - σ(z)) = -softplus(z), so each term is softplus(z) - t z, and
-    its derivative is σ(z) - t. With softplus(z) = max(z, 0) + log(1 + exp(-|z|)), the large parts cancel
-    before the small one is added, so that a small loss keeps its digits.
+    its derivative is σ(z) - t. softplus(z) = max(z, 0) + log(1 + exp(-|z|)): the large terms max(z, 0)
+    and t z cancel before the small term is added, so that a small loss keeps its digits.
     """
 
     output_activation = "logistic"
@@ -31,7 +32,7 @@ class BinaryCrossEntropy(Loss):
         """Check shape and range: (examples, ...) as the outputs, in [0, 1]."""
         targets = super().prepare_targets(targets, output_shape, dtype)
         outside = (targets < 0) | (targets > 1)
-        refuse("BinaryCrossEntropy", "targets in [0, 1]", targets, outside)
+        check_values("BinaryCrossEntropy", "targets in [0, 1]", targets, outside)
         return targets
 
 
@@ -46,17 +47,17 @@ class SoftmaxCrossEntropy(Loss):
     ∂l/∂z_j = -Σ_k q_k (δ_kj - p_j) = p_j - q_j.
     Source of the smoothing: C. Szegedy et al., Rethinking the Inception architecture, 2016, section 7.
 
-    Where an example has several positions, such as the words of a text, l is the mean over them. Those
-    whose target is the ignored class, such as -1 for padding, are left out: l is the mean over the other
-    positions, and 0 if there are none.
+    Where an example has several positions, such as the words of a text, l is the mean over them. If
+    there is an ignored class, such as -1 for padding, l is the mean over the positions with other
+    targets, and 0 if there are none.
 
     Attributes:
         label_smoothing: s, in [0, 1).
-        ignored_class: a target that counts nothing, or None. It may be one of the classes. For metrics,
-            there is ``Accuracy(ignored_class)``.
+        ignored_class: the target of positions to leave out, or None. It may be one of the classes. The
+            metric for it is ``Accuracy(ignored_class)``.
 
     Raises:
-        ValueError: label_smoothing is outside [0, 1), or ignored_class is no integer of 32 bits.
+        ValueError: label_smoothing is outside [0, 1), or ignored_class is not a 32-bit integer.
     """
 
     output_activation = "softmax"
@@ -64,14 +65,11 @@ class SoftmaxCrossEntropy(Loss):
     ignored_class: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(
-                f"SoftmaxCrossEntropy: expected a label_smoothing in [0, 1), got {self.label_smoothing}"
-            )
+        check_fractions(self, "label_smoothing")
         check_ignored_class("SoftmaxCrossEntropy", self.ignored_class)
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and (p - q) / m, where m counts the distributions of one example."""
+        """Return l, and (p - q) / m, where m is the number of positions of an example."""
         xp = backend.xp
         classes = outputs.shape[-1]
         counted = None if self.ignored_class is None else targets != self.ignored_class
@@ -91,9 +89,9 @@ class SoftmaxCrossEntropy(Loss):
         return sum_outputs(backend, values * shares), error * shares[..., None]
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
-        """Check integer classes in [0, classes), or probabilities that sum to 1 along the last axis.
+        """Check integer classes in [0, classes) or, without an ignored class, probabilities.
 
-        With an ignored class, targets are integer classes.
+        Probabilities sum to 1 along the last axis.
         """
         name = "SoftmaxCrossEntropy"
         if self.ignored_class is None and targets.shape[1:] == output_shape:
@@ -113,15 +111,15 @@ class KLDivergence(Loss):
 
     Targets are probabilities t (batch, ..., classes), and 0 log 0 = 0.
 
-    It is the cross-entropy less the entropy of the targets, Σ_k t_k log t_k - Σ_k t_k log p_k, and the
-    first term does not depend on z: ∂l/∂z_j = p_j - t_j, as Σ_k t_k = 1. The least value is 0.
+    l = Σ_k t_k log t_k - Σ_k t_k log p_k is the cross-entropy minus the entropy of the targets, which
+    does not depend on z. So ∂l/∂z_j = p_j - t_j, as Σ_k t_k = 1. The minimum of l is 0.
     Source: S. Kullback and R. A. Leibler, On information and sufficiency, 1951, equation 2.4.
     """
 
     output_activation = "softmax"
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and (p - t) / m, where m counts the distributions of one example."""
+        """Return l, and (p - t) / m, where m is the number of positions of an example."""
         xp = backend.xp
         log_p = functional.log_softmax(backend, outputs)
         log_t = xp.log(xp.where(targets > 0.0, targets, xp.ones_like(targets)))

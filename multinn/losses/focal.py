@@ -1,4 +1,4 @@
-"""Focal losses: cross-entropies in which what is classified well counts little."""
+"""Focal losses: cross-entropies with small weights for well-classified examples."""
 
 import math
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
+from multinn.descriptions.bounds import check_nonnegative
 from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example
-from multinn.losses.targets import as_classes, refuse
+from multinn.losses.targets import as_classes, check_values
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,17 @@ class Focal(Loss):
 
         ∂l/∂z_k = -α_t (r^γ - γ r^(γ-1) q log q) (δ_kt - p_k) = α_t r^γ (1 + γ q c) (p_k - δ_kt)
 
-    with c = -log(q) / r. No digits are lost as q -> 1: r is the sum of the other p_k, log q is
-    log(1 - r) where r < 1/2, c -> 1, and p_t - 1 is -r. As q -> 0, log q is that of the log-softmax.
+    with c = -log(q) / r. No digits are lost as q -> 1: r is the sum of the other p_k, log q is computed
+    as log(1 - r) where r < 1/2, c -> 1, and p_t - 1 is -r. As q -> 0, log q comes from the log-softmax.
     Source: T.-Y. Lin et al., Focal loss for dense object detection, 2017, equation 5.
 
     Attributes:
         gamma: γ, 0 or more; 0 is the cross-entropy.
-        alpha: the weight of each class, one number for all, or None for 1. The weighted terms are
-            averaged over the examples, not divided by the sum of these weights.
+        alpha: α, one number per class, one for all, or None for 1. The loss is a mean over examples,
+            not divided by the sum of their α.
 
     Raises:
-        ValueError: gamma is negative or not finite, or a weight is.
+        ValueError: gamma or a number in alpha is negative or not finite.
     """
 
     output_activation = "softmax"
@@ -39,7 +40,7 @@ class Focal(Loss):
     alpha: float | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check_gamma("Focal", self.gamma)
+        check_nonnegative(self, "gamma")
         if self.alpha is None:
             return
         weights = np.asarray(self.alpha)
@@ -72,17 +73,17 @@ class Focal(Loss):
         return mean_positions(backend, xp.squeeze(-factor * log_q, axis=-1), gradient)
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
-        """Check integer classes in [0, classes), and that each class has a weight."""
+        """Check integer classes in [0, classes), and that alpha fits their number."""
         targets = as_classes("Focal", targets, output_shape)
         if isinstance(self.alpha, tuple) and len(self.alpha) != output_shape[-1]:
             raise ValueError(
-                f"Focal: expected a weight alpha for each of the {output_shape[-1]} classes, "
+                f"Focal: expected one alpha for each of the {output_shape[-1]} classes, "
                 f"got {len(self.alpha)}"
             )
         return targets
 
     def _weights(self, backend: Backend, target: Array) -> Array | float:
-        """Return α_t, (batch, ..., 1) where the classes differ."""
+        """Return α_t: (batch, ..., 1) if there is one per class, else a number."""
         xp = backend.xp
         if isinstance(self.alpha, tuple):
             return xp.sum(target * xp.asarray(self.alpha, dtype=target.dtype), axis=-1, keepdims=True)
@@ -93,11 +94,11 @@ class Focal(Loss):
 class BinaryFocal(Loss):
     """l = -Σ_j a_j (1 - q_j)^γ log(q_j) / m on logits z, targets t of 0 and 1.
 
-    q = σ(s) with s = z where t = 1 and s = -z where t = 0: the probability of what is right. a is α
-    where t = 1 and 1 - α where t = 0; without α, a = 1.
+    q = σ(s) is the probability of t, with s = z where t = 1 and s = -z where t = 0. a is α where t = 1
+    and 1 - α where t = 0; without α, a = 1.
 
-    ∂q/∂s = q (1 - q) and ∂log q/∂s = 1 - q, so that each term has the derivative
-    ∂l/∂s = -a (1 - q)^γ ((1 - q) - γ q log q), and ∂s/∂z is 1 or -1. 1 - q is σ(-s), log q is log σ(s).
+    ∂q/∂s = q (1 - q) and ∂log q/∂s = 1 - q, so the derivative of each term with respect to s is
+    -a (1 - q)^γ ((1 - q) - γ q log q), and ∂s/∂z is 1 or -1. 1 - q is σ(-s), log q is log σ(s).
     Source: T.-Y. Lin et al., Focal loss for dense object detection, 2017, equation 5.
 
     Attributes:
@@ -113,7 +114,7 @@ class BinaryFocal(Loss):
     alpha: float | None = None
 
     def __post_init__(self) -> None:
-        _check_gamma("BinaryFocal", self.gamma)
+        check_nonnegative(self, "gamma")
         if self.alpha is not None and not 0.0 <= self.alpha <= 1.0:
             raise ValueError(f"BinaryFocal: expected an alpha in [0, 1], got {self.alpha}")
 
@@ -132,10 +133,5 @@ class BinaryFocal(Loss):
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check shape and values: (examples, ...) as the outputs, 0 or 1."""
         targets = super().prepare_targets(targets, output_shape, dtype)
-        refuse("BinaryFocal", "targets of 0 and 1", targets, (targets != 0) & (targets != 1))
+        check_values("BinaryFocal", "targets of 0 and 1", targets, (targets != 0) & (targets != 1))
         return targets
-
-
-def _check_gamma(name: str, gamma: float) -> None:
-    if not 0.0 <= gamma < math.inf:
-        raise ValueError(f"{name}: expected a finite gamma of 0 or more, got {gamma}")

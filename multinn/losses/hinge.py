@@ -1,22 +1,22 @@
-"""Losses of margins: zero as soon as an answer is right by enough."""
+"""Hinge losses: zero once the right answer wins by a margin."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
+from multinn.descriptions.bounds import check_positive
 from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example
-from multinn.losses.targets import as_classes, refuse
+from multinn.losses.targets import as_classes, check_values
 
 
 @dataclass(frozen=True)
 class Hinge(Loss):
     """l = Σ_j h_j / m with h_j = max(0, 1 - t_j z_j), or h_j², on scores z, targets t of -1 and 1.
 
-    ∂h/∂z = -t where t z < 1, else 0; where t z = 1, it is undefined, and 0 is taken. ∂h²/∂z = 2 h ∂h/∂z,
-    in both cases. Targets of 0 and 1 become -1 and 1, as in Keras: the data hold one of the two pairs.
+    ∂h/∂z = -t where t z < 1, else 0; where t z = 1, it is undefined and taken as 0. ∂h²/∂z = 2 h ∂h/∂z.
+    Targets may also be 0 and 1 instead of -1 and 1, as in Keras: 0 becomes -1.
     Source: C. Cortes and V. Vapnik, Support-vector networks, 1995; with the square, Y. Tang, Deep
     learning using linear support vector machines, 2013, section 2.2.
 
@@ -36,11 +36,11 @@ class Hinge(Loss):
         return mean_outputs(backend, values), slope * (1.0 / outputs_per_example(values))
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
-        """Return targets of -1 and 1, from these or from 0 and 1: (examples, ...) as the outputs."""
+        """Return targets of -1 and 1, from 0 and 1 or from -1 and 1, in the shape of the outputs."""
         targets = super().prepare_targets(targets, output_shape, dtype)
         lower = 0.0 if (targets == 0).any() else -1.0
         wrong = (targets != lower) & (targets != 1)
-        refuse("Hinge", "targets of 0 and 1, or of -1 and 1", targets, wrong)
+        check_values("Hinge", "targets of 0 and 1, or of -1 and 1", targets, wrong)
         return np.where(targets == 1, targets, -np.ones_like(targets))
 
 
@@ -50,14 +50,14 @@ class MultiClassHinge(Loss):
 
     z: (batch, ..., classes), targets: integer classes (batch, ...).
 
-    With s_k = 1 where h_k > 0 and 0 elsewhere (at a margin that is met exactly the derivative is
-    undefined, and 0 is taken), ∂h_k/∂z_k = s_k and ∂h_k/∂z_t = -s_k, so that
-    ∂l/∂z_k = s_k / classes for k ≠ t, and ∂l/∂z_t = -Σ_{k ≠ t} ∂l/∂z_k; of squares, with 2 h_k for s_k.
-    Source: J. Weston and C. Watkins, Support vector machines for multi-class pattern recognition, 1999;
-    the division by the number of classes is PyTorch's, in MultiMarginLoss: ``squared`` is its p = 2.
+    With s_k = 1 where h_k > 0, else 0 (where margin + z_k - z_t = 0, the derivative is undefined and
+    taken as 0), ∂h_k/∂z_k = s_k and ∂h_k/∂z_t = -s_k. So ∂l/∂z_k = s_k / classes for k ≠ t, and
+    ∂l/∂z_t = -Σ_{k ≠ t} ∂l/∂z_k. If squared, 2 h_k takes the place of s_k.
+    Source: J. Weston and C. Watkins, Support vector machines for multi-class pattern recognition, 1999.
+    PyTorch's MultiMarginLoss also divides by the number of classes; ``squared`` is its p = 2.
 
     Attributes:
-        margin: by how much the score of the target class has to be the largest.
+        margin: by how much the score of the target class has to exceed all others.
         squared: whether each h is squared.
 
     Raises:
@@ -69,8 +69,7 @@ class MultiClassHinge(Loss):
     squared: bool = False
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.margin < math.inf:
-            raise ValueError(f"MultiClassHinge: expected a positive, finite margin, got {self.margin}")
+        check_positive(self, "margin")
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and its gradient."""
@@ -90,5 +89,5 @@ class MultiClassHinge(Loss):
 
 
 def _slope(backend: Backend, h: Array, squared: bool) -> Array:
-    """Return 2 h, the derivative of h², or where h > 0, that of h."""
+    """Return the derivative of h², 2 h, or of h, which is 1 where h > 0, else 0."""
     return 2.0 * h if squared else backend.xp.astype(h > 0.0, h.dtype)

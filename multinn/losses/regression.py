@@ -1,12 +1,12 @@
-"""Losses of numbers: squared, absolute, in between, and of counts."""
+"""Losses of numbers: squared and absolute errors, Huber, and Poisson for counts."""
 
-import math
 from dataclasses import dataclass
 
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
+from multinn.descriptions.bounds import check_positive
 from multinn.losses.base import Loss, mean_outputs, outputs_per_example, sum_outputs
-from multinn.losses.targets import refuse
+from multinn.losses.targets import check_values
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class HalfSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """l = Σ_j |y_j - t_j| / m.
 
-    ∂l/∂y_j = sign(y_j - t_j) / m; at 0, where it is undefined, 0 is taken.
+    ∂l/∂y_j = sign(y_j - t_j) / m; at 0, it is undefined and taken as 0.
     """
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -55,8 +55,8 @@ class MeanAbsoluteError(Loss):
 class Huber(Loss):
     """l = Σ_j h(y_j - t_j) / m, where h(e) is e² / 2 for |e| <= δ, else δ (|e| - δ / 2).
 
-    h'(e) is e for |e| <= δ, else δ sign(e): e clipped to [-δ, δ]. With c the clipped e,
-    h(e) = c (e - c / 2), in both cases.
+    h'(e) is e for |e| <= δ, else δ sign(e), which is e clipped to [-δ, δ]. With c the clipped e,
+    h(e) = c (e - c / 2) in both cases.
     Source: P. J. Huber, Robust estimation of a location parameter, 1964.
 
     Raises:
@@ -66,8 +66,7 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.delta < math.inf:
-            raise ValueError(f"Huber: expected a positive, finite delta, got {self.delta}")
+        check_positive(self, "delta")
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and the clipped error / m."""
@@ -82,14 +81,13 @@ class Huber(Loss):
 class Poisson(Loss):
     """l = Σ_j (exp(z_j) - t_j z_j) / m on log rates z, targets t of 0 or more, such as counts.
 
-    A Poisson variable of rate λ = exp(z) is t with the probability λ^t exp(-λ) / t!, whose negative
-    logarithm is exp(z) - t z + log(t!). The last term does not depend on z, and is left out unless
-    ``full``. ∂l/∂z_j = (exp(z_j) - t_j) / m.
-    exp(z) is infinite in float32 for z above 88, in float64 above 709: there, the loss is no number of
-    the dtype either.
+    A Poisson variable of rate λ = exp(z) has the value t with probability λ^t exp(-λ) / t!, whose
+    negative logarithm is exp(z) - t z + log(t!). The last term does not depend on z, and only ``full``
+    includes it. ∂l/∂z_j = (exp(z_j) - t_j) / m.
+    exp(z), and so the loss, overflows in float32 for z above 88, in float64 above 709.
 
     Attributes:
-        full: whether log(t!) is part of the loss.
+        full: whether to include log(t!).
     """
 
     output_activation = "exp"
@@ -106,5 +104,5 @@ class Poisson(Loss):
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check shape and range: (examples, ...) as the outputs, 0 or more."""
         targets = super().prepare_targets(targets, output_shape, dtype)
-        refuse("Poisson", "targets of 0 or more", targets, targets < 0)
+        check_values("Poisson", "targets of 0 or more", targets, targets < 0)
         return targets

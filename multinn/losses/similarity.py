@@ -1,4 +1,4 @@
-"""Losses of directions."""
+"""The cosine similarity as a loss."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,19 @@ class CosineSimilarity(Loss):
 
     With the unit vectors u = y / |y| and v = t / |t|, cos = u · v, and as ∂|y|/∂y = u,
     ∂cos/∂y = t / (|y| |t|) - (y · t) u / (|y|² |t|) = (v - cos u) / |y|, so ∂l/∂y = (cos u - v) / |y|.
-    The zero vector has no direction: there, cos is taken as 0, and so is the gradient. A vector whose
-    entries are all below the smallest normal number of the dtype counts as zero. Vectors are divided by
-    their largest entry first, so that no square overflows.
+    If y or t is zero, cos and the gradient are taken as 0. A vector counts as zero if all its entries
+    are below the smallest normal number of the dtype. Vectors are divided by their largest entry first,
+    so that no square overflows.
     """
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and (cos u - v) / |y|, where m counts the vectors of one example."""
+        """Return l, and (cos u - v) / |y| / m, where m is the number of vectors of an example."""
         xp = backend.xp
         u, counts, sizes = _direction(backend, outputs)
         v, _, _ = _direction(backend, targets)
         cosine = xp.vecdot(u, v)
         gradient = cosine[..., None] * u - v
-        for size in sizes:  # one by one: |y| itself may overflow
+        for size in sizes:  # one after the other, as |y| may overflow
             gradient = gradient / size
         gradient = xp.where(counts, gradient, xp.zeros_like(gradient))
         return mean_positions(backend, 1.0 - cosine, gradient)
@@ -39,10 +39,7 @@ class CosineSimilarity(Loss):
 
 
 def _direction(backend: Backend, y: Array) -> tuple[Array, Array, tuple[Array, Array]]:
-    """Return u, whether y counts as more than the zero vector, and two factors of |y|.
-
-    Where it does not, u is 0 and the factors are 1.
-    """
+    """Return u, whether y is not zero, and two factors of |y|; where y is zero, 0, False, 1 and 1."""
     xp = backend.xp
     largest = xp.max(xp.abs(y), axis=-1, keepdims=True)
     counts = largest >= float(xp.finfo(y.dtype).smallest_normal)

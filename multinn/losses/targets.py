@@ -1,4 +1,4 @@
-"""Checks of targets on the host, before they reach a library that would not complain."""
+"""Checks of targets on the host."""
 
 import numpy as np
 
@@ -6,18 +6,18 @@ from backends import HostArray, Shape
 from multinn.host.checks import first_place, rounded
 
 
-def refuse(
+def check_values(
     name: str, expected: str, targets: HostArray, wrong: HostArray, form: str = "", remedy: str = ""
 ) -> None:
-    """Raise ValueError with the first of the targets where ``wrong`` is True, and its place.
+    """Raise ValueError if ``wrong`` is True anywhere, with the first such target and its place.
 
     Args:
-        name: of the loss.
-        expected: what each target has to be.
+        name: the name of the loss.
+        expected: a description of valid targets.
         targets: (examples, ...).
-        wrong: booleans, of the first axes of the targets.
-        form: of the target in the message.
-        remedy: comes last in the message.
+        wrong: booleans, in the shape of the first axes of the targets.
+        form: the format of the target in the message.
+        remedy: the end of the message.
     """
     if wrong.any():
         index, where = first_place(wrong)
@@ -39,13 +39,13 @@ def as_classes(
     """Return integer classes as int32.
 
     Args:
-        name: of the loss.
+        name: the name of the loss.
         targets: (examples, ...).
         output_shape: (..., classes), the shape of one output.
-        ignored_class: one more that is allowed.
+        ignored_class: another integer to allow.
 
     Raises:
-        ValueError: wrong shape, or none of the classes.
+        ValueError: wrong shape, or a target is not one of the classes.
     """
     if not output_shape or targets.shape[1:] != output_shape[:-1]:
         raise ValueError(
@@ -59,17 +59,17 @@ def as_classes(
         wrong &= targets != ignored_class
         expected += f" or {ignored_class}, which is ignored"
     remedy = "; number the classes from 0, or give the model an output for each"
-    refuse(name, expected, targets, wrong, "g", remedy)
+    check_values(name, expected, targets, wrong, "g", remedy)
     return targets.astype(np.int32)
 
 
 def as_probabilities(name: str, targets: HostArray, dtype: str) -> HostArray:
-    """Return probabilities in that dtype, divided by their sums.
+    """Return probabilities in that dtype, divided by their sums along the last axis.
 
     Raises:
-        ValueError: one is negative, or they do not sum to 1 along the last axis.
+        ValueError: a probability is negative, or a sum is not 1.
     """
     sums = targets.sum(axis=-1, keepdims=True)
     wrong = (np.abs(sums[..., 0] - 1.0) > 1e-3) | (targets < 0).any(axis=-1)
-    refuse(name, "probabilities of 0 or more that sum to 1", targets, wrong)
+    check_values(name, "probabilities of 0 or more that sum to 1", targets, wrong)
     return rounded(targets / sums, dtype, "targets")

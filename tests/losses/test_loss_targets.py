@@ -67,7 +67,7 @@ OF_CLASSES = [SoftmaxCrossEntropy(), Focal(), MultiClassHinge(), SoftmaxCrossEnt
         (lambda: Focal(alpha="a"), "Focal: expected alpha to be .* got 'a'"),
         (lambda: BinaryFocal(math.nan), "BinaryFocal: expected a finite gamma"),
         (lambda: BinaryFocal(alpha=1.1), r"BinaryFocal: expected an alpha in \[0, 1\], got 1.1"),
-        (lambda: CTC(-1), "CTC: expected a blank, an integer of 0 or more, got -1"),
+        (lambda: CTC(-1), "CTC: expected blank of at least 0, got -1"),
         (lambda: CTC(0.5), "CTC"),
     ],
 )
@@ -178,7 +178,7 @@ def test_the_ignored_class_is_allowed_and_named():
 
 
 def test_each_class_needs_a_weight():
-    with pytest.raises(ValueError, match="Focal: expected a weight alpha for each of the 3 classes"):
+    with pytest.raises(ValueError, match="Focal: expected one alpha for each of the 3 classes"):
         Focal(alpha=(1.0, 2.0)).prepare_targets(np.array([0, 1]), (3,), "float32")
 
 
@@ -209,7 +209,7 @@ def test_a_count_is_not_negative():
         ([[1, -2]], "got -2 at row 0, column 1"),
         ([[1.0, 1.5]], "got 1.5 at row 0, column 1"),
         ([[1, 0]], "other than the blank, 0, or -1, got 0 at row 0, column 1"),
-        ([[1, -1, 2]], "padding at the end alone, got 2 at row 0, column 2"),
+        ([[1, -1, 2]], "padding only at the end, got 2 at row 0, column 2"),
         ([[1, 2, -1, -1], [1, 2, 1, 2]], "need at most 3 time steps, .*, got 4 at row 1"),
         ([[1, 1, 2]], "got 4 at row 0"),
     ],
