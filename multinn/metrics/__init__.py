@@ -1,8 +1,8 @@
 """Metrics: functions of outputs and targets that are reported, not minimized.
 
 A metric is called as ``metric(backend, outputs, targets, weights)`` and returns the weighted mean over
-the examples of a batch, an array without axes. ``SomeLoss().value`` is one too. What is no mean, such as
-`F1`, is a `CombinedMetric`: figures over many batches are then as exact as over one.
+the examples of a batch, an array without axes. ``SomeLoss().value`` is a metric, too. A metric that is
+not a mean, such as `F1`, is a `CombinedMetric`, whose value over many batches is as exact as over one.
 """
 
 from multinn.metrics.accuracy import Accuracy as Accuracy

@@ -1,4 +1,4 @@
-"""Shares of right answers."""
+"""Accuracy: the share of right predictions."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ from backends import Array, Backend
 from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.host.checks import check_ignored_class
-from multinn.metrics.base import target_classes, weighted_mean
+from multinn.metrics.base import check_classes, check_same_shape, target_classes, weighted_mean
 
 
 def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | None = None) -> Array:
     """Return the share of examples whose largest output is at the target class.
 
     Args:
-        backend: whose arrays the others are.
+        backend: the backend of all arrays.
         outputs: (batch, ..., classes) scores: logits or probabilities.
         targets: (batch, ...) integer classes, or (batch, ..., classes) probabilities.
         weights: (batch,) or None.
@@ -27,16 +27,16 @@ def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | 
 
 @dataclass(frozen=True)
 class Accuracy(Hyperparameters):
-    """`accuracy`, in which positions whose target is the ignored class count nothing.
+    """`accuracy` without the positions whose target is the ignored class.
 
-    As with ``SoftmaxCrossEntropy(ignored_class=...)``, the share of an example is that of its other
-    positions, and 0 if there are none; such examples can be left out by a weight of 0.
+    As with ``SoftmaxCrossEntropy(ignored_class=...)``, the share of an example is over its other
+    positions, and 0 if there are none; a weight of 0 leaves such an example out.
 
     Attributes:
-        ignored_class: such as -1, or None, with which it is `accuracy`.
+        ignored_class: an integer such as -1; None, for no such class, gives `accuracy`.
 
     Raises:
-        ValueError: ignored_class is no integer of 32 bits; in a call, there are fewer than 2 classes.
+        ValueError: ignored_class is not a 32-bit integer; in a call, there are fewer than 2 classes.
     """
 
     ignored_class: int | None = None
@@ -47,7 +47,7 @@ class Accuracy(Hyperparameters):
     def __call__(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
     ) -> Array:
-        """Return the weighted mean over the examples; arguments are those of `accuracy`."""
+        """Return the weighted mean over the examples, with the arguments of `accuracy`."""
         if self.ignored_class is None:
             return accuracy(backend, outputs, targets, weights)
         hits, classes = _hits(backend, outputs, targets)
@@ -58,13 +58,9 @@ class Accuracy(Hyperparameters):
 
 
 def _hits(backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-    """Return whether the largest output is at the target class, and these classes."""
+    """Return whether the largest output is at the target class, and the target classes."""
     xp = backend.xp
-    if outputs.ndim < 2 or outputs.shape[-1] < 2:
-        raise ValueError(
-            "accuracy: expected scores of at least 2 classes along the last axis, got outputs of shape "
-            f"{tuple(outputs.shape)}; for one logit use binary_accuracy"
-        )
+    check_classes("accuracy", outputs, 2, "; for one logit use binary_accuracy")
     targets = target_classes(backend, outputs, targets)
     predicted = xp.astype(xp.argmax(outputs, axis=-1), targets.dtype)
     return predicted == targets, targets
@@ -76,11 +72,7 @@ def binary_accuracy(
     """Return the share of logits on the right side of 0, for targets of 0 and 1 in the same shape.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: outputs and targets have different shapes.
     """
-    if outputs.shape != targets.shape:
-        raise ValueError(
-            f"binary_accuracy: expected targets of shape {tuple(outputs.shape)}, as the outputs, "
-            f"got {tuple(targets.shape)}"
-        )
+    check_same_shape("binary_accuracy", outputs, targets)
     return weighted_mean(backend, (outputs > 0.0) == (targets > 0.5), outputs, weights)

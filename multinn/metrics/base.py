@@ -1,4 +1,4 @@
-"""What metrics are, and what their files share."""
+"""The base class of metrics that are not means, and functions that metrics share."""
 
 import inspect
 from abc import abstractmethod
@@ -12,16 +12,16 @@ Metric = Callable[[Backend, Array, Array, Array | None], Array]
 
 
 class CombinedMetric(Hyperparameters):
-    """The base of metrics that are no mean over examples: batches give an array, which is combined."""
+    """The base of metrics that are not a mean over examples: they combine one array per batch."""
 
     @abstractmethod
     def __call__(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
     ) -> Array:
-        """Return what the batch contributes, an array of one shape for batches of all sizes.
+        """Return an array for the batch, whose shape does not depend on the batch size.
 
         Args:
-            backend: whose arrays the others are.
+            backend: the backend of all arrays.
             outputs: (batch, ...).
             targets: (batch, ...).
             weights: (batch,) or None.
@@ -29,10 +29,10 @@ class CombinedMetric(Hyperparameters):
 
     @abstractmethod
     def combine(self, batches: HostArray) -> HostArray:
-        """Return the figure over all batches, on the host.
+        """Return the metric over all batches, on the host.
 
         Args:
-            batches: (..., batches, *shape) float64, where the first axes may be epochs.
+            batches: (..., batches, *shape) float64; the first axes may be epochs.
 
         Returns:
             (...).
@@ -40,7 +40,7 @@ class CombinedMetric(Hyperparameters):
 
 
 def check_metrics(metrics: Mapping[str, Any]) -> None:
-    """Raise TypeError if one is not a function of a metric, ValueError if one has an impossible name."""
+    """Raise TypeError if a metric cannot be called as one, ValueError if a name is not possible."""
     for name, metric in metrics.items():
         if not isinstance(name, str):
             raise TypeError(f"Trainer: expected the name of a metric as a text, got {name!r}")
@@ -62,25 +62,43 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def _takes_outputs(metric: Any) -> bool:
-    """Tell whether it can be called as a metric is, as far as that is known."""
+    """Return whether ``metric`` can be called with four arguments; True if that is unknown."""
     if not callable(metric):
         return False
     try:
         inspect.signature(metric).bind(None, None, None, None)
     except TypeError:
         return False
-    except ValueError:  # some of what is written in C has no signature
+    except ValueError:  # some functions written in C have no signature
         return True
     return True
 
 
 def target_classes(backend: Backend, outputs: Array, targets: Array) -> Array:
-    """Return targets as classes: of a distribution over those of the outputs, the most probable."""
+    """Return targets as classes: those given, or the most probable ones of given distributions."""
     return backend.xp.argmax(targets, axis=-1) if targets.ndim == outputs.ndim else targets
 
 
+def check_same_shape(name: str, outputs: Array, targets: Array, remedy: str = "") -> None:
+    """Raise ValueError unless the targets have the outputs' shape."""
+    if outputs.shape != targets.shape:
+        raise ValueError(
+            f"{name}: expected targets of shape {tuple(outputs.shape)}, as the outputs, got "
+            f"{tuple(targets.shape)}{remedy}"
+        )
+
+
+def check_classes(name: str, outputs: Array, least: int, remedy: str = "") -> None:
+    """Raise ValueError unless the outputs are (batch, ..., classes), with at least that many classes."""
+    if outputs.ndim < 2 or outputs.shape[-1] < least:
+        raise ValueError(
+            f"{name}: expected scores of at least {least} classes along the last axis, got outputs of "
+            f"shape {tuple(outputs.shape)}{remedy}"
+        )
+
+
 def weighted_mean(backend: Backend, values: Array, like: Array, weights: Array | None) -> Array:
-    """Return the mean of the examples' means, of booleans or of floats."""
+    """Return the weighted mean over examples of their means, for booleans or floats."""
     xp = backend.xp
     values = xp.astype(values, like.dtype)
     if values.ndim > 1:

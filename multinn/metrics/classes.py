@@ -1,4 +1,4 @@
-"""Precision, recall and F1: figures from how often classes are predicted, and rightly."""
+"""Precision, recall and F1."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -7,22 +7,21 @@ import numpy as np
 
 from backends import Array, Backend, HostArray
 from multinn import functional
-from multinn.metrics.base import CombinedMetric, target_classes
-
-_AVERAGES = ("binary", "macro", "micro")
+from multinn.descriptions.bounds import check_choice
+from multinn.metrics.base import CombinedMetric, check_classes, check_same_shape, target_classes
 
 
 @dataclass(frozen=True)
 class ClassCounts(CombinedMetric):
-    """The base of figures from three counts a class: predicted rightly, predicted, and there.
+    """The base of metrics from three counts per class: predicted rightly, predicted, and present.
 
-    Examples count by their weights. A figure of 0 / 0 is 0.
+    Each example is counted with its weight. A ratio of 0 / 0 is 0.
 
     Attributes:
-        average: "binary", outputs are logits, 1 is predicted above 0, and the figure is that of class 1,
-            with targets of 0 and 1 in the same shape; "macro", outputs are scores (batch, ..., classes),
-            and the figure is the mean of those of all classes that are there or predicted; "micro",
-            likewise, but the counts of all classes are added up first.
+        average: "binary": outputs are logits, those above 0 predict class 1, targets are 0 or 1 in the
+            same shape, and the metric is that of class 1. "macro": outputs are scores
+            (batch, ..., classes), and the metric is the mean over all classes that are present or
+            predicted. "micro": as "macro", but the counts of all classes are summed first.
 
     Raises:
         ValueError: average is something else; in a call, the shapes do not fit it.
@@ -31,55 +30,43 @@ class ClassCounts(CombinedMetric):
     average: str = "binary"
 
     def __post_init__(self) -> None:
-        if self.average not in _AVERAGES:
-            raise ValueError(
-                f"{type(self).__name__}: expected the average 'binary', 'macro' or 'micro', "
-                f"got {self.average!r}"
-            )
+        check_choice(self, "average", "binary", "macro", "micro")
 
     @abstractmethod
-    def _figure(self, right: HostArray, predicted: HostArray, there: HostArray) -> HostArray:
-        """Return the figure from counts."""
+    def _metric(self, right: HostArray, predicted: HostArray, present: HostArray) -> HostArray:
+        """Return the metric of each class."""
 
     def __call__(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
     ) -> Array:
         """Return the counts of a batch, (3, classes)."""
         xp = backend.xp
-        predicted, there = self._one_hot(backend, outputs, targets)
-        right = predicted * there
-        counts = (right, predicted, there)
+        predicted, present = self._one_hot(backend, outputs, targets)
+        right = predicted * present
+        counts = (right, predicted, present)
         if weights is not None:
             counts = tuple(count * xp.reshape(weights, (-1, 1, 1)) for count in counts)
         return xp.stack([xp.sum(count, axis=(0, 1)) for count in counts])
 
     def combine(self, batches: HostArray) -> HostArray:
-        """Return the figure from the sums of the counts."""
+        """Return the metric from the sums of the counts."""
         counts = batches.sum(axis=-3)
         if self.average == "micro":
             counts = counts.sum(axis=-1, keepdims=True)
-        right, predicted, there = (counts[..., row, :] for row in range(3))
-        known = predicted + there > 0
-        figures = np.where(known, self._figure(right, predicted, there), 0.0)
-        return np.asarray(_ratio(figures.sum(axis=-1), known.sum(axis=-1)))
+        right, predicted, present = (counts[..., row, :] for row in range(3))
+        known = predicted + present > 0
+        metrics = np.where(known, self._metric(right, predicted, present), 0.0)
+        return np.asarray(_ratio(metrics.sum(axis=-1), known.sum(axis=-1)))
 
     def _one_hot(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return which classes are predicted, and which are there, each (batch, positions, classes)."""
+        """Return which classes are predicted and which are present, each (batch, positions, classes)."""
         xp = backend.xp
         name, given = type(self).__name__, tuple(outputs.shape)
         if self.average == "binary":
-            if given != tuple(targets.shape):
-                raise ValueError(
-                    f"{name}: expected targets of shape {given}, as the outputs, got "
-                    f"{tuple(targets.shape)}; for scores of classes use average='macro'"
-                )
+            check_same_shape(name, outputs, targets, "; for scores of classes use average='macro'")
             hot = (xp.astype(outputs > 0.0, outputs.dtype), xp.astype(targets > 0.5, outputs.dtype))
             return tuple(xp.reshape(values, (given[0], -1, 1)) for values in hot)
-        if len(given) < 2 or given[-1] < 2:
-            raise ValueError(
-                f"{name}: expected scores of at least 2 classes along the last axis, got outputs "
-                f"of shape {given}; for logits of one class use average='binary'"
-            )
+        check_classes(name, outputs, 2, "; for logits of one class use average='binary'")
         targets = target_classes(backend, outputs, targets)
         labels = (xp.argmax(outputs, axis=-1), targets)
         hot = tuple(functional.one_hot(backend, each, given[-1], outputs) for each in labels)
@@ -88,42 +75,42 @@ class ClassCounts(CombinedMetric):
 
 @dataclass(frozen=True)
 class Precision(ClassCounts):
-    """How much of what is predicted as a class is of that class.
+    """The share of right predictions among all predictions of a class.
 
     Attributes:
         average: as in `ClassCounts`.
     """
 
-    def _figure(self, right: HostArray, predicted: HostArray, there: HostArray) -> HostArray:
+    def _metric(self, right: HostArray, predicted: HostArray, present: HostArray) -> HostArray:
         return _ratio(right, predicted)
 
 
 @dataclass(frozen=True)
 class Recall(ClassCounts):
-    """How much of a class is predicted as that class.
+    """The share of a class that is predicted as that class.
 
     Attributes:
         average: as in `ClassCounts`.
     """
 
-    def _figure(self, right: HostArray, predicted: HostArray, there: HostArray) -> HostArray:
-        return _ratio(right, there)
+    def _metric(self, right: HostArray, predicted: HostArray, present: HostArray) -> HostArray:
+        return _ratio(right, present)
 
 
 @dataclass(frozen=True)
 class F1(ClassCounts):
     """The harmonic mean of precision and recall.
 
-    2 / (1 / P + 1 / R) with P = right / predicted and R = right / there, which is
-    2 right / (predicted + there).
+    2 / (1 / P + 1 / R) with P = right / predicted and R = right / present, which is
+    2 right / (predicted + present).
     Source: C. J. van Rijsbergen, Information Retrieval, 1979, chapter 7, with equal importance.
 
     Attributes:
         average: as in `ClassCounts`.
     """
 
-    def _figure(self, right: HostArray, predicted: HostArray, there: HostArray) -> HostArray:
-        return _ratio(2.0 * right, predicted + there)
+    def _metric(self, right: HostArray, predicted: HostArray, present: HostArray) -> HostArray:
+        return _ratio(2.0 * right, predicted + present)
 
 
 def _ratio(part: HostArray, whole: HostArray) -> HostArray:

@@ -10,12 +10,12 @@ from multinn.metrics.base import Metric
 
 
 def describe_metric(metric: Any) -> str | Description:
-    """Return the name of a registered function, or a description of an object that is called.
+    """Return the name of a registered function, or the description of a callable object.
 
     ``SomeLoss().value`` is described as the loss itself.
 
     Raises:
-        DescriptionError: a function is not registered, such as a lambda; or as in
+        DescriptionError: the function is not registered, such as a lambda; or see
             `Hyperparameters.to_dict`.
     """
     if isinstance(metric, Hyperparameters):
@@ -27,10 +27,10 @@ def describe_metric(metric: Any) -> str | Description:
 
 
 def build_metric(description: Any) -> Metric:
-    """Return the metric that was described.
+    """Return the metric of a description.
 
     Raises:
-        DescriptionError: the description is not that of a metric.
+        DescriptionError: it is not the description of a metric.
     """
     is_name = isinstance(description, str)
     metric: Any = named(description) if is_name else build(Hyperparameters, description)

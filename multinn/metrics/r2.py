@@ -6,21 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends import Array, Backend, HostArray
-from multinn.metrics.base import CombinedMetric
+from multinn.metrics.base import CombinedMetric, check_same_shape
 
 
 @dataclass(frozen=True)
 class R2(CombinedMetric):
-    """R² = 1 - Σ w (t - y)² / Σ w (t - t̄)², the mean of that of each output.
+    """R² = 1 - Σ w (t - y)² / Σ w (t - t̄)² of each output, averaged over the outputs.
 
-    With n the weight of a batch, m the mean and S = Σ w (t - m)² its squares, those of all batches are
+    With n = Σ w, m the mean of t and S = Σ w (t - m)² of each batch, the sum over all batches is
 
         Σ w (t - t̄)² = Σ S + Σ n (m - t̄)²    where t̄ = Σ n m / Σ n,
 
-    which does not cancel where t̄ is far from 0. Source: T. F. Chan, G. H. Golub and R. J. LeVeque,
+    without cancellation where t̄ is far from 0. Source: T. F. Chan, G. H. Golub and R. J. LeVeque,
     Updating formulae and a pairwise algorithm for computing sample variances, 1979.
-    Where all targets are equal, R² is 1 if all outputs are right, else 0. As the sum of squares of such
-    targets is seldom 0 but for rounding, the least and the greatest tell whether they are.
+    Where all targets are equal, R² is 1 if all outputs are right, else 0. Whether they are equal is
+    decided by their minimum and maximum, since rounding seldom leaves a sum of squares of exactly 0.
 
     Raises:
         ValueError: in a call, outputs and targets have different shapes.
@@ -29,13 +29,9 @@ class R2(CombinedMetric):
     def __call__(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
     ) -> Array:
-        """Return n, m, S, the squares of the residuals, min t and max t of a batch, (6, outputs)."""
+        """Return n, m, S, Σ w (t - y)², min t and max t of a batch, (6, outputs)."""
         xp = backend.xp
-        if outputs.shape != targets.shape:
-            raise ValueError(
-                f"R2: expected targets of shape {tuple(outputs.shape)}, as the outputs, got "
-                f"{tuple(targets.shape)}"
-            )
+        check_same_shape("R2", outputs, targets)
         y, t = (xp.reshape(values, (values.shape[0], -1)) for values in (outputs, targets))
         w = xp.ones_like(y) if weights is None else xp.reshape(weights, (-1, 1)) * xp.ones_like(y)
         n = xp.sum(w, axis=0)
