@@ -1,4 +1,4 @@
-"""Callbacks: what is called at each report of a run."""
+"""Callbacks, which a trainer calls at each report of a run."""
 
 from multinn.callbacks.csv_logger import CSVLogger as CSVLogger
 from multinn.callbacks.early_stopping import EarlyStopping as EarlyStopping

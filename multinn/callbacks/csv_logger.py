@@ -14,13 +14,13 @@ from multinn.training.history import Record
 
 
 class CSVLogger(Callback):
-    """Appends each record to a CSV file, which is closed again, so that the file is whole at any time.
+    """Appends each record to a CSV file, which is closed after each row.
 
-    The first record gives the header; a file with the same header is gone on with, as of a run that was
-    resumed. A last line without an end, as a run leaves it that is killed while it writes, is dropped.
+    The names of the first record are the header. A resumed run appends to a file that has the same
+    header. An incomplete last line, as of a run that was killed while writing, is removed.
 
     Attributes:
-        path: of the file.
+        path: the path of the file.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -34,10 +34,10 @@ class CSVLogger(Callback):
             OSError: it cannot be read or written.
         """
         names = list(record)
-        with open(self.path, "ab+") as file:  # what is written is always appended
+        with open(self.path, "ab+") as file:  # "a": writes go to the end, wherever the file was read
             end = _end_of_rows(file)
             file.seek(0)
-            if end > 0 or not _line(names).startswith(file.read()):  # unless new, or its header cut off
+            if end > 0 or not _line(names).startswith(file.read()):  # not for a new or a partial header
                 self._check_header(file, names)
             if file.seek(0, os.SEEK_END) > end:
                 file.truncate(end)
@@ -54,14 +54,14 @@ class CSVLogger(Callback):
 
 
 def _line(values: Iterable[Any]) -> bytes:
-    """Return a row as it is written."""
+    """Return a row as bytes."""
     text = io.StringIO(newline="")
     csv.writer(text).writerow(values)
     return text.getvalue().encode()
 
 
 def _end_of_rows(file: BinaryIO) -> int:
-    """Return where the last whole row ends."""
+    """Return the position after the last complete row."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - 1))
     if file.read(1) in (b"", b"\n"):

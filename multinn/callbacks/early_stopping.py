@@ -1,4 +1,4 @@
-"""Stopping when nothing gets better."""
+"""Early stopping."""
 
 from multinn.callbacks.monitor import Monitor
 from multinn.host.checks import check_at_least_one
@@ -9,13 +9,13 @@ from multinn.training.program import TrainingState
 
 
 class EarlyStopping(Callback):
-    """Stops once a figure has not become better for some reports.
+    """Stops training when a loss or a metric has not improved for some reports.
 
     Source: L. Prechelt, Early Stopping - But When?, in Neural Networks: Tricks of the Trade, 1998.
 
     Attributes:
-        monitor: what is watched, and its best value.
-        best_epoch: the epoch of that value; None before the first report.
+        monitor: the monitored loss or metric, with its best value.
+        best_epoch: the epoch of the best value; None before the first report.
     """
 
     def __init__(
@@ -27,18 +27,18 @@ class EarlyStopping(Callback):
         mode: str | None = None,
         restore_best: bool = True,
     ) -> None:
-        """Prepare to watch.
+        """Check the options.
 
         Args:
-            monitor: the name of a figure of the records.
-            patience: how many reports in a row may bring nothing better before training stops.
-            min_delta: how much better a value has to be to count.
-            mode: "min" where smaller is better, "max" where larger is; None is "min", for a loss alone.
-            restore_best: whether the trainer ends with the state it had at the best report, however the
-                run ended. Its numbers of epochs and steps, and its history, stay as they are.
+            monitor: the name of a loss or a metric in the records.
+            patience: after how many reports in a row without improvement training stops.
+            min_delta: the smallest change that counts as an improvement.
+            mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
+            restore_best: whether the trainer gets back its state at the best report, however the run
+                ends. The epoch, the step and the history of the trainer do not go back.
 
         Raises:
-            TypeError, ValueError: one of them is impossible.
+            TypeError, ValueError: an option has an impossible value.
         """
         check_at_least_one(patience=patience)
         self.monitor = Monitor("EarlyStopping", monitor, mode, min_delta)
@@ -69,5 +69,5 @@ class EarlyStopping(Callback):
             trainer.state, self._best = self._best, None
 
     def on_fit_error(self, trainer: BaseTrainer) -> None:
-        """Restore the best state, too, as after a divergence."""
+        """Restore the best state, for example after a divergence."""
         self.on_fit_end(trainer)

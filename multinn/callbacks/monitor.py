@@ -1,39 +1,39 @@
-"""Whether a figure gets better."""
+"""The best value so far of a loss or a metric."""
 
 import math
 
 from multinn.host.checks import check_number
 from multinn.training.history import Record
 
-_LOSSES = ("loss", "validation_loss")  # which are to be small; a metric is named by its user
+_LOSSES = ("loss", "validation_loss")  # smaller is better; metrics have names of the user's
 
 
 class Monitor:
-    """Knows the best value so far of one figure of the records.
+    """The best value so far of a loss or a metric in the records.
 
     Attributes:
-        name: of the figure.
-        best: its best value; infinite before the first.
+        name: the name of the loss or the metric.
+        best: the best value; infinite before the first.
     """
 
     def __init__(self, owner: str, name: str, mode: str | None, min_delta: float = 0.0) -> None:
-        """Take what all callbacks with a monitor have.
+        """Check the options.
 
         Args:
             owner: the name of the callback, for messages.
-            name: of the figure, such as ``validation_loss``.
-            mode: "min" where smaller is better, "max" where larger is; of a loss, None is "min".
-            min_delta: how much better a value has to be to count.
+            name: the name of the loss or the metric, such as ``validation_loss``.
+            mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
+            min_delta: the smallest change that counts as an improvement.
 
         Raises:
-            TypeError: min_delta is no number.
-            ValueError: the mode is another, or None and nothing tells it, or min_delta is not 0 or more.
+            TypeError: min_delta is not a number.
+            ValueError: the mode is something else, or None for a metric, or min_delta is not 0 or more.
         """
         if mode is None:
             if name not in _LOSSES:
                 raise ValueError(
-                    f"{owner}: expected a mode for {name!r}, 'min' where smaller is better, or 'max' "
-                    "where larger is, as of an accuracy or a score"
+                    f"{owner}: expected a mode for {name!r}: 'min' if smaller is better, or 'max' if "
+                    "larger is, as for an accuracy or a score"
                 )
             mode = "min"
         if mode not in ("min", "max"):
@@ -51,7 +51,7 @@ class Monitor:
         self.best = self._sign * math.inf
 
     def improves(self, record: Record) -> bool:
-        """Tell whether the figure is better than ever before, and remember it then. NaN never is."""
+        """Return whether the value is the best so far, and then keep it. NaN is not."""
         value = record[self.name]
         better = self._sign * value < self._sign * self.best - self._min_delta
         if better:

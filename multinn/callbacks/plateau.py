@@ -1,4 +1,4 @@
-"""A learning rate that falls when nothing gets better."""
+"""A learning rate that falls on plateaus."""
 
 from numbers import Real
 
@@ -11,10 +11,10 @@ from multinn.training.history import Record
 
 
 class ReduceLearningRateOnPlateau(Callback):
-    """Multiplies the learning rate by a factor when a figure has not become better for some reports.
+    """Multiplies the learning rate by a factor when a loss or a metric has stopped improving.
 
-    The optimizer has to be, or to hold, a `ScaledLearningRate`, whose state has the scale: nothing is
-    compiled anew, and a checkpoint keeps it. A new run goes on from the scale of the last.
+    The optimizer has to be or to contain a `ScaledLearningRate`, whose state holds the scale. So nothing
+    is compiled again, checkpoints include the scale, and a new run continues with the last one.
     """
 
     def __init__(
@@ -27,18 +27,19 @@ class ReduceLearningRateOnPlateau(Callback):
         mode: str | None = None,
         min_scale: float = 0.0,
     ) -> None:
-        """Prepare to watch.
+        """Check the options.
 
         Args:
-            monitor: the name of a figure of the records.
-            factor: what the learning rate is multiplied by.
-            patience: how many reports in a row may bring nothing better before that; then anew.
-            min_delta: how much better a value has to be to count.
-            mode: "min" where smaller is better, "max" where larger is; None is "min", for a loss alone.
-            min_scale: the scale does not fall below that.
+            monitor: the name of a loss or a metric in the records.
+            factor: the factor, in [0, 1).
+            patience: after how many reports in a row without improvement the learning rate falls; the
+                count then starts again.
+            min_delta: the smallest change that counts as an improvement.
+            mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
+            min_scale: the lower bound of the scale, in [0, 1).
 
         Raises:
-            TypeError, ValueError: one of them is impossible.
+            TypeError, ValueError: an option has an impossible value.
         """
         check_at_least_one(patience=patience)
         for name, value in (("factor", factor), ("min_scale", min_scale)):

@@ -1,4 +1,4 @@
-"""Checkpoints while training."""
+"""Checkpoints during training."""
 
 from multinn.callbacks.monitor import Monitor
 from multinn.training.base import BaseTrainer
@@ -11,13 +11,13 @@ from multinn.training.program import TrainingState
 class SaveCheckpoint(Callback):
     """Saves the trainer at each report, as `Trainer.save` does.
 
-    The file is replaced as a whole: at any time it holds one valid checkpoint. When the run ends, by
-    Ctrl-C too but not by an error, it is the trainer as it is then, unless only the best are saved: with
-    the best state, if an `EarlyStopping` before this callback, or an estimator's own early stopping, has
-    restored it.
+    The file is replaced as a whole, so that it is a valid checkpoint at any time. Unless only the best
+    are saved, the trainer is also saved at the end of the run, or when the run is interrupted, but not
+    after an error. Its state is then the best one if an `EarlyStopping` before this callback, or an
+    estimator's own early stopping, has restored it.
 
     Attributes:
-        path: of the file.
+        path: the path of the file.
     """
 
     def __init__(
@@ -28,16 +28,16 @@ class SaveCheckpoint(Callback):
         monitor: str = "validation_loss",
         mode: str | None = None,
     ) -> None:
-        """Prepare to save.
+        """Check the options.
 
         Args:
             path: replaced at each report; its folder has to exist.
             save_best_only: whether to save only when the monitored figure is the best of the run.
-            monitor: the name of a figure of the records.
-            mode: "min" where smaller is better, "max" where larger is; None is "min", for a loss alone.
+            monitor: the name of a loss or a metric in the records.
+            mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
 
         Raises:
-            ValueError: the mode is another, or None where nothing tells it.
+            ValueError: the mode is something else, or None for a metric.
         """
         self.path = path
         self._monitor = Monitor("SaveCheckpoint", monitor, mode)
@@ -51,12 +51,12 @@ class SaveCheckpoint(Callback):
         self._saved = trainer.state
 
     def on_report(self, trainer: BaseTrainer, record: Record) -> None:
-        """Save."""
+        """Save the trainer, unless only the best are saved and it is not."""
         if not self._save_best_only or self._monitor.improves(record):
             self._save(trainer)
 
     def on_fit_end(self, trainer: BaseTrainer) -> None:
-        """Save what came after the last report: more epochs, or a state that was restored."""
+        """Save the trainer if it has changed since the last report: epochs, or a restored state."""
         if not self._save_best_only and trainer.state is not self._saved:
             self._save(trainer)
         self._saved = None

@@ -13,22 +13,22 @@ _MODULES = ("tensorboardX", "torch.utils.tensorboard")
 
 
 class TensorBoard(Callback):
-    """Writes the figures of each record for TensorBoard, by the number of the epoch.
+    """Writes each record for TensorBoard, as curves over the epochs.
 
     Needs tensorboardX, which the extra ``tensorboard`` installs, or torch with tensorboard.
 
     Attributes:
-        folder: for the event files, made where it is missing.
+        folder: the folder of the event files, which is made if it is missing.
     """
 
     def __init__(self, folder: PathLike) -> None:
-        """Prepare to write.
+        """Find a library that writes event files.
 
         Args:
-            folder: for the event files; each run adds one.
+            folder: the folder of the event files; each run adds a file.
 
         Raises:
-            ImportError: nothing is installed that can write them.
+            ImportError: no such library is installed.
         """
         self.folder = os.fspath(folder)
         self._make_writer = _summary_writer()
@@ -36,11 +36,11 @@ class TensorBoard(Callback):
 
     def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Open a file."""
-        self.on_fit_end(trainer)  # what a run has left that could not even start
+        self.on_fit_end(trainer)  # closes the file of a run that failed to start
         self._writer = self._make_writer(self.folder)
 
     def on_report(self, trainer: BaseTrainer, record: Record) -> None:
-        """Write the figures."""
+        """Write the values of the record."""
         for name, value in record.items():
             if name != "epoch":
                 self._writer.add_scalar(name, value, int(record["epoch"]))
@@ -53,7 +53,7 @@ class TensorBoard(Callback):
             self._writer = None  # so that the callback can be copied again
 
     def on_fit_error(self, trainer: BaseTrainer) -> None:
-        """Close the file, too."""
+        """Close the file after an error."""
         self.on_fit_end(trainer)
 
 
@@ -64,6 +64,6 @@ def _summary_writer() -> Any:
         except ImportError:
             continue
     raise ImportError(
-        "TensorBoard: expected tensorboardX, or torch with tensorboard, neither is installed: "
+        "TensorBoard: expected tensorboardX, or torch with tensorboard; neither is installed: "
         'pip install "multinn[tensorboard]"'
     )

@@ -230,7 +230,7 @@ def test_a_figure_that_will_not_be_reported_is_refused_before_training(make, nam
     ("make", "message"),
     [
         (lambda: EarlyStopping(mode="best"), "EarlyStopping: expected the mode"),
-        (lambda: EarlyStopping("validation_accuracy"), "a mode for 'validation_accuracy', 'min' where"),
+        (lambda: EarlyStopping("validation_accuracy"), "a mode for 'validation_accuracy': 'min' if"),
         (lambda: SaveCheckpoint("x", monitor="f1"), "SaveCheckpoint: expected a mode for 'f1'"),
         (lambda: EarlyStopping(min_delta=-1.0), "EarlyStopping: expected a finite min_delta"),
         (lambda: EarlyStopping(patience=0), "patience: expected at least 1"),
