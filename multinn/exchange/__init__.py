@@ -1,7 +1,7 @@
-"""Weights in from and out to PyTorch and Keras: layers of the same shape, as arrays of NumPy.
+"""Import and export of the weights of PyTorch and Keras, as NumPy arrays for layers of the same shape.
 
 Neither library is imported. Hyperparameters, such as the epsilon of a normalization, are not exchanged:
-PyTorch and Keras have defaults of their own.
+PyTorch and Keras have their own defaults.
 
 >>> import numpy as np
 >>> from multinn import Dense, ReLU, Sequential, exchange

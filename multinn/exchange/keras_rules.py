@@ -1,9 +1,9 @@
-"""The weights of a layer and those of Keras', in the order of ``get_weights``."""
+"""The rules between our layers' weights and those of Keras, in the order of ``get_weights``."""
 
 import numpy as np
 
 from backends import HostArray, Tree
-from multinn.exchange.rules import Rule, Weights, gates_in_order, renamed
+from multinn.exchange.rules import Rule, Weights, gates_in_order, merged_biases, renamed, second_bias
 from multinn.layers import (
     GRU,
     LSTM,
@@ -25,41 +25,27 @@ from multinn.layers import (
 _KERNEL_AND_BIAS = renamed({"W": "kernel", "b": "bias"})
 _SCALE_AND_SHIFT = {"gamma": "gamma", "beta": "beta"}
 _RUNNING = {"mean": "moving_mean", "variance": "moving_variance"}
-_BATCH_NORM = renamed(_SCALE_AND_SHIFT | _RUNNING)
 _RECURRENT = renamed({"W": "kernel", "U": "recurrent_kernel", "b": "bias"})
-_GRU_GATES = (1, 0, 2)  # z r n, ours are r z n; the same order brings them back
+_GRU_GATES = (1, 0, 2)  # z r n, while ours are r z n; the order is its own inverse
 _PROJECTIONS = ("query", "key", "value", "output")
 
 
-def _give_batch_norm(layer: BatchNorm, params: Tree, state: Tree) -> dict[str, HostArray]:
-    if state is None:
-        raise ValueError(
-            "BatchNorm: expected the state of the layers, which has its statistics, got none"
-        )
-    return _BATCH_NORM.give(layer, params, state)
-
-
-def _give_gru(layer: GRU, params: Tree, state: Tree) -> dict[str, HostArray]:
-    second = np.zeros_like(params["b"])
-    second[-layer.units :] = params["c"]
+def _gru_to_keras(layer: GRU, params: Tree, state: Tree) -> dict[str, HostArray]:
     return {
         "kernel": gates_in_order(params["W"], _GRU_GATES),
         "recurrent_kernel": gates_in_order(params["U"], _GRU_GATES),
-        "bias": gates_in_order(np.stack([params["b"], second]), _GRU_GATES),
+        "bias": gates_in_order(np.stack([params["b"], second_bias(params)]), _GRU_GATES),
     }
 
 
-def _take_gru(layer: GRU, weights: Weights) -> tuple[Tree, Tree]:
-    """Return W, U, the sum of the biases as b and, of the candidate, what must not be added up as c."""
-    first, second = gates_in_order(weights["bias"], _GRU_GATES)
-    b = first + second
-    b[-layer.units :] = first[-layer.units :]
-    W, U = (gates_in_order(weights[name], _GRU_GATES) for name in ("kernel", "recurrent_kernel"))
-    return {"W": W, "U": U, "b": b, "c": second[-layer.units :]}, {}
+def _gru_from_keras(layer: GRU, weights: Weights) -> tuple[Tree, Tree]:
+    names = ("kernel", "recurrent_kernel", "bias")
+    W, U, biases = (gates_in_order(weights[name], _GRU_GATES) for name in names)
+    return {"W": W, "U": U, **merged_biases(layer, *biases)}, {}
 
 
-def _give_attention(layer: MultiHeadAttention, params: Tree, state: Tree) -> dict[str, HostArray]:
-    """Return kernels (features, heads, d), biases (heads, d); of the output (heads, d, features)."""
+def _attention_to_keras(layer: MultiHeadAttention, params: Tree, state: Tree) -> dict[str, HostArray]:
+    """Return kernels (features, heads, d), for the output (heads, d, features), and biases."""
     weights = {}
     for name in _PROJECTIONS:
         W, last = np.asarray(params[name]["W"]), name == "output"
@@ -71,7 +57,7 @@ def _give_attention(layer: MultiHeadAttention, params: Tree, state: Tree) -> dic
     return weights
 
 
-def _take_attention(layer: MultiHeadAttention, weights: Weights) -> tuple[Tree, Tree]:
+def _attention_from_keras(layer: MultiHeadAttention, weights: Weights) -> tuple[Tree, Tree]:
     params = {}
     for name in _PROJECTIONS:
         kernel, last = weights[f"{name} kernel"], name == "output"
@@ -83,17 +69,17 @@ def _take_attention(layer: MultiHeadAttention, weights: Weights) -> tuple[Tree, 
 
 
 RULES: dict[type[Layer], Rule] = {
-    BatchNorm: Rule(_give_batch_norm, _BATCH_NORM.take),
+    BatchNorm: renamed(_SCALE_AND_SHIFT | _RUNNING),
     Conv1D: _KERNEL_AND_BIAS,
     Conv2D: _KERNEL_AND_BIAS,
     ConvTranspose2D: _KERNEL_AND_BIAS,
     Dense: _KERNEL_AND_BIAS,
     Embedding: renamed({"W": "embeddings"}),
-    GRU: Rule(_give_gru, _take_gru),
+    GRU: Rule(_gru_to_keras, _gru_from_keras),
     GroupNorm: renamed(_SCALE_AND_SHIFT),
     LSTM: _RECURRENT,
     LayerNorm: renamed(_SCALE_AND_SHIFT),
-    MultiHeadAttention: Rule(_give_attention, _take_attention),
+    MultiHeadAttention: Rule(_attention_to_keras, _attention_from_keras),
     PReLU: renamed({"a": "alpha"}),
     RMSNorm: renamed({"gamma": "scale"}),
     SimpleRNN: _RECURRENT,

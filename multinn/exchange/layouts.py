@@ -1,11 +1,11 @@
-"""In what order PyTorch has the features that Flatten makes of images, whose channels it has first."""
+"""The order of the features after Flatten in PyTorch, where the channels of images come first."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from backends import HostArray, Shape, tree
-from multinn.exchange.places import Path, Place
+from multinn.exchange.rules import Path, Place
 from multinn.layers import (
     AveragePool1D,
     AveragePool2D,
@@ -47,13 +47,13 @@ _CHANNELS_LAST = (Embedding, MultiHeadAttention, Recurrent)
 
 @dataclass(frozen=True)
 class _Flow:
-    """What goes into a layer.
+    """The input of a layer.
 
     Attributes:
-        shape: without the batch, as multinn has it.
-        channels_first: whether PyTorch has it with the channels first.
-        rows: which of our features each of PyTorch's is, None where they are in one order.
-        decided: whether a layer needs the channels there, since branches parted or the model began.
+        shape: without the batch, in multinn's order.
+        channels_first: whether PyTorch has the channels first.
+        rows: the index of our feature for each of PyTorch's; None if they are in the same order.
+        decided: whether a layer since the start of the branch or the model needs the channels there.
     """
 
     shape: Shape
@@ -63,18 +63,18 @@ class _Flow:
 
 
 def rows_of_flat_images(model: Layer, input_shape: Shape | None) -> dict[Path, HostArray]:
-    """Return, for each Dense after Flatten by its path, which row of our W each column of PyTorch's is.
+    """Return the row of our W for each column of PyTorch's, by the path of each Dense after Flatten.
 
     Raises:
-        ValueError: there is Flatten, and no input_shape; another layer with parameters follows; or
+        ValueError: a model with Flatten has no input_shape, or another layer with parameters next; or
             branches have the channels at different places.
     """
     if not _has_flatten(model):
         return {}
     if input_shape is None:
         raise ValueError(
-            "exchange: expected the input_shape of a model with Flatten, which PyTorch does in another "
-            "order where channels come first, got None"
+            "exchange: expected the input_shape of a model with Flatten, as PyTorch flattens images, "
+            "whose channels it has first, in another order, got None"
         )
     rows: dict[Path, HostArray] = {}
     _follow(model, (), _Flow(tuple(input_shape), len(input_shape) == 3), rows)
@@ -88,7 +88,7 @@ def _has_flatten(layer: Layer) -> bool:
 
 
 def _follow(layer: Layer, path: Path, flow: _Flow, rows: dict[Path, HostArray]) -> _Flow:
-    """Return what comes out of a layer, and add to the rows."""
+    """Return the output of a layer, and add to the rows."""
     if isinstance(layer, Sequential):
         for index, child in enumerate(layer.layers):
             flow = _follow(child, (*path, index), flow, rows)
@@ -111,24 +111,23 @@ def _follow(layer: Layer, path: Path, flow: _Flow, rows: dict[Path, HostArray]) 
 def _follow_branches(
     layer: Container, path: Path, flow: _Flow, shape: Shape, rows: dict[Path, HostArray]
 ) -> _Flow:
-    """Return what comes out of branches, with the channels where those that need them somewhere do."""
-    parted = replace(flow, decided=False)
-    ends = [_follow(child, (*path, i), parted, rows) for i, child in enumerate(layer.children)]
+    """Return the common output of branches, which decide where the channels are if any needs them."""
+    start = replace(flow, decided=False)
+    ends = [_follow(child, (*path, i), start, rows) for i, child in enumerate(layer.children)]
     if any(end.rows is not None for end in ends):
         raise _not_in_one_order(layer, path)
     needed = {end.channels_first for end in ends if end.decided and len(end.shape) > 1}
     if len(needed) > 1 and not isinstance(layer, Parallel):
         raise ValueError(
-            f"{Place(layer, path)}: expected branches that PyTorch runs all with the channels first, or "
-            "all with the channels last, as Flatten depends on it, got both; exchange the weights of "
-            "the branches one by one"
+            f"{Place(layer, path)}: expected branches that in PyTorch all have the channels first, or "
+            "all last, as Flatten depends on it, got both; exchange each branch separately"
         )
     channels_first = any(needed) if needed else flow.channels_first
     return _Flow(shape, channels_first, decided=flow.decided or bool(needed))
 
 
 def _flattened(flow: _Flow) -> HostArray | None:
-    """Return the rows after Flatten: our features, counted, with the channels first."""
+    """Return the rows after Flatten: the indices of our features with the channels first."""
     if not flow.channels_first or len(flow.shape) < 2:
         return flow.rows
     ours = np.arange(np.prod(flow.shape)).reshape(flow.shape)

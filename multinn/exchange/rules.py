@@ -1,39 +1,112 @@
-"""How the weights of a layer are those of another library's layer of the same shape."""
+"""The layers of a model that have weights, and rules that convert them to and from another library."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from backends import HostArray, Shape, Tree
+from backends import HostArray, Shape, Tree, tree
+from multinn.layers import GRU, Container, Layer
 
+Path = tuple[int, ...]
 Weights = Mapping[str, HostArray]
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A pair of functions that undo each other.
+class Place:
+    """A layer with parameters, and its place in a model.
 
     Attributes:
-        give: (layer, parameters, state) -> weights by name, in the order of the other library.
-        take: (layer, weights by name) -> parameters, and what of the state they say.
+        layer: the layer.
+        path: the indices that lead from the parameters of the model to those of the layer.
     """
 
-    give: Callable[[Any, Tree, Tree], dict[str, HostArray]]
-    take: Callable[[Any, Weights], tuple[dict[str, HostArray], dict[str, HostArray]]]
+    layer: Layer
+    path: Path
+
+    def own(self, of_all: Tree) -> Tree:
+        """Return the entry of the layer in a tree with one for each layer, or None for None."""
+        for index in self.path:
+            of_all = None if of_all is None else of_all[index]
+        return of_all
+
+    def __str__(self) -> str:
+        name = type(self.layer).__name__
+        return f"{name}, layer {'.'.join(map(str, self.path))}" if self.path else name
+
+
+def places(layer: Layer, params: Tree, path: Path = ()) -> Iterator[Place]:
+    """Yield the layers with parameters in the order of the model; containers yield their children."""
+    if isinstance(layer, Container):
+        for index, (child, own) in enumerate(zip(layer.children, params, strict=True)):
+            yield from places(child, own, (*path, index))
+    elif tree.leaves(params):
+        yield Place(layer, path)
+
+
+def initial_trees(model: Layer, input_shape: Any) -> tuple[Tree, Tree]:
+    """Return initial parameters and layer states of a model, for their structure and shapes."""
+    params, _ = model.init(np.random.default_rng(0), tuple(input_shape))
+    return params, model.init_state(params)
+
+
+def with_replaced(of_all: Tree, by_path: Mapping[Path, Tree], path: Path = ()) -> Tree:
+    """Return a tree with an entry for each layer, in which some entries are replaced.
+
+    Args:
+        of_all: the tree.
+        by_path: the new entries, by their paths.
+        path: the path of the tree itself.
+    """
+    if path in by_path:
+        return by_path[path]
+    if isinstance(of_all, tuple):
+        return tuple(with_replaced(own, by_path, (*path, index)) for index, own in enumerate(of_all))
+    return of_all
+
+
+def as_array(values: Any) -> HostArray:
+    """Return a NumPy array, from an array or from a tensor on any device."""
+    if hasattr(values, "detach"):  # of PyTorch: a tensor with a gradient, or on a GPU
+        values = values.detach().cpu()
+    return np.asarray(values.numpy() if hasattr(values, "numpy") else values)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A pair of inverse functions between our weights of a layer and those of another library.
+
+    Attributes:
+        to_theirs: (layer, parameters, state) -> weights by name, in the other library's order.
+        from_theirs: (layer, weights by name) -> parameters, and the entries of the state among them.
+    """
+
+    to_theirs: Callable[[Any, Tree, Tree], dict[str, HostArray]]
+    from_theirs: Callable[[Any, Weights], tuple[dict[str, HostArray], dict[str, HostArray]]]
+
+
+def rule_of(place: Place, rules: Mapping[type[Layer], Rule], library: str) -> Rule:
+    """Return the rule for a layer, or raise ValueError if the library has no such layer."""
+    if type(place.layer) not in rules:
+        raise ValueError(f"{place}: expected a layer that {library} has too, it has no such weights")
+    return rules[type(place.layer)]
 
 
 def renamed(names: Mapping[str, str], axes: Mapping[str, Shape] | None = None) -> Rule:
-    """Return the rule for weights with other names, and some with their axes in another order.
+    """Return the rule for weights with other names, some of which have their axes in another order.
 
     Args:
-        names: theirs, by ours, in their order; what the layer does not have, such as b, is left out.
-        axes: for some of our names, the order of our axes that is theirs.
+        names: their names by ours, in their order; weights that the layer does not have are skipped.
+        axes: for some of our names, the order of our axes in the other library.
     """
     orders = axes or {}
 
-    def give(layer: Any, params: Tree, state: Tree) -> dict[str, HostArray]:
+    def to_theirs(layer: Any, params: Tree, state: Tree) -> dict[str, HostArray]:
+        if "mean" in names and state is None:
+            raise ValueError(
+                "BatchNorm: expected the state of the layers, which has its statistics, got none"
+            )
         own = {**params, **(state or {})}
         return {
             theirs: np.transpose(own[ours], orders.get(ours))
@@ -43,7 +116,7 @@ def renamed(names: Mapping[str, str], axes: Mapping[str, Shape] | None = None) -
             if ours in own
         }
 
-    def take(layer: Any, weights: Weights) -> tuple[dict[str, HostArray], dict[str, HostArray]]:
+    def from_theirs(layer: Any, weights: Weights) -> tuple[dict[str, HostArray], dict[str, HostArray]]:
         params: dict[str, HostArray] = {}
         state: dict[str, HostArray] = {}
         for ours, theirs in names.items():
@@ -54,10 +127,26 @@ def renamed(names: Mapping[str, str], axes: Mapping[str, Shape] | None = None) -
                 (state if ours in ("mean", "variance") else params)[ours] = values
         return params, state
 
-    return Rule(give, take)
+    return Rule(to_theirs, from_theirs)
 
 
-def gates_in_order(values: HostArray, order: tuple[int, ...], axis: int = -1) -> HostArray:
-    """Return what has a part for each gate with the parts in another order."""
-    parts = np.split(np.asarray(values), len(order), axis=axis)
-    return np.concatenate([parts[gate] for gate in order], axis=axis)
+def gates_in_order(values: HostArray, order: tuple[int, ...]) -> HostArray:
+    """Return an array whose last axis has a part for each gate, with the parts in another order."""
+    parts = np.split(np.asarray(values), len(order), axis=-1)
+    return np.concatenate([parts[gate] for gate in order], axis=-1)
+
+
+def second_bias(params: Tree) -> HostArray:
+    """Return the bias of h U, in libraries that have one beside b: c of a GRU after zeros, else 0."""
+    second: HostArray = np.zeros_like(params["b"])
+    if "c" in params:
+        second[-len(params["c"]) :] = params["c"]
+    return second
+
+
+def merged_biases(layer: Layer, first: HostArray, second: HostArray) -> dict[str, HostArray]:
+    """Return b, the sum of both biases; a GRU keeps those of its last gate apart, the second as c."""
+    if not isinstance(layer, GRU):
+        return {"b": first + second}
+    sums = (first + second)[: -layer.units]
+    return {"b": np.concatenate([sums, first[-layer.units :]]), "c": second[-layer.units :]}

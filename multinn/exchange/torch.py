@@ -1,4 +1,4 @@
-"""Weights as in a ``state_dict`` of PyTorch."""
+"""Weights in the form of PyTorch's ``state_dict``."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,7 +7,15 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.exchange.layouts import rows_of_flat_images
-from multinn.exchange.places import Path, Place, array, drawn, places, replaced
+from multinn.exchange.rules import (
+    Path,
+    Place,
+    as_array,
+    initial_trees,
+    places,
+    rule_of,
+    with_replaced,
+)
 from multinn.exchange.torch_rules import RULES
 from multinn.layers import Bidirectional, Container, Layer, TransformerBlock
 
@@ -15,33 +23,33 @@ from multinn.layers import Bidirectional, Container, Layer, TransformerBlock
 def to_state_dict(
     model: Layer, params: Tree, layer_state: Tree = None, input_shape: Shape | None = None
 ) -> dict[str, HostArray]:
-    """Return the weights of a model under the names, and in the form, that PyTorch has.
+    """Return the weights of a model with the names and in the form of PyTorch.
 
-    Names are those of `torch.nn.Sequential` with the same layers at the same places, such as "0.weight";
-    of a single layer, they are "weight" and so on. Layers side by side are numbered like layers in a
-    row, as in `torch.nn.ModuleList`. `TransformerBlock` is `torch.nn.TransformerEncoderLayer`. The keys
-    of attention have a bias in PyTorch, which changes nothing: it is 0. Images have the channels first
-    in PyTorch, so that it flattens them in another order: the rows of the first Dense after Flatten
-    follow. The arrays are for ``load_state_dict``, each as a tensor by ``torch.from_numpy``.
+    Names are those of a `torch.nn.Sequential` with the same layers at the same places, such as
+    "0.weight"; those of a single layer are "weight" and so on. Parallel layers are numbered like layers
+    in a row, as in `torch.nn.ModuleList`. `TransformerBlock` is `torch.nn.TransformerEncoderLayer`. The
+    attention of PyTorch has a bias for keys, which has no effect: it is 0. PyTorch has the channels of
+    images first, and so flattens images in another order: the rows of the first Dense after Flatten are
+    permuted. ``load_state_dict`` takes the arrays as tensors, from ``torch.from_numpy``.
 
     Args:
         model: the model.
         params: its parameters, a tree of arrays that NumPy can read.
-        layer_state: the state of its layers, likewise; None where it has none.
+        layer_state: the state of its layers, a tree of such arrays; None if it has none.
         input_shape: the shape of one example, without the batch; needed if the model has Flatten.
 
     Raises:
-        ValueError: a layer has no counterpart in PyTorch, or the input_shape is needed.
+        ValueError: a layer has no counterpart in PyTorch, or input_shape is missing.
     """
     params, layer_state = tree.map(np.asarray, params), tree.map(np.asarray, layer_state)
     rows = rows_of_flat_images(model, input_shape)
     state_dict: dict[str, HostArray] = {}
     for place in places(model, params):
-        rule, name = _rule(place), name_of(model, place)
+        rule, name = rule_of(place, RULES, "PyTorch"), name_of(model, place)
         own = place.own(params)
         if place.path in rows:
             own = own | {"W": own["W"][rows[place.path]]}
-        for key, values in rule.give(place.layer, own, place.own(layer_state)).items():
+        for key, values in rule.to_theirs(place.layer, own, place.own(layer_state)).items():
             state_dict[name(key)] = np.ascontiguousarray(values).reshape(np.shape(values))
     return state_dict
 
@@ -51,47 +59,41 @@ def from_state_dict(
 ) -> tuple[Tree, Tree]:
     """Return the parameters of a model, and the state of its layers, from weights of PyTorch.
 
-    Names and forms are those of `to_state_dict`. The bias of the keys of attention is left out, as it
-    changes nothing. The weights of running statistics are not known, so they are 0: at inference, they
-    are not needed, and training begins the averages anew.
+    Names and forms are those of `to_state_dict`. The bias of attention keys has no effect and is
+    skipped. PyTorch's running statistics come without their weights, which are set to 0: inference does
+    not need them, and training starts the averages anew.
 
     Args:
         model: the model.
-        state_dict: arrays of NumPy, or tensors, by name.
+        state_dict: NumPy arrays or tensors, by name.
         input_shape: the shape of one example, without the batch.
 
     Raises:
-        ValueError: a layer has no counterpart in PyTorch, or an entry is missing, not expected or of
-            another shape; the message names it.
+        ValueError: a layer has no counterpart in PyTorch, or an entry is missing, unknown or of another
+            shape; the message names it.
     """
-    params, layer_state = drawn(model, input_shape)
+    params, layer_state = initial_trees(model, input_shape)
     expected = to_state_dict(model, params, layer_state, input_shape)
-    given = {name: array(values) for name, values in state_dict.items()}
+    given = {name: as_array(values) for name, values in state_dict.items()}
     _check(expected, given)
     rows = rows_of_flat_images(model, input_shape)
     new_params, new_state = {}, {}
     for place in places(model, params):
-        name = name_of(model, place)
-        keys = _rule(place).give(place.layer, place.own(params), place.own(layer_state))
+        rule, name = rule_of(place, RULES, "PyTorch"), name_of(model, place)
+        keys = rule.to_theirs(place.layer, place.own(params), place.own(layer_state))
         weights = {key: given.get(name(key), values) for key, values in keys.items()}
-        own, statistics = _rule(place).take(place.layer, weights)
+        own, statistics = rule.from_theirs(place.layer, weights)
         if place.path in rows:
             own["W"] = own["W"][np.argsort(rows[place.path])]
         new_params[place.path] = tree.map(np.array, own)
         new_state[place.path] = place.own(layer_state) | statistics
-    return replaced(params, new_params), replaced(layer_state, new_state)
-
-
-def _rule(place: Place) -> Any:
-    if type(place.layer) not in RULES:
-        raise ValueError(f"{place}: expected a layer that PyTorch has too, it has no such weights")
-    return RULES[type(place.layer)]
+    return with_replaced(params, new_params), with_replaced(layer_state, new_state)
 
 
 def _check(expected: Mapping[str, HostArray], given: Mapping[str, HostArray]) -> None:
     for name, values in expected.items():
         if name not in given:
-            if name.endswith("num_batches_tracked"):  # older files lack it, and nothing depends on it
+            if name.endswith("num_batches_tracked"):  # older files lack it, and it is not used
                 continue
             raise ValueError(f"{name}: expected an array of shape {values.shape}, got no such entry")
         if given[name].shape != values.shape:
@@ -103,7 +105,7 @@ def _check(expected: Mapping[str, HostArray], given: Mapping[str, HostArray]) ->
         )
 
 
-# The parts of torch.nn.TransformerEncoderLayer, by their paths in our block.
+# The parts of torch.nn.TransformerEncoderLayer, by their paths in TransformerBlock.
 _NORMALIZED_FIRST: dict[Path, str] = {
     (0, 1, 0): "norm1",
     (0, 1, 1): "self_attn",
@@ -121,7 +123,7 @@ _NORMALIZED_LAST: dict[Path, str] = {
 
 
 def name_of(model: Layer, place: Place) -> Callable[[str], str]:
-    """Return what makes the name of an entry of the ``state_dict`` from that in the layer itself.
+    """Return the function from the names of a layer's weights to their names in the ``state_dict``.
 
     Raises:
         ValueError: PyTorch has no such layer, or puts its outputs in another order.
@@ -131,7 +133,7 @@ def name_of(model: Layer, place: Place) -> Callable[[str], str]:
 
 
 def _parts(layer: Layer, place: Place, path: Path) -> tuple[list[str], str]:
-    """Return the names on the way from a layer to a place, and the end of the last name."""
+    """Return the names on the path from a layer to a place, and the suffix of the last name."""
     if isinstance(layer, Bidirectional):
         child = layer.children[path[0]]
         assert child == place.layer

@@ -1,9 +1,9 @@
-"""The weights of a layer and those of PyTorch's."""
+"""The rules between our layers' weights and those of PyTorch."""
 
 import numpy as np
 
 from backends import HostArray, Tree
-from multinn.exchange.rules import Rule, Weights, renamed
+from multinn.exchange.rules import Rule, Weights, merged_biases, renamed, second_bias
 from multinn.layers import (
     GRU,
     LSTM,
@@ -29,38 +29,25 @@ _RUNNING = {"mean": "running_mean", "variance": "running_var"}
 _BATCH_NORM = renamed(_SCALE_AND_SHIFT | _RUNNING)
 
 
-def _give_batch_norm(layer: BatchNorm, params: Tree, state: Tree) -> dict[str, HostArray]:
-    if state is None:
-        raise ValueError(
-            "BatchNorm: expected the state of the layers, which has its statistics, got none"
-        )
-    return _BATCH_NORM.give(layer, params, state) | {"num_batches_tracked": np.array(0)}
+def _batch_norm_to_torch(layer: BatchNorm, params: Tree, state: Tree) -> dict[str, HostArray]:
+    return _BATCH_NORM.to_theirs(layer, params, state) | {"num_batches_tracked": np.array(0)}
 
 
-def _give_recurrent(layer: Recurrent, params: Tree, state: Tree) -> dict[str, HostArray]:
-    """Return W and U transposed, b as the first bias, and as the second c after zeros."""
-    second = np.zeros_like(params["b"])
-    if "c" in params:  # is added to h U of the last gate alone
-        second[-layer.units :] = params["c"]
+def _recurrent_to_torch(layer: Recurrent, params: Tree, state: Tree) -> dict[str, HostArray]:
     return {
         "weight_ih_l0": params["W"].T,
         "weight_hh_l0": params["U"].T,
         "bias_ih_l0": params["b"],
-        "bias_hh_l0": second,
+        "bias_hh_l0": second_bias(params),
     }
 
 
-def _take_recurrent(layer: Recurrent, weights: Weights) -> tuple[Tree, Tree]:
-    """Return W, U, the sum of the biases as b and, of a GRU, what must not be added up as c."""
-    first, second = weights["bias_ih_l0"], weights["bias_hh_l0"]
-    params = {"W": weights["weight_ih_l0"].T, "U": weights["weight_hh_l0"].T, "b": first + second}
-    if isinstance(layer, GRU):
-        params["b"][-layer.units :] = first[-layer.units :]
-        params["c"] = second[-layer.units :]
-    return params, {}
+def _recurrent_from_torch(layer: Recurrent, weights: Weights) -> tuple[Tree, Tree]:
+    biases = merged_biases(layer, weights["bias_ih_l0"], weights["bias_hh_l0"])
+    return {"W": weights["weight_ih_l0"].T, "U": weights["weight_hh_l0"].T, **biases}, {}
 
 
-def _give_attention(layer: MultiHeadAttention, params: Tree, state: Tree) -> dict[str, HostArray]:
+def _attention_to_torch(layer: MultiHeadAttention, params: Tree, state: Tree) -> dict[str, HostArray]:
     matrices = [params[name]["W"].T for name in ("query", "key", "value")]
     features = params["output"]["W"].shape[1]
     if len(matrices[0]) != features:
@@ -81,7 +68,7 @@ def _give_attention(layer: MultiHeadAttention, params: Tree, state: Tree) -> dic
     return weights
 
 
-def _take_attention(layer: MultiHeadAttention, weights: Weights) -> tuple[Tree, Tree]:
+def _attention_from_torch(layer: MultiHeadAttention, weights: Weights) -> tuple[Tree, Tree]:
     if "in_proj_weight" in weights:
         matrices = np.split(weights["in_proj_weight"], 3)
     else:
@@ -96,10 +83,10 @@ def _take_attention(layer: MultiHeadAttention, weights: Weights) -> tuple[Tree, 
     return params, {}
 
 
-_RECURRENT = Rule(_give_recurrent, _take_recurrent)
+_RECURRENT = Rule(_recurrent_to_torch, _recurrent_from_torch)
 
 RULES: dict[type[Layer], Rule] = {
-    BatchNorm: Rule(_give_batch_norm, _BATCH_NORM.take),
+    BatchNorm: Rule(_batch_norm_to_torch, _BATCH_NORM.from_theirs),
     Conv1D: renamed(_WEIGHT_AND_BIAS, {"W": (2, 1, 0)}),
     Conv2D: renamed(_WEIGHT_AND_BIAS, {"W": (3, 2, 0, 1)}),
     ConvTranspose2D: renamed(_WEIGHT_AND_BIAS, {"W": (3, 2, 0, 1)}),
@@ -109,7 +96,7 @@ RULES: dict[type[Layer], Rule] = {
     GroupNorm: renamed(_SCALE_AND_SHIFT),
     LSTM: _RECURRENT,
     LayerNorm: renamed(_SCALE_AND_SHIFT),
-    MultiHeadAttention: Rule(_give_attention, _take_attention),
+    MultiHeadAttention: Rule(_attention_to_torch, _attention_from_torch),
     PReLU: renamed({"a": "weight"}),
     RMSNorm: renamed({"gamma": "weight"}),
     SimpleRNN: _RECURRENT,

@@ -157,7 +157,7 @@ WEIGHTS = to_keras_weights(MODEL, drawn(MODEL, (5, 4))[0])
             [*WEIGHTS[:4], WEIGHTS[4][:1]],
             r"weights\[4\], bias of GRU, layer 2: expected shape \(2, 6\), got \(1, 6\)",
         ),
-        (WEIGHTS[:-1], "expected more than 4 arrays, GRU, layer 2 has none left"),
+        (WEIGHTS[:-1], "expected more arrays than 4, none is left for GRU, layer 2"),
         ([*WEIGHTS, WEIGHTS[0]], "expected 5 arrays, as the model has, got 6"),
     ],
     ids=["first", "last", "few", "many"],
