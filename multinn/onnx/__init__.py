@@ -1,4 +1,4 @@
-"""Export to ONNX, a format that many runtimes read: structure and weights, at inference.
+"""Export of models at inference, with their weights, to ONNX, a format that many runtimes read.
 
 >>> import numpy as np
 >>> from multinn import Dense, ReLU, Sequential, onnx

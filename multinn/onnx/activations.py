@@ -62,7 +62,7 @@ def _elu(graph: Graph, layer: ELU, x: str) -> str:
 def _silu(graph: Graph, layer: SiLU, x: str) -> str:
     """Return x σ(x), or x / (1 + exp(-x)) in float64.
 
-    There, ONNX Runtime up to 1.23, at least, takes the product for an operator that it lacks.
+    In float64, ONNX Runtime up to at least 1.23 fuses the product into an operator that it lacks.
     """
     if graph.dtype == "float64":
         exponential = graph.add("Exp", graph.add("Neg", x))
@@ -81,7 +81,7 @@ def _hard_swish(graph: Graph, layer: HardSwish, x: str) -> str:
 
 
 def _gelu(graph: Graph, layer: GELU, x: str) -> str:
-    """Return x (1 + erf(x / √2)) / 2, or x (1 + tanh(u)) / 2."""
+    """Return x (1 + t) / 2 with t = erf(x / √2), or t = tanh(u) if approximate."""
     if layer.approximate == "none":
         t = graph.add_in_float32("Erf", graph.add("Mul", x, graph.constant(math.sqrt(0.5))))
     else:

@@ -1,4 +1,4 @@
-"""Attention as operators of ONNX: products of matrices, and softmax."""
+"""Attention as operators of ONNX: matrix products and softmax."""
 
 import math
 
@@ -32,7 +32,7 @@ def _attention(graph: Graph, layer: MultiHeadAttention, params: Tree, state: Tre
 
 
 def _weights(graph: Graph, layer: MultiHeadAttention, S: str, context: Value) -> str:
-    """Add P = softmax(S) over what is not hidden; where all is hidden, it is 0."""
+    """Add P = softmax(S) over the visible steps; P is 0 where no step is visible."""
     time = context.shape[0]
     visible = None
     if context.mask is not None:
@@ -49,5 +49,5 @@ def _weights(graph: Graph, layer: MultiHeadAttention, S: str, context: Value) ->
 
 
 def _split(graph: Graph, x: Value, heads: int, size: int) -> str:
-    """Return heads side by side, (batch, time, heads d), as (batch, heads, time, d)."""
+    """Return x (batch, time, heads · d) as (batch, heads, time, d)."""
     return graph.add("Transpose", graph.reshape(x.name, (x.shape[0], heads, size)), perm=(0, 2, 1, 3))

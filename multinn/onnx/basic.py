@@ -1,4 +1,4 @@
-"""Layers of a perceptron, and of ids and positions, as operators of ONNX."""
+"""Basic layers, embeddings and positions as operators of ONNX."""
 
 import math
 from dataclasses import replace
@@ -24,7 +24,7 @@ from multinn.onnx.registry import converts
 
 
 def dense(graph: Graph, params: Tree, x: Value) -> Value:
-    """Add y = x W + b, without b if there is none."""
+    """Add y = x W + b, or x W if there is no b."""
     y = graph.add("MatMul", x.name, graph.constant(params["W"], "W"))
     if "b" in params:
         y = graph.add("Add", y, graph.constant(params["b"], "b"))

@@ -1,4 +1,4 @@
-"""Layers made of layers as parts of a graph of ONNX."""
+"""Containers as parts of a graph of ONNX."""
 
 from dataclasses import replace
 from functools import reduce
@@ -50,7 +50,7 @@ def _bidirectional(graph: Graph, layer: Bidirectional, params: Tree, state: Tree
 
 
 def _branches(graph: Graph, layer: Container, params: Tree, state: Tree, x: Value) -> list[Value]:
-    """Return the outputs of the branches, all with their channels at the same place."""
+    """Return the outputs of the branches, all with the channels at the same axis."""
     outputs = _parallel(graph, layer, params, state, x)
     assert isinstance(outputs, tuple)
     values = [y for y in outputs if isinstance(y, Value)]
@@ -67,22 +67,22 @@ def _sum(graph: Graph, values: list[Value]) -> Value:
 
 
 def _joined(graph: Graph, values: list[Value], axis: int) -> Value:
-    """Return values one after another along an axis, as `Concatenate` counts them."""
+    """Concatenate values along an axis, which counts as in `Concatenate`."""
     axes = len(values[0].shape) + 1
     axis %= axes
     names = [y.name for y in values]
-    where = axis
+    onnx_axis = axis
     if values[0].channels_first:
-        where = 1 if axis == axes - 1 else axis + 1
+        onnx_axis = 1 if axis == axes - 1 else axis + 1
     shape = list(values[0].shape)
     shape[axis - 1] = sum(y.shape[axis - 1] for y in values)
     mask = _joined_masks(graph, values) if axis == 1 else reduce(graph.both, [y.mask for y in values])
-    y = graph.add("Concat", *names, axis=where)
+    y = graph.add("Concat", *names, axis=onnx_axis)
     return replace(values[0], name=y, shape=tuple(shape), mask=mask)
 
 
 def _joined_masks(graph: Graph, values: list[Value]) -> str | None:
-    """Return the masks along time, with True for values without, or None if no value has one."""
+    """Concatenate the masks along time, with True for values without one; None if there is none."""
     if all(y.mask is None for y in values):
         return None
     return graph.add("Concat", *(y.mask or _mask_of_ones(graph, y) for y in values), axis=1)

@@ -1,4 +1,4 @@
-"""A trained model in a file of ONNX."""
+"""Export of a trained model to a file."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from multinn.training.trainer import Trainer
 
 
 class Estimator(Protocol):
-    """A fitted estimator, as those of `multinn.sklearn`.
+    """A fitted estimator, such as those of `multinn.sklearn`.
 
     Attributes:
         n_features_in_: the length of one example.
-        trainer_: what has trained it.
+        trainer_: its trainer.
     """
 
     n_features_in_: int
@@ -35,25 +35,25 @@ def export(
     dtype: str | None = None,
     input_dtype: str | None = None,
 ) -> None:
-    """Write a model at inference, as `to_onnx` makes it, to a file. It is written whole or not at all.
+    """Write a model at inference, as `to_onnx` returns it, to a file, completely or not at all.
 
     Args:
         trained: a trainer; a fitted estimator of `multinn.sklearn`; or a model with its parameters and,
-            if it has one, the state of its layers. The output is that of the model; of a classifier, the
-            probabilities, as `predict_proba` has them, also of two classes; of a regressor, the
-            predictions, (batch, outputs) even if there is one output. The classes are in the metadata of
-            the file, a list in JSON under "classes".
-        path: of the file, by custom ending in ".onnx"; one that is there is replaced.
-        input_shape: the shape of one example, without the batch; that of the trainer if None.
-        dtype: as of `to_onnx`; that of training, or "float32", if None.
-        input_dtype: as of `to_onnx`.
+            if it has one, the state of its layers. The outputs are those of the model. For a classifier,
+            they are the probabilities of `predict_proba`, also for two classes; for a regressor, the
+            predictions (batch, outputs), also for one output. The metadata of the file hold the classes
+            of a classifier, as a JSON list under "classes".
+        path: the path of the file, usually ending in ".onnx". An existing file is replaced.
+        input_shape: the shape of one example, without the batch; None takes that of the trainer.
+        dtype: as in `to_onnx`; None takes that of training, or "float32" for a model.
+        input_dtype: as in `to_onnx`.
 
     Raises:
         ImportError: onnx is not installed.
         NotImplementedError: a layer has no converter; the message names it and its place.
         NotInitializedError: the trainer has no parameters yet.
-        TypeError: it is no trainer, no estimator and no such tuple.
-        ValueError: the parameters or the inputs do not fit the model, or there is no input_shape.
+        TypeError: ``trained`` is something else.
+        ValueError: the parameters or the inputs do not fit the model, or input_shape is missing.
     """
     classes = None
     if isinstance(trained, Trainer):
@@ -72,7 +72,7 @@ def export(
         default = "float32"
     if input_shape is None:
         raise ValueError(
-            "onnx: expected an input_shape, that of one example without the batch, got None"
+            "onnx: expected an input_shape, the shape of one example without the batch, got None"
         )
     proto = to_onnx(model, params, layer_state, input_shape, dtype or default, input_dtype=input_dtype)
     if classes is not None:

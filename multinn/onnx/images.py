@@ -89,13 +89,13 @@ def _pool(graph: Graph, operator: str, geometry: Geometry, x: Value, **attribute
 
 
 def _weights(graph: Graph, params: Tree) -> list[str]:
-    """Add W (k, k, one, other) as (other, one, k, k), as both convolutions want it, and b."""
+    """Add W (k, k, one, other) as (other, one, k, k), as both convolutions need it, and b."""
     W = graph.constant(np.moveaxis(params["W"], (-1, -2), (0, 1)), "W")
     return [W, graph.constant(params["b"], "b")] if "b" in params else [W]
 
 
 def _windows(geometry: Geometry, places: Shape, axes: int) -> dict[str, Any]:
-    """Return the attributes that say where windows lie; sequences have one axis of places."""
+    """Return the attributes of the windows; ``axes`` is 1 for sequences and 2 for images."""
     margins = geometry.margins(_as_image(places))[-axes:]
     return {
         "kernel_shape": geometry.size[-axes:],

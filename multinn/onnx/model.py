@@ -1,4 +1,4 @@
-"""A model of multinn as a model of ONNX."""
+"""Conversion of a model to a model of ONNX."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,11 @@ from multinn.onnx.registry import convert
 if TYPE_CHECKING:
     import onnx
 
-# The first with LayerNormalization; all else is older. The older it is, the more runtimes can read it.
+# The first with LayerNormalization, the newest operator used. More runtimes read an older version.
 OPSET = 17
-IR_VERSION = 8  # of the same release of ONNX, 1.12
+IR_VERSION = 8  # of the same ONNX release, 1.12
 
-_MOST_BYTES = 2**31 - 2**20  # protobuf's limit, less some room for the structure
+_MOST_BYTES = 2**31 - 2**20  # protobuf's limit, minus room for the structure
 
 
 def to_onnx(
@@ -31,23 +31,23 @@ def to_onnx(
 ) -> "onnx.ModelProto":
     """Return the model at inference as ONNX, with its weights, checked by ONNX's own checker.
 
-    The input is called "input" and the output "output", of shape (batch, ...) with any size of batch;
-    of several, they are "input_0", "input_1" and so on. Images have the channels last, as in multinn.
+    The input is called "input" and the output "output", of shape (batch, ...) with any batch size;
+    several are called "input_0", "input_1" and so on. Images have the channels last, as in multinn.
 
     Args:
         model: the model.
         params: its parameters, a tree of arrays that NumPy can read.
-        layer_state: the state of its layers, likewise; None where it has none.
-        input_shape: the shape of one example, without the batch; of several inputs, a tuple of such.
-        dtype: of the weights, and of what is computed: "float32" or "float64". ONNX Runtime 1.31 has
-            no Conv, ConvTranspose, AveragePool, RNN, GRU or LSTM in float64. It has no Elu, Erf,
-            Softplus and Softsign either, which are computed in float32, to about 1e-7.
-        input_dtype: of the inputs, such as "uint8" for images in bytes or "int64" for ids; that of the
-            weights if None.
+        layer_state: the state of its layers, a tree of such arrays; None if it has none.
+        input_shape: the shape of one example, without the batch; a tuple of shapes for several inputs.
+        dtype: the dtype of the weights and the computation, "float32" or "float64". In float64, ONNX
+            Runtime 1.31 has no Conv, ConvTranspose, AveragePool, RNN, GRU or LSTM. It also has no Elu,
+            Erf, Softplus and Softsign: these are computed in float32, to about 1e-7.
+        input_dtype: the dtype of the inputs, such as "uint8" for images in bytes or "int64" for ids;
+            None takes that of the weights.
 
     Raises:
         ImportError: onnx is not installed.
-        TypeError: the input_shape is none.
+        TypeError: input_shape is not a tuple of integers, or of such tuples.
         NotImplementedError: a layer has no converter; the message names it and its place.
         ValueError: the parameters or the inputs do not fit the model, or the dtype is something else.
     """
@@ -88,7 +88,7 @@ def _inputs(shape: Any, name: str) -> Values:
 
 
 def _names(values: Values, name: str) -> list[str]:
-    """Return the names of values in order, with their places if there are several."""
+    """Return the names of values in order, numbered if there are several."""
     if isinstance(values, Value):
         return [name]
     return [each for i, part in enumerate(values) for each in _names(part, f"{name}_{i}")]
@@ -99,7 +99,7 @@ def _leaves(values: Values) -> list[Value]:
 
 
 def _cast(graph: Graph, values: Values, input_dtype: str | None) -> Values:
-    """Convert inputs to the dtype of the graph, if theirs is another."""
+    """Convert inputs to the dtype of the graph if necessary."""
     if input_dtype in (None, graph.dtype):
         return values
     if isinstance(values, tuple):
@@ -113,7 +113,7 @@ def _proto(
     size = sum(values.nbytes for values in graph.constants.values())
     if size > _MOST_BYTES:
         raise ValueError(
-            f"onnx: expected weights of less than 2 GiB, which a file of ONNX can hold, got {size} bytes"
+            f"onnx: expected weights of less than 2 GiB, the limit of a file of ONNX, got {size} bytes"
         )
     helper = library.helper
     nodes = [
@@ -143,7 +143,7 @@ def _proto(
 
 
 def _attribute(library: Any, value: Any) -> Any:
-    """Return an attribute as the library wants it: dtypes as its own numbers, tuples as lists."""
+    """Return an attribute as the library needs it: dtypes as its own numbers, tuples as lists."""
     if isinstance(value, np.dtype):
         return library.helper.np_dtype_to_tensor_dtype(value)
     return list(value) if isinstance(value, tuple) else value

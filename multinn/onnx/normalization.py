@@ -15,7 +15,7 @@ def _batch_norm(graph: Graph, layer: BatchNorm, params: Tree, state: Tree, x: Va
     if state is None:
         raise ValueError(
             "BatchNorm: expected the state of a trained model, which has its running statistics, got "
-            "none; hand over layer_state"
+            "none; pass layer_state"
         )
     x = graph.with_channels_first(x)
     names = ("gamma", "beta", "mean", "variance")
@@ -40,7 +40,7 @@ def _rms_norm(graph: Graph, layer: RMSNorm, params: Tree, state: Tree, x: Value)
 
 @converts(GroupNorm, any_layout=True, takes_mask=True)
 def _group_norm(graph: Graph, layer: GroupNorm, params: Tree, state: Tree, x: Value) -> Value:
-    """Add z = (x - μ) / s of (batch, groups, channels of a group, first places, other places)."""
+    """Normalize x as (batch, groups, channels of a group, first axis of places, other places)."""
     mask = None
     if x.mask is not None:
         mask = graph.cast(graph.reshape(x.mask, (1, 1, x.shape[0], 1)), graph.dtype)
@@ -59,7 +59,7 @@ def _group_norm(graph: Graph, layer: GroupNorm, params: Tree, state: Tree, x: Va
 
 
 def only(graph: Graph, x: Value) -> Value:
-    """Return the value with 0 where its mask says that it does not count."""
+    """Return the value with 0 where its mask is False."""
     if x.mask is None:
         return x
     x = graph.with_channels_last(x)
@@ -75,10 +75,10 @@ def _mean(graph: Graph, x: str, mask: str | None, numbers: int) -> str:
     """Return the means of the groups.
 
     Args:
-        graph: what to add to.
+        graph: the graph.
         x: (batch, groups, channels of a group, time, others).
-        mask: (batch, 1, 1, time, 1) zeros and ones, or None where all counts.
-        numbers: how many there are of each time step.
+        mask: (batch, 1, 1, time, 1) zeros and ones, or None.
+        numbers: how many numbers of a group each time step has.
     """
     if mask is None:
         return graph.add("ReduceMean", x, axes=[2, 3, 4], keepdims=1)

@@ -1,4 +1,4 @@
-"""Which function converts which layer."""
+"""The registry of converters, one function for each class of layers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,16 +28,16 @@ def converts(
 ) -> Callable[[Function], Function]:
     """Return a decorator that makes a function the converter of layers of these classes.
 
-    The function gets the `Graph` to add to, the layer, its parameters and its state, on the host, and
-    its input as a `Value`; it returns its output as one. A subclass needs a converter of its own: its
-    mathematics may be another.
+    The function gets the `Graph` to add to, the layer, its parameters and its state as NumPy arrays, and
+    its input as a `Value`; it returns its output as a `Value`. A subclass needs its own converter, as it
+    may compute something else.
 
     Args:
         layers: the classes.
-        any_layout: whether the function understands values with the channels first; otherwise it gets
-            them last.
-        takes_mask: whether it understands values with a mask; otherwise it gets them without, and the
-            mask is handed on beside its output.
+        any_layout: whether the function accepts values with the channels first; otherwise it gets them
+            last.
+        takes_mask: whether the function accepts values with a mask; otherwise it gets them without, and
+            its output gets the mask.
 
     >>> from multinn import Layer
     >>> from multinn.layers.base import ParameterFree
@@ -68,8 +68,8 @@ def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> An
     """Add a layer to the graph, and return its output.
 
     Raises:
-        NotImplementedError: there is no converter for it.
-        ValueError: it cannot be converted as it is.
+        NotImplementedError: the layer has no converter.
+        ValueError: the layer cannot be converted with these hyperparameters or inputs.
     """
     kind = type(layer)
     if kind not in _CONVERTERS:
@@ -87,22 +87,22 @@ def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> An
     y = entry.convert(graph, layer, params, state, replace(value, mask=None))
     if y.shape[:1] != x.shape[:1]:
         raise ValueError(
-            f"{kind.__name__}: expected no mask, or to keep (batch, time) {('batch', *x.shape[:1])} as "
-            f"they are, got outputs of shape {('batch', *y.shape)}"
+            f"{kind.__name__}: expected no mask, or outputs that keep (batch, time), "
+            f"{('batch', *x.shape[:1])}, got shape {('batch', *y.shape)}"
         )
     return replace(y, mask=graph.both(value.mask, y.mask))
 
 
 def convert_child(graph: Graph, index: int, layer: Layer, params: Tree, state: Tree, x: Any) -> Any:
-    """Add one of the layers that a layer is made of.
+    """Add a child of a container to the graph, and return its output.
 
     Args:
-        graph: what to add to.
-        index: which.
-        layer: it.
-        params: of all.
-        state: of all, or None.
-        x: its input.
+        graph: the graph.
+        index: the index of the child.
+        layer: the child.
+        params: the parameters of the container.
+        state: the state of the container, or None.
+        x: the input of the child.
     """
     own_state = None if state is None else state[index]
     outer = graph.place

@@ -5,14 +5,15 @@ import math
 import numpy as np
 
 from backends import HostArray, Tree
+from multinn.exchange.rules import gates_in_order, second_bias
 from multinn.layers import GRU, LSTM, GlobalAveragePool1D, GlobalMaxPool1D, SimpleRNN
 from multinn.layers.sequences.recurrent import Recurrent
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts
 
-# Which of our gates, from left to right, are those of ONNX.
-_GRU_GATES = (1, 0, 2)  # z r n, ours are r z n
-_LSTM_GATES = (0, 3, 1, 2)  # i o f g, ours are i f g o
+# The gates of ONNX by their indices in ours.
+_GRU_GATES = (1, 0, 2)  # z r n, while ours are r z n
+_LSTM_GATES = (0, 3, 1, 2)  # i o f g, while ours are i f g o
 
 
 @converts(SimpleRNN, takes_mask=True)
@@ -40,7 +41,7 @@ def _recurrent(
     x: Value,
     **attributes: object,
 ) -> Value:
-    """Add a recurrent operator, whose axes are (time, batch, ...), and y (time, 1, batch, units)."""
+    """Add a recurrent operator, of inputs (time, batch, ...) and outputs (time, 1, batch, units)."""
     time, units = x.shape[0], layer.units
     attributes |= {
         "hidden_size": units,
@@ -56,7 +57,7 @@ def _recurrent(
         return Value(graph.add("Transpose", states, perm=(1, 0, 2)), (time, units))
     ones = graph.cast(x.mask, "int64")
     lengths = graph.cast(graph.add("ReduceSum", ones, graph.integers([1], "axes"), keepdims=0), "int32")
-    steps = graph.add("Transpose", _counted_first(graph, x, ones), perm=(1, 0, 2))
+    steps = graph.add("Transpose", _unmasked_first(graph, x, ones), perm=(1, 0, 2))
     Y = graph.add(operator, steps, *weights, lengths, **attributes)
     states = graph.add("Transpose", graph.add("Squeeze", Y, graph.integers([1], "axes")), perm=(1, 0, 2))
     return _spread(graph, layer, states, ones, x)
@@ -66,13 +67,9 @@ def _weights(graph: Graph, params: Tree, gates: tuple[int, ...]) -> list[str]:
     """Add W, R and the two biases, each (1, gates · units, ...): our W, U, b and, of a GRU, c."""
 
     def in_order(parameter: HostArray) -> HostArray:
-        parts = np.split(np.asarray(parameter), len(gates), axis=-1)
-        return np.concatenate([parts[gate] for gate in gates], axis=-1).T[None]
+        return gates_in_order(parameter, gates).T[None]
 
-    second = np.zeros_like(params["b"])
-    if "c" in params:  # is added to s_n alone
-        second[-len(params["c"]) :] = params["c"]
-    biases = np.concatenate([in_order(params["b"]), in_order(second)], axis=-1)
+    biases = np.concatenate([in_order(params["b"]), in_order(second_bias(params))], axis=-1)
     return [
         graph.constant(in_order(params["W"]), "W"),
         graph.constant(in_order(params["U"]), "R"),
@@ -80,27 +77,27 @@ def _weights(graph: Graph, params: Tree, gates: tuple[int, ...]) -> list[str]:
     ]
 
 
-def _counted_first(graph: Graph, x: Value, ones: str) -> str:
-    """Return x with the steps that count before those that do not, each in their order.
+def _unmasked_first(graph: Graph, x: Value, ones: str) -> str:
+    """Return x with all unmasked steps first, and each group in its order.
 
-    ONNX knows of lengths alone. As steps that do not count leave the state as it is, it makes no
-    difference to the states where they are.
+    ONNX has lengths instead of masks. As a masked step does not change the state, its position does not
+    matter for the states.
     """
     time = x.shape[0]
     ranks = graph.integers(np.arange(time, 0, -1)[None], "ranks")
     scores = graph.add("Add", graph.add("Mul", ones, graph.integers(time, "time")), ranks)
-    # TopK of integers is not in every runtime.
+    # Some runtimes lack TopK of integers.
     scores = graph.cast(scores, "float32")
     _, order = graph.add_many("TopK", scores, graph.integers([time], "k"), outputs=2, axis=1)
     return _rows(graph, x.name, order)
 
 
 def _spread(graph: Graph, layer: Recurrent, states: str, ones: str, x: Value) -> Value:
-    """Return the states, which are those of the steps that count, at all steps, or at the last.
+    """Return the outputs at all steps, or at the last, from the states of the unmasked steps.
 
-    From left to right, step t has the state of as many steps as count up to t. From right to left, it
-    has that of the first step that counts from t on, before which as many steps lie as count before t.
-    Where there is none, the state is 0.
+    From left to right, step t has the state after the last unmasked step up to t, whose number is the
+    count of unmasked steps up to t. From right to left, it has the state after the first unmasked step
+    from t on, whose index is the count of unmasked steps before t. Without such a step, the state is 0.
     """
     time, units = x.shape[0], layer.units
     pads = [0, 0, 0, 0, 1, 0] if layer.go_backwards else [0, 1, 0, 0, 0, 0]
@@ -115,7 +112,7 @@ def _spread(graph: Graph, layer: Recurrent, states: str, ones: str, x: Value) ->
 
 
 def _rows(graph: Graph, x: str, steps: str) -> str:
-    """Return, of each example of x (batch, time, ...), the steps (batch, ...) that it has."""
+    """Return the given steps (batch, ...) of each example of x (batch, time, ...)."""
     indices = graph.add("Unsqueeze", steps, graph.integers([2], "axes"))
     return graph.add("GatherND", x, indices, batch_dims=1)
 
