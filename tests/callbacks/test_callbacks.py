@@ -34,7 +34,7 @@ from tests.support.small_runs import PLAIN, X, Y, assert_same_bits, fit, make_tr
 
 
 class Spy(Callback):
-    """Writes down what it is called with, and stops or interrupts at an epoch."""
+    """Records its calls, and stops or interrupts at an epoch."""
 
     def __init__(self, stop_at: int = 0, interrupt_at: int = 0) -> None:
         self.calls: list[Any] = []
@@ -55,7 +55,7 @@ class Spy(Callback):
 
 
 class Pretend(Callback):
-    """Gives the records a figure, before other callbacks see them."""
+    """Adds a metric to the records, before the callbacks after it."""
 
     adds = ("figure",)
 
@@ -103,8 +103,8 @@ def test_ctrl_c_gives_the_history_so_far_and_leaves_a_checkpoint(tmp_path, capsy
     assert_same_bits(Trainer.load(path, "numpy"), fit(make_trainer(), 3))
 
 
-def test_a_record_without_its_validation_is_none(monkeypatch):
-    """Ctrl-C came while the validation data were evaluated: columns and callbacks stay in step."""
+def test_a_record_without_its_validation_is_dropped(monkeypatch):
+    """Ctrl-C came during the validation: columns and callbacks stay in step."""
     trainer, spy, validated = make_trainer(), Spy(), []
     evaluate = inference.evaluate
 
@@ -125,7 +125,7 @@ def test_a_record_without_its_validation_is_none(monkeypatch):
     assert len(history["validation_loss"]) == 3
 
 
-def test_what_a_callback_raises_leaves_the_trainer_at_a_whole_epoch():
+def test_an_error_in_a_callback_leaves_the_trainer_at_a_whole_epoch():
     trainer = make_trainer()
     with pytest.raises(StopIteration):
         fit(trainer, 5, callbacks=[Pretend(1.0)])
@@ -133,13 +133,13 @@ def test_what_a_callback_raises_leaves_the_trainer_at_a_whole_epoch():
 
 
 @pytest.mark.parametrize("callbacks", [Spy(), [Spy], [print], 3])
-def test_what_is_no_callback_is_refused(callbacks):
+def test_only_instances_of_callback_are_callbacks(callbacks):
     with pytest.raises(TypeError, match="callbacks: expected"):
         fit(make_trainer(), 1, callbacks=callbacks)
 
 
 class Failing(Callback):
-    """Raises at the second report, and once more where the run ends."""
+    """Raises at the second report, and again at the end of the run."""
 
     def on_report(self, trainer: Trainer, record: Record) -> None:
         if trainer.epoch == 2:
@@ -216,7 +216,7 @@ def test_early_stopping_restores_the_best_after_an_error_of_another():
         (lambda: SaveCheckpoint("x", save_best_only=True, monitor="figure", mode="min"), "figure"),
     ],
 )
-def test_a_figure_that_will_not_be_reported_is_refused_before_training(make, name):
+def test_a_metric_that_will_not_be_reported_is_refused_before_training(make, name):
     trainer, callback = make_trainer(), make()
     expected = rf"^{type(callback).__name__}: '{name}' is not reported, there are \['epoch', 'loss'\]; "
     with pytest.raises(ValueError, match=expected):
@@ -261,7 +261,7 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     assert_same_bits(Trainer.load(path, "numpy"), fit(make_trainer(), 2))
 
 
-def test_what_is_restored_at_the_end_is_saved(tmp_path):
+def test_a_state_that_is_restored_at_the_end_is_saved(tmp_path):
     path = tmp_path / "run.safetensors"
     callbacks = [Pretend(3, 4, 5), EarlyStopping("figure", mode="min", patience=2), SaveCheckpoint(path)]
     trainer = fit(make_trainer(), 9, callbacks=callbacks)
@@ -288,7 +288,7 @@ def test_a_scale_of_one_changes_no_bits(backend):
 
 @pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
 def test_a_plateau_makes_the_learning_rate_smaller_without_compiling(backend):
-    """A scale of s is a learning rate that is s times as large."""
+    """A scale of s multiplies the learning rate by s."""
     scaled = make_trainer(backend, optimizer=ScaledLearningRate(SGD(0.2, momentum=0.9)))
     reduce = ReduceLearningRateOnPlateau("figure", mode="min", factor=0.5, patience=2)
     fit(scaled, 3, callbacks=[Pretend(1, 2, 3), reduce])
@@ -360,7 +360,7 @@ def test_a_csv_header_that_was_cut_off_is_written_again(tmp_path, start):
     assert logger.path.read_bytes().splitlines()[0] == b"epoch,loss"
 
 
-def test_csv_rows_whose_lines_end_as_on_unix_are_gone_on_with(tmp_path):
+def test_a_csv_file_with_unix_line_ends_is_continued(tmp_path):
     logger = CSVLogger(tmp_path / "log.csv")
     logger.path.write_bytes(b"epoch,loss\n1,2.0\n")
     fit(make_trainer(), 1, callbacks=[logger])
@@ -383,7 +383,7 @@ def test_csv_with_other_columns_stays_as_it_was(tmp_path, old):
     assert logger.path.read_bytes() == old
 
 
-def test_tensorboard_gets_the_figures(tmp_path, monkeypatch):
+def test_tensorboard_gets_the_metrics(tmp_path, monkeypatch):
     written: list[Any] = []
     writer = SimpleNamespace(
         add_scalar=lambda *arguments: written.append(arguments),
@@ -401,7 +401,7 @@ def test_tensorboard_gets_the_figures(tmp_path, monkeypatch):
 
 
 def events(folder: Path) -> list[tuple[str, int, float]]:
-    """Return the scalars in the event files: records of their length, a checksum, an event, another."""
+    """Return the scalars in event files, with records of length, checksum, event, checksum."""
     scalars = []
     for path in folder.iterdir():
         content = path.read_bytes()

@@ -178,6 +178,6 @@ def test_an_array_that_does_not_fit_is_named(weights, message):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_keras_does_not_have(model, message):
+def test_layers_that_keras_lacks_are_refused(model, message):
     with pytest.raises(ValueError, match=message):
         to_keras_weights(model, drawn(model, (5, 4))[0])

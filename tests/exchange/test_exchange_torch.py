@@ -332,7 +332,7 @@ def test_an_entry_that_does_not_fit_is_named(name, values, message):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_pytorch_does_not_have(model, message):
+def test_layers_that_pytorch_lacks_are_refused(model, message):
     params, _ = drawn(model, (5, 4))
     with pytest.raises(ValueError, match=message):
         to_state_dict(model, params)

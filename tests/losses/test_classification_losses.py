@@ -32,7 +32,7 @@ def softmax(z: np.ndarray) -> np.ndarray:
     return p
 
 
-def test_softmax_cross_entropy_is_scikit_learns(backend):
+def test_softmax_cross_entropy_equals_scikit_learn(backend):
     outputs, targets = examples()
     weights = np.arange(1.0, 9.0)
     expected = log_loss(targets, softmax(outputs), sample_weight=weights, labels=[0, 1, 2])
@@ -40,7 +40,7 @@ def test_softmax_cross_entropy_is_scikit_learns(backend):
     np.testing.assert_allclose(value, expected, rtol=1e-13)
 
 
-def test_binary_cross_entropy_is_scikit_learns(backend):
+def test_binary_cross_entropy_equals_scikit_learn(backend):
     rng = np.random.default_rng(0)
     outputs, targets = rng.normal(0.0, 2.0, (9, 1)), np.array([0.0, 1, 1] * 3)[:, None]
     expected = log_loss(targets.ravel(), 1.0 / (1.0 + np.exp(-outputs)).ravel())
@@ -181,7 +181,7 @@ def test_a_focal_loss_with_gamma_0_is_the_cross_entropy(backend):
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 def test_a_focal_loss_of_two_classes_is_the_binary_one(backend, gamma):
-    """Also where q is close to 0 or 1: the binary one has no difference of close numbers."""
+    """Also where q is close to 0 or 1: the binary loss subtracts no close numbers."""
     z = np.array([-50.0, -20.0, -1.0, 0.0, 1.0, 20.0, 50.0])
     zeros = np.zeros(7, np.int32)
     values, gradient = per_example(backend, Focal(gamma), np.stack((z, 0.0 * z), axis=1), zeros)
@@ -199,7 +199,7 @@ def test_a_small_focal_loss_keeps_its_digits(backend, loss):
         np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
-def test_a_hinge_is_scikit_learns(backend):
+def test_a_hinge_equals_scikit_learn(backend):
     rng = np.random.default_rng(0)
     scores, targets = rng.normal(size=(9, 1)), np.array([[0], [1], [1]] * 3)
     value, _ = call(backend, Hinge(), scores, Hinge().prepare_targets(targets, (1,), "float64"))

@@ -1,4 +1,4 @@
-"""CTC: against the sum over all paths, long sequences, and what a gradient of it has to be."""
+"""CTC against the sum over all paths, with long sequences, and with large logits."""
 
 import itertools
 import math
@@ -44,7 +44,7 @@ def test_the_loss_is_that_of_all_paths(backend):
 
 
 def test_any_class_may_be_the_blank(backend):
-    """Here the last one, where the others are one lower."""
+    """Here the last class; the others move down by one."""
     targets = np.where(TARGETS > 0, TARGETS - 1, TARGETS)
     values, gradient = per_example(backend, CTC(blank=2), np.roll(Z, -1, axis=2), targets)
     expected = per_example(backend, CTC(), Z, TARGETS)
@@ -78,7 +78,7 @@ def test_one_time_step_is_the_softmax_cross_entropy(backend):
 
 
 def test_float32_keeps_its_digits_in_a_long_sequence():
-    """Probabilities are about exp(-5000) at its end."""
+    """The probabilities at the end of the sequence are about exp(-5000)."""
     rng = np.random.default_rng(0)
     outputs = rng.normal(0.0, 3.0, (1, 1000, 30)).astype(np.float32)
     targets = rng.integers(1, 30, (1, 60))
@@ -94,7 +94,7 @@ def test_float32_keeps_its_digits_in_a_long_sequence():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", [1e4, 1e6])
 def test_large_logits_stay_finite(backend, size, dtype):
-    """The labels are 1, 1; the logits prefer the path 1, 1, 1, 1, 1, in which no blank parts them."""
+    """The labels are 1, 1; the logits prefer the path 1, 1, 1, 1, 1, which has no blank between."""
     z = np.zeros((1, 5, 3), dtype)
     z[..., 1], z[..., 2] = size, -size
     values, gradient = per_example_eagerly(backend, CTC(), z, np.array([[1, 1]]))

@@ -1,4 +1,4 @@
-"""Losses at extreme but valid inputs, as test_extremes.py has it for layers and the other losses."""
+"""Losses at extreme but valid inputs; test_extremes.py tests layers and the other losses."""
 
 import math
 

@@ -89,7 +89,7 @@ def test_weights_of_classes_may_be_a_list_or_an_array():
     ("targets", "outputs"),
     [((4,), (1,)), ((4, 1, 1), (1,)), ((4, 2), (1,)), ((4, 1), (2,)), ((4, 2), (2, 2))],
 )
-def test_targets_that_would_broadcast_in_silence_are_refused(loss, targets, outputs):
+def test_targets_that_would_broadcast_silently_are_refused(loss, targets, outputs):
     with pytest.raises(
         ValueError, match=rf"{type(loss).__name__}: expected targets of shape \('examples'"
     ):
@@ -112,7 +112,7 @@ def test_classes_of_a_wrong_shape_are_refused(targets):
 
 @pytest.mark.parametrize("targets", [(4, 1), (4, 3), (4, 1, 3)])
 @pytest.mark.parametrize("loss", OF_CLASSES[1:], ids=str)
-def test_what_takes_integer_classes_alone_refuses_other_shapes(loss, targets):
+def test_losses_of_integer_classes_refuse_other_shapes(loss, targets):
     message = rf"{type(loss).__name__}: expected targets of shape \('examples',\), integer classes, for"
     with pytest.raises(ValueError, match=message):
         loss.prepare_targets(np.zeros(targets), (3,), "float32")
@@ -157,7 +157,7 @@ def test_a_class_out_of_range_is_named_with_its_row(loss, wrong):
 
 @pytest.mark.parametrize("wrong", [[0.5, 0.4, 0.0], [1.5, -0.5, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
 @pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), KLDivergence()], ids=str)
-def test_probabilities_that_are_none_are_named_with_their_row(loss, wrong):
+def test_invalid_probabilities_are_named_with_their_row(loss, wrong):
     targets = np.array([[1.0, 0.0, 0.0], [0.2, 0.3, 0.5], wrong])
     with pytest.raises(ValueError, match=r"sum to 1, got .* at row 2"):
         loss.prepare_targets(targets, (3,), "float32")
@@ -214,7 +214,7 @@ def test_a_count_is_not_negative():
         ([[1, 1, 2]], "got 4 at row 0"),
     ],
 )
-def test_labels_that_cannot_be_are_named(targets, message):
+def test_impossible_labels_are_named(targets, message):
     with pytest.raises(ValueError, match=f"CTC: .*{message}"):
         CTC().prepare_targets(np.array(targets), (3, 3), "float32")
 

@@ -1,4 +1,4 @@
-"""Losses: those of single numbers against plain formulas, and what holds for all: weights, forms."""
+"""Losses of single numbers against plain formulas; weights and shapes of all losses."""
 
 from collections.abc import Callable
 
@@ -137,7 +137,7 @@ def test_equal_weights_are_no_weights(backend, loss):
 @settings(max_examples=10)
 @given(counts=st.lists(st.integers(0, 3), min_size=5, max_size=5).filter(any))
 def test_a_weight_of_n_counts_as_n_examples(loss, counts):
-    """And so a weight of 0 leaves an example out."""
+    """So a weight of 0 leaves an example out."""
     backend = get_backend("numpy")
     outputs, targets = examples(loss, 5)
     repeated, _ = call(backend, loss, np.repeat(outputs, counts, 0), np.repeat(targets, counts, 0))
@@ -163,6 +163,6 @@ def test_weights_that_are_all_zero_give_zero(backend, loss):
 
 
 @every_loss
-def test_value_is_the_first_of_what_a_call_returns(loss):
+def test_value_is_the_first_result_of_a_call(loss):
     backend, (outputs, targets) = get_backend("numpy"), examples(loss)
     assert loss.value(backend, outputs, targets) == call(backend, loss, outputs, targets)[0]

@@ -1,4 +1,4 @@
-"""Losses against PyTorch's of the same meaning: the value of each example, and its gradient."""
+"""Losses against their counterparts in PyTorch: the value of each example, and its gradient."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +41,7 @@ def focal(z: Any, t: Any) -> Any:
 
 
 def binary_focal(z: Any, t: Any) -> Any:
-    """As torchvision has it."""
+    """As in torchvision."""
     cross_entropies = F.binary_cross_entropy_with_logits(z, t.double(), reduction="none")
     q = torch.exp(-cross_entropies)
     return ((0.7 - 0.4 * t.double()) * (1.0 - q) ** 2 * cross_entropies).mean(-1)
@@ -92,7 +92,7 @@ CASES: list[Case] = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case[0]))
-def test_a_loss_and_its_gradient_are_pytorchs(backend: Backend, case: Case) -> None:
+def test_a_loss_and_its_gradient_equal_pytorch(backend: Backend, case: Case) -> None:
     loss, outputs, targets, reference = case
     z = torch.tensor(outputs, requires_grad=True)
     expected = reference(z, torch.tensor(targets))

@@ -1,4 +1,4 @@
-"""Metrics that are no mean over examples: scikit-learn's figures, over one batch or over many."""
+"""Metrics that are not means over examples, against scikit-learn, over one batch or many."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def called(metric: Metric, *arguments: Any) -> Any:
 
 
 def combined(backend: Backend, metric: CombinedMetric, arrays: tuple[Any, ...], size: int) -> float:
-    """Return the figure over batches of that size."""
+    """Return the metric over batches of that size."""
     batches = [
         measure(backend, metric, *(a if a is None else a[start : start + size] for a in arrays))
         for start in range(0, 60, size)
@@ -63,7 +63,7 @@ def combined(backend: Backend, metric: CombinedMetric, arrays: tuple[Any, ...], 
 @pytest.mark.parametrize(("kind", "oracle"), FIGURES)
 @pytest.mark.parametrize("average", ["macro", "micro"])
 @pytest.mark.parametrize(("weights", "size"), [(None, 60), (WEIGHTS, 7)], ids=["plain", "weighted"])
-def test_figures_of_classes_are_scikit_learns(backend, kind, oracle, average, weights, size):
+def test_metrics_of_classes_equal_scikit_learn(backend, kind, oracle, average, weights, size):
     expected = oracle(
         CLASSES, SCORES.argmax(axis=1), average=average, sample_weight=weights, zero_division=0
     )
@@ -73,13 +73,13 @@ def test_figures_of_classes_are_scikit_learns(backend, kind, oracle, average, we
 
 @pytest.mark.parametrize(("kind", "oracle"), FIGURES)
 @weighted
-def test_figures_of_logits_are_scikit_learns(backend, kind, oracle, weights):
+def test_metrics_of_logits_equal_scikit_learn(backend, kind, oracle, weights):
     expected = oracle(LABELS[:, 0], LOGITS[:, 0] > 0, sample_weight=weights)
     assert combined(backend, kind(), (LOGITS, LABELS, weights), 7) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", [Precision, Recall, F1])
-def test_nothing_of_nothing_is_zero(kind):
+def test_a_ratio_of_zeros_is_zero(kind):
     assert kind().combine(np.zeros((5, 3, 1))) == 0.0
 
 
@@ -90,7 +90,7 @@ def test_positions_count_as_examples(backend):
 
 @weighted
 @batch_sizes
-def test_r2_is_scikit_learns_far_from_zero(backend, weights, size):
+def test_r2_equals_scikit_learn_far_from_zero(backend, weights, size):
     targets = SCORES + 1000.0
     outputs = (targets + 0.5 * SCORES[::-1]).astype(np.float32)
     expected = r2_score(targets.astype(float), outputs.astype(float), sample_weight=weights)
@@ -120,7 +120,7 @@ def test_r2_of_batches_of_one_target_each(backend):
 
 @pytest.mark.parametrize("k", [1, 2, 3])
 @weighted
-def test_top_k_is_scikit_learns(backend, k, weights):
+def test_top_k_equals_scikit_learn(backend, k, weights):
     expected = top_k_accuracy_score(CLASSES, SCORES, k=k, sample_weight=weights, labels=np.arange(4))
     share = measure(backend, TopK(k), SCORES, CLASSES, weights)
     np.testing.assert_allclose(share, expected, rtol=1e-6)
@@ -143,15 +143,15 @@ def test_of_equal_outputs_the_first_are_the_top(backend):
         (lambda: called(R2(), SCORES, LOGITS), "R2: expected targets of shape"),
     ],
 )
-def test_what_means_nothing_is_refused(make, message):
+def test_meaningless_metrics_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
 @pytest.mark.parametrize("batch_size", [4, 5, 10])
-def test_the_history_has_the_figures_of_all_batches(backend, batch_size):
-    """With a learning rate of 0, those of training are those of an evaluation in pieces."""
+def test_the_history_has_the_metrics_of_all_batches(backend, batch_size):
+    """With a learning rate of 0, training reports the same as an evaluation in batches."""
     model = Sequential([Dense(2)])
     trainer = make_trainer(backend, model, optimizer=SGD(0.0), metrics={"r2": R2()})
     fit(trainer, 3, batch_size=batch_size, validation_data=(X, Y))

@@ -1,4 +1,4 @@
-"""Metrics: shares of right answers, weighted, and refused where they would mean nothing."""
+"""Accuracy and top-k accuracy: weights, shapes, and inputs without a meaning."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def column(values: list[float]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
-def test_accuracy_is_scikit_learns(backend, weights):
+def test_accuracy_equals_scikit_learn(backend, weights):
     expected = accuracy_score(CLASSES, OUTPUTS.argmax(axis=1), sample_weight=weights)
     share = measure(backend, accuracy, OUTPUTS, CLASSES, weights)
     assert (share.shape, share.dtype) == ((), np.float32)
@@ -90,19 +90,19 @@ def test_weights_that_are_all_zero_give_zero(backend, metric):
 
 
 def test_accuracy_of_a_single_logit_is_refused(backend):
-    """The largest of one output is at 0 always: the share would be 1, whatever was learned."""
+    """The largest of one output is always at 0: the share would be 1 for any model."""
     with pytest.raises(ValueError, match="binary_accuracy"):
         measure(backend, accuracy, column([-3.0, 3.0]), column([1.0, 0.0]))
 
 
 def test_binary_accuracy_of_other_shapes_is_refused(backend):
-    """They would broadcast in silence."""
+    """They would broadcast silently."""
     with pytest.raises(ValueError, match="binary_accuracy"):
         measure(backend, binary_accuracy, OUTPUTS[:4], CLASSES[:4])
 
 
 def test_ignored_positions_count_nothing(backend):
-    """Of the examples, 1 of 2 is right, 2 of 4 are, and none counts."""
+    """In the three examples, 1 of 2, 2 of 4 and 0 of 0 positions are right."""
     right = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 0, 0, 0]])
     targets = np.array([[0, -1, 0, -1], [3, 2, 0, 1], [-1, -1, -1, -1]], np.int32)
     outputs = np.eye(4, dtype=np.float32)[right]

@@ -1,4 +1,4 @@
-"""Export to ONNX: each layer in ONNX Runtime gives what it gives here."""
+"""Export to ONNX: each layer gives the same in ONNX Runtime."""
 
 import inspect
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Trained models in files of ONNX."""
+"""Export of trained models to files of ONNX."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_a_trainer_of_any_backend(tmp_path, backend):
     np.testing.assert_allclose(got, trainer.predict(X), rtol=1e-5, atol=1e-6)
 
 
-def test_what_is_exported_is_what_predicts(tmp_path):
+def test_the_parameters_of_inference_are_exported(tmp_path):
     optimizer = ExponentialMovingAverage(Adam(0.1), 0.9)
     trainer = Trainer(MODEL, HalfSquaredError(), optimizer, backend="numpy")
     trainer.fit(X, X[:, :3], epochs=3, progress=False)
@@ -77,7 +77,7 @@ def test_a_model_needs_its_input_shape(tmp_path):
 
 
 @pytest.mark.parametrize("trained", [MODEL, (MODEL,), ({}, MODEL)], ids=["model", "alone", "reversed"])
-def test_something_else_is_refused(tmp_path, trained):
+def test_other_arguments_are_refused(tmp_path, trained):
     with pytest.raises(TypeError, match="onnx: expected a trainer"):
         onnx.export(trained, tmp_path / "model.onnx", input_shape=(4,))
 

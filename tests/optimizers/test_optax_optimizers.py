@@ -1,4 +1,4 @@
-"""Optimizers against those of Optax of the same name, in float64."""
+"""Optimizers against Optax's of the same name, in float64."""
 
 import numpy as np
 import optax
@@ -9,7 +9,7 @@ from multinn import LAMB, Adadelta, AdamW, Lion, NAdam
 from tests.support.optimizer_runs import NUMPY, PARAMS, descend, gradients_of_steps, vector
 
 JAX = get_backend("jax")
-AT_ONCE = 1e9  # a momentum that is at its end from the first step on, as Optax has it
+AT_ONCE = 1e9  # the momentum is warmed up from the first step on, as in Optax
 
 PAIRS = {
     "Adadelta": (Adadelta(0.5, 0.9), optax.adadelta(0.5, 0.9, 1e-6)),

@@ -1,4 +1,4 @@
-"""Optimizers around another optimizer."""
+"""Optimizers that wrap another optimizer."""
 
 import math
 from collections.abc import Callable
@@ -149,7 +149,7 @@ def test_wrong_hyperparameters_are_refused(make: Callable[[], Optimizer], messag
         (ExponentialMovingAverage, 0.9),
     ],
 )
-def test_what_is_wrapped_is_an_optimizer(kind, value):
+def test_only_optimizers_can_be_wrapped(kind, value):
     with pytest.raises(TypeError, match=f"{kind.__name__}: expected an optimizer .*, got 0.1"):
         kind(0.1, value)
 
@@ -166,14 +166,14 @@ def test_parameters_stay_until_the_gradients_are_complete(backend):
     assert not vector(state["sum"]).any()
 
 
-def test_what_does_not_fill_a_mean_waits_in_the_state():
+def test_gradients_of_an_incomplete_mean_stay_in_the_state():
     *whole, rest = gradients_of_steps()[:4]
     _, state = descend(NUMPY, AccumulateGradients(SGD(0.1), 3), [*whole, rest])
     assert_equal(state["sum"], rest)
 
 
 def test_gradients_that_overflow_the_optimizer_before_the_mean_is_complete_are_harmless():
-    """What is not yet to be used is computed all the same."""
+    """The update is computed at each step, also where it is not used."""
     huge = tree.map(lambda leaf: np.full_like(leaf, 1e38), PARAMS)
     gradients = [huge, tree.map(np.negative, huge)]
     params, _ = descend(NUMPY, AccumulateGradients(Adam(), 2), gradients, dtype="float32")
@@ -241,14 +241,14 @@ AVERAGE = ExponentialMovingAverage(SGD(0.1), 0.9)
     ],
     ids=lambda optimizer: type(optimizer).__name__,
 )
-def test_wrappers_hand_on_the_average(optimizer):
+def test_wrappers_pass_on_the_average(optimizer):
     params, state = descend(NUMPY, optimizer, gradients_of_steps())
     _, expected = descend(NUMPY, AVERAGE, gradients_of_steps())
     assert_equal(optimizer.inference_parameters(NUMPY, state, params), expected["average"])
 
 
 def test_frozen_parameters_stay_at_inference():
-    """The weight decay of what is inside, of which freezing lets nothing through, is in the average."""
+    """The average includes the weight decay of the inner optimizer, which freezing undoes."""
     optimizer = Freeze(ExponentialMovingAverage(AdamW(0.1, weight_decay=0.5), 0.9), ("W",))
     params, state = descend(NUMPY, optimizer, gradients_of_steps())
     averaged = optimizer.inference_parameters(NUMPY, state, params)

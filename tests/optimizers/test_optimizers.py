@@ -145,7 +145,7 @@ def test_a_compiled_loop_gives_the_bits_of_eager_numpy(optimizer):
 
 @every_optimizer
 def test_shapes_and_dtypes_of_parameters_and_state_are_kept(optimizer):
-    """Whatever the shapes, one without axes among them: a compiled loop cannot carry another shape."""
+    """Also without axes: shapes in a compiled loop cannot change."""
     params = {"W": np.ones((2, 3)), "b": np.ones(3), "scale": np.array(1.0)}
     before = tree.map(np.float32, params)
     state = optimizer.init(before)

@@ -1,4 +1,4 @@
-"""Optimizers against those of PyTorch of the same name, in float64."""
+"""Optimizers against PyTorch's of the same name, in float64."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,7 +33,7 @@ PAIRS: dict[str, tuple[Optimizer, Callable[[Any], Any]]] = {
 
 @pytest.fixture(autouse=True)
 def float64() -> Iterator[None]:
-    """NAdam keeps its product of momenta in the default dtype, whatever that of the parameters."""
+    """NAdam keeps its product of momenta in the default dtype, not in that of the parameters."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield
