@@ -12,6 +12,8 @@ import pytest
 from multinn import Trainer
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.training.checkpoints import with_present_names
+from multinn.training.checkpoints.state import matching_state, named_arrays
+from multinn.training.program import TrainingState
 
 FOLDER = Path(__file__).with_name("written_before")
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -59,6 +61,13 @@ def test_a_classifier_trains_on_from_its_best_epoch(how):
 def test_entries_of_other_optimizers_keep_their_names():
     state = {"step": 0, "gradients": 1, "optimizer": {"squares": 2}}
     assert with_present_names(state) == state
+
+
+def test_a_file_with_a_former_and_a_present_name_is_refused():
+    state = TrainingState({"W": np.ones(2)}, {"m": {"W": np.ones(2)}}, None)
+    tensors = {**named_arrays(state), "optimizer_state.gradients.W": np.ones(2)}
+    with pytest.raises(ValueError, match=r"the tensor 'optimizer_state\.gradients\.W' is none of"):
+        matching_state(state, tensors)
 
 
 @pytest.mark.parametrize("how", ["checkpoint", "pickle"])

@@ -51,10 +51,10 @@ def expected_state(
 def matching_state(expected: TrainingState, tensors: dict[str, HostArray]) -> TrainingState:
     """Return the tensors in the structure of the expected state, if they are just those."""
     outline = named_arrays(expected)
-    tensors = {
-        name if name in outline else _FORMER_NAME.sub(lambda m: m[1] + _PRESENT[m[2]], name): array
-        for name, array in tensors.items()
-    }
+    for name in [*tensors]:
+        present = _FORMER_NAME.sub(lambda match: match[1] + _PRESENT[match[2]], name)
+        if present in outline and present not in tensors:
+            tensors[present] = tensors.pop(name)
     for name, leaf in outline.items():
         found = tensors.get(name)
         if found is None:
