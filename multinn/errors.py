@@ -5,7 +5,7 @@ class DivergenceError(ArithmeticError):
     """The loss, a parameter or the optimizer's state became NaN or infinite.
 
     Attributes:
-        epoch: the epoch, counted from 1, in which it happened.
+        epoch: the epoch of the divergence, counted from 1.
         step: the step within that epoch, counted from 1.
     """
 
@@ -24,19 +24,19 @@ class NotInitializedError(RuntimeError):
 
 
 class DescriptionError(ValueError):
-    """Something cannot be described, or a description is not one of what it should be."""
+    """An object cannot be described, or a description is invalid."""
 
 
 class CheckpointError(ValueError):
-    """A file cannot be loaded as a checkpoint: one of the four below."""
+    """A file cannot be loaded as a checkpoint; the four subclasses say why."""
 
 
 class ForeignFileError(CheckpointError):
-    """The file is something else, no checkpoint of this library."""
+    """The file is not a checkpoint of this library."""
 
 
 class DamagedCheckpointError(CheckpointError):
-    """The file is not what was written: it is cut off, or some of its bits have changed."""
+    """The file is truncated, or some of its bits have changed."""
 
 
 class NewerCheckpointError(CheckpointError):
@@ -44,4 +44,4 @@ class NewerCheckpointError(CheckpointError):
 
 
 class InvalidCheckpointError(CheckpointError):
-    """The file is whole, but what it holds cannot be, or does not fit the trainer."""
+    """The file is undamaged, but its content is invalid or does not fit the trainer."""

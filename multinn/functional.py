@@ -1,16 +1,16 @@
-"""Functions that the Array API standard lacks, each a short composition of functions that it has.
+"""Functions that the Array API standard lacks, composed of functions that it has.
 
-Arrays are of the backend that is handed over; results have the shape and dtype of ``x`` unless said
-otherwise. None of them overflows, however large the input, as long as the differences between entries
-of one array are finite.
+``backend`` is the backend of the other arguments. Results have the shape and dtype of ``x`` unless
+stated otherwise. No function overflows as long as the differences between the entries of an array are
+finite.
 """
 
 import math
 
 from backends import Array, Backend
 
-# Chebyshev coefficients of log(erfc(z) / t) + z² in 2t - 1, where t = 2 / (2 + z) and z >= 0: our own
-# fit in 40-digit arithmetic. The form is that of W. H. Press et al., Numerical Recipes, section 6.2.2.
+# Chebyshev coefficients of log(erfc(z) / t) + z² in 2t - 1, where t = 2 / (2 + z) and z >= 0, fitted in
+# 40-digit arithmetic. The form is from W. H. Press et al., Numerical Recipes, section 6.2.2.
 _ERFC_COEFFICIENTS = (
     -0.651326859890854717, 0.64196979235649026, 0.0194764732041858363, -0.00956151478680863164,
     -0.000946595344482036866, 0.000366839497852761452, 4.25233248069077716e-5,
@@ -27,7 +27,7 @@ _STIRLING_COEFFICIENTS = (
     1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0, -691.0 / 360360.0, 1.0 / 156.0,
 )  # fmt: skip
 
-_NORMAL_ENDS = 40.0  # φ and the tail of Φ are 0 from there on, and x² does not overflow
+_NORMAL_ENDS = 40.0  # from here on φ and the tail of Φ are 0; its square does not overflow
 
 
 def sigmoid(backend: Backend, x: Array) -> Array:
@@ -70,24 +70,26 @@ def softmax(backend: Backend, x: Array) -> Array:
 
 
 def masked_softmax(backend: Backend, x: Array, hidden: Array) -> Array:
-    """Return softmax(x) over what is not hidden: 0 where it is, and in rows of which everything is.
+    """Return the softmax over the entries that are not hidden; hidden entries give 0.
+
+    A row whose entries are all hidden gives zeros.
 
     Args:
-        backend: whose arrays the others are.
+        backend: the backend of the arrays.
         x: entries below about 1e37 in float32.
-        hidden: booleans of the shape of ``x``, or of one that broadcasts to it.
+        hidden: booleans that broadcast to the shape of ``x``.
     """
     xp = backend.xp
     lowest = -0.25 * float(xp.finfo(x.dtype).max)
     x = x + xp.astype(hidden, x.dtype) * lowest
-    # Where all is hidden, no largest number brings the entries back up, and their sum is not 1 or more.
+    # Where all entries are hidden, this bound keeps the exponentials, and so their sum, at 0.
     largest = xp.maximum(xp.max(x, axis=-1, keepdims=True), 0.5 * lowest)
     exponentials = xp.exp(x - largest)
     return exponentials / xp.maximum(xp.sum(exponentials, axis=-1, keepdims=True), 0.5)
 
 
 def logsumexp(backend: Backend, x: Array) -> Array:
-    """Return log(sum(exp(x))) along the last axis, which the result lacks, shifted by the maximum."""
+    """Return log(sum(exp(x))), shifted by the maximum. The sum removes the last axis."""
     xp = backend.xp
     largest = xp.max(x, axis=-1, keepdims=True)
     total = xp.sum(xp.exp(x - largest), axis=-1)
@@ -102,13 +104,13 @@ def log_softmax(backend: Backend, x: Array) -> Array:
 
 
 def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array:
-    """Return (..., classes) zeros and ones in the dtype of ``like``: one where the label is.
+    """Return one-hot vectors (..., classes).
 
     Args:
-        backend: whose arrays the others are.
+        backend: the backend of the arrays.
         labels: (...) integers in [0, classes).
-        classes: how many there are.
-        like: an array whose dtype the result takes.
+        classes: the number of classes.
+        like: an array; the result takes its dtype.
     """
     xp = backend.xp
     every_class = xp.arange(classes, dtype=labels.dtype)
@@ -116,29 +118,30 @@ def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array
 
 
 def shares(backend: Backend, counted: Array, like: Array) -> Array:
-    """Return by what to multiply values, so that their sums are means over what counts.
+    """Return the weights that turn the sum over an example's values into the mean of the counted ones.
 
     Args:
-        backend: whose arrays the others are.
+        backend: the backend of the arrays.
         counted: (batch, ...) booleans.
-        like: an array whose dtype the result takes.
+        like: an array; the result takes its dtype.
 
     Returns:
-        (batch, ...): of each example, 1 / (how many count) where one counts, and 0 elsewhere.
+        (batch, ...): 1 / (the number of counted values of the example) where a value counts, else 0.
     """
     xp = backend.xp
     ones = xp.astype(counted, like.dtype)
-    numbers = xp.sum(ones, axis=tuple(range(1, ones.ndim)), keepdims=True)
-    return ones / xp.maximum(numbers, 1.0)
+    number = xp.sum(ones, axis=tuple(range(1, ones.ndim)), keepdims=True)
+    return ones / xp.maximum(number, 1.0)
 
 
 def normal_cdf(backend: Backend, x: Array) -> Array:
     """Return Φ(x), the cumulative distribution of the standard normal.
 
-    The absolute error is that of the dtype's rounding; far out to the left, exp(-z²) costs digits.
+    The absolute error is of the size of the dtype's rounding. The relative error grows to the far left,
+    where exp(-z²) loses digits.
 
-    Φ(x) = erfc(-x / √2) / 2, and for z = |x| / √2 and t = 2 / (2 + z) the complementary error function
-    is erfc(z) = t exp(-z² + P(t)), where P is a Chebyshev series summed by Clenshaw's recurrence.
+    Φ(x) = erfc(-x / √2) / 2. For z = |x| / √2 and t = 2 / (2 + z), the complementary error function is
+    erfc(z) = t exp(-z² + P(t)), where P is a Chebyshev series, summed by Clenshaw's recurrence.
     """
     xp = backend.xp
     z = xp.minimum(xp.abs(x), _NORMAL_ENDS) * math.sqrt(0.5)
@@ -151,13 +154,13 @@ def normal_cdf(backend: Backend, x: Array) -> Array:
         current, previous = twice * current - previous + coefficient, current
     series = argument * current - previous + first
     tail = 0.5 * t * xp.exp(series - z * z)
-    # The bits of where(x < 0, tail, 1 - tail), at which NumPy is slow when the signs are random.
+    # The same bits as where(x < 0, tail, 1 - tail), which NumPy computes slowly if the signs are random.
     is_right = xp.astype(x >= 0.0, x.dtype)
     return is_right + (1.0 - 2.0 * is_right) * tail
 
 
 def _coefficients(precision: float) -> list[float]:
-    """Return the first coefficients, up to where all that follow are far below that precision."""
+    """Return the leading coefficients; the sum of the dropped ones is far below the precision."""
     coefficients = list(_ERFC_COEFFICIENTS)
     dropped = 0.0
     while dropped + abs(coefficients[-1]) < precision / 16.0:
@@ -173,12 +176,12 @@ def normal_pdf(backend: Backend, x: Array) -> Array:
 
 
 def log_factorial(backend: Backend, x: Array) -> Array:
-    """Return log(x!) = log Γ(x + 1) for x >= 0, whole or not.
+    """Return log(x!) = log Γ(x + 1) for x >= 0, not only for integers.
 
-    The error is that of the rounding of numbers of some tens, and for large x of the result.
+    The absolute error is the rounding error of numbers of some tens; for large x, that of the result.
 
-    By Stirling's series, log Γ(y) = (y - 1/2) log y - y + log(2π) / 2 + 1 / (12 y) - 1 / (360 y³) + ...,
-    which is exact to rounding from y = 8 on; below, Γ(x + 1) = Γ(x + 8) / ((x + 1) (x + 2) ... (x + 7)).
+    Stirling's series log Γ(y) = (y - 1/2) log y - y + log(2π) / 2 + 1 / (12 y) - 1 / (360 y³) + ... is
+    exact to rounding for y >= 8. For smaller y, Γ(x + 1) = Γ(x + 8) / ((x + 1) (x + 2) ... (x + 7)).
     """
     xp = backend.xp
     is_small = x < 7.0

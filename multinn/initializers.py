@@ -1,25 +1,24 @@
-"""Initial parameters, drawn on the host so that every backend starts from the same bits.
+"""Initializers: they draw parameters on the host, so every backend starts from the same bits.
 
-An initializer is called with a generator, the shape of the array, and its fan-in and fan-out: how many
-inputs feed one output, and how many outputs one input feeds. It returns float64; the trainer rounds to
-the dtype that it trains in.
+An initializer takes a generator, the shape of the array, and two numbers: fan-in (how many inputs feed
+one output) and fan-out (how many outputs one input feeds). It returns float64. The trainer rounds the
+parameters to the dtype in which it trains.
 """
 
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from backends import Shape
+from backends import HostArray, Shape
+from multinn.descriptions.bounds import check_choice, check_finite, check_nonnegative
 from multinn.descriptions.hyperparameters import Hyperparameters
-
-HostArray = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Initializer(Hyperparameters):
-    """Base class: a frozen dataclass that is called to draw an array."""
+    """Base class: a frozen dataclass; calling it draws an array."""
 
     @abstractmethod
     def __call__(
@@ -39,8 +38,7 @@ class Constant(Initializer):
     value: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.value):
-            raise ValueError(f"Constant: expected a finite value, got {self.value}")
+        check_finite(self, "value")
 
     def __call__(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -70,7 +68,7 @@ class Ones(Initializer):
 
 @dataclass(frozen=True)
 class Uniform(Initializer):
-    """Uniform in [low, high).
+    """Draw from the uniform distribution over [low, high).
 
     Raises:
         ValueError: the bounds are not finite, or low is above high.
@@ -91,7 +89,7 @@ class Uniform(Initializer):
 
 @dataclass(frozen=True)
 class Normal(Initializer):
-    """Normal with that mean and standard deviation.
+    """Draw from the normal distribution with this mean and standard deviation.
 
     Raises:
         ValueError: the mean is not finite, or the standard deviation is negative or not finite.
@@ -101,13 +99,8 @@ class Normal(Initializer):
     standard_deviation: float = 0.05
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.mean):
-            raise ValueError(f"Normal: expected a finite mean, got {self.mean}")
-        if not 0.0 <= self.standard_deviation < math.inf:
-            raise ValueError(
-                "Normal: expected a finite standard_deviation of 0 or more, "
-                f"got {self.standard_deviation}"
-            )
+        check_finite(self, "mean")
+        check_nonnegative(self, "standard_deviation")
 
     def __call__(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -117,16 +110,12 @@ class Normal(Initializer):
 
 @dataclass(frozen=True)
 class _VarianceScaling(Initializer):
-    """Mean 0 and a variance that keeps the size of signals from layer to layer."""
+    """Draw with mean 0 and a variance that keeps the size of signals from layer to layer."""
 
     distribution: Literal["uniform", "normal"] = "uniform"
 
     def __post_init__(self) -> None:
-        if self.distribution not in ("uniform", "normal"):
-            raise ValueError(
-                f"{type(self).__name__}: expected distribution 'uniform' or 'normal', "
-                f"got {self.distribution!r}"
-            )
+        check_choice(self, "distribution", "uniform", "normal")
 
     @abstractmethod
     def variance(self, fan_in: int, fan_out: int) -> float:
@@ -181,24 +170,23 @@ class LeCun(_VarianceScaling):
 
 @dataclass(frozen=True)
 class Orthogonal(Initializer):
-    """A matrix whose rows or columns, whichever are fewer, are orthogonal and of length ``gain``.
+    """A matrix with orthogonal rows or columns, whichever are fewer, of length ``gain``.
 
-    A square one keeps the length of signals, and of gradients, over any number of layers or steps. All
-    orthogonal matrices are equally likely: with A = Q R for normal A, Q has the signs of the diagonal of
-    R moved into it. Of arrays with more than two axes, all but the last become one.
+    A square matrix keeps the length of signals and gradients over any number of layers or steps. All
+    orthogonal matrices are equally likely: a normal A is factored as A = Q R, and the columns of Q take
+    the signs of the diagonal of R. In arrays with more than two axes, all but the last count as one.
     Source: A. M. Saxe, J. L. McClelland and S. Ganguli, Exact solutions to the nonlinear dynamics of
     learning in deep linear neural networks, ICLR 2014, section 3; F. Mezzadri, How to generate random
     matrices from the classical compact groups, Notices of the AMS 54, 2007, section 5, for the signs.
 
     Raises:
-        ValueError: the gain is not finite, or, when called, the array has less than two axes.
+        ValueError: the gain is not finite; or, in a call, the array has fewer than two axes.
     """
 
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.gain):
-            raise ValueError(f"Orthogonal: expected a finite gain, got {self.gain}")
+        check_finite(self, "gain")
 
     def __call__(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int

@@ -1,16 +1,17 @@
-"""Random numbers that are the same bits on every backend.
+"""Random numbers: the same bits on every backend.
 
-A counter-based generator: word i of a stream is a hash of i and of a key, in int32 arithmetic that
-wraps around, which all array libraries agree on to the bit. The hash is the 32-bit finalizer
-"lowbias32" of C. Wellons (Prospecting for Hash Functions, 2018; constants from there), applied twice,
-with one word of the key before each. It serves masks and noise, not cryptography.
+The generator is counter-based: number i of a stream is a hash of i and a key. It computes in wrapping
+int32 arithmetic, in which all array libraries agree to the bit. The hash applies the 32-bit finalizer
+"lowbias32" of C. Wellons (Prospecting for Hash Functions, 2018; constants from there) twice, and mixes
+in one half of the key before each. It is meant for masks and noise, not for cryptography.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import Array, Backend
+from backends import Array, Backend, HostArray, Shape
 
 _MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)
 _SHIFTS = (16, 15, 16)
@@ -18,26 +19,26 @@ _MULTIPLIER_64 = 0xBF58476D1CE4E5B9  # of G. Steele et al., Fast splittable pseu
 
 
 class Key(NamedTuple):
-    """The name of one stream of random numbers.
+    """The key of one stream of random numbers.
 
     Attributes:
-        words: (2,) int32 array of the backend, such as one row of `step_words`.
-        path: which consumer within the step, such as (2, 0) for the first part of the third layer.
+        words: (2,) int32 array of the backend, the key of a training step: one row of `step_words`.
+        path: the position of the consumer, such as (2, 0) for the first part of the third layer.
     """
 
     words: Array
     path: tuple[int, ...] = ()
 
 
-def step_words(seed: int, first_step: int, steps: int) -> "np.ndarray[Any, np.dtype[np.int32]]":
-    """Return the words of the keys of some consecutive training steps, on the host.
+def step_words(seed: int, first_step: int, steps: int) -> HostArray:
+    """Return the keys of consecutive training steps, on the host.
 
-    Row i depends on ``seed`` and ``first_step + i`` alone, so that a run can be cut anywhere.
+    Row i depends only on ``seed`` and ``first_step + i``, so a run can be split at any step.
 
     Args:
         seed: 0 or more.
         first_step: 0 or more.
-        steps: how many rows.
+        steps: the number of rows.
 
     Returns:
         (steps, 2) int32.
@@ -47,40 +48,40 @@ def step_words(seed: int, first_step: int, steps: int) -> "np.ndarray[Any, np.dt
     """
     index = np.arange(first_step, first_step + steps, dtype=np.uint64)
     low, high = (_to_int32(index & 0xFFFFFFFF), _to_int32(index >> np.uint64(32)))
-    columns = []
-    for lane in np.random.SeedSequence(seed).generate_state(2).astype(np.int32):
-        columns.append(_mix(np, _mix(np, low ^ lane) + (high ^ ~lane)))
-    return np.stack(columns, axis=1)
+    seeds = np.random.SeedSequence(seed).generate_state(2).astype(np.int32)
+    return np.stack([_mix(np, _mix(np, low ^ s) + (high ^ ~s)) for s in seeds], axis=1)
 
 
 def child(key: Key, index: int) -> Key:
-    """Return the key of the ``index``-th consumer below this one, such as a layer of a model."""
+    """Return the key of part ``index`` of this consumer, such as a layer of a model."""
     return Key(key.words, (*key.path, index))
 
 
-def bits(backend: Backend, key: Key, shape: tuple[int, ...]) -> Array:
-    """Return an array of that shape of uniformly distributed int32, all 32 bits random."""
+def bits(backend: Backend, key: Key, shape: Shape) -> Array:
+    """Return int32 numbers of that shape, all 32 bits random.
+
+    Raises:
+        ValueError: the shape has more than 2³¹ entries.
+    """
     xp = backend.xp
-    size = 1
-    for length in shape:
-        size *= length
+    size = math.prod(shape)
     if size > 2**31:
         raise ValueError(f"one draw gives at most 2³¹ random numbers, shape {shape} asks for {size}")
     counter = xp.arange(size, dtype=xp.int32)
-    first, second = _path_words(key.path)
-    words = _mix(xp, counter + (key.words[:1] ^ first))
-    return xp.reshape(_mix(xp, words ^ (key.words[1:] ^ second)), shape)
+    first, second = _hash_path(key.path)
+    mixed = _mix(xp, counter + (key.words[:1] ^ first))
+    return xp.reshape(_mix(xp, mixed ^ (key.words[1:] ^ second)), shape)
 
 
-def uniform(backend: Backend, key: Key, shape: tuple[int, ...], like: Array) -> Array:
+def uniform(backend: Backend, key: Key, shape: Shape, like: Array) -> Array:
     """Return uniform numbers in [0, 1), multiples of 2⁻²⁴, in the dtype of ``like``."""
     xp = backend.xp
     top_bits = _shift_right(xp, bits(backend, key, shape), 8)
     return xp.astype(top_bits, like.dtype) * 2.0**-24
 
 
-def bernoulli(backend: Backend, key: Key, probability: float, shape: tuple[int, ...]) -> Array:
-    """Return booleans, each True with that probability, to within 2⁻³¹.
+def bernoulli(backend: Backend, key: Key, probability: float, shape: Shape) -> Array:
+    """Return booleans that are True with that probability, rounded to a multiple of 2⁻³¹.
 
     Raises:
         ValueError: the probability is outside [0, 1].
@@ -93,11 +94,11 @@ def bernoulli(backend: Backend, key: Key, probability: float, shape: tuple[int, 
     return _shift_right(backend.xp, bits(backend, key, shape), 1) < threshold
 
 
-def _path_words(path: tuple[int, ...]) -> tuple[int, int]:
-    """Return two words of 31 bits: plain integers on the host, which cost a compiled step nothing.
+def _hash_path(path: tuple[int, ...]) -> tuple[int, int]:
+    """Return two hashes of 31 bits: integers on the host, which cost a compiled step nothing.
 
-    Both words of the key take part: a path in the first alone would shift the counter, and two
-    layers would draw from overlapping stretches.
+    One goes into each half of the key. In the first half alone, a path would only shift the counter,
+    and two layers would draw overlapping parts of one sequence.
     """
     state = 0
     for index in path:
@@ -107,16 +108,16 @@ def _path_words(path: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _mix(xp: Any, x: Array) -> Array:
-    """Scramble each int32: a bijection in which each input bit flips about half of the output bits."""
+    """Hash each int32: a bijection in which each input bit flips about half of the output bits."""
     for shift, multiplier in zip(_SHIFTS, _MULTIPLIERS, strict=False):
         x = (x ^ _shift_right(xp, x, shift)) * multiplier
     return x ^ _shift_right(xp, x, _SHIFTS[-1])
 
 
 def _shift_right(xp: Any, x: Array, by: int) -> Array:
-    """Shift int32 right and fill with zeros: the standard's shift repeats the sign."""
+    """Shift int32 right and fill with zeros; the standard's shift repeats the sign bit."""
     return xp.bitwise_right_shift(x, by) & (2 ** (32 - by) - 1)
 
 
-def _to_int32(x: "np.ndarray[Any, Any]") -> "np.ndarray[Any, np.dtype[np.int32]]":
+def _to_int32(x: HostArray) -> HostArray:
     return x.astype(np.uint32).view(np.int32)

@@ -1,39 +1,39 @@
-"""Learning-rate schedules: functions of the number of steps that are already done."""
+"""Learning-rate schedules: functions of the number of steps taken so far."""
 
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from numbers import Integral
 
 from backends import Array, Backend
+from multinn.descriptions.bounds import check_integers, check_nonnegative
 from multinn.descriptions.hyperparameters import Hyperparameters
 
 
 class Schedule(Hyperparameters):
-    """A frozen dataclass that is called with a step and gives the learning rate at that step."""
+    """Base class: a frozen dataclass; calling it with a step returns the learning rate there."""
 
     @abstractmethod
     def __call__(self, backend: Backend, step: Array) -> Array | float:
         """Return the learning rate.
 
         Args:
-            backend: whose array ``step`` is.
-            step: how many updates came before, 0 at the first: floats of any shape.
+            backend: the backend of ``step``.
+            step: the number of updates before this one, 0 at the first; floats of any shape.
         """
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same learning rate always.
+    """A constant learning rate.
 
     Raises:
-        ValueError: it is negative or not finite.
+        ValueError: learning_rate is negative or not finite.
     """
 
     learning_rate: float
 
     def __post_init__(self) -> None:
-        _check(self, learning_rate=self.learning_rate)
+        check_nonnegative(self, "learning_rate")
 
     def __call__(self, backend: Backend, step: Array) -> float:
         """Return the learning rate."""
@@ -41,20 +41,23 @@ class Constant(Schedule):
 
 
 @dataclass(frozen=True)
-class StepDecay(Schedule):
-    """initial · factor^⌊step / every⌋.
-
-    Raises:
-        ValueError: initial or factor is negative or not finite, or every is below 1.
-    """
-
+class _Decay(Schedule):
     initial: float
     factor: float
     every: int
 
     def __post_init__(self) -> None:
-        _check(self, initial=self.initial, factor=self.factor)
-        _check_steps(self, "every", self.every, 1)
+        check_nonnegative(self, "initial", "factor")
+        check_integers(self, "every")
+
+
+@dataclass(frozen=True)
+class StepDecay(_Decay):
+    """initial · factor^⌊step / every⌋.
+
+    Raises:
+        ValueError: initial or factor is negative or not finite, or every is below 1.
+    """
 
     def __call__(self, backend: Backend, step: Array) -> Array:
         """Return the learning rate."""
@@ -62,20 +65,12 @@ class StepDecay(Schedule):
 
 
 @dataclass(frozen=True)
-class ExponentialDecay(Schedule):
+class ExponentialDecay(_Decay):
     """initial · factor^(step / every): the smooth form of StepDecay.
 
     Raises:
         ValueError: initial or factor is negative or not finite, or every is below 1.
     """
-
-    initial: float
-    factor: float
-    every: int
-
-    def __post_init__(self) -> None:
-        _check(self, initial=self.initial, factor=self.factor)
-        _check_steps(self, "every", self.every, 1)
 
     def __call__(self, backend: Backend, step: Array) -> Array:
         """Return the learning rate."""
@@ -95,8 +90,8 @@ class InverseTimeDecay(Schedule):
     every: int = 1
 
     def __post_init__(self) -> None:
-        _check(self, initial=self.initial, rate=self.rate)
-        _check_steps(self, "every", self.every, 1)
+        check_nonnegative(self, "initial", "rate")
+        check_integers(self, "every")
 
     def __call__(self, backend: Backend, step: Array) -> Array:
         """Return the learning rate."""
@@ -107,9 +102,8 @@ class InverseTimeDecay(Schedule):
 class CosineDecay(Schedule):
     """A linear warm-up from 0 to ``peak``, then half a cosine down to ``final``.
 
-    For step < warmup_steps: peak · (step + 1) / warmup_steps. Then, with progress running from 0 to 1
-    between warmup_steps and total_steps: final + (peak - final) (1 + cos(π progress)) / 2; beyond
-    total_steps, final.
+    Up to warmup_steps, the rate is peak · (step + 1) / warmup_steps. From there to total_steps it is
+    final + (peak - final) (1 + cos(π progress)) / 2, where progress runs from 0 to 1. Later it is final.
     Source: I. Loshchilov and F. Hutter, SGDR, ICLR 2017, equation 5 (one period).
 
     Raises:
@@ -122,9 +116,9 @@ class CosineDecay(Schedule):
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self, peak=self.peak, final=self.final)
-        _check_steps(self, "warmup_steps", self.warmup_steps, 0)
-        _check_steps(self, "total_steps", self.total_steps, self.warmup_steps + 1)
+        check_nonnegative(self, "peak", "final")
+        check_integers(self, "warmup_steps", minimum=0)
+        check_integers(self, "total_steps", minimum=self.warmup_steps + 1)
 
     def __call__(self, backend: Backend, step: Array) -> Array:
         """Return the learning rate."""
@@ -136,18 +130,3 @@ class CosineDecay(Schedule):
             return decay
         warmup = (self.peak / self.warmup_steps) * (step + 1.0)
         return xp.where(step < self.warmup_steps, warmup, decay)
-
-
-def _check(schedule: Schedule, **values: float) -> None:
-    for name, value in values.items():
-        if not 0.0 <= value < math.inf:
-            raise ValueError(
-                f"{type(schedule).__name__}: expected a finite {name} of 0 or more, got {value}"
-            )
-
-
-def _check_steps(schedule: Schedule, name: str, value: int, least: int) -> None:
-    if not isinstance(value, Integral) or value < least:
-        raise ValueError(
-            f"{type(schedule).__name__}: expected {name} of at least {least}, got {value!r}"
-        )

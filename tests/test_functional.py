@@ -20,10 +20,10 @@ HUGE = np.array([-3e38, -1e30, -1000.0, 1000.0, 1e30, 3e38], np.float32)
 
 
 class Case(NamedTuple):
-    """A function, SciPy's, where they are compared, and how far apart they may be.
+    """A function, SciPy's counterpart, the inputs, and the allowed errors in units of the precision.
 
-    The allowed relative error, in units of the dtype's precision, grows as far as the rounding of the
-    argument of an exponential is amplified. The allowed absolute error is that of a sum near 1.
+    The allowed relative error grows where an exponential amplifies the rounding of its argument. The
+    allowed absolute error is the rounding error of a sum near 1.
     """
 
     function: Function
@@ -78,7 +78,7 @@ HIDDEN[::7] = True
 
 
 @pytest.mark.parametrize("largest", [1.0, 1e36])
-def test_masked_softmax_is_softmax_of_what_is_not_hidden(backend, largest):
+def test_masked_softmax_is_the_softmax_of_the_entries_that_are_not_hidden(backend, largest):
     x = (ROWS * (largest / np.abs(ROWS).max())).astype(np.float32)
     hidden = backend.from_numpy(HIDDEN)
     actual = on(backend, lambda backend, x: functional.masked_softmax(backend, x, hidden), x)
@@ -122,7 +122,7 @@ def test_huge_numbers_overflow_only_where_the_result_does(backend, function, exp
 
 
 def test_an_offset_common_to_all_logits_costs_no_digits(backend):
-    """At 10⁶ a float32 holds sixteenths: what is added to the logits must go before they are used."""
+    """At 10⁶, float32 resolves 1/16: the offset has to be subtracted before anything else."""
     x = np.array([[-1.0, 0.0, 2.0]], np.float32)
     for function in (functional.softmax, functional.log_softmax):
         near, far = on(backend, function, x), on(backend, function, x + 1e6)
@@ -135,7 +135,7 @@ def test_one_hot(backend):
     np.testing.assert_array_equal(rows, np.eye(3, dtype=np.float32)[[[0, 2], [1, 1]]], strict=True)
 
 
-def test_shares_make_means_of_what_counts(backend):
+def test_shares_give_the_mean_of_the_counted_values(backend):
     counted = np.array([[True, False, True], [False, False, False], [True, True, True]])
     arrays = backend.from_numpy((counted, np.zeros(1, np.float32)))
     shares = backend.to_numpy(functional.shares(backend, *arrays))
@@ -144,7 +144,7 @@ def test_shares_make_means_of_what_counts(backend):
 
 
 @pytest.mark.parametrize("x", [np.zeros((2, 3, 4), np.float32), np.zeros((1, 1), np.float32)])
-def test_the_last_axis_is_the_one(backend, x):
+def test_they_reduce_the_last_axis(backend, x):
     n = x.shape[-1]
     np.testing.assert_allclose(on(backend, functional.softmax, x), np.full(x.shape, 1.0 / n))
     sums = on(backend, functional.logsumexp, x)

@@ -1,4 +1,4 @@
-"""Initial parameters: the moments that each source prescribes, and the same bits from the same seed."""
+"""Initializers: the moments that their sources prescribe, and the same bits from the same seed."""
 
 import math
 
@@ -85,7 +85,7 @@ def test_another_seed_gives_other_values(initializer):
     assert (draw(initializer) != draw(initializer, seed=1)).all()
 
 
-def test_scaling_goes_by_the_fans_and_not_by_the_shape():
+def test_the_variance_depends_on_the_fans_and_not_on_the_shape():
     square = He("normal")(np.random.default_rng(0), (100, 100), 8, 1)
     assert abs(square.std() - 0.5) < 0.02
 
@@ -128,6 +128,6 @@ def test_all_orthogonal_matrices_are_equally_likely():
         (lambda: draw_orthogonal((3,)), r"Orthogonal: expected .* two axes or more, got shape \(3,\)"),
     ],
 )
-def test_wrong_hyperparameters_are_refused(make, message):
+def test_invalid_hyperparameters_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()

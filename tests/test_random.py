@@ -1,4 +1,4 @@
-"""Random numbers: the same bits everywhere and always, uniform, and independent between streams."""
+"""Random numbers: the same bits on every backend, uniform, and independent between streams."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def draw(seed: int = 0, step: int = 0, path: tuple[int, ...] = (), size: int = D
     return bits.view(np.uint32)
 
 
-def test_the_words_of_steps_never_change():
+def test_the_keys_of_steps_never_change():
     assert step_words(0, 0, 3).tolist() == [
         [910355543, -829767836],
         [1699398995, -1018093542],
@@ -176,7 +176,7 @@ def test_neighbouring_streams_are_independent(stream):
         assert abs(correlation) < 5.0 / math.sqrt(DRAW)
 
 
-def test_layers_of_one_step_share_no_stretch_of_numbers():
+def test_layers_of_one_step_draw_no_overlapping_numbers():
     """Two sets of 2²⁰ of the 2³² numbers have 256 in common by chance."""
     size = 2**20
     one, other = draw(step=113, path=(9,), size=size), draw(step=113, path=(26,), size=size)
@@ -189,19 +189,19 @@ def test_a_child_is_neither_its_parent_nor_its_sibling():
 
 
 @given(seed=seeds, first=first_steps, before=st.integers(0, 9), after=st.integers(0, 9))
-def test_a_run_can_be_cut_anywhere(seed, first, before, after):
+def test_a_run_can_be_split_at_any_step(seed, first, before, after):
     whole = step_words(seed, first, before + after)
     parts = [step_words(seed, first, before), step_words(seed, first + before, after)]
     np.testing.assert_array_equal(np.concatenate(parts), whole, strict=True)
 
 
-def test_no_two_of_many_steps_have_a_word_in_common():
-    words = np.concatenate([step_words(7, 0, 50_000), step_words(7, 2**32 - 50_000, 50_000)])
-    for lane in (0, 1):
-        assert np.unique(words[:, lane]).size == len(words)
+def test_no_two_of_many_steps_share_half_a_key():
+    keys = np.concatenate([step_words(7, 0, 50_000), step_words(7, 2**32 - 50_000, 50_000)])
+    for half in (0, 1):
+        assert np.unique(keys[:, half]).size == len(keys)
 
 
-def test_large_seeds_are_told_apart():
+def test_large_seeds_give_different_keys():
     assert len({step_words(seed, 0, 1).tobytes() for seed in [0, 1, 2**32, 2**63, 2**64, 2**128]}) == 6
 
 

@@ -1,4 +1,4 @@
-"""Schedules: the learning rate at chosen steps, against plain Python."""
+"""Schedules: the learning rate at some steps, against plain Python."""
 
 import math
 from collections.abc import Callable
@@ -101,6 +101,6 @@ def test_the_warm_up_ends_at_the_peak_and_the_decay_at_the_end(backend):
         (lambda: CosineDecay(1.0, 0), "CosineDecay: .*total_steps of at least 1, got 0"),
     ],
 )
-def test_wrong_hyperparameters_are_refused(make: Callable[[], Schedule], message):
+def test_invalid_hyperparameters_raise(make: Callable[[], Schedule], message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -13,7 +13,7 @@ from typing import Any
 def check_integers(owner: object, *names: str, minimum: int = 1) -> None:
     """Check that these attributes are integers of at least the minimum."""
     expected = f"{{}} of at least {minimum}"
-    _check(owner, names, expected, lambda value: isinstance(value, Integral) and value >= minimum)
+    _check(owner, names, expected, lambda value: isinstance(value, Integral) and int(value) >= minimum)
 
 
 def check_finite(owner: object, *names: str) -> None:
