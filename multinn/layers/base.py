@@ -14,18 +14,18 @@ from multinn.random import Key
 class Layer(Hyperparameters):
     """A differentiable function with parameters: a frozen dataclass of hyperparameters, nothing else.
 
-    Parameters, caches and gradients are trees of arrays that the caller holds. Shapes in the
-    documentation leave out no axis: the first is the batch. In `init` alone, shapes are without it.
+    The caller holds the parameters, caches and gradients, which are trees of arrays. Shapes in the
+    documentation begin with the batch axis. Only the shapes in `init` leave it out.
 
-    What training changes other than by gradients, such as the running statistics of a normalization, is
-    the *state* of a layer: a tree of arrays, too. Most layers have none, and need to know nothing of it.
+    A layer may also have a *state*: a tree of arrays that training changes, but not by gradients, such
+    as the running statistics of a normalization. Most layers have none.
 
     Attributes:
-        takes_mask: whether `forward` understands inputs that are `Masked`.
-        mixes_steps: whether it does not, and would mix padding into the steps that count.
-        takes_tuple: whether the input may be a tuple of arrays, such as `Parallel` gives.
-        keeps_values: whether y holds the numbers of x as they are, at whatever places, so that the next
-            layer of a Sequential checks the examples, too.
+        takes_mask: whether `forward` accepts inputs that are `Masked`.
+        mixes_steps: whether the layer cannot use a mask and would mix padding into steps that count.
+        takes_tuple: whether the input may be a tuple of arrays, such as the output of `Parallel`.
+        keeps_values: whether y holds the same numbers as x, perhaps in another order. The next layer
+            of a Sequential then checks the examples, too.
     """
 
     takes_mask: ClassVar[bool] = False
@@ -38,14 +38,14 @@ class Layer(Hyperparameters):
         """Draw initial parameters on the host.
 
         Args:
-            generator: the source of all randomness, so that every backend starts from the same bits.
+            generator: the only source of randomness; every backend starts from the same bits.
             input_shape: the shape of one example, without the batch axis.
 
         Returns:
             The tree of parameters, float64 NumPy arrays, and the shape of one output.
 
         Raises:
-            ValueError: the layer cannot take inputs of that shape.
+            ValueError: the layer cannot take inputs of this shape.
         """
 
     @abstractmethod
@@ -55,8 +55,8 @@ class Layer(Hyperparameters):
         """Return the output, and the cache that `backward` needs.
 
         Args:
-            backend: whose arrays ``params`` and ``x`` are.
-            params: as `init` made them, in the dtype of ``x``.
+            backend: the backend of ``params`` and ``x``.
+            params: the parameters, as in `init`, in the dtype of ``x``.
             x: (batch, ...) inputs.
             key: a key while training, None at inference.
         """
@@ -68,26 +68,26 @@ class Layer(Hyperparameters):
         Args:
             backend: as in `forward`.
             params: as in `forward`.
-            cache: what `forward` returned.
-            dy: the gradient of the loss with respect to the output, of the output's shape.
+            cache: the cache that `forward` returned.
+            dy: the gradient of the loss with respect to the output, in the output's shape.
 
         Returns:
-            ``dx`` of the shape of ``x``, and a tree that mirrors ``params``.
+            ``dx`` in the shape of ``x``, and a tree of gradients with the structure of ``params``.
         """
 
     def init_state(self, params: Tree) -> Tree:
-        """Return the first state, a tree of NumPy arrays, for parameters as `init` drew them."""
+        """Return the initial state, a tree of NumPy arrays, for the parameters from `init`."""
         return {}
 
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return what `forward` does, by the help of the state, which it leaves as it is.
+        """Return the output and the cache, as `forward` does; the computation may read the state.
 
         Args:
             backend: as in `forward`.
             params: as in `forward`.
-            state: from `init_state` or the last `next_state`, or None where there is none at hand.
+            state: from `init_state` or the last `next_state`, or None if there is no state.
             x: as in `forward`.
             key: as in `forward`.
         """
@@ -98,23 +98,23 @@ class Layer(Hyperparameters):
         return state
 
     def check_inputs(self, inputs: HostArray) -> None:
-        """Check examples on the host, where a library that would not complain cannot do harm.
+        """Check the examples on the host, as some array libraries report no invalid values.
 
         Raises:
-            ValueError: a number is not what the layer can take; the message names its place.
+            ValueError: the layer cannot take one of the numbers; the message says where it is.
         """
 
     def summary(self, input_shape: Shape, dtype: str = "float32") -> str:
-        """Return a table of the layers within, for people: at most 80 columns wide.
+        """Return a table of the layer and its parts, at most 80 columns wide.
 
-        The layers within are numbered as their parameters are.
+        The number of a part is its index in the tree of parameters.
 
         Args:
             input_shape: the shape of one example, without the batch axis.
-            dtype: in which it is trained: the size of a number.
+            dtype: the dtype of the parameters, for their size in bytes.
 
         Raises:
-            ValueError: the layer cannot take inputs of that shape.
+            ValueError: the layer cannot take inputs of this shape.
 
         >>> from multinn import BatchNorm, Dense, Residual, Sequential
         >>> print(Sequential([Dense(16), BatchNorm(), Residual(Dense(16))]).summary((8,)))
@@ -133,7 +133,7 @@ class Layer(Hyperparameters):
         return summarize(self, input_shape, dtype)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return the second result of `backward` alone, without the work for the first if possible."""
+        """Return only the gradients of the parameters, if possible without computing ``dx``."""
         return self.backward(backend, params, cache, dy)[1]
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
+from multinn.descriptions.bounds import check_finite
 from multinn.layers.base import Layer, ParameterFree
 from multinn.random import Key
 
@@ -15,14 +16,14 @@ from multinn.random import Key
 class Flatten(Layer):
     """y = x with all axes but the batch joined: (batch, a, b, ...) becomes (batch, a b ...).
 
-    The same numbers in the same order, so dx is dy in the shape of x.
+    The order of the numbers stays the same, so dx is dy in the shape of x.
     """
 
     mixes_steps: ClassVar[bool] = True
     keeps_values: ClassVar[bool] = True
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-        """Return no parameters, and the product of the shape."""
+        """Return no parameters, and the product of the lengths."""
         return {}, (math.prod(input_shape),)
 
     def forward(
@@ -56,19 +57,19 @@ class Identity(ParameterFree):
 
 @dataclass(frozen=True)
 class Rescale(ParameterFree):
-    """y = scale x + offset, each entry alone, with constants instead of parameters.
+    """y = scale x + offset, elementwise, with constants instead of parameters.
 
     As ∂y_i/∂x_i = scale, dx = scale dy.
 
-    As the first layer, it takes images in their bytes: the defaults turn 0 to 255 into 0 to 1. A trainer
-    keeps such data as bytes, and computes with floats batch by batch.
+    As the first layer of a model, it takes images of bytes: the defaults map 0 to 255 onto 0 to 1. The
+    trainer then stores bytes, and converts one batch at a time to floats.
 
     Attributes:
         scale: the factor.
-        offset: what is added after.
+        offset: the summand.
 
     Raises:
-        ValueError: one of them is not finite.
+        ValueError: scale or offset is not finite.
 
     >>> import numpy as np
     >>> from backends import get_backend
@@ -80,9 +81,7 @@ class Rescale(ParameterFree):
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in (("scale", self.scale), ("offset", self.offset)):
-            if not math.isfinite(value):
-                raise ValueError(f"Rescale: expected a finite {name}, got {value}")
+        check_finite(self, "scale", "offset")
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None

@@ -6,6 +6,7 @@ import numpy as np
 
 from backends import Array, Backend, Shape, Tree
 from multinn import random
+from multinn.descriptions.bounds import check_fractions
 from multinn.layers.base import ParameterFree
 from multinn.random import Key
 
@@ -14,8 +15,8 @@ from multinn.random import Key
 class Dropout(ParameterFree):
     """While training, y = x m / (1 - rate) with a random mask m of zeros and ones; else y = x.
 
-    Each m_i is 0 with probability ``rate``, so that the expectation of y is x. As y_i is linear in x_i
-    alone, dx = dy m / (1 - rate).
+    Each m_i is 0 with probability ``rate``, so the expectation of y is x. As y_i is linear in x_i and
+    depends on no other entry, dx = dy m / (1 - rate).
     Source: N. Srivastava et al., Dropout, JMLR 15, 2014, sections 4 and 10 (scaled while training).
 
     Attributes:
@@ -28,8 +29,7 @@ class Dropout(ParameterFree):
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.rate < 1.0:
-            raise ValueError(f"{type(self).__name__}: expected a rate in [0, 1), got {self.rate}")
+        check_fractions(self, "rate")
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -47,7 +47,7 @@ class Dropout(ParameterFree):
         return (dy if scaled_mask is None else dy * scaled_mask), {}
 
     def _kept(self, backend: Backend, key: Key, shape: Shape) -> Array:
-        """Return m for an x of that shape, as booleans."""
+        """Return m for an x of this shape, as booleans."""
         return random.bernoulli(backend, key, 1.0 - self.rate, shape)
 
 
@@ -55,10 +55,10 @@ class Dropout(ParameterFree):
 class SpatialDropout(Dropout):
     """Dropout of whole channels: y = x m / (1 - rate), with a mask m of shape (batch, 1, ..., channels).
 
-    Of each example, a channel is kept or dropped at all pixels of an image alike: neighbours tell nearly
-    the same, so that single pixels that are dropped would hardly be missed. Of a sequence, a feature is
-    kept or dropped at all time steps alike, which is the dropout of inputs and outputs that is called
-    variational. Shapes: x (batch, ..., channels) with at least one axis between, and y alike.
+    An example keeps or drops a channel at all pixels together. Dropping single pixels has little effect,
+    as neighboring pixels are nearly equal. In sequences, all time steps keep or drop a feature together,
+    which is variational dropout of inputs and outputs.
+    Shapes: x and y (batch, ..., channels), with at least one axis between batch and channels.
     As in Dropout, dx = dy m / (1 - rate).
     Sources: J. Tompson et al., Efficient object localization using convolutional networks, CVPR 2015,
     section 3.2 (images); Y. Gal and Z. Ghahramani, A theoretically grounded application of dropout in
@@ -76,12 +76,12 @@ class SpatialDropout(Dropout):
         if len(input_shape) < 2:
             raise ValueError(
                 "SpatialDropout: expected images or sequences, of shape (batch, ..., channels), got "
-                f"{('batch', *input_shape)}; for features without places, use Dropout"
+                f"{('batch', *input_shape)}; use Dropout for inputs of shape (batch, features)"
             )
         return {}, input_shape
 
     def _kept(self, backend: Backend, key: Key, shape: Shape) -> Array:
         batch, *places, channels = shape
-        # The order of images between layers in memory, which their product with m then keeps.
+        # The memory layout of images between layers: x m keeps it.
         kept = backend.xp.permute_dims(super()._kept(backend, key, (channels, batch)), (1, 0))
         return backend.xp.reshape(kept, (batch, *(1 for _ in places), channels))

@@ -1,27 +1,27 @@
 """Sequences of different lengths in one array."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
+from multinn.descriptions.bounds import check_finite
 from multinn.layers.base import Layer
 from multinn.random import Key
 
 
 class Masked(NamedTuple):
-    """What flows from layer to layer, with a mask of what counts.
+    """Padded sequences with a mask that marks the time steps that count.
 
-    Layers that know nothing of masks get the values, and the mask is handed on beside their outputs.
-    Those that would mix padding into steps that count, such as windowed pooling, are refused.
-    A loss, and a metric, see all values: to leave out padding there, they need an ``ignored_class``.
+    A container passes only the values to a layer that takes no mask, and adds the mask to its output.
+    It raises an error for layers that would mix padding into steps that count, such as windowed pooling.
+    Losses and metrics ignore the mask; an ``ignored_class`` leaves out padding there.
     Gradients are with respect to the values, and have no mask.
 
     Attributes:
-        values: (batch, time, ...), some of it padding.
-        mask: (batch, time) booleans, False where the values are padding.
+        values: (batch, time, ...) with padding.
+        mask: (batch, time) booleans, False at padding.
     """
 
     values: Array
@@ -34,25 +34,36 @@ def values_of(x: Array | Masked) -> Array:
 
 
 def mask_of(x: Array | Masked) -> Array | None:
-    """Return the mask, or None where all counts."""
+    """Return the mask, or None if there is none."""
     return x.mask if isinstance(x, Masked) else None
 
 
 def with_mask(values: Array, mask: Array | None) -> Array | Masked:
-    """Return the values with that mask, if there is one."""
+    """Return the values with the mask, if there is one."""
     return values if mask is None else Masked(values, mask)
+
+
+def expand_mask(backend: Backend, mask: Array | None, dimensions: int) -> Array | None:
+    """Return a mask (batch, time) with axes of length 1 appended, up to this number of axes."""
+    if mask is None:
+        return None
+    return backend.xp.reshape(mask, (*mask.shape, *(1,) * (dimensions - mask.ndim)))
+
+
+def zero_padding(backend: Backend, x: Array, mask: Array | None) -> Array:
+    """Return x with zeros where the mask, which broadcasts to x, is False."""
+    return x if mask is None else backend.xp.where(mask, x, backend.xp.zeros_like(x))
 
 
 @dataclass(frozen=True)
 class Masking(Layer):
-    """y = x, in which a time step counts unless each of its numbers is the padding.
+    """y = x with a mask: a time step is padding if all its numbers equal ``padding``.
 
-    So the layers that follow leave padding out: recurrent layers, attention, pooling over time. As y is
-    x, dx = dy.
-    Shapes: x (batch, time, ...) and y alike, the mask (batch, time).
+    Recurrent layers, attention and pooling over time then leave the padding out. As y = x, dx = dy.
+    Shapes: x and y (batch, time, ...), the mask (batch, time).
 
     Attributes:
-        padding: the number that padding is made of.
+        padding: the number that fills padded steps.
 
     Raises:
         ValueError: the padding is not finite.
@@ -63,8 +74,7 @@ class Masking(Layer):
     padding: float = 0.0
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.padding):
-            raise ValueError(f"Masking: expected a finite number as padding, got {self.padding}")
+        check_finite(self, "padding")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and the shape unchanged."""

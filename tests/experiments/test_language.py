@@ -201,7 +201,7 @@ def test_without_a_name_the_backend_is_that_of_the_environment(story, capsys, mo
     [
         (["--context", "2000"], "story.txt has 650 characters, too few for a context of 2000"),
         (["--prompt", "Über"], "the prompt has the character 'Ü', which story.txt has not"),
-        (["--width", "9", "--heads", "2"], "TransformerBlock: expected features that 2 heads can share"),
+        (["--width", "9", "--heads", "2"], "TransformerBlock: expected features divisible by 2 heads"),
         (["--text", "absent.txt"], "the text absent.txt cannot be read"),
         (["--backends", "tensorflow"], "unknown backend 'tensorflow'"),
     ],

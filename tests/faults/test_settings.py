@@ -65,7 +65,7 @@ ROWS = [
         "dropout of 1, Dropout",
         lambda s: Dropout(1.0),
         ValueError,
-        Says("Dropout:", "a rate in [0, 1)", "got 1.0"),
+        Says("Dropout:", "rate in [0, 1)", "got 1.0"),
     ),
     Fault(
         "dropout of 1, MLPClassifier",
@@ -77,7 +77,7 @@ ROWS = [
         "dropout of 1 in one layer, MLPClassifier",
         lambda s: refit(s, dropout=(1.0,)),
         ValueError,
-        Says("Dropout:", "a rate in [0, 1)", "got 1.0"),
+        Says("Dropout:", "rate in [0, 1)", "got 1.0"),
     ),
     Fault(
         "zero units, Dense",

@@ -183,7 +183,7 @@ def test_a_block_is_equal_by_its_hyperparameters():
         ),
         (
             lambda: TransformerBlock(4, 3, 2),
-            "TransformerBlock: expected features that 3 heads can share",
+            "TransformerBlock: expected features divisible by 3 heads",
         ),
         (
             lambda: TransformerBlock(4, 2, 3, -0.1),
@@ -209,10 +209,10 @@ def test_an_activation_that_is_no_layer_is_refused():
         (
             MultiHeadAttention(2),
             ((3, 4),),
-            r"pair of such \(queries, context\), got \[\('batch', 3, 4\)\]",
+            r"pair \(queries, context\) of such inputs, got \[\('batch', 3, 4\)\]",
         ),
         (MultiHeadAttention(2), ((3, 4), (4,)), r"got \[\('batch', 3, 4\), \('batch', 4\)\]"),
-        (MultiHeadAttention(3), (5, 4), "features that 3 heads can share evenly, got 4; choose"),
+        (MultiHeadAttention(3), (5, 4), "features divisible by 3 heads, got 4; change"),
         (MultiHeadAttention(2, causal=True), ((3, 4), (5, 4)), "as many time steps.*got 5 and 3"),
         (TransformerBlock(4, 2, 3), (5, 6), r"shape \(batch, time, 4\), got \('batch', 5, 6\); a Dense"),
         (TransformerBlock(4, 2, 3), (4,), r"shape \(batch, time, 4\), got \('batch', 4\)"),

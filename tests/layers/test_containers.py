@@ -180,7 +180,7 @@ def test_a_layer_that_would_lose_the_mask_is_refused():
     x = Masked(SEQUENCES[..., 0], MASK)
     params = {"W": np.ones((2, 3)), "b": np.zeros(3)}
     with pytest.raises(
-        ValueError, match=r"Dense: expected no mask, or to keep \(batch, time\) \(2, 2\)"
+        ValueError, match=r"Dense: expected no mask, or outputs with the \(batch, time\) \(2, 2\)"
     ):
         Sequential([Dense(3)]).forward(get_backend("numpy"), (params,), x)
 
@@ -219,13 +219,13 @@ def test_containers_hold_layers_and_at_least_one(container: type[Container]):
         ),
         (
             Residual(Dense(2)),
-            "Residual: expected a layer and a shortcut that give",
+            "Residual: expected a layer and a shortcut with outputs of one shape",
         ),
         (
             Concatenate([Identity()], axis=2),
             r"Concatenate: expected .* axis 2, got \('batch', 3\)",
         ),
-        (Concatenate([Identity()], axis=-2), "Concatenate: expected outputs with the axis -2"),
+        (Concatenate([Identity()], axis=-2), "Concatenate: expected outputs with an axis -2"),
         (Add([Add([Dense(1), Dense(2)])]), r"branch 0 of Add: Add: expected branches"),
     ],
     ids=str,

@@ -150,7 +150,7 @@ def test_position_embedding_adds_a_row_to_each_step():
     [
         (lambda: Embedding(0, 2), "Embedding: expected a vocabulary_size from 1 to 16777216.* got 0"),
         (lambda: Embedding(2**24 + 1, 2), "Embedding: expected a vocabulary_size .* got 16777217"),
-        (lambda: Embedding(4, 0), "Embedding: expected a dimension of at least 1, got 0"),
+        (lambda: Embedding(4, 0), "Embedding: expected dimension of at least 1, got 0"),
         (lambda: Embedding(4, 2, 4), "Embedding: expected None or a padding_id from 0 to 3, got 4"),
     ],
 )

@@ -180,11 +180,14 @@ def test_init_tells_the_output_shape(backend, layer, inputs, outputs):
     [
         (lambda: Conv2D(0, 3), "Conv2D: expected filters of at least 1, got 0"),
         (lambda: Conv2D(2.5, 3), "Conv2D: expected filters of at least 1, got 2.5"),
-        (lambda: Conv2D(2, 0), "Conv2D: expected kernel_size of 1 or more, or a pair of such, got 0"),
+        (
+            lambda: Conv2D(2, 0),
+            "Conv2D: expected kernel_size of at least 1, one integer or a pair, got 0",
+        ),
         (lambda: Conv2D(2, (3, 3, 3)), "Conv2D: expected kernel_size"),
         (lambda: Conv2D(2, 3, (1, -1)), r"Conv2D: expected stride .* got \(1, -1\)"),
-        (lambda: MaxPool2D(0), "MaxPool2D: expected pool_size of 1 or more"),
-        (lambda: AveragePool2D(2, 1.5), "AveragePool2D: expected stride of 1 or more"),
+        (lambda: MaxPool2D(0), "MaxPool2D: expected pool_size of at least 1"),
+        (lambda: AveragePool2D(2, 1.5), "AveragePool2D: expected stride of at least 1"),
     ],
 )
 def test_impossible_hyperparameters_are_refused(make, message):

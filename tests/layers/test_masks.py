@@ -143,5 +143,5 @@ def test_ids_are_checked_behind_layers_that_hand_them_on(backend, first):
 
 @pytest.mark.parametrize("padding", [np.nan, np.inf])
 def test_padding_is_a_finite_number(padding):
-    with pytest.raises(ValueError, match="Masking: expected a finite number as padding"):
+    with pytest.raises(ValueError, match="Masking: expected a finite padding, got"):
         Masking(padding)

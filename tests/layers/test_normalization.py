@@ -276,7 +276,7 @@ def test_momentum_is_a_share(momentum):
 
 @pytest.mark.parametrize("groups", [0, -1, 1.5, "two"])
 def test_groups_are_a_positive_integer(groups):
-    with pytest.raises(ValueError, match="GroupNorm: expected groups of 1 or more, got"):
+    with pytest.raises(ValueError, match="GroupNorm: expected groups of at least 1, got"):
         GroupNorm(groups)
 
 
@@ -290,7 +290,7 @@ def test_groups_are_a_positive_integer(groups):
         (
             GroupNorm(4),
             (5, 6),
-            "GroupNorm: expected channels that 4 groups divide, got 6 .* divisor of 6",
+            "GroupNorm: expected channels divisible by 4 groups, got 6 .* divisor of 6",
         ),
         (GroupNorm(6), (6,), "GroupNorm: expected groups of more than one number"),
     ],

@@ -230,9 +230,9 @@ def test_compiled_numpy_trains_to_the_same_bits(kind):
     [
         (lambda: LSTM(0), "LSTM: expected units of at least 1, got 0"),
         (lambda: GRU(2.5), "GRU: expected units of at least 1, got 2.5"),
-        (lambda: SimpleRNN(2, truncate=0), "SimpleRNN: expected truncate as None or .* got 0"),
+        (lambda: SimpleRNN(2, truncate=0), "SimpleRNN: expected truncate of at least 1, got 0"),
         (lambda: SimpleRNN(2, activation="elu"), "SimpleRNN: expected activation 'tanh' or 'relu'"),
-        (lambda: LSTM(2, truncate="all"), "LSTM: expected truncate as None or .* got 'all'"),
+        (lambda: LSTM(2, truncate="all"), "LSTM: expected truncate of at least 1, got 'all'"),
         (lambda: LSTM(2, forget_bias=np.inf), "LSTM: expected a finite forget_bias, got inf"),
         (lambda: Bidirectional(LSTM(2), "mean"), "Bidirectional: expected merge .* got 'mean'"),
     ],

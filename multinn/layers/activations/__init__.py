@@ -1,4 +1,4 @@
-"""Activations: functions of each entry, and the softmax."""
+"""Activation functions."""
 
 from multinn.layers.activations.rectifiers import ELU as ELU
 from multinn.layers.activations.rectifiers import HardSwish as HardSwish

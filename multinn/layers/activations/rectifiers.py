@@ -1,17 +1,17 @@
-"""Rectifiers: activation functions that let large inputs pass, and hold back those below zero.
+"""Rectifiers: activation functions that pass positive inputs and damp negative ones.
 
-In each, x is the input of any shape, y = f(x) the output of the same shape, and dy = ∂L/∂y. For an
-elementwise f the chain rule is dx = dy f'(x), so each derivation is that of f' alone.
+x is the input of any shape, y = f(x) the output of the same shape, and dy = ∂L/∂y. For an elementwise f
+the chain rule is dx = dy f'(x), so each docstring derives only f'.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
+from multinn.descriptions.bounds import check_finite, check_nonnegative, check_positive
 from multinn.layers.base import Layer, ParameterFree
-from multinn.layers.normalization.moments import check_features, sum_of_rows
+from multinn.layers.shapes import check_features, sum_of_rows
 from multinn.random import Key
 
 
@@ -19,7 +19,7 @@ from multinn.random import Key
 class ReLU(ParameterFree):
     """y = max(x, 0).
 
-    f'(x) is 1 for x > 0 and 0 for x < 0. At 0 it is undefined; 0 is taken, as is usual. As y > 0 if and
+    f'(x) is 1 for x > 0 and 0 for x < 0. At 0 it is undefined and taken as 0, as usual. As y > 0 if and
     only if x > 0, dx = dy where y > 0, else 0.
     """
 
@@ -40,8 +40,8 @@ class ReLU(ParameterFree):
 class ReLU6(ParameterFree):
     """y = min(max(x, 0), 6).
 
-    f'(x) is 1 for 0 < x < 6 and 0 outside. At 0 and 6 it is undefined; 0 is taken. As y is strictly
-    between 0 and 6 if and only if x is, dx = dy where 0 < y < 6, else 0.
+    f'(x) is 1 for 0 < x < 6 and 0 outside. At 0 and 6 it is undefined and taken as 0. As 0 < y < 6 if
+    and only if 0 < x < 6, dx = dy where 0 < y < 6, else 0.
     Source: A. Krizhevsky, Convolutional deep belief networks on CIFAR-10, 2010.
     """
 
@@ -62,7 +62,7 @@ class ReLU6(ParameterFree):
 class LeakyReLU(ParameterFree):
     """y = x for x > 0, else a x, where a is the negative slope.
 
-    f'(x) is 1 for x > 0 and a for x < 0; at 0, where it is undefined, a is taken.
+    f'(x) is 1 for x > 0 and a for x < 0. At 0 it is undefined and taken as a.
     Source: A. L. Maas, A. Y. Hannun and A. Y. Ng, Rectifier nonlinearities improve neural network
     acoustic models, ICML 2013, equation 2.
 
@@ -73,10 +73,7 @@ class LeakyReLU(ParameterFree):
     negative_slope: float = 0.01
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.negative_slope < math.inf:
-            raise ValueError(
-                f"LeakyReLU: expected a finite negative_slope of 0 or more, got {self.negative_slope}"
-            )
+        check_nonnegative(self, "negative_slope")
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -92,16 +89,16 @@ class LeakyReLU(ParameterFree):
 
 @dataclass(frozen=True)
 class PReLU(Layer):
-    """y = x for x > 0, else a x, with a slope a that is learned for each feature or channel.
+    """y = x for x > 0, else a x, with a learned slope a for each feature or channel.
 
-    Shapes: x (batch, ..., channels), a (channels,), y as x.
+    Shapes: x and y (batch, ..., channels), a (channels,).
 
-    ∂y/∂x is 1 for x > 0 and a for x < 0; at 0, where it is undefined, a is taken.
+    ∂y/∂x is 1 for x > 0 and a for x < 0. At 0 it is undefined and taken as a.
     ∂y/∂a is min(x, 0), so da = Σ dy min(x, 0), over all axes but the last.
     Source: K. He, X. Zhang, S. Ren and J. Sun, Delving deep into rectifiers, ICCV 2015, section 2.1.
 
     Attributes:
-        initial_slope: of all channels, finite.
+        initial_slope: the initial value of a for all channels, finite.
 
     Raises:
         ValueError: initial_slope is not finite.
@@ -110,12 +107,11 @@ class PReLU(Layer):
     initial_slope: float = 0.25
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.initial_slope):
-            raise ValueError(f"PReLU: expected a finite initial_slope, got {self.initial_slope}")
+        check_finite(self, "initial_slope")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return a (channels,), each the initial slope, and the shape unchanged."""
-        return {"a": np.full(check_features("PReLU", input_shape), self.initial_slope)}, input_shape
+        return {"a": np.full(check_features(self, input_shape), self.initial_slope)}, input_shape
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -150,8 +146,7 @@ class ELU(ParameterFree):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.alpha < math.inf:
-            raise ValueError(f"ELU: expected a positive, finite alpha, got {self.alpha}")
+        check_positive(self, "alpha")
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -169,10 +164,10 @@ class ELU(ParameterFree):
 
 @dataclass(frozen=True)
 class HardSwish(ParameterFree):
-    """y = x g with g = min(max(x + 3, 0), 6) / 6: swish with a line for the sigmoid.
+    """y = x g with g = min(max(x + 3, 0), 6) / 6: swish with a piecewise linear sigmoid.
 
-    g' is 1 / 6 for -3 < x < 3, which is where 0 < g < 1, and 0 outside; at the two ends, where it is
-    undefined, 0 is taken. So dx = dy (g + x g').
+    g' is 1 / 6 for -3 < x < 3, where 0 < g < 1, and 0 outside. At -3 and 3 it is undefined and taken as
+    0. So dx = dy (g + x g').
     Source: A. Howard et al., Searching for MobileNetV3, ICCV 2019, section 5.2.
     """
 

@@ -1,7 +1,7 @@
-"""Smooth activation functions, elementwise but for Softmax.
+"""Smooth activation functions, all elementwise except Softmax.
 
-In each, x is the input of any shape, y = f(x) the output of the same shape, and dy = ∂L/∂y. For an
-elementwise f the chain rule is dx = dy f'(x), so each derivation is that of f' alone.
+x is the input of any shape, y = f(x) the output of the same shape, and dy = ∂L/∂y. For an elementwise f
+the chain rule is dx = dy f'(x), so each docstring derives only f'.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import Literal
 
 from backends import Array, Backend, Tree
 from multinn import functional
+from multinn.descriptions.bounds import check_choice
 from multinn.layers.base import ParameterFree
 from multinn.random import Key
 
@@ -61,7 +62,7 @@ class Tanh(ParameterFree):
 class GELU(ParameterFree):
     """y = x Φ(x), where Φ is the cumulative distribution of the standard normal and φ its density.
 
-    Exactly, as Φ' = φ:                     f'(x) = Φ(x) + x φ(x).
+    As Φ' = φ, exactly:                     f'(x) = Φ(x) + x φ(x).
     With ``approximate="tanh"``:            y = x (1 + t) / 2, t = tanh(u), u = √(2/π) (x + 0.044715 x³),
         where t' = (1 - t²) u', so          f'(x) = (1 + t) / 2 + x (1 - t²) u' / 2,
         and                                 u' = √(2/π) (1 + 3 · 0.044715 x²).
@@ -72,14 +73,13 @@ class GELU(ParameterFree):
         approximate: "none" for the definition, "tanh" for the cheaper approximation (error < 0.0005).
 
     Raises:
-        ValueError: approximate is neither.
+        ValueError: approximate is something else.
     """
 
     approximate: Literal["none", "tanh"] = "none"
 
     def __post_init__(self) -> None:
-        if self.approximate not in ("none", "tanh"):
-            raise ValueError(f"GELU: expected approximate 'none' or 'tanh', got {self.approximate!r}")
+        check_choice(self, "approximate", "none", "tanh")
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -192,7 +192,7 @@ class Softmax(ParameterFree):
     """y_i = exp(x_i) / Σ_k exp(x_k), along the last axis.
 
     ∂y_i/∂x_j = y_i (δ_ij - y_j), so dx_j = Σ_i dy_i y_i (δ_ij - y_j) = y_j (dy_j - Σ_i dy_i y_i).
-    To train a classifier, leave this layer out and use the loss SoftmaxCrossEntropy, on logits.
+    To train a classifier, leave this layer out and use the loss SoftmaxCrossEntropy on logits.
     """
 
     def forward(
@@ -215,5 +215,5 @@ def _tanh_gate(backend: Backend, x: Array) -> Array:
 
 
 def _near_zero(backend: Backend, x: Array) -> Array:
-    """Return x between -20 and 20: beyond, tanh is 1 to the last bit, and x³ might overflow."""
+    """Clip x to [-20, 20]: outside, tanh rounds to ±1, and x³ might overflow."""
     return backend.xp.maximum(backend.xp.minimum(x, 20.0), -20.0)

@@ -1,14 +1,14 @@
-"""Attention: each time step looks at others, and takes from them what it looks for."""
+"""Multi-head attention."""
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
 from multinn import functional
+from multinn.descriptions.bounds import check_fractions, check_integers
 from multinn.layers.base import Layer
 from multinn.layers.dense import Dense
 from multinn.layers.dropout import Dropout
@@ -17,9 +17,9 @@ from multinn.random import Key
 
 
 class _Cache(NamedTuple):
-    """What `forward` leaves, named as in the derivation.
+    """The arrays of the forward pass, named as in the derivation.
 
-    Q is divided by √d already, and C is None in self-attention.
+    Q is already divided by √d. C is None in self-attention.
     """
 
     X: Array
@@ -36,32 +36,33 @@ class _Cache(NamedTuple):
 class MultiHeadAttention(Layer):
     """Y = [A_1, A_2, ...] Wo + bo with A_h = P_h V_h: means of values, weighted by how keys fit queries.
 
-    For each example, X (time, features) are the queries' steps, and C the steps that they look at, the
-    context. In self-attention, x is one array (batch, time, features) and C = X; in cross-attention, x
-    is a pair (queries, context), such as Parallel gives. Of each head h of size d, whose index is left
-    out in what follows, the matrices are columns of
+    For each example, X (time, features) holds the steps of the queries, and C the steps of the context,
+    to which the queries attend. In self-attention, x is one array (batch, time, features) and C = X. In
+    cross-attention, x is a pair (queries, context), such as the output of Parallel. The matrices Q, K
+    and V of each head, of size d, are columns of
         X Wq + bq = [Q_1, Q_2, ...],   C Wk = [K_1, K_2, ...],   C Wv + bv = [V_1, ...],
-    and S = Q Kᵀ / √d, P = softmax(S) along rows, and A = P V.
+    and for each head, S = Q Kᵀ / √d, P = softmax(S) along rows, and A = P V.
     Shapes: Wq (features, heads d), Wk and Wv (features of C, heads d), Wo (heads d, features).
-    P_ij, and so its row's sum, leaves out each j that is hidden from i: padding, where the context has a
-    mask, and with ``causal`` each j > i. If all are hidden, the row is zeros. Y has the queries' mask.
-    Keys have no bias: it would add the same number to all of a row of S, which softmax does not see.
+    The softmax of row i leaves out each step j that is hidden from i: padding, if the context has a
+    mask, and with ``causal`` each j > i. If all steps are hidden, the row is zeros. Y has the mask of
+    the queries. Keys have no bias: it would add one number to a whole row of S and not change P.
 
-    With dA = columns of dY Woᵀ, as Wo is a fully connected layer (see Dense):
+    With dA = the head's columns of dY Woᵀ, as Wo is a fully connected layer (see Dense):
         dV = Pᵀ dA                            dP = dA Vᵀ
         dS_ij = P_ij (dP_ij - Σ_k P_ik dP_ik)  (see Softmax; where j is hidden P_ij = 0, and so dS_ij)
         dQ = dS K / √d                        dK = dSᵀ Q / √d
-    The sum needs no P: Σ_k P_ik dP_ik = Σ_kc P_ik dA_ic V_kc = Σ_c dA_ic A_ic. All heads side by side,
+    The sum needs no P: Σ_k P_ik dP_ik = Σ_kc P_ik dA_ic V_kc = Σ_c dA_ic A_ic. With the columns of all
+    heads together,
         dWq = Xᵀ dQ,  dWk = Cᵀ dK,  dWv = Cᵀ dV,  dbq and dbv the sums of the rows of dQ and dV,
         dX = dQ Wqᵀ,  dC = dK Wkᵀ + dV Wvᵀ,  and in self-attention dx = dX + dC.
-    Dropout of P puts P ∘ m in place of P into A and dV, and dP = (dA Vᵀ) ∘ m; the sum stays as it is.
-    Source: A. Vaswani et al., Attention is all you need, NIPS 2017, section 3.2; the sum without P is
-    that of T. Dao et al., FlashAttention, NeurIPS 2022, appendix B.2.
+    With dropout, P ∘ m replaces P in A and dV, and dP = (dA Vᵀ) ∘ m; the sum is the same.
+    Source: A. Vaswani et al., Attention is all you need, NIPS 2017, section 3.2; T. Dao et al.,
+    FlashAttention, NeurIPS 2022, appendix B.2 (the sum without P).
 
     Attributes:
-        heads: how many, at least 1.
-        key_size: d, of queries, keys and values of one head; None is the features of X divided by heads.
-        causal: whether a step sees no later one.
+        heads: the number of heads, at least 1.
+        key_size: d, the size of queries, keys and values of one head; None for features / heads.
+        causal: whether a step attends to no later step.
         use_bias: whether bq, bv and bo are added.
         dropout: the fraction of P that is set to zero while training, in [0, 1).
 
@@ -83,19 +84,15 @@ class MultiHeadAttention(Layer):
     takes_tuple: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name, value in (("heads", self.heads), ("key_size", self.key_size)):
-            is_default = name == "key_size" and value is None
-            if not is_default and (not isinstance(value, Integral) or value < 1):
-                raise ValueError(f"MultiHeadAttention: expected {name} of at least 1, got {value!r}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"MultiHeadAttention: expected dropout in [0, 1), got {self.dropout}")
+        check_integers(self, "heads", *(() if self.key_size is None else ("key_size",)))
+        check_fractions(self, "dropout")
 
     def init(self, generator: np.random.Generator, input_shape: Any) -> tuple[Tree, Shape]:
-        """Draw W and, but for keys, b of query, key, value and output, each as Dense has them.
+        """Draw the parameters of query, key, value and output as in Dense; the key has no bias.
 
         Args:
             generator: the source of all randomness.
-            input_shape: (time, features), or a pair of such for cross-attention.
+            input_shape: (time, features), or a pair of such shapes for cross-attention.
         """
         queries, context = self._checked_shapes(input_shape)
         steps, features = queries
@@ -115,8 +112,8 @@ class MultiHeadAttention(Layer):
         queries, context = x if _is_pair(x) else (x, x)
         X, C = values_of(queries), values_of(context)
         Q, K, V = (
-            self._split(backend, _dense(own).forward(backend, own, of)[0])
-            for own, of in ((params["query"], X), (params["key"], C), (params["value"], C))
+            self._split(backend, _dense(own).forward(backend, own, inputs)[0])
+            for own, inputs in ((params["query"], X), (params["key"], C), (params["value"], C))
         )
         Q = Q * _scale(Q)
         P = self._weights(backend, Q @ backend.xp.matrix_transpose(K), mask_of(context))
@@ -140,7 +137,7 @@ class MultiHeadAttention(Layer):
     def _backward_to_projections(
         self, backend: Backend, params: Tree, cache: _Cache, dY: Array
     ) -> tuple[Tree, tuple[Array, Array, Array]]:
-        """Return the gradients of the parameters, and (dQ, dK, dV), all heads side by side."""
+        """Return the gradients of the parameters, and (dQ, dK, dV) of all heads together."""
         xp = backend.xp
         X, C, Q, K, V, P, m, A = cache
         C = X if C is None else C
@@ -154,13 +151,13 @@ class MultiHeadAttention(Layer):
         dK = xp.matrix_transpose(dS) @ Q
         dQ, dK, dV = (_merge(backend, each) for each in (dQ, dK, dV))
         gradients = {
-            name: _dense(params[name]).parameter_gradients(backend, params[name], of, d)
-            for name, of, d in (("query", X, dQ), ("key", C, dK), ("value", C, dV))
+            name: _dense(params[name]).parameter_gradients(backend, params[name], inputs, d)
+            for name, inputs, d in (("query", X, dQ), ("key", C, dK), ("value", C, dV))
         }
         return gradients | {"output": d_output}, (dQ, dK, dV)
 
     def _weights(self, backend: Backend, S: Array, mask: Array | None) -> Array:
-        """Return P = softmax(S), for a mask of the context or None."""
+        """Return P = softmax(S); the mask is that of the context."""
         hidden = None if mask is None else backend.xp.logical_not(mask)[:, None, None, :]
         if self.causal:
             later = _later_steps(backend, S)
@@ -170,7 +167,7 @@ class MultiHeadAttention(Layer):
         return functional.masked_softmax(backend, S, hidden)
 
     def _split(self, backend: Backend, x: Array) -> Array:
-        """Return heads side by side, (batch, time, heads d), as (batch, heads, time, d)."""
+        """Split the last axis into heads: (batch, time, heads d) becomes (batch, heads, time, d)."""
         heads = backend.xp.reshape(x, (*x.shape[:2], self.heads, -1))
         return backend.xp.permute_dims(heads, (0, 2, 1, 3))
 
@@ -179,26 +176,26 @@ class MultiHeadAttention(Layer):
             return self.key_size
         if features % self.heads:
             raise ValueError(
-                f"MultiHeadAttention: expected features that {self.heads} heads can share evenly, got "
-                f"{features}; choose other heads, or a key_size"
+                f"MultiHeadAttention: expected features divisible by {self.heads} heads, got "
+                f"{features}; change heads, or set key_size"
             )
         return features // self.heads
 
     def _checked_shapes(self, input_shape: Any) -> tuple[Shape, Shape]:
-        """Return the shapes of queries and context, of one shape or a pair."""
+        """Return the shapes of queries and context."""
         is_pair = bool(input_shape) and isinstance(input_shape[0], tuple)
         shapes = input_shape if is_pair else (input_shape, input_shape)
         if len(shapes) != 2 or any(len(shape) != 2 or min(shape) < 1 for shape in shapes):
             got = [("batch", *shape) for shape in shapes] if is_pair else ("batch", *input_shape)
             raise ValueError(
-                "MultiHeadAttention: expected inputs of shape (batch, time, features), or a pair of "
-                f"such (queries, context), got {got}"
+                "MultiHeadAttention: expected inputs of shape (batch, time, features), or a pair "
+                f"(queries, context) of such inputs, got {got}"
             )
         queries, context = shapes
         if self.causal and queries[0] != context[0]:
             raise ValueError(
-                "MultiHeadAttention: expected a context with as many time steps as the queries, as with "
-                f"causal=True step i sees steps 0 to i, got {context[0]} and {queries[0]}"
+                "MultiHeadAttention: expected as many time steps in the context as in the queries, as "
+                f"with causal=True step i attends to steps 0 to i, got {context[0]} and {queries[0]}"
             )
         return queries, context
 
@@ -208,7 +205,7 @@ def _is_pair(x: Any) -> bool:
 
 
 def _dense(params: Tree) -> Dense:
-    """Return the layer that has these parameters."""
+    """Return the layer with these parameters."""
     return Dense(params["W"].shape[1], use_bias="b" in params)
 
 
@@ -217,12 +214,12 @@ def _scale(Q: Array) -> float:
 
 
 def _merge(backend: Backend, x: Array) -> Array:
-    """Return heads, (batch, heads, time, d), side by side: (batch, time, heads d)."""
+    """Join the heads: (batch, heads, time, d) becomes (batch, time, heads d)."""
     batch, heads, time, size = x.shape
     return backend.xp.reshape(backend.xp.permute_dims(x, (0, 2, 1, 3)), (batch, time, heads * size))
 
 
 def _later_steps(backend: Backend, S: Array) -> Array:
-    """Return (time, time) booleans: whether step j, the column, is later than step i, the row."""
+    """Return (time, time) booleans: True in row i and column j if j > i."""
     steps = backend.xp.arange(S.shape[-1])
     return steps[None, :] > steps[:, None]

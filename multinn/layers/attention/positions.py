@@ -1,4 +1,4 @@
-"""Where in a sequence a step is, for layers that see all steps at once."""
+"""Positions in a sequence, for layers that process all steps at once."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,14 +8,15 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.initializers import Initializer, Uniform
 from multinn.layers.base import Layer, ParameterFree
+from multinn.layers.shapes import check_axes
 from multinn.random import Key
 
-_LONGEST_WAVE = 10_000.0  # over 2π
+_LONGEST_WAVELENGTH = 10_000.0  # divided by 2π
 
 
 @dataclass(frozen=True)
 class PositionalEncoding(ParameterFree):
-    """y = x + P with waves of many lengths: P_t,2i = sin(t r_i), P_t,2i+1 = cos(t r_i).
+    """y = x + P with sinusoids of many wavelengths: P_t,2i = sin(t r_i), P_t,2i+1 = cos(t r_i).
 
     r_i = 10000^(-2i / features). Shapes: x and y (batch, time, features), P (time, features), t from 0.
     P is constant, so dx = dy.
@@ -24,14 +25,14 @@ class PositionalEncoding(ParameterFree):
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and the shape unchanged."""
-        _check_sequences(self, input_shape)
+        check_axes(self, input_shape, "sequences", "time", "features")
         return {}, input_shape
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y = x + P, and no cache."""
-        return x + backend.xp.asarray(_waves(*x.shape[1:]), dtype=x.dtype), None
+        return x + backend.xp.asarray(_sinusoids(*x.shape[1:]), dtype=x.dtype), None
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = dy."""
@@ -39,20 +40,20 @@ class PositionalEncoding(ParameterFree):
 
 
 @lru_cache(maxsize=16)
-def _waves(time: int, features: int) -> HostArray:
-    """Return P, in float64: in float32, late steps would have angles rounded to few digits."""
+def _sinusoids(time: int, features: int) -> HostArray:
+    """Return P in float64; in float32, large angles would keep few digits."""
     exponents = np.arange(0, features, 2) / features
-    angles = np.arange(time)[:, None] * _LONGEST_WAVE**-exponents
+    angles = np.arange(time)[:, None] * _LONGEST_WAVELENGTH**-exponents
     return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(time, -1)[:, :features]
 
 
 @dataclass(frozen=True)
 class PositionEmbedding(Layer):
-    """y = x + P, where P is learned: one vector for each step.
+    """y = x + P with a learned vector for each step.
 
     Shapes: x and y (batch, time, features), P (time, features).
 
-    With dy = ∂L/∂y, and n running over the batch, y_ntj = x_ntj + P_tj gives
+    With dy = ∂L/∂y, and the index n over the batch, y_ntj = x_ntj + P_tj gives
         dx = dy
         ∂L/∂P_tj = Σ_n dy_ntj
     Source: J. Gehring et al., Convolutional sequence to sequence learning, ICML 2017, section 3.1.
@@ -65,7 +66,7 @@ class PositionEmbedding(Layer):
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw P (time, features), and return the shape unchanged."""
-        _check_sequences(self, input_shape)
+        check_axes(self, input_shape, "sequences", "time", "features")
         return {"P": self.weight_initializer(generator, input_shape, *input_shape)}, input_shape
 
     def forward(
@@ -77,11 +78,3 @@ class PositionEmbedding(Layer):
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = dy, and {"P": Σ dy}."""
         return dy, {"P": backend.xp.sum(dy, axis=0)}
-
-
-def _check_sequences(layer: Layer, input_shape: Shape) -> None:
-    if len(input_shape) != 2:
-        raise ValueError(
-            f"{type(layer).__name__}: expected sequences of shape (batch, time, features), "
-            f"got {('batch', *input_shape)}"
-        )

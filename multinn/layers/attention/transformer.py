@@ -1,11 +1,11 @@
-"""Transformers: blocks of attention."""
+"""The transformer block."""
 
 from dataclasses import dataclass, field
-from numbers import Integral
 
 import numpy as np
 
 from backends import Shape, Tree
+from multinn.descriptions.bounds import check_fractions, check_integers
 from multinn.layers.activations.sigmoids import GELU
 from multinn.layers.attention.multi_head import MultiHeadAttention
 from multinn.layers.base import Layer
@@ -18,25 +18,25 @@ from multinn.layers.normalization.layer_norm import LayerNorm
 
 @dataclass(frozen=True)
 class TransformerBlock(Sequential):
-    """h = x + D(f(N(x))) and y = h + D(g(N(h))): steps look at each other, then each is worked on alone.
+    """h = x + D(f(N(x))) and y = h + D(g(N(h))): attention, then a perceptron on each step.
 
-    f is MultiHeadAttention, g(h) = φ(h W_1 + b_1) W_2 + b_2 two fully connected layers with an
-    activation φ, N is LayerNorm and D Dropout. Without ``pre_normalization`` the sums are normalized
-    instead, h = N(x + D(f(x))) and y = N(h + D(g(h))). It is a Sequential of Residual and those layers,
-    and so are its parameters and its gradients.
+    f is MultiHeadAttention, N is LayerNorm, D is Dropout, and g(h) = φ(h W_1 + b_1) W_2 + b_2 is two
+    fully connected layers with an activation φ. Without ``pre_normalization``, N normalizes the sums:
+    h = N(x + D(f(x))) and y = N(h + D(g(h))). The block is a Sequential of Residual layers, and its
+    parameters and gradients have that structure.
     Shapes: x and y (batch, time, features).
-    Source: A. Vaswani et al., Attention is all you need, NIPS 2017, section 3.1 and 5.4 (N last);
+    Source: A. Vaswani et al., Attention is all you need, NIPS 2017, sections 3.1 and 5.4 (N last);
     R. Xiong et al., On layer normalization in the Transformer architecture, ICML 2020 (N first).
 
     Attributes:
-        features: of x, and of y, at least 1.
-        heads: of the attention; each has the size features / heads.
+        features: the number of features of x and y, at least 1.
+        heads: the number of heads of the attention; each has the size features / heads.
         hidden_units: the outputs of the first fully connected layer, at least 1.
         dropout: the rate of D.
-        causal: whether a step sees no later one.
+        causal: whether a step attends to no later step.
         activation: φ.
         pre_normalization: whether N comes first.
-        layers: what it is made of.
+        layers: the layers of the Sequential.
 
     Raises:
         TypeError: the activation is no layer.
@@ -57,17 +57,13 @@ class TransformerBlock(Sequential):
     pre_normalization: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("features", "heads", "hidden_units"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"TransformerBlock: expected {name} of at least 1, got {value!r}")
+        check_integers(self, "features", "heads", "hidden_units")
         if self.features % self.heads:
             raise ValueError(
-                f"TransformerBlock: expected features that {self.heads} heads can share evenly, got "
+                f"TransformerBlock: expected features divisible by {self.heads} heads, got "
                 f"{self.features}"
             )
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"TransformerBlock: expected dropout in [0, 1), got {self.dropout}")
+        check_fractions(self, "dropout")
         if not isinstance(self.activation, Layer):
             raise TypeError(f"TransformerBlock: expected a layer as activation, got {self.activation!r}")
         attention: list[Layer] = [MultiHeadAttention(self.heads, causal=self.causal)]
@@ -86,6 +82,6 @@ class TransformerBlock(Sequential):
         if len(input_shape) != 2 or input_shape[1] != self.features:
             raise ValueError(
                 f"TransformerBlock: expected inputs of shape (batch, time, {self.features}), got "
-                f"{('batch', *input_shape)}; a Dense({self.features}) before it can change the last"
+                f"{('batch', *input_shape)}; a Dense({self.features}) before it changes the last axis"
             )
         return super().init(generator, input_shape)

@@ -1,4 +1,4 @@
-"""Layers made of layers."""
+"""Layers made of layers: in sequence, or in parallel."""
 
 from multinn.layers.containers.base import Container as Container
 from multinn.layers.containers.branches import Add as Add

@@ -1,4 +1,4 @@
-"""What layers that are made of layers have in common."""
+"""The base class of layers made of layers."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -14,9 +14,9 @@ from multinn.random import Key
 
 
 class Container(Layer):
-    """A layer made of layers: parameters, state and gradients are tuples with one entry for each.
+    """A layer made of layers: parameters, state and gradients are tuples with one entry per child.
 
-    A subclass says which they are, and implements `forward_with_state`.
+    A subclass returns its `children` and implements `forward_with_state`.
     """
 
     takes_mask: ClassVar[bool] = True
@@ -25,18 +25,18 @@ class Container(Layer):
     @property
     @abstractmethod
     def children(self) -> Sequence[Layer]:
-        """The layers that it is made of."""
+        """The layers inside."""
 
     @abstractmethod
     def child_caches(self, cache: Tree) -> Sequence[Tree]:
-        """Return the caches of the layers, from that of the whole."""
+        """Return the caches of the children, which are part of the container's cache."""
 
     def init_state(self, params: Tree) -> Tree:
-        """Return the first states of the layers."""
+        """Return the initial states of the children."""
         return tuple(child.init_state(own) for child, own in zip(self.children, params, strict=True))
 
     def next_state(self, backend: Backend, state: Tree, cache: Tree) -> Tree:
-        """Return the states of the layers after a training step."""
+        """Return the states of the children after a training step."""
         caches = self.child_caches(cache)
         return tuple(
             child.next_state(backend, *own)
@@ -46,27 +46,27 @@ class Container(Layer):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return the output and the cache, for layers that need no state."""
+        """Return the output and the cache, for children that need no state."""
         return self.forward_with_state(backend, params, None, x, key)
 
     @abstractmethod
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return the output, and a cache that holds those of the layers."""
+        """Return the output, and a cache that contains the caches of the children."""
 
     def forward_child(
         self, index: int, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None
     ) -> tuple[Array, Tree]:
-        """Return the output and the cache of one of the layers.
+        """Return the output and the cache of one child.
 
         Args:
-            index: which.
-            backend: whose arrays the others are.
-            params: of all.
-            state: of all, or None.
-            x: its input.
-            key: that of the container.
+            index: the index of the child.
+            backend: the backend of the arrays.
+            params: the parameters of the container.
+            state: the state of the container, or None.
+            x: the input of the child.
+            key: the key of the container, or None.
         """
         child = self.children[index]
         own_state = None if state is None else state[index]
@@ -78,8 +78,8 @@ class Container(Layer):
         values, own_mask = values_of(y), mask_of(y)
         if values.shape[:2] != x.mask.shape:
             raise ValueError(
-                f"{type(child).__name__}: expected no mask, or to keep (batch, time) "
-                f"{tuple(x.mask.shape)} as they are, got outputs of shape {tuple(values.shape)}"
+                f"{type(child).__name__}: expected no mask, or outputs with the (batch, time) "
+                f"{tuple(x.mask.shape)} of the inputs, got shape {tuple(values.shape)}"
             )
         mask = x.mask if own_mask is None else backend.xp.logical_and(x.mask, own_mask)
         return Masked(values, mask), cache
@@ -88,23 +88,22 @@ class Container(Layer):
 def init_child(
     place: str, child: Layer, generator: np.random.Generator, input_shape: Shape
 ) -> tuple[Tree, Shape]:
-    """Return what the `init` of one of the layers returns.
+    """Return the parameters and the output shape of one child.
 
     Args:
-        place: of the layer, for the message of an error.
+        place: where the child is, for error messages.
         child: the layer.
         generator: as in `init`.
-        input_shape: as in `init`; a tuple of shapes where the input is a tuple of arrays.
+        input_shape: as in `init`; a tuple of shapes if the input is a tuple of arrays.
 
     Raises:
-        ValueError: the layer cannot take inputs of that shape.
+        ValueError: the layer cannot take inputs of this shape.
     """
     try:
         if not child.takes_tuple and any(isinstance(length, tuple) for length in input_shape):
             raise ValueError(
-                f"{type(child).__name__}: expected one array, got a tuple of arrays of the shapes "
-                f"{input_shape}, without the batch; Add or Concatenate in the place of Parallel makes "
-                "one of them"
+                f"{type(child).__name__}: expected one array, got a tuple of arrays of shapes "
+                f"{input_shape}, without the batch; use Add or Concatenate instead of Parallel"
             )
         return child.init(generator, input_shape)
     except ValueError as error:
@@ -112,20 +111,20 @@ def init_child(
 
 
 def check_keeps_steps(layer: Layer) -> None:
-    """Raise ValueError if a layer that gets no mask would mix padding into the steps that count."""
+    """Raise ValueError if the layer would mix padding into steps that count."""
     if layer.mixes_steps:
         raise ValueError(
-            f"{type(layer).__name__}: expected no mask, as padding would get into steps that count; "
-            "recurrent layers, attention, Conv1D and pooling over all of time know how to leave it out"
+            f"{type(layer).__name__}: expected no mask, as padding would mix with steps that count; use "
+            "layers that leave padding out: recurrent layers, attention, Conv1D, pooling over all steps"
         )
 
 
 def layers_of(name: str, layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    """Return some layers as a tuple.
+    """Return the layers as a tuple.
 
     Raises:
-        TypeError: they are one layer, or something among them is none.
-        ValueError: there are none.
+        TypeError: ``layers`` is no list of layers.
+        ValueError: ``layers`` is empty.
     """
     if isinstance(layers, Layer):
         raise TypeError(f"{name}: expected a list of layers, got the layer {layers!r}")

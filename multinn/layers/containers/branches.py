@@ -1,4 +1,4 @@
-"""Layers side by side: each sees the same input, and their outputs are put together."""
+"""Layers in parallel: each gets the same input, and their outputs are combined."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -18,11 +18,11 @@ from multinn.random import Key
 
 
 class Branches(Container):
-    """What layers side by side share.
+    """Layers in parallel. A subclass combines their outputs.
 
-    The cache is a pair: the branches' caches, and what it takes to undo the joining of their outputs.
-    x reaches the loss through each branch k, so with the branches' own gradients dx = Σ_k dx_k.
-    Where branches give masks, a step of y counts if it does in each of them that has one.
+    The cache is a pair: the caches of the branches, and what the subclass needs to split dy.
+    x reaches the loss through each branch k, so dx = Σ_k dx_k, the sum of the branches' gradients.
+    If outputs of branches have masks, a step of y counts if it counts in all of these masks.
     """
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
@@ -41,14 +41,14 @@ class Branches(Container):
         return caches
 
     def check_inputs(self, inputs: HostArray) -> None:
-        """Let each branch check the examples."""
+        """Check the examples in each branch."""
         for branch in self.children:
             branch.check_inputs(inputs)
 
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return the outputs put together, and (the branches' caches, what joining them needs)."""
+        """Return the combined outputs, and (the caches of the branches, the cache of `_join`)."""
         outputs, caches = [], []
         for index in range(len(self.children)):
             y, cache = self.forward_child(index, backend, params, state, x, key)
@@ -75,19 +75,32 @@ class Branches(Container):
 
     @abstractmethod
     def _output_shape(self, shapes: list[Shape]) -> Shape:
-        """Return the shape of the output for those of the branches, or raise ValueError."""
+        """Return the output shape for these shapes of the branches, or raise ValueError."""
 
     @abstractmethod
     def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
-        """Return the output, and what `_split` needs."""
+        """Return the output, and the cache that `_split` needs."""
 
     @abstractmethod
     def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
         """Return the gradient with respect to the output of each branch."""
 
 
-@dataclass(frozen=True)
-class Add(Branches):
+@dataclass(frozen=True, init=False)
+class _ListOfBranches(Branches):
+    branches: tuple[Layer, ...]
+
+    def __init__(self, branches: Iterable[Layer]) -> None:
+        object.__setattr__(self, "branches", layers_of(type(self).__name__, branches))
+
+    @property
+    def children(self) -> Sequence[Layer]:
+        """The branches."""
+        return self.branches
+
+
+@dataclass(frozen=True, init=False)
+class Add(_ListOfBranches):
     """y = Σ_k f_k(x): the sum of branches whose outputs have one shape.
 
     ∂L/∂f_k = dy for each k.
@@ -99,16 +112,6 @@ class Add(Branches):
         TypeError: something in ``branches`` is no layer.
         ValueError: ``branches`` is empty.
     """
-
-    branches: tuple[Layer, ...]
-
-    def __init__(self, branches: Iterable[Layer]) -> None:
-        object.__setattr__(self, "branches", layers_of("Add", branches))
-
-    @property
-    def children(self) -> Sequence[Layer]:
-        """The branches."""
-        return self.branches
 
     def _output_shape(self, shapes: list[Shape]) -> Shape:
         return _common_shape(type(self).__name__, shapes)
@@ -123,17 +126,17 @@ class Add(Branches):
 
 @dataclass(frozen=True)
 class Residual(Branches):
-    """y = s(x) + f(x): a layer whose output is added to its input, or to what a shortcut makes of it.
+    """y = s(x) + f(x): the output of a layer plus its input, which may pass through a shortcut.
 
-    ∂L/∂s = ∂L/∂f = dy: whatever f does to the gradient, through the identity it comes back as it is.
+    ∂L/∂s = ∂L/∂f = dy: whatever f does to the gradient, the identity passes it back unchanged.
     Source: K. He et al., Deep residual learning for image recognition, CVPR 2016, equations 1 and 2.
 
     Attributes:
         layer: f.
-        shortcut: s, which brings x into the shape of f(x) where it has another.
+        shortcut: s, which maps x to the shape of f(x) if the shapes differ.
 
     Raises:
-        TypeError: either is no layer.
+        TypeError: layer or shortcut is no layer.
 
     >>> from multinn import Dense, ReLU, Sequential
     >>> Residual(Sequential([Dense(4), ReLU()])).init(np.random.default_rng(0), (4,))[1]
@@ -154,9 +157,9 @@ class Residual(Branches):
     def _output_shape(self, shapes: list[Shape]) -> Shape:
         if shapes[0] != shapes[1]:
             raise ValueError(
-                "Residual: expected a layer and a shortcut that give outputs of one shape, got "
+                "Residual: expected a layer and a shortcut with outputs of one shape, got "
                 f"{('batch', *shapes[1])} and {('batch', *shapes[0])}; a shortcut such as Dense or "
-                "Conv2D can bring the input into the shape of the output"
+                "Conv2D can map the input to the shape of the output"
             )
         return shapes[0]
 
@@ -168,45 +171,39 @@ class Residual(Branches):
         return [dy, dy]
 
 
-@dataclass(frozen=True)
-class Concatenate(Branches):
-    """y = [f_1(x), f_2(x), ...]: the outputs of branches one after another along an axis.
+@dataclass(frozen=True, init=False)
+class Concatenate(_ListOfBranches):
+    """y = [f_1(x), f_2(x), ...]: the outputs of the branches concatenated along an axis.
 
-    y holds each f_k(x) as a slice, and ∂L/∂f_k is the same slice of dy. Along time, axis 1, masks
-    are put one after another, too.
+    y holds each f_k(x) as a slice, and ∂L/∂f_k is the same slice of dy. Along time, axis 1, the masks
+    are concatenated, too.
 
     Attributes:
         branches: layers, at least one.
-        axis: along which, counted with that of the batch: any but that; -1 is the last.
+        axis: the axis of the concatenation, not 0, which is the batch; -1 is the last.
 
     Raises:
         TypeError: something in ``branches`` is no layer.
-        ValueError: ``branches`` is empty, or the axis is that of the batch.
+        ValueError: ``branches`` is empty, or the axis is 0.
     """
 
-    branches: tuple[Layer, ...]
     axis: int = -1
 
     def __init__(self, branches: Iterable[Layer], axis: int = -1) -> None:
-        object.__setattr__(self, "branches", layers_of("Concatenate", branches))
+        super().__init__(branches)
         if not is_integer(axis) or axis == 0:
             raise ValueError(f"Concatenate: expected an axis other than 0, the batch, got {axis!r}")
         object.__setattr__(self, "axis", int(axis))
-
-    @property
-    def children(self) -> Sequence[Layer]:
-        """The branches."""
-        return self.branches
 
     def _output_shape(self, shapes: list[Shape]) -> Shape:
         dimensions = len(shapes[0]) + 1
         axis = self.axis % dimensions - 1 if -dimensions < self.axis < dimensions else -1
         if axis < 0:
             raise ValueError(
-                f"Concatenate: expected outputs with the axis {self.axis}, got {('batch', *shapes[0])}"
+                f"Concatenate: expected outputs with an axis {self.axis}, got {('batch', *shapes[0])}"
             )
         _common_shape(
-            f"Concatenate, but for the axis {self.axis}",
+            f"Concatenate, axes other than {self.axis}",
             [shape[:axis] + shape[axis + 1 :] for shape in shapes],
         )
         length = sum(shape[axis] for shape in shapes)
@@ -216,7 +213,7 @@ class Concatenate(Branches):
         values = [values_of(y) for y in outputs]
         y = backend.xp.concat(values, axis=self.axis)
         if self.axis % y.ndim == 1:
-            return with_mask(y, _masks_one_after_another(backend, outputs)), values
+            return with_mask(y, _concatenated_mask(backend, outputs)), values
         return with_mask(y, _common_mask(backend, outputs)), values
 
     def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
@@ -229,11 +226,11 @@ class Concatenate(Branches):
         return parts
 
 
-@dataclass(frozen=True)
-class Parallel(Branches):
+@dataclass(frozen=True, init=False)
+class Parallel(_ListOfBranches):
     """y = (f_1(x), f_2(x), ...): a tuple, for a layer that takes one, such as cross-attention.
 
-    ∂L/∂f_k is entry k of dy, a tuple, too.
+    dy is a tuple, too, and ∂L/∂f_k is its entry k.
 
     Attributes:
         branches: layers, at least one.
@@ -243,19 +240,9 @@ class Parallel(Branches):
         ValueError: ``branches`` is empty.
     """
 
-    branches: tuple[Layer, ...]
-
-    def __init__(self, branches: Iterable[Layer]) -> None:
-        object.__setattr__(self, "branches", layers_of("Parallel", branches))
-
-    @property
-    def children(self) -> Sequence[Layer]:
-        """The branches."""
-        return self.branches
-
     def _output_shape(self, shapes: list[Shape]) -> Shape:
         joined: Any = tuple(shapes)
-        return joined  # type: ignore[no-any-return]  # a shape for each entry
+        return joined  # type: ignore[no-any-return]  # one shape per branch
 
     def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
         return tuple(outputs), None
@@ -275,7 +262,7 @@ def _common_shape(name: str, shapes: list[Shape]) -> Shape:
 
 
 def _common_mask(backend: Backend, outputs: list[Array]) -> Array | None:
-    """Return where all outputs count, or None if none of them has a mask."""
+    """Return the conjunction of the outputs' masks, or None if no output has a mask."""
     masks: list[Array] = []
     for mask in map(mask_of, outputs):
         if mask is not None and not any(mask is other for other in masks):
@@ -283,8 +270,8 @@ def _common_mask(backend: Backend, outputs: list[Array]) -> Array | None:
     return reduce(backend.xp.logical_and, masks) if masks else None
 
 
-def _masks_one_after_another(backend: Backend, outputs: list[Array]) -> Array | None:
-    """Return the masks along time, with True for outputs without, or None if no output has one."""
+def _concatenated_mask(backend: Backend, outputs: list[Array]) -> Array | None:
+    """Return the masks concatenated along time, or None; an output without a mask counts everywhere."""
     if all(mask_of(y) is None for y in outputs):
         return None
     xp = backend.xp

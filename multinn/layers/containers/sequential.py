@@ -1,4 +1,4 @@
-"""Layers one after another."""
+"""Layers in sequence."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from multinn.random import Key
 
 @dataclass(frozen=True)
 class Sequential(Container):
-    """y = f_k(... f_2(f_1(x))): layers one after another, itself a layer.
+    """y = f_k(... f_2(f_1(x))): layers in sequence.
 
-    The chain rule, from the last layer to the first: the dx of a layer is the dy of the one before.
-    Parameters, caches and gradients are tuples with one entry a layer.
+    By the chain rule, from the last layer to the first, dx of a layer is dy of the layer before it.
+    Parameters, caches and gradients are tuples with one entry per layer.
 
     Attributes:
         layers: the layers in order, at least one.
@@ -51,17 +51,17 @@ class Sequential(Container):
         return self.layers
 
     def child_caches(self, cache: Tree) -> Sequence[Tree]:
-        """Return the cache, which is a tuple of theirs."""
+        """Return the cache, a tuple of the layers' caches."""
         caches: tuple[Tree, ...] = cache
         return caches
 
     @property
-    def keeps_values(self) -> bool:  # type: ignore[override]  # what depends on the layers
-        """Whether all layers do."""
+    def keeps_values(self) -> bool:  # type: ignore[override]  # it depends on the layers
+        """Whether all layers keep values."""
         return all(layer.keeps_values for layer in self.layers)
 
     def check_inputs(self, inputs: HostArray) -> None:
-        """Let the first layer check the examples, and each that gets them as they are."""
+        """Check the examples in the first layer, and in the next as long as the values are kept."""
         for layer in self.layers:
             layer.check_inputs(inputs)
             if not layer.keeps_values:
@@ -70,7 +70,7 @@ class Sequential(Container):
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return the output of the last layer, and the caches of all."""
+        """Return the output of the last layer, and the caches of all layers."""
         caches = []
         for index in range(len(self.layers)):
             x, cache = self.forward_child(index, backend, params, state, x, key)
@@ -78,11 +78,11 @@ class Sequential(Container):
         return x, tuple(caches)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return the dx of the first layer, and the gradients of all."""
+        """Return dx of the first layer, and the gradients of all layers."""
         return self._backward_to(0, backend, params, cache, dy)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return the gradients of all layers, going back no further than the first with parameters."""
+        """Return the gradients of all layers. The first layer with parameters computes no dx."""
         first = next((index for index, part in enumerate(params) if tree.leaves(part)), None)
         if first is None:
             return params
@@ -93,7 +93,7 @@ class Sequential(Container):
     def _backward_to(
         self, first: int, backend: Backend, params: Tree, cache: Tree, dy: Array
     ) -> tuple[Array, Tree]:
-        """Return the dx of layer ``first``, and the gradients of that layer and all after it."""
+        """Return dx of layer ``first``, and the gradients from that layer on."""
         gradients = []
         for index in reversed(range(first, len(self.layers))):
             dy, own = self.layers[index].backward(backend, params[index], cache[index], dy)

@@ -1,4 +1,4 @@
-"""Layers for images and for sequences as images of one row: convolution and pooling."""
+"""Convolution and pooling of images, and of sequences as images of height 1."""
 
 from multinn.layers.images.channels_last import ChannelsLast as ChannelsLast
 from multinn.layers.images.convolution import Conv1D as Conv1D

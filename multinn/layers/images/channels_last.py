@@ -1,4 +1,4 @@
-"""From images with the channels first to images with the channels last."""
+"""Images with the channels first to images with the channels last."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,6 +7,7 @@ import numpy as np
 
 from backends import Array, Backend, Shape, Tree
 from multinn.layers.base import Layer
+from multinn.layers.shapes import check_axes
 from multinn.random import Key
 
 
@@ -14,8 +15,8 @@ from multinn.random import Key
 class ChannelsLast(Layer):
     """y_nhwc = x_nchw: images (batch, channels, height, width) become (batch, height, width, channels).
 
-    The first layer of a model whose images have the channels first, as PyTorch has them: the layers for
-    images have them last. The same numbers in another order, so dx_nchw = dy_nhwc.
+    Layers for images expect the channels last. If the images have them first, as in PyTorch, this is the
+    first layer of the model. It only reorders the numbers, so dx_nchw = dy_nhwc.
     """
 
     mixes_steps: ClassVar[bool] = True
@@ -23,11 +24,7 @@ class ChannelsLast(Layer):
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (height, width, channels)."""
-        if len(input_shape) != 3:
-            raise ValueError(
-                "ChannelsLast: expected images of shape (batch, channels, height, width), "
-                f"got {('batch', *input_shape)}"
-            )
+        check_axes(self, input_shape, "images", "channels", "height", "width", minimum=0)
         channels, height, width = input_shape
         return {}, (height, width, channels)
 

@@ -1,60 +1,48 @@
-"""Convolution as products of matrices: what the layers of convolution and their transposes share."""
+"""Convolution as matrix products, for convolutions and their transposes."""
 
 import math
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
+from typing import Any, ClassVar
 
-from backends import Array, Backend, Shape
-from multinn.layers.images.geometry import Geometry, Pair, integer
+import numpy as np
+
+from backends import Array, Backend, Shape, Tree
+from multinn.descriptions.bounds import check_integers
+from multinn.initializers import Initializer
+from multinn.layers.base import Layer
+from multinn.layers.images.geometry import Geometry, Padding, Padding1D, Pair
 from multinn.layers.images.windows import sum_windows, windows
-
-
-def check_filters(layer: str, filters: int, groups: int) -> None:
-    """Raise ValueError unless both are at least 1 and the filters can be divided among the groups."""
-    integer(layer, "filters", filters)
-    integer(layer, "groups", groups)
-    if filters % groups:
-        raise ValueError(
-            f"{layer}: expected filters that {groups} groups can share equally, got {filters}"
-        )
-
-
-def check_channels(layer: str, channels: int, groups: int) -> None:
-    """Raise ValueError unless the channels of the inputs can be divided among the groups."""
-    if channels % groups:
-        raise ValueError(
-            f"{layer}: expected inputs with a number of channels that {groups} groups can share "
-            f"equally, got {channels}"
-        )
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Y = R(Wᵀ P): windows side by side as the matrix P, and sums R of rows of what W makes of it.
+    """Y = R(Wᵀ P): a matrix P of all windows, multiplied by the weights, and a sum R of rows.
 
-    With the names of `Conv2D`: P (m, windows) is what all windows of the batch have, W (m, filters) the
-    weights, Y (filters, windows) the outputs, and R changes nothing. That is k² copies of each channel.
+    In the notation of `Conv2D`, P (m, windows) holds the entries of all windows of the batch, W
+    (m, filters) the weights, and Y (filters, windows) the outputs; R is the identity. P copies each
+    channel k² times.
 
-    Where it is less to copy, P is of windows that are one row high, in all rows of the images: k copies,
-    m = (j, c). W gets columns (i, f), so that Z = Wᵀ P has what row i of a kernel makes of each row of
-    the images, and R adds up the rows of a window, d apart:
-        Y_f,h = Σ_i Z_if,h+di      so that, with its adjoint,      dZ_if,h+di = dY_f,h, elsewhere 0,
+    If it means less copying, the windows in P are one row high and lie on all rows of the images. P then
+    copies each channel k times, and m = (j, c). W has columns (i, f), so Z = Wᵀ P is the product of row
+    i of a kernel with each row of the images, and R sums the rows of a window, d apart:
+        Y_f,h = Σ_i Z_if,h+di      and with the adjoint of R,      dZ_if,h+di = dY_f,h, elsewhere 0,
         dW = P dZᵀ      dP = W dZ.
-    P and Z together then have k channels + k filters rows, in place of k² channels. The arithmetic is
-    the same for each row of the images, with its padding, and these are no fewer than the rows of Y.
-    Groups, which have less arithmetic for the same copies, gain most.
+    P and Z together then have k channels + k filters rows instead of k² channels. The arithmetic per row
+    is the same, but it covers all rows of the padded images, which are at least as many as the rows of
+    Y. Groups gain most, as they have less arithmetic for the same copies.
 
-    With several groups of channels, each matrix gets an axis of the groups in front and has the channels
-    and filters of one group; a product is then one of all groups.
+    With several groups of channels, the groups are the first axis of each matrix, which holds the
+    channels and filters of one group, and one product computes all groups.
     Source: M. Cho and D. Brand, MEC: memory-efficient convolution for deep neural network, ICML 2017
     (copies along one axis). A. Vasudevan, A. Anderson and D. Gregg, Parallel multi channel convolution
     using general matrix multiplication, ASAP 2017 (sums of shifted products).
 
     Attributes:
-        columns: the windows that P is of.
-        rows: the windows, one column wide, of rows of Z that R adds up.
-        groups: how many there are.
+        columns: the windows in P.
+        rows: the windows, one column wide, whose rows of Z are summed by R.
+        groups: the number of groups.
     """
 
     columns: Geometry
@@ -63,27 +51,27 @@ class Correlation:
 
     @classmethod
     def of(cls, geometry: Geometry, groups: int, weights: Array, shape: Pair) -> "Correlation":
-        """Return what costs less for windows on images (height, width) of that shape.
+        """Return the cheaper of the two forms for these windows.
 
         Args:
-            geometry: where the windows lie.
-            groups: how many there are.
+            geometry: the windows.
+            groups: the number of groups.
             weights: (..., channels of a group, filters).
-            shape: height and width.
+            shape: the height and width of the images.
         """
         (height, width), (down, across) = geometry.size, geometry.stride
         channels, filters = weights.shape[-2], weights.shape[-1] // groups
         products = height * width * channels * filters
         whole = _cost(height * width * channels, products, geometry.count(shape)[0])
         divided = _cost(width * channels + height * filters, products, geometry.padded(shape)[0])
-        if down > 1 or divided >= whole:  # with a stride, some rows of Z would be for nothing
+        if down > 1 or divided >= whole:  # with a stride, some rows of Z are unused
             return cls(geometry, Geometry((1, 1), (1, 1)), groups)
         margins, (apart, dilation) = geometry.margins(shape), geometry.dilation
         columns = Geometry((1, width), (1, across), (1, dilation), margins)
         return cls(columns, Geometry((height, 1), (1, 1), (apart, 1)), groups)
 
     def gather(self, backend: Backend, planes: Array) -> Array:
-        """Return P of planes (channels, height, width, batch)."""
+        """Return P for planes (channels, height, width, batch)."""
         xp = backend.xp
         grouped = xp.reshape(planes, (*self._lead, -1, *planes.shape[1:]))
         places = windows(backend, grouped, self.columns)
@@ -91,10 +79,7 @@ class Correlation:
         return xp.reshape(xp.stack(places, axis=len(self._lead)), (*self._lead, -1, columns))
 
     def scatter(self, backend: Backend, P: Array, shape: Pair, batch: int) -> Array:
-        """Return planes (channels, *shape, batch) to which each window has added its column of P.
-
-        It is the adjoint of `gather`.
-        """
+        """Return planes (channels, *shape, batch), the sum of the windows: the adjoint of `gather`."""
         xp = backend.xp
         parts = (self.groups, *self.columns.size, -1, *self.columns.count(shape), batch)
         grouped = xp.permute_dims(xp.reshape(P, parts), (1, 2, 0, 3, 4, 5, 6))
@@ -110,7 +95,7 @@ class Correlation:
         return xp.reshape(sums, (-1, *shape, batch))
 
     def repeat_rows(self, backend: Backend, dY: Array) -> Array:
-        """Return dZ of planes dY (filters, height, width, batch): the adjoint of `add_rows`."""
+        """Return dZ for planes dY (filters, height, width, batch): the adjoint of `add_rows`."""
         xp = backend.xp
         if self.rows.size[0] > 1:
             beyond = self.rows.extent[0] - 1
@@ -128,11 +113,11 @@ class Correlation:
         return xp.reshape(xp.permute_dims(parts, (2, 1, 0, 3)), (*self._lead, -1, height * filters))
 
     def gradient(self, backend: Backend, P: Array, dZ: Array, shape: Shape) -> Array:
-        """Return dW = P dZᵀ as weights of that shape."""
+        """Return dW = P dZᵀ in the shape of the weights."""
         xp = backend.xp
         height, filters = self.rows.size[0], shape[-1] // self.groups
         if self.groups > 1 and height > 1 and filters == 1:
-            # Long and few rows: libraries are faster with the products of each two of them.
+            # The rows are long and few: libraries compute their inner products faster one by one.
             dW = xp.vecdot(P[:, :, None, :], dZ[:, None, :, :])
         else:
             dW = P @ dZ.mT
@@ -145,15 +130,71 @@ class Correlation:
 
 
 def _cost(copies: int, products: int, rows: int) -> int:
-    """Return what rows of windows cost, measured in products: about 60 for a number copied or summed."""
+    """Return the cost of rows of windows in products; copying or adding a number costs about 60."""
     return (60 * copies + products) * rows
 
 
-def spread(W: Array, Z: Array) -> Array:
-    """Return W Z. With one filter in each group it is no sum, and libraries are faster without one."""
+def multiply(W: Array, Z: Array) -> Array:
+    """Return W Z. One filter per group needs no sum, and elementwise products are faster then."""
     return W * Z if W.ndim == 3 and W.shape[2] == 1 else W @ Z
 
 
-def sum_of_filters(backend: Backend, planes: Array) -> Array:
-    """Return the sums of planes (filters, ...), one for each filter."""
-    return backend.xp.sum(backend.xp.reshape(planes, (planes.shape[0], -1)), axis=1)
+class CorrelationLayer(Layer):
+    """A convolution or a transposed convolution."""
+
+    filters: int
+    kernel_size: int | Pair
+    stride: int | Pair
+    padding: Padding | Padding1D
+    dilation: int | Pair
+    groups: int
+    use_bias: bool
+    weight_initializer: Initializer
+    bias_initializer: Initializer
+
+    mixes_steps: ClassVar[bool] = True
+
+    def _check_filters(self) -> None:
+        check_integers(self, "filters", "groups")
+        if self.filters % self.groups:
+            raise ValueError(
+                f"{type(self).__name__}: expected filters divisible by {self.groups} groups, "
+                f"got {self.filters}"
+            )
+
+    def _draw(self, generator: np.random.Generator, shape: Shape, channels: int) -> Tree:
+        """Draw W of this shape and, with a bias, b (filters,)."""
+        fans = (
+            math.prod(shape[:-2]) * channels // self.groups,
+            math.prod(shape[:-2]) * self.filters // self.groups,
+        )
+        params = {"W": self.weight_initializer(generator, shape, *fans)}
+        if self.use_bias:
+            params["b"] = self.bias_initializer(generator, (self.filters,), *fans)
+        return params
+
+    def _check_channels(self, channels: int) -> None:
+        if channels % self.groups:
+            raise ValueError(
+                f"{type(self).__name__}: expected a number of input channels divisible by "
+                f"{self.groups} groups, got {channels}"
+            )
+
+    @property
+    def _geometry(self) -> Geometry:
+        normalized: Any = self  # the sizes are pairs
+        return Geometry(
+            normalized.kernel_size, normalized.stride, normalized.dilation, normalized.padding
+        )
+
+    def _correlation(self, params: Tree, shape: Pair) -> Correlation:
+        return Correlation.of(self._geometry, self.groups, params["W"], shape)
+
+    def _gradients(
+        self, backend: Backend, params: Tree, correlation: Correlation, P: Array, dZ: Array, dY: Array
+    ) -> Tree:
+        """Return {"W": P dZᵀ, "b": Σ dY}."""
+        gradients = {"W": correlation.gradient(backend, P, dZ, params["W"].shape)}
+        if self.use_bias:
+            gradients["b"] = backend.xp.sum(backend.xp.reshape(dY, (dY.shape[0], -1)), axis=1)
+        return gradients

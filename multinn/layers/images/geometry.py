@@ -1,10 +1,12 @@
-"""Where the windows of convolution and pooling lie: their size, stride, dilation and padding."""
+"""The geometry of windows in convolution and pooling: size, stride, dilation and padding."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from backends import Shape
 from multinn.host.checks import is_integer
+from multinn.layers.base import Layer
+from multinn.layers.shapes import check_axes
 
 Pair = tuple[int, int]
 Margins = tuple[Pair, Pair]
@@ -17,18 +19,18 @@ _NONE = (0, 0)
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where windows lie on images; sequences are images of height 1.
+    """The positions of windows on images; sequences are images of height 1.
 
-    Along each axis, a window of size k and dilation d reaches over e = d (k - 1) + 1 entries, and images
-    of length n with p entries of padding in all have (n + p - e) // s + 1 windows at stride s.
+    Along each axis, a window of size k and dilation d extends over e = d (k - 1) + 1 entries. Images of
+    length n, with p entries of padding in total, have (n + p - e) // s + 1 windows at stride s.
 
     Attributes:
-        size: how many places a window has, down and across.
-        stride: from one window to the next.
-        dilation: from one place of a window to the next.
-        padding: ((top, bottom), (left, right)), or the rule that it follows: "valid" is none; "same" is
-            what it takes to have ceil(n / s) windows, half of it before and, if it is odd, one more
-            after; "causal" is e - 1 before, so that no window reaches beyond its own position.
+        size: the number of places in a window, vertically and horizontally.
+        stride: the distance between windows.
+        dilation: the distance between the places in a window.
+        padding: ((top, bottom), (left, right)), or a rule: "valid" is no padding; "same" gives
+            ceil(n / s) windows, with half of the padding before and, if it is odd, one more entry
+            after; "causal" is e - 1 entries before, so no window extends beyond its own position.
     """
 
     size: Pair
@@ -37,19 +39,19 @@ class Geometry:
     padding: Rule | Margins = "valid"
 
     @classmethod
-    def of_sequences(cls, size: int, stride: int, dilation: int, padding: Rule | Pair) -> "Geometry":
-        """Return where windows lie on sequences, whose padding is (before, after) or a rule."""
-        margins = padding if isinstance(padding, str) else (_NONE, padding)
+    def of_sequences(cls, size: int, stride: int, dilation: int, padding: Padding1D) -> "Geometry":
+        """Return the geometry for sequences; the padding is (before, after) or a rule."""
+        margins = padding if isinstance(padding, str) else (_NONE, cast(Pair, padding))
         return cls((1, size), (1, stride), (1, dilation), margins)
 
     @property
     def extent(self) -> Pair:
-        """The rows and columns that a window reaches over."""
+        """The rows and columns over which a window extends."""
         down, across = (d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True))
         return down, across
 
     def margins(self, shape: Shape) -> Margins:
-        """Return ((top, bottom), (left, right)) of the padding of images (height, width)."""
+        """Return the padding of images (height, width) as ((top, bottom), (left, right))."""
         if self.padding == "valid":
             return _NONE, _NONE
         if self.padding == "causal":
@@ -65,7 +67,7 @@ class Geometry:
         return height, width
 
     def count(self, shape: Shape) -> Pair:
-        """Return how many windows fit into images (height, width), as (rows, columns)."""
+        """Return the number of windows on images (height, width), as (rows, columns)."""
         lengths = zip(self.padded(shape), self.extent, self.stride, strict=True)
         rows, columns = ((n - e) // s + 1 for n, e, s in lengths)
         return rows, columns
@@ -76,114 +78,97 @@ def _same(length: int, extent: int, stride: int) -> Pair:
     return missing // 2, missing - missing // 2
 
 
-def pair(layer: str, name: str, value: Any, least: int = 1) -> Pair:
-    """Return a hyperparameter as (for the height, for the width).
+def normalize_pairs(layer: Any, *names: str, minimum: int = 1) -> None:
+    """Replace these attributes, integers or pairs, by pairs (for the height, for the width).
 
     Raises:
-        ValueError: it is neither an integer of at least that nor a pair of such.
+        ValueError: a value is neither an integer of at least the minimum nor a pair of such integers.
     """
-    both = value if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(_is_integer(each, least) for each in both):
-        raise ValueError(
-            f"{layer}: expected {name} of {least} or more, or a pair of such, got {value!r}"
-        )
-    return int(both[0]), int(both[1])
+    for name in names:
+        value = getattr(layer, name)
+        both = value if isinstance(value, tuple | list) else (value, value)
+        if len(both) != 2 or not all(_is_integer(each, minimum) for each in both):
+            raise ValueError(
+                f"{type(layer).__name__}: expected {name} of at least {minimum}, one integer or a pair, "
+                f"got {value!r}"
+            )
+        object.__setattr__(layer, name, (int(both[0]), int(both[1])))
 
 
-def integer(layer: str, name: str, value: Any) -> int:
-    """Return a hyperparameter that is an integer.
+def normalize_padding_2d(layer: Any) -> None:
+    """Replace the padding of a layer for images by a rule or ((top, bottom), (left, right)).
 
     Raises:
-        ValueError: it is none of 1 or more.
+        ValueError: the padding is no rule for images, no integer, no pair of integers, for the height
+            and the width, and no pair of pairs.
     """
-    if not _is_integer(value, 1):
-        raise ValueError(f"{layer}: expected {name} of at least 1, got {value!r}")
-    return int(value)
-
-
-def padding_2d(layer: str, value: Any) -> Rule | Margins:
-    """Return the padding of images as a rule or as ((top, bottom), (left, right)).
-
-    Raises:
-        ValueError: it is neither a rule for images, nor an integer, nor a pair of integers, for the
-            height and for the width, nor a pair of pairs.
-    """
+    value = layer.padding
     if isinstance(value, str) and value in ("valid", "same"):
-        return value  # type: ignore[return-value]
+        return
     both = value if isinstance(value, tuple | list) else (value, value)
     margins = [each if isinstance(each, tuple | list) else (each, each) for each in both]
     if len(margins) != 2 or not all(_is_margin(margin) for margin in margins):
         raise ValueError(
-            f'{layer}: expected padding "valid", "same", an integer of 0 or more, a pair of such, for '
-            f"the height and the width, or ((top, bottom), (left, right)), got {value!r}"
+            f'{type(layer).__name__}: expected padding "valid", "same", an integer of at least 0, '
+            f"(vertical, horizontal), or ((top, bottom), (left, right)), got {value!r}"
         )
     (top, bottom), (left, right) = margins
-    return (int(top), int(bottom)), (int(left), int(right))
+    object.__setattr__(layer, "padding", ((int(top), int(bottom)), (int(left), int(right))))
 
 
-def padding_1d(layer: str, value: Any, causal: bool) -> Rule | Pair:
-    """Return the padding of sequences as a rule or as (before, after).
+def normalize_padding_1d(layer: Any, *rules: Rule) -> None:
+    """Replace the padding of a layer for sequences by one of the rules or (before, after).
 
     Raises:
-        ValueError: it is neither a rule for sequences, nor an integer, nor a pair of integers.
+        ValueError: the padding is none of these rules, no integer and no pair of integers.
     """
-    rules: tuple[Rule, ...] = ("valid", "same", "causal") if causal else ("valid", "same")
+    value = layer.padding
     if isinstance(value, str) and value in rules:
-        return value
+        return
     margin = value if isinstance(value, tuple | list) else (value, value)
     if not _is_margin(margin):
         names = ", ".join(f'"{rule}"' for rule in rules)
         raise ValueError(
-            f"{layer}: expected padding {names}, an integer of 0 or more, or (before, after), "
-            f"got {value!r}"
+            f"{type(layer).__name__}: expected padding {names}, an integer of at least 0, or "
+            f"(before, after), got {value!r}"
         )
-    return int(margin[0]), int(margin[1])
+    object.__setattr__(layer, "padding", (int(margin[0]), int(margin[1])))
 
 
 def _is_margin(margin: Any) -> bool:
     return len(margin) == 2 and all(_is_integer(each, 0) for each in margin)
 
 
-def _is_integer(value: Any, least: int) -> bool:
-    return is_integer(value) and int(value) >= least
+def _is_integer(value: Any, minimum: int) -> bool:
+    return is_integer(value) and int(value) >= minimum
 
 
-def check_images(layer: str, input_shape: Shape, geometry: Geometry) -> None:
-    """Raise ValueError unless the shape, without the batch, is of images no smaller than a window."""
-    if len(input_shape) != 3:
-        hint = "; add an axis for the channel with x[..., None]" if len(input_shape) == 2 else ""
-        raise ValueError(
-            f"{layer}: expected images of shape (batch, height, width, channels), "
-            f"got {('batch', *input_shape)}{hint}"
-        )
+def check_images(layer: Layer, input_shape: Shape, geometry: Geometry) -> None:
+    """Raise ValueError unless this is a shape of images, without the batch, that fit a window."""
+    check_axes(layer, input_shape, "images", "height", "width", "channels", minimum=0)
     rows, columns = _least(geometry)
     if input_shape[0] < rows or input_shape[1] < columns or input_shape[2] < 1:
         raise ValueError(
-            f"{layer}: expected images of at least {rows} x {columns}, the size of a window"
-            f"{_without_padding(geometry)}, with at least one channel, got (height, width, channels) "
-            f"{input_shape}; images with the channels first go through the layer ChannelsLast before"
+            f"{type(layer).__name__}: expected images of at least {rows} x {columns}, the size of a "
+            f"window{_without_padding(geometry)}, with at least one channel, got (height, width, "
+            f"channels) {input_shape}; if the channels come first, put the layer ChannelsLast before"
         )
 
 
-def check_sequences(layer: str, input_shape: Shape, geometry: Geometry) -> None:
-    """Raise ValueError unless the shape, without the batch, is of sequences no shorter than a window."""
-    if len(input_shape) != 2:
-        hint = "; add an axis for the channel with x[..., None]" if len(input_shape) == 1 else ""
-        raise ValueError(
-            f"{layer}: expected sequences of shape (batch, length, channels), "
-            f"got {('batch', *input_shape)}{hint}"
-        )
+def check_sequences(layer: Layer, input_shape: Shape, geometry: Geometry) -> None:
+    """Raise ValueError unless this is a shape of sequences, without the batch, that fit a window."""
+    check_axes(layer, input_shape, "sequences", "length", "channels", minimum=0)
     least = _least(geometry)[1]
     if input_shape[0] < least or input_shape[1] < 1:
         raise ValueError(
-            f"{layer}: expected sequences of a length of at least {least}, the size of a window"
-            f"{_without_padding(geometry)}, with at least one channel, got (length, channels) "
+            f"{type(layer).__name__}: expected sequences of a length of at least {least}, the size of a "
+            f"window{_without_padding(geometry)}, with at least one channel, got (length, channels) "
             f"{input_shape}"
         )
 
 
 def _least(geometry: Geometry) -> Pair:
-    """Return the height and width of the smallest images that have a window."""
+    """Return the height and width of the smallest images that fit a window."""
     if isinstance(geometry.padding, str) and geometry.padding != "valid":
         return 1, 1
     padding = geometry.margins(geometry.extent)

@@ -1,4 +1,4 @@
-"""Pooling over all of time, or of an image: one number for each feature or channel."""
+"""Pooling over all time steps or a whole image: one number per feature or channel."""
 
 import math
 from abc import abstractmethod
@@ -12,25 +12,19 @@ from multinn.layers.base import Layer
 from multinn.layers.images.geometry import Geometry, check_images
 from multinn.layers.images.windows import from_planes, to_planes
 from multinn.layers.masked import mask_of, values_of
+from multinn.layers.shapes import check_axes
 from multinn.random import Key
 
 
 @dataclass(frozen=True)
 class _PoolingOverTime(Layer):
-    """What pooling over time shares.
-
-    m_t is 1 where step t counts, else 0; without a mask, all steps count.
-    """
+    """Pooling over the time steps that count: m_t = 1, else 0; without a mask, all steps count."""
 
     takes_mask: ClassVar[bool] = True
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (features,)."""
-        if len(input_shape) != 2 or input_shape[0] < 1:
-            raise ValueError(
-                f"{type(self).__name__}: expected sequences of shape (batch, time, features), "
-                f"got {('batch', *input_shape)}"
-            )
+        check_axes(self, input_shape, "sequences", "time", "features")
         return {}, input_shape[1:]
 
     def forward(
@@ -51,7 +45,7 @@ class _PoolingOverTime(Layer):
 
 @dataclass(frozen=True)
 class GlobalAveragePool1D(_PoolingOverTime):
-    """y = Σ_t m_t x_t / n: the mean over the n = Σ_t m_t steps that count; 0 where none does.
+    """y = Σ_t m_t x_t / n: the mean over the n = Σ_t m_t steps that count; 0 if no step counts.
 
     Shapes: x (batch, time, features), m (batch, time), y (batch, features).
 
@@ -68,12 +62,12 @@ class GlobalAveragePool1D(_PoolingOverTime):
 
 @dataclass(frozen=True)
 class GlobalMaxPool1D(_PoolingOverTime):
-    """y = the largest x_t of the steps that count, feature by feature; 0 where none does.
+    """y = the maximum of x_t over the steps that count, for each feature; 0 if no step counts.
 
     Shapes: x (batch, time, features), m (batch, time), y (batch, features).
 
-    ∂y/∂x_t is 1 where x_t is the largest, else 0. Where several are equally large, any of them may be
-    taken: the first is. So dx is dy there, else 0.
+    ∂y/∂x_t is 1 where x_t is the maximum, else 0; of several equal maxima, the first is taken. So dx is
+    dy there, else 0.
     Source: R. Collobert et al., Natural language processing (almost) from scratch, JMLR 12, 2011,
     section 3.3.2, equation 6.
     """
@@ -85,7 +79,7 @@ class GlobalMaxPool1D(_PoolingOverTime):
         steps = xp.reshape(xp.arange(x.shape[1], dtype=first.dtype), (1, -1, 1))
         taken = steps == first
         if mask is not None:
-            taken = taken & mask  # where no step counts, the first is the largest of none
+            taken = taken & mask  # if no step counts, argmax gives the first
         taken = xp.astype(taken, x.dtype)
         return xp.sum(x * taken, axis=1), taken
 
@@ -96,7 +90,7 @@ class GlobalAveragePool2D(Layer):
 
     Shapes: x (batch, height, width, channels), y (batch, channels).
 
-    ∂y_nc/∂x_nhwc = 1 / (height width), so that every pixel gets dy / (height width).
+    ∂y_nc/∂x_nhwc = 1 / (height width), so dx = dy / (height width) at every pixel.
     Source: M. Lin, Q. Chen and S. Yan, Network in network, ICLR 2014, section 3.2.
     """
 
@@ -104,7 +98,7 @@ class GlobalAveragePool2D(Layer):
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (channels,)."""
-        check_images("GlobalAveragePool2D", input_shape, Geometry((1, 1), (1, 1)))
+        check_images(self, input_shape, Geometry((1, 1), (1, 1)))
         return {}, input_shape[2:]
 
     def forward(

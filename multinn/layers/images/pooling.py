@@ -1,14 +1,15 @@
-"""Pooling of images and of sequences: one number for each window and channel."""
+"""Pooling of images and of sequences: one number per window and channel."""
 
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import reduce
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
+from multinn.descriptions.bounds import check_integers
 from multinn.layers.base import Layer
 from multinn.layers.images.geometry import (
     Geometry,
@@ -17,10 +18,9 @@ from multinn.layers.images.geometry import (
     Pair,
     check_images,
     check_sequences,
-    integer,
-    padding_1d,
-    padding_2d,
-    pair,
+    normalize_padding_1d,
+    normalize_padding_2d,
+    normalize_pairs,
 )
 from multinn.layers.images.windows import from_planes, sum_windows, to_planes, windows
 from multinn.random import Key
@@ -28,7 +28,7 @@ from multinn.random import Key
 
 @dataclass(frozen=True)
 class _Pooling(Layer):
-    """What pooling layers share: windows, a number for each, and no parameters."""
+    """Pooling along any number of axes: one number per window, and no parameters."""
 
     mixes_steps: ClassVar[bool] = True
 
@@ -57,15 +57,15 @@ class _Pooling(Layer):
 
     @abstractmethod
     def _pool(self, backend: Backend, X: Array, places: list[Array]) -> Array:
-        """Return Y for the planes X, and for what the windows have at each place."""
+        """Return Y for the planes X and the entries of the windows at each place."""
 
     @abstractmethod
     def _distribute(self, backend: Backend, X: Array, Y: Array, dY: Array) -> list[Array]:
-        """Return the gradients with respect to what the windows have at each place."""
+        """Return the gradients with respect to the entries of the windows at each place."""
 
     @abstractmethod
     def _windows(self, backend: Backend, X: Array) -> list[Array]:
-        """Return what the windows have at each place."""
+        """Return the entries of the windows at each place."""
 
     @property
     @abstractmethod
@@ -77,67 +77,59 @@ class _Pooling(Layer):
             return
         if max(padding[0]) >= size[0] or max(padding[1]) >= size[1]:
             raise ValueError(
-                f"{type(self).__name__}: expected padding below pool_size {self.pool_size}, so that "
-                f"each window has something else, got {self.padding}"
+                f"{type(self).__name__}: expected padding below pool_size {self.pool_size}, so no "
+                f"window lies in the padding, got {self.padding}"
             )
 
 
 @dataclass(frozen=True)
 class _Pooling2D(_Pooling):
-    """Windows of images."""
+    """Pooling of images."""
 
     padding: Padding = "valid"
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        object.__setattr__(self, "pool_size", pair(name, "pool_size", self.pool_size))
-        if self.stride is not None:
-            object.__setattr__(self, "stride", pair(name, "stride", self.stride))
-        object.__setattr__(self, "padding", padding_2d(name, self.padding))
+        normalize_pairs(self, "pool_size", *(() if self.stride is None else ("stride",)))
+        normalize_padding_2d(self)
         self._check_padding()
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (rows of windows, columns of windows, channels)."""
-        check_images(type(self).__name__, input_shape, self._geometry)
+        check_images(self, input_shape, self._geometry)
         return {}, (*self._geometry.count(input_shape[:2]), input_shape[2])
 
     @property
     def _geometry(self) -> Geometry:
-        name = type(self).__name__
-        size = pair(name, "pool_size", self.pool_size)
-        stride = size if self.stride is None else pair(name, "stride", self.stride)
-        return Geometry(size, stride, padding=padding_2d(name, self.padding))
+        normalized: Any = self  # the sizes are pairs
+        size, stride = normalized.pool_size, normalized.stride
+        return Geometry(size, size if stride is None else stride, padding=normalized.padding)
 
 
 @dataclass(frozen=True)
 class _Pooling1D(_Pooling):
-    """Windows of sequences."""
+    """Pooling of sequences."""
 
     pool_size: int = 2
     stride: int | None = None
     padding: Padding1D = "valid"
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        object.__setattr__(self, "pool_size", integer(name, "pool_size", self.pool_size))
-        if self.stride is not None:
-            object.__setattr__(self, "stride", integer(name, "stride", self.stride))
-        object.__setattr__(self, "padding", padding_1d(name, self.padding, causal=False))
+        check_integers(self, "pool_size", *(() if self.stride is None else ("stride",)))
+        normalize_padding_1d(self, "valid", "same")
         self._check_padding()
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (windows, channels)."""
-        check_sequences(type(self).__name__, input_shape, self._geometry)
+        check_sequences(self, input_shape, self._geometry)
         return {}, (self._geometry.count((1, input_shape[0]))[1], input_shape[1])
 
     @property
     def _geometry(self) -> Geometry:
-        padding = padding_1d(type(self).__name__, self.padding, causal=False)
-        return Geometry.of_sequences(self.pool_size, self.stride or self.pool_size, 1, padding)
+        return Geometry.of_sequences(self.pool_size, self.stride or self.pool_size, 1, self.padding)
 
 
 class _Max(_Pooling):
-    """The largest entry of each window."""
+    """The maximum of each window."""
 
     def _pool(self, backend: Backend, X: Array, places: list[Array]) -> Array:
         return reduce(backend.xp.maximum, places)
@@ -169,7 +161,7 @@ class _Average(_Pooling):
         return windows(backend, X, self._geometry)
 
     def _share(self, backend: Backend, X: Array) -> Array | float:
-        """Return 1 / n, for each window if the windows differ."""
+        """Return 1 / n, an array if the windows differ in n."""
         height, width = X.shape[1:3]
         if self.count_padding or self._geometry.padded((height, width)) == (height, width):
             return 1.0 / math.prod(self._geometry.size)
@@ -179,70 +171,69 @@ class _Average(_Pooling):
 
 @dataclass(frozen=True)
 class MaxPool2D(_Max, _Pooling2D):
-    """y = the largest entry of each window, channel by channel.
+    """y = the maximum of each window and channel.
 
     Shapes: x (batch, height, width, channels), and y (batch, (height - k) // s + 1,
-    (width - k) // s + 1, channels) for windows of size k and stride s, where height and width are those
-    with the padding, which is never the largest; rows and columns that no whole window reaches are left
-    out.
+    (width - k) // s + 1, channels) for windows of size k and stride s. Here height and width include the
+    padding, which is never the maximum. Rows and columns beyond the last whole window are left out.
 
-    With x_k for what a window has at place k, ∂y/∂x_k is 1 where x_k is the largest, else 0. Where
-    several are equally large, any of them may be taken: the first is. So dy goes to the first x_k that
-    equals y, and entries of x that are in several windows sum up what they get.
+    With x_k for the entry of a window at place k, ∂y/∂x_k is 1 where x_k is the maximum, else 0. Of
+    several equal maxima, the first is taken. So dy goes to the first x_k that equals y, and an entry of
+    x that is in several windows gets the sum.
     Source: D. Scherer, A. Müller and S. Behnke, Evaluation of pooling operations in convolutional
     architectures for object recognition, ICANN 2010, section 3.
 
     Attributes:
-        pool_size: k, or one for the height and one for the width.
-        stride: s, or one for each; that of windows side by side if None.
-        padding: as of `Conv2D`, but less than k on each side.
+        pool_size: k, or a pair for height and width.
+        stride: s, or a pair; k if None.
+        padding: as in `Conv2D`, but less than k on each side.
 
     Raises:
-        ValueError: pool_size or stride are below 1, or padding is none that `Conv2D` has, or too large.
+        ValueError: pool_size or stride is below 1, or the padding is invalid or too large.
     """
 
 
 @dataclass(frozen=True)
 class MaxPool1D(_Max, _Pooling1D):
-    """y = the largest entry of each window of a sequence, channel by channel: `MaxPool2D` along time.
+    """y = the maximum of each window and channel of a sequence: `MaxPool2D` along time.
 
     Shapes: x (batch, length, channels), and y (batch, (length - k) // s + 1, channels) for windows of
-    size k and stride s, where the length is that with the padding, which is never the largest.
+    size k and stride s. Here the length includes the padding, which is never the maximum.
 
-    dy goes to the first of the largest entries, as in `MaxPool2D`.
+    dy goes to the first of the maxima, as in `MaxPool2D`.
 
     Attributes:
         pool_size: k.
-        stride: s; that of windows side by side if None.
-        padding: "valid", "same", a number or (before, after), as of `Conv1D`, but less than k.
+        stride: s; k if None.
+        padding: "valid", "same", a number or (before, after), as in `Conv1D`, but less than k.
 
     Raises:
-        ValueError: pool_size or stride are below 1, or padding is none of these, or too large.
+        ValueError: pool_size or stride is below 1, or the padding is invalid or too large.
     """
 
 
 @dataclass(frozen=True)
 class AveragePool2D(_Average, _Pooling2D):
-    """y = the mean of each window, channel by channel.
+    """y = the mean of each window and channel.
 
     Shapes: x (batch, height, width, channels), and y (batch, (height - k) // s + 1,
-    (width - k) // s + 1, channels) for windows of size k and stride s, where height and width are those
-    with the padding; rows and columns that no whole window reaches are left out.
+    (width - k) // s + 1, channels) for windows of size k and stride s. Here height and width include the
+    padding. Rows and columns beyond the last whole window are left out.
 
-    With x_k for what a window of n entries has at place k, y = Σ_k x_k / n gives ∂y/∂x_k = 1 / n: each
-    place gets dy / n, and entries of x that are in several windows sum up what they get. Padding adds
-    nothing to the sum, and is none of the n entries unless it is to be counted.
+    With x_k for the entry of a window at place k, y = Σ_k x_k / n gives ∂y/∂x_k = 1 / n: each place gets
+    dy / n, and an entry of x that is in several windows gets the sum. Padding adds nothing to the sum;
+    n includes it only with ``count_padding``.
     Source: Y. LeCun et al., Gradient-based learning applied to document recognition, Proceedings of the
     IEEE 86, 1998, section II.B, without the trainable factor.
 
     Attributes:
-        pool_size: k, or one for the height and one for the width.
-        stride: s, or one for each; that of windows side by side if None.
-        padding: as of `Conv2D`, but less than k on each side.
-        count_padding: whether n counts the padding.
+        pool_size: k, or a pair for height and width.
+        stride: s, or a pair; k if None.
+        padding: as in `Conv2D`, but less than k on each side.
+        count_padding: whether n includes the padding.
 
     Raises:
-        ValueError: pool_size or stride are below 1, or padding is none that `Conv2D` has, or too large.
+        ValueError: pool_size or stride is below 1, or the padding is invalid or too large.
     """
 
     count_padding: bool = False
@@ -250,21 +241,21 @@ class AveragePool2D(_Average, _Pooling2D):
 
 @dataclass(frozen=True)
 class AveragePool1D(_Average, _Pooling1D):
-    """y = the mean of each window of a sequence, channel by channel: `AveragePool2D` along time.
+    """y = the mean of each window and channel of a sequence: `AveragePool2D` along time.
 
     Shapes: x (batch, length, channels), and y (batch, (length - k) // s + 1, channels) for windows of
-    size k and stride s, where the length is that with the padding.
+    size k and stride s. Here the length includes the padding.
 
-    Each entry gets dy / n of each of its windows, as in `AveragePool2D`.
+    Each entry gets dy / n from each of its windows, as in `AveragePool2D`.
 
     Attributes:
         pool_size: k.
-        stride: s; that of windows side by side if None.
-        padding: "valid", "same", a number or (before, after), as of `Conv1D`, but less than k.
-        count_padding: whether n counts the padding.
+        stride: s; k if None.
+        padding: "valid", "same", a number or (before, after), as in `Conv1D`, but less than k.
+        count_padding: whether n includes the padding.
 
     Raises:
-        ValueError: pool_size or stride are below 1, or padding is none of these, or too large.
+        ValueError: pool_size or stride is below 1, or the padding is invalid or too large.
     """
 
     count_padding: bool = False

@@ -1,11 +1,10 @@
-"""Windows that slide over images: what convolution and pooling have in common.
+"""Sliding windows over images, for convolution and pooling.
 
-Within these layers images are *planes*: (channels, height, width, batch), in this order in memory. Every
-window then shifts long runs of memory, and the product of a convolution is one large matrix product.
-Between layers images keep the shape (batch, height, width, channels): the same numbers, seen through a
-permutation of the axes, which array libraries do without copying. So the first of these layers
-converts its input, and those after it find it converted. Sequences (batch, length, channels) are images
-of height 1.
+Inside these layers, images are *planes*: (channels, height, width, batch), in this memory layout. So
+windows copy long contiguous blocks of memory, and a convolution is one large matrix product. Between
+layers, images have the shape (batch, height, width, channels), a permutation of the axes, which copies
+nothing. So only the first of these layers changes the memory layout of its input. Sequences
+(batch, length, channels) are images of height 1.
 """
 
 import math
@@ -19,27 +18,26 @@ def to_planes(backend: Backend, x: Array) -> Array:
     xp = backend.xp
     images = x[:, None, :, :] if x.ndim == 3 else x
     planes = xp.permute_dims(images, (3, 1, 2, 0))
-    return xp.reshape(xp.reshape(planes, (-1,)), planes.shape)  # in this order in memory, too
+    return xp.reshape(xp.reshape(planes, (-1,)), planes.shape)  # copies into this memory layout
 
 
 def from_planes(backend: Backend, planes: Array, axes: int = 4) -> Array:
-    """Return planes as images (batch, height, width, channels), or as sequences, which have 3 axes."""
+    """Return planes as images (batch, height, width, channels), or as sequences if axes is 3."""
     images = backend.xp.permute_dims(planes, (3, 1, 2, 0))
     return images[:, 0, :, :] if axes == 3 else images
 
 
 def windows(backend: Backend, planes: Array, geometry: Geometry, fill: float = 0.0) -> list[Array]:
-    """Return, for each place in a window, row by row, what all windows have there.
+    """Return the entries of all windows, one array for each place in a window, row by row.
 
     Args:
-        backend: whose arrays the others are.
+        backend: the backend of the arrays.
         planes: (..., height, width, batch), no smaller than a window.
-        geometry: where the windows lie.
-        fill: what the padding consists of.
+        geometry: the windows.
+        fill: the value of the padding.
 
     Returns:
-        For each place an array (..., rows, columns, batch) with as many rows and columns as there are
-        windows.
+        Arrays (..., rows of windows, columns of windows, batch).
     """
     shape = planes.shape[-3:-1]
     (height, width), (down, across), dilation = geometry.size, geometry.stride, geometry.dilation
@@ -54,19 +52,19 @@ def windows(backend: Backend, planes: Array, geometry: Geometry, fill: float = 0
 
 
 def sum_windows(backend: Backend, parts: Array, geometry: Geometry, shape: Pair) -> Array:
-    """Return planes to which each window has added its entries: the adjoint of `windows`.
+    """Return planes that sum the entries of all windows: the adjoint of `windows`.
 
-    `windows` copies entry p of the planes to place k of window w wherever p = w stride + k dilation, so
-    its adjoint sums over these. With k dilation = q stride + r and 0 <= r < stride,
-    p = (w + q) stride + r: for each remainder r, the parts with that remainder are shifted by q and
-    added; then the results interleave. What was added to the padding is left out.
+    `windows` copies entry p of the planes to place k of window w if p = w stride + k dilation. Its
+    adjoint sums over all such k and w. With k dilation = q stride + r and 0 <= r < stride,
+    p = (w + q) stride + r: for each remainder r, the parts with this remainder are shifted by q and
+    added. The sums for all r are then interleaved, and the padding is removed.
 
     Args:
-        backend: whose arrays the others are.
-        parts: (height of a window, width of a window, ..., rows, columns, batch): what `windows`
-            returns, stacked.
-        geometry: as for `windows`.
-        shape: height and width of the planes.
+        backend: the backend of the arrays.
+        parts: (height of a window, width of a window, ..., rows, columns, batch): the arrays that
+            `windows` returns, stacked.
+        geometry: the windows.
+        shape: the height and width of the planes.
     """
     height, width, *channels, _, _, batch = parts.shape
     axis = len(channels)  # of the rows of the planes
@@ -76,7 +74,7 @@ def sum_windows(backend: Backend, parts: Array, geometry: Geometry, shape: Pair)
 
     def sum_of_remainder(a: int, b: int) -> Array:
         rows, columns = _places(a, height, down, dilation[0]), _places(b, width, across, dilation[1])
-        if not rows or not columns:  # no window reaches there
+        if not rows or not columns:  # no place has these remainders
             return backend.xp.zeros((*channels, *steps, batch), dtype=parts.dtype)
         own = parts[_slice(rows), _slice(columns), ...]
         shifts = [place * dilation[1] // across for place in columns]
@@ -94,7 +92,7 @@ def sum_windows(backend: Backend, parts: Array, geometry: Geometry, shape: Pair)
 
 
 def _places(remainder: int, size: int, stride: int, dilation: int) -> range:
-    """Return the places k of a window for which k dilation leaves that remainder."""
+    """Return the places k of a window for which k dilation % stride is the remainder."""
     first = next((k for k in range(size) if k * dilation % stride == remainder), size)
     return range(first, size, stride // math.gcd(stride, dilation))
 
@@ -113,17 +111,17 @@ def _with_margins(backend: Backend, planes: Array, margins: Margins, fill: float
 def _sum_shifted(
     backend: Backend, parts: list[Array], positions: list[int], axis: int, length: int
 ) -> Array:
-    """Return the sum of parts that begin at these positions of an axis of that length."""
+    """Return the sum of the parts, each shifted to its position on an axis of this length."""
     total = None
     for position, part in zip(positions, parts, strict=True):
-        # A negative zero can be added to any number, even to 0 and -0, without changing a bit.
+        # Adding -0.0 changes no bit of any number, not even of 0.0 and -0.0.
         shifted = _padded(backend, part, axis, position, length, -0.0)
         total = shifted if total is None else total + shifted
     return total
 
 
 def _padded(backend: Backend, part: Array, axis: int, position: int, length: int, fill: float) -> Array:
-    """Return the part at that position of an axis of that length, which is filled up."""
+    """Return the part at this position of an axis of this length, with the rest filled."""
     xp = backend.xp
     missing = [position, length - position - part.shape[axis]]
     filled = [
@@ -134,7 +132,7 @@ def _padded(backend: Backend, part: Array, axis: int, position: int, length: int
 
 
 def _interleave(backend: Backend, parts: list[Array], axis: int) -> Array:
-    """Return an array with the entries of the parts in turn along an axis."""
+    """Return the parts interleaved along an axis."""
     if len(parts) == 1:
         return parts[0]
     xp = backend.xp

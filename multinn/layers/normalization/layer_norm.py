@@ -1,17 +1,18 @@
-"""Normalization of each example by itself: alike while training and at inference."""
+"""Normalization of each example separately, the same while training and at inference."""
 
 import math
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
+from multinn.descriptions.bounds import check_integers, check_positive
 from multinn.layers.base import Layer
-from multinn.layers.masked import Masked, mask_of, values_of, with_mask
+from multinn.layers.masked import Masked, expand_mask, mask_of, values_of, with_mask, zero_padding
 from multinn.layers.normalization import moments
+from multinn.layers.shapes import check_features, sum_of_rows
 from multinn.random import Key
 
 
@@ -26,7 +27,7 @@ class LayerNorm(Layer):
         ∂μ/∂x_j = 1 / n, and ∂s/∂x_j = (x_j - μ) / (n s) = z_j / n, since Σ_i (x_i - μ) = 0. So
         ∂z_i/∂x_j = (δ_ij - 1 / n) / s - z_i z_j / (n s), and with means along the last axis
         dx = (dz - mean(dz) - z mean(dz z)) / s.
-    Numbers whose square overflows, from about 1e19 on in float32, are out of its range.
+    Inputs must not have squares that overflow, which begin at about 1e19 in float32.
     Source: J. L. Ba, J. R. Kiros and G. E. Hinton, Layer normalization, 2016, equation 3.
 
     Attributes:
@@ -39,11 +40,11 @@ class LayerNorm(Layer):
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        moments.check_epsilon("LayerNorm", self.epsilon)
+        check_positive(self, "epsilon")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return γ = 1 and β = 0, both (n,), and the shape unchanged."""
-        features = moments.check_features("LayerNorm", input_shape)
+        features = check_features(self, input_shape)
         return {"gamma": np.ones(features), "beta": np.zeros(features)}, input_shape
 
     def forward(
@@ -57,13 +58,13 @@ class LayerNorm(Layer):
         """Return dx = (dz - mean(dz) - z mean(dz z)) / s, and {"gamma": Σ dy z, "beta": Σ dy}."""
         z, s = cache
         dx = moments.standardized_gradient(dy * params["gamma"], z, s, partial(_mean, backend))
-        d_gamma = moments.sum_of_rows(backend, dy * z)
-        return dx, {"gamma": d_gamma, "beta": moments.sum_of_rows(backend, dy)}
+        d_gamma = sum_of_rows(backend, dy * z)
+        return dx, {"gamma": d_gamma, "beta": sum_of_rows(backend, dy)}
 
 
 @dataclass(frozen=True)
 class RMSNorm(Layer):
-    """y = γ z with z = x / r: each example over the root of its mean square, along the last axis.
+    """y = γ z with z = x / r: each example divided by its root mean square along the last axis.
 
     r = √(Σ_i x_i² / n + ε) along the last axis, of length n; γ (n,).
 
@@ -72,7 +73,7 @@ class RMSNorm(Layer):
         ∂r/∂x_j = x_j / (n r) = z_j / n. So ∂z_i/∂x_j = δ_ij / r - z_i z_j / (n r), and with a mean along
         the last axis
         dx = (dz - z mean(dz z)) / r.
-    Numbers whose square overflows, from about 1e19 on in float32, are out of its range.
+    Inputs must not have squares that overflow, which begin at about 1e19 in float32.
     Source: B. Zhang and R. Sennrich, Root mean square layer normalization, NeurIPS 2019, equation 4.
 
     Attributes:
@@ -85,11 +86,11 @@ class RMSNorm(Layer):
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        moments.check_epsilon("RMSNorm", self.epsilon)
+        check_positive(self, "epsilon")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return γ = 1 (n,), and the shape unchanged."""
-        return {"gamma": np.ones(moments.check_features("RMSNorm", input_shape))}, input_shape
+        return {"gamma": np.ones(check_features(self, input_shape))}, input_shape
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -104,33 +105,32 @@ class RMSNorm(Layer):
         z, r = cache
         dz = dy * params["gamma"]
         dx = (dz - z * _mean(backend, dz * z)) / r
-        return dx, {"gamma": moments.sum_of_rows(backend, dy * z)}
+        return dx, {"gamma": sum_of_rows(backend, dy * z)}
 
 
 @dataclass(frozen=True)
 class GroupNorm(Layer):
     """y = γ z + β with z = (x - μ) / s: each example normalized over groups of its channels.
 
-    The channels, the last axis, are cut into groups of as many neighbours each. μ and s are, for each
-    example and group, those of LayerNorm over all the group's numbers: its channels at all pixels of an
-    image, or at all time steps of a sequence. γ and β (channels,). One group of all channels, or groups
-    of one channel (instance normalization), are the two ends.
+    The channels, the last axis, are divided into groups of equal size, in order. Each example and group
+    has its own μ and s, as in LayerNorm, over all numbers of the group: its channels at all pixels of an
+    image, or at all time steps of a sequence. Groups of one channel are instance normalization.
 
-    Shapes: x (batch, ..., channels) and y alike.
+    Shapes: x and y (batch, ..., channels), γ and β (channels,).
 
     ∂L/∂γ = Σ dy z and ∂L/∂β = Σ dy, over all axes but the last. With dz = dy γ, and the derivation of
     LayerNorm for the numbers of one group,
         dx = (dz - mean(dz) - z mean(dz z)) / s
-    with the means over the group. Time steps that a mask marks as padding count nowhere: their y and dx
-    are 0. Numbers whose square overflows, from about 1e19 on in float32, are out of its range.
+    with the means over the group. Time steps that a mask marks as padding do not count: their y and dx
+    are 0. Inputs must not have squares that overflow, which begin at about 1e19 in float32.
     Source: Y. Wu and K. He, Group normalization, ECCV 2018, section 3.
 
     Attributes:
-        groups: how many, a divisor of the number of channels.
+        groups: the number of groups, a divisor of the number of channels.
         epsilon: added to the variance, positive.
 
     Raises:
-        ValueError: groups is below 1, or epsilon not positive and finite.
+        ValueError: groups is below 1, or epsilon is not positive and finite.
     """
 
     takes_mask: ClassVar[bool] = True
@@ -139,22 +139,21 @@ class GroupNorm(Layer):
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        if not isinstance(self.groups, Integral) or self.groups < 1:
-            raise ValueError(f"GroupNorm: expected groups of 1 or more, got {self.groups!r}")
-        moments.check_epsilon("GroupNorm", self.epsilon)
+        check_integers(self, "groups")
+        check_positive(self, "epsilon")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return γ = 1 and β = 0, both (channels,), and the shape unchanged."""
-        channels = moments.check_features("GroupNorm", input_shape)
+        channels = check_features(self, input_shape)
         if channels % self.groups:
             raise ValueError(
-                f"GroupNorm: expected channels that {self.groups} groups divide, got {channels} in "
-                f"inputs of shape {('batch', *input_shape)}; take a divisor of {channels} for groups"
+                f"GroupNorm: expected channels divisible by {self.groups} groups, got {channels} in "
+                f"inputs of shape {('batch', *input_shape)}; set groups to a divisor of {channels}"
             )
         if math.prod(input_shape) == self.groups:
             raise ValueError(
-                "GroupNorm: expected groups of more than one number, all others give 0, got "
-                f"{self.groups} groups of inputs of shape {('batch', *input_shape)}; take fewer groups"
+                "GroupNorm: expected groups of more than one number, as one number gives 0, got "
+                f"{self.groups} groups for inputs of shape {('batch', *input_shape)}; use fewer groups"
             )
         return {"gamma": np.ones(channels), "beta": np.zeros(channels)}, input_shape
 
@@ -163,32 +162,32 @@ class GroupNorm(Layer):
     ) -> tuple[Array | Masked, Tree]:
         """Return y, and (z, s, the mask)."""
         values = values_of(x)
-        mask = moments.mask_like(backend, mask_of(x), values.ndim)
+        mask = expand_mask(backend, mask_of(x), values.ndim)
         mean = partial(self._mean, backend, mask)
-        z, s = moments.standardized(backend, moments.only(backend, values, mask), mean, self.epsilon)
-        y = moments.only(backend, params["gamma"] * z + params["beta"], mask)
+        z, s = moments.standardized(backend, zero_padding(backend, values, mask), mean, self.epsilon)
+        y = zero_padding(backend, params["gamma"] * z + params["beta"], mask)
         return with_mask(y, mask_of(x)), (z, s, mask)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = (dz - mean(dz) - z mean(dz z)) / s, and {"gamma": Σ dy z, "beta": Σ dy}."""
         z, s, mask = cache
-        dy = moments.only(backend, dy, mask)
+        dy = zero_padding(backend, dy, mask)
         mean = partial(self._mean, backend, mask)
         dx = moments.standardized_gradient(dy * params["gamma"], z, s, mean)
-        d_gamma = moments.sum_of_rows(backend, dy * z)
-        gradients = {"gamma": d_gamma, "beta": moments.sum_of_rows(backend, dy)}
-        return moments.only(backend, dx, mask), gradients
+        d_gamma = sum_of_rows(backend, dy * z)
+        gradients = {"gamma": d_gamma, "beta": sum_of_rows(backend, dy)}
+        return zero_padding(backend, dx, mask), gradients
 
     def _mean(self, backend: Backend, mask: Array | None, x: Array) -> Array:
-        """Return the means of the groups, (batch, 1, ..., channels): each for all channels of its group.
+        """Return the means of the groups, (batch, 1, ..., channels), repeated for their channels.
 
-        Over the places first: long runs of memory are added, whatever the size of a group is.
+        The first mean is over pixels or steps, which adds long contiguous blocks for any group size.
         """
         xp = backend.xp
         places = tuple(range(1, x.ndim - 1))
         of_channels = moments.mean(backend, x, places, mask) if places else x
         grouped = xp.reshape(of_channels, (x.shape[0], self.groups, -1))
-        # Zeros of the same order in memory: a broadcast would turn all that follows to another.
+        # Zeros in the same memory layout; broadcast_to would change the layout of later arrays.
         of_groups = _mean(backend, grouped) + xp.zeros_like(grouped)
         return xp.reshape(of_groups, of_channels.shape)
 

@@ -1,10 +1,11 @@
-"""A recurrent layer, once in each direction."""
+"""A recurrent layer in both directions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from backends import Array, Backend, Shape, Tree
+from multinn.descriptions.bounds import check_choice
 from multinn.layers.base import Layer
 from multinn.layers.containers.branches import Add, Branches, Concatenate
 from multinn.layers.sequences.recurrent import Recurrent
@@ -14,12 +15,12 @@ from multinn.layers.sequences.recurrent import Recurrent
 class Bidirectional(Branches):
     """y_t = [f(x)_t, b(x)_t] or f(x)_t + b(x)_t: a recurrent layer f, and a copy b that goes backwards.
 
-    b has parameters of its own. With return_sequences, each y_t knows all of x; without, y is what
-    each direction ends with: of b, that is at the first step in time. Padding that a mask leaves out
-    changes neither, whether it is in front or at the end.
+    b has its own parameters. With return_sequences, each y_t depends on all of x. Otherwise y combines
+    the last states of both directions; for b, that is the state at the first time step. Masked padding
+    at the start or the end changes neither.
 
-    The gradients are those of Concatenate or Add: of the first, ∂L/∂f and ∂L/∂b are the halves of dy, of
-    the second dy both.
+    The gradients are as in Concatenate, where ∂L/∂f and ∂L/∂b are the two halves of dy, or as in Add,
+    where both are dy.
     Source: M. Schuster and K. K. Paliwal, Bidirectional recurrent neural networks, IEEE Transactions on
     Signal Processing 45, 1997.
 
@@ -45,12 +46,11 @@ class Bidirectional(Branches):
             raise TypeError(
                 f"Bidirectional: expected a recurrent layer, such as LSTM, got {self.layer!r}"
             )
-        if self.merge not in ("concatenate", "sum"):
-            raise ValueError(f"Bidirectional: expected merge 'concatenate' or 'sum', got {self.merge!r}")
+        check_choice(self, "merge", "concatenate", "sum")
 
     @property
     def children(self) -> Sequence[Layer]:
-        """The layer, and its copy in the other direction."""
+        """The layer, and its copy for the other direction."""
         return self.layer, replace(self.layer, go_backwards=not self.layer.go_backwards)
 
     @property

@@ -1,4 +1,4 @@
-"""From ids to vectors."""
+"""Embeddings: ids to vectors."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -6,36 +6,37 @@ from numbers import Integral
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree
+from multinn.descriptions.bounds import check_integers
 from multinn.host.checks import first_place
 from multinn.initializers import Initializer, Uniform
 from multinn.layers.base import Layer
 from multinn.layers.masked import Masked
 from multinn.random import Key
 
-_LARGEST_VOCABULARY = 2**24  # training casts inputs to floats, and float32 has all integers up to there
+_LARGEST_VOCABULARY = 2**24  # training casts ids to floats, and float32 is exact for integers up to 2²⁴
 
 
 @dataclass(frozen=True)
 class Embedding(Layer):
     """y_n = W_k with k = x_n: each id becomes a row of a table.
 
-    Shapes: x (batch, ...) whole numbers from 0 on, W (vocabulary_size, dimension), y (batch, ...,
-    dimension), n running over all axes of x.
+    Shapes: x (batch, ...) integers in [0, vocabulary_size), W (vocabulary_size, dimension),
+    y (batch, ..., dimension). The index n is over all axes of x.
 
-    With dy = ∂L/∂y, and [.] for 1 if so, else 0, y_nj = Σ_k [x_n = k] W_kj gives
-        ∂L/∂W_kj = Σ_n [x_n = k] dy_nj      dW: the sum of the rows of dy that have id k, for each k
-    An id is no quantity: y has no derivative with respect to it, and dx = 0.
+    With dy = ∂L/∂y, and [.] = 1 if the condition holds, else 0, y_nj = Σ_k [x_n = k] W_kj gives
+        ∂L/∂W_kj = Σ_n [x_n = k] dy_nj      row k of dW: the sum of the rows of dy with id k
+    y has no derivative with respect to ids; dx = 0.
     Source: Y. Bengio et al., A neural probabilistic language model, JMLR 3, 2003, section 2.
 
     Attributes:
-        vocabulary_size: how many ids there are; at most 2²⁴, as ids pass through float32.
+        vocabulary_size: the number of ids, at most 2²⁴, as training casts ids to float32.
         dimension: the length of a vector.
-        padding_id: an id for steps that do not count, or None. With it, x are sequences (batch, time),
-            and y has a mask that leaves these steps out. They have a vector like any other.
+        padding_id: the id of padding, or None. With it, x are sequences (batch, time), and y has a mask
+            that is False at this id. The id has a vector like any other.
         weight_initializer: draws W.
 
     Raises:
-        ValueError: a size is out of range, or the padding_id is none of the ids.
+        ValueError: a size is out of range, or padding_id is not an id.
 
     >>> from backends import get_backend
     >>> table = {"W": np.array([[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]])}
@@ -52,11 +53,10 @@ class Embedding(Layer):
         size, padding = self.vocabulary_size, self.padding_id
         if not isinstance(size, Integral) or not 1 <= size <= _LARGEST_VOCABULARY:
             raise ValueError(
-                f"Embedding: expected a vocabulary_size from 1 to {_LARGEST_VOCABULARY}, up to which "
-                f"float32 has every whole number, got {size!r}"
+                f"Embedding: expected a vocabulary_size from 1 to {_LARGEST_VOCABULARY}, the range in "
+                f"which float32 is exact, got {size!r}"
             )
-        if not isinstance(self.dimension, Integral) or self.dimension < 1:
-            raise ValueError(f"Embedding: expected a dimension of at least 1, got {self.dimension!r}")
+        check_integers(self, "dimension")
         if padding is not None and not (isinstance(padding, Integral) and 0 <= padding < size):
             raise ValueError(
                 f"Embedding: expected None or a padding_id from 0 to {size - 1}, got {padding!r}"
@@ -73,7 +73,7 @@ class Embedding(Layer):
         return {"W": self.weight_initializer(generator, shape, *shape)}, (*input_shape, self.dimension)
 
     def check_inputs(self, inputs: HostArray) -> None:
-        """Check that all inputs are ids: JAX would clamp what is out of range, and say nothing."""
+        """Check that all inputs are ids; JAX would clamp other numbers silently."""
         wrong = (inputs < 0) | (inputs >= self.vocabulary_size)
         if inputs.dtype.kind == "f":
             wrong |= inputs != np.floor(inputs)
@@ -96,12 +96,12 @@ class Embedding(Layer):
         return (y if self.padding_id is None else Masked(y, ids != self.padding_id)), ids
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx = 0, and {"W": for each id the sum of its rows of dy}."""
+        """Return dx = 0, and {"W": the sum of the rows of dy for each id}."""
         dx = backend.xp.zeros(cache.shape, dtype=dy.dtype)
         return dx, self.parameter_gradients(backend, params, cache, dy)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return {"W": for each id the sum of its rows of dy}."""
+        """Return {"W": the sum of the rows of dy for each id}."""
         xp = backend.xp
         ids = xp.reshape(cache, (-1,))
         rows = xp.reshape(dy, (-1, self.dimension))

@@ -15,35 +15,34 @@ class GRU(Recurrent):
     """h_t = (1 - z) n + z h_t-1: an update gate z chooses between the past and a candidate n.
 
     r = σ(a_r + s_r), z = σ(a_z + s_z), n = tanh(a_n + r (s_n + c)), where [a_r a_z a_n] = x_t W + b and
-    [s_r s_z s_n] = h_t-1 U: the columns of W, U and b are those of the reset gate r, the update gate z
-    and the candidate n, in this order. c (units,) is a bias of s_n; that of s_r or s_z would only add to
-    b. `Recurrent` has the shapes, and what is common: masks, truncation, the gradients of W, U and b
-    from da_t and ds_t.
+    [s_r s_z s_n] = h_t-1 U: the columns of W, U and b belong to the reset gate r, the update gate z and
+    the candidate n, in this order. c (units,) is a bias of s_n; biases of s_r and s_z would only add to
+    b. `Recurrent` documents the shapes, masks, truncation, and the gradients of W, U and b.
 
-    This is the variant that resets *after* the product with U, so that this is one product a step.
+    This variant applies the reset gate *after* the product with U, which then is one product per step.
 
     With σ' = σ (1 - σ), tanh' = 1 - tanh²:
         da_n = dh_t (1 - z) (1 - n²)
         ds_n = da_n r                             ∂L/∂c = Σ_t ds_n, over the batch, too
         da_r = ds_r = da_n (s_n + c) r (1 - r)
         da_z = ds_z = dh_t (h_t-1 - n) z (1 - z)
-    and directly, dh_t-1 gets dh_t z.
+    and dh_t-1 gets dh_t z directly.
     Source: K. Cho et al., Learning phrase representations using RNN encoder-decoder for statistical
     machine translation, EMNLP 2014, equations 5 to 8, with the reset as in cuDNN. Equations and order
-    are those of PyTorch, whose b is a sum of two for r and z; Keras' GRU, with its default reset_after,
-    has z before r.
+    are as in PyTorch, which splits b of r and z into two summands. Keras' GRU, with its default
+    reset_after, has z before r.
 
     Attributes:
         units: the number of outputs, at least 1.
-        return_sequences: whether y is h after each step, or after the last alone.
-        go_backwards: whether the first step is the last in time. y_t stays beside its x_t.
-        truncate: over how many steps at most the gradient goes back, None for all of them.
+        return_sequences: whether y is h after each step, or only after the last.
+        go_backwards: whether to start at the last time step. y_t still belongs to x_t.
+        truncate: the largest number of steps over which the gradient goes back, or None for no limit.
         weight_initializer: draws W.
         recurrent_initializer: draws U.
         bias_initializer: draws b, and then c.
 
     Raises:
-        ValueError: units or truncate are below 1.
+        ValueError: units or truncate is below 1.
     """
 
     gates: ClassVar[int] = 3

@@ -1,6 +1,5 @@
-"""The recurrent layer with a long short-term memory."""
+"""The long short-term memory."""
 
-import math
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
@@ -8,20 +7,21 @@ import numpy as np
 
 from backends import Array, Backend, Shape, Tree
 from multinn import functional
+from multinn.descriptions.bounds import check_finite
 from multinn.layers.sequences.recurrent import Recurrent
 
 
 @dataclass(frozen=True)
 class LSTM(Recurrent):
-    """c_t = f c_t-1 + i g and h_t = o tanh(c_t): a memory c, and gates for what goes in and out.
+    """c_t = f c_t-1 + i g and h_t = o tanh(c_t): a memory c with gates for its input and output.
 
     i = σ(z_i), f = σ(z_f), g = tanh(z_g), o = σ(z_o) with [z_i z_f z_g z_o] = a_t + s_t, a_t = x_t W + b
-    and s_t = h_t-1 U: the columns of W, U and b are those of the input gate i, the forget gate f, the
-    candidate g and the output gate o, in this order. `Recurrent` has the shapes, and what is common:
-    masks, truncation, the gradients of W, U and b from da_t and ds_t.
+    and s_t = h_t-1 U: the columns of W, U and b belong to the input gate i, the forget gate f, the
+    candidate g and the output gate o, in this order. `Recurrent` documents the shapes, masks,
+    truncation, and the gradients of W, U and b.
 
-    With dh_t and dc_t = ∂L/∂c_t by way of step t + 1, σ' = σ (1 - σ), tanh' = 1 - tanh²:
-        dc     = dc_t + dh_t o (1 - tanh²(c_t))      ∂L/∂c_t in full
+    With dh_t, with dc_t = ∂L/∂c_t through step t + 1, and with σ' = σ (1 - σ), tanh' = 1 - tanh²:
+        dc     = dc_t + dh_t o (1 - tanh²(c_t))      the total ∂L/∂c_t
         dz_i   = dc g i (1 - i)
         dz_f   = dc c_t-1 f (1 - f)
         dz_g   = dc i (1 - g²)
@@ -30,22 +30,22 @@ class LSTM(Recurrent):
     and da_t = ds_t = [dz_i dz_f dz_g dz_o], as a and s enter as a sum.
     Source: S. Hochreiter and J. Schmidhuber, Long short-term memory, Neural Computation 9, 1997; with
     the forget gate of F. A. Gers, J. Schmidhuber and F. Cummins, Learning to forget, Neural Computation
-    12, 2000. Equations and order are those of PyTorch and Keras; PyTorch's b is the sum of two.
+    12, 2000. Equations and order are as in PyTorch and Keras; PyTorch splits b into two summands.
 
     Attributes:
         units: the number of outputs, at least 1.
-        return_sequences: whether y is h after each step, or after the last alone.
-        go_backwards: whether the first step is the last in time. y_t stays beside its x_t.
-        truncate: over how many steps at most the gradient goes back, None for all of them.
+        return_sequences: whether y is h after each step, or only after the last.
+        go_backwards: whether to start at the last time step. y_t still belongs to x_t.
+        truncate: the largest number of steps over which the gradient goes back, or None for no limit.
         weight_initializer: draws W.
         recurrent_initializer: draws U.
         bias_initializer: draws b.
-        forget_bias: is added to the first b of the forget gate. With 1, as in Keras, the memory lasts
-            from the start on (R. Jozefowicz, W. Zaremba and I. Sutskever, An empirical exploration of
+        forget_bias: added to the initial b of the forget gate. With 1, as in Keras, the untrained layer
+            keeps its memory (R. Jozefowicz, W. Zaremba and I. Sutskever, An empirical exploration of
             recurrent network architectures, ICML 2015, section 3).
 
     Raises:
-        ValueError: units or truncate are below 1, or forget_bias is not finite.
+        ValueError: units or truncate is below 1, or forget_bias is not finite.
     """
 
     _: KW_ONLY
@@ -56,8 +56,7 @@ class LSTM(Recurrent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not math.isfinite(self.forget_bias):
-            raise ValueError(f"LSTM: expected a finite forget_bias, got {self.forget_bias}")
+        check_finite(self, "forget_bias")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw W, U and b, and add the forget_bias."""
@@ -82,7 +81,7 @@ class LSTM(Recurrent):
     def _slopes(
         self, backend: Backend, before: tuple[Array, ...], after: tuple[Array, ...], saved: Tree
     ) -> Tree:
-        """Return the factors of dh in dc, of dc in dz_i, dz_f and dz_g, of dh in dz_o, and f."""
+        """Return the factors of dh in dc; of dc in dz_i, dz_f and dz_g; of dh in dz_o; and f."""
         _, c_before = before
         i_f, g, o, tanh_c = saved
         i, f = i_f[..., : self.units], i_f[..., self.units :]

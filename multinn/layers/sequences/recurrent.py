@@ -1,27 +1,28 @@
-"""What recurrent layers have in common: a step, repeated over time, and the way back."""
+"""The base class of recurrent layers, with backpropagation through time."""
 
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree, tree
+from multinn.descriptions.bounds import check_integers
 from multinn.initializers import Glorot, Initializer, Orthogonal, Zeros
 from multinn.layers.base import Layer
 from multinn.layers.masked import Masked, mask_of, values_of, with_mask
+from multinn.layers.shapes import as_matrix, check_axes
 from multinn.random import Key
 
 
 class _Cache(NamedTuple):
-    """Of a forward pass, each (time, batch, ...) in the order of the steps.
+    """Arrays of a forward pass, (time, batch, ...), in the order of the steps.
 
     Attributes:
         X: the inputs.
-        states: those after each step.
-        saved: what else the steps kept.
-        counts: (time, batch, 1) booleans, or None.
+        states: the states after each step.
+        saved: the other arrays that the steps saved.
+        counts: (time, batch, 1) booleans, whether a step counts, or None.
     """
 
     X: Array
@@ -34,26 +35,27 @@ class _Cache(NamedTuple):
 class Recurrent(Layer):
     """h_t = step(h_t-1, a_t, s_t), where a_t = x_t W + b and s_t = h_t-1 U: one layer for all steps.
 
-    A subclass says what a step is. A state may have more parts than h, its first; all start as 0.
+    A subclass defines the step. h is the first part of the state, which may have more parts. The initial
+    state is 0.
     Shapes: x (batch, time, inputs), h (batch, units), W (inputs, gates · units), U (units,
     gates · units), b (gates · units,); y is h after the last step (batch, units), or after each step
     (batch, time, units).
 
-    Backpropagation through time: h_t reaches the loss by y_t, and by step t + 1. So from the last step
-    to the first, with dh_t = ∂L/∂h_t in full, and step by step what a subclass derives of it,
-        dh_t  = dy_t + ds_t+1 Uᵀ + (what step t + 1 passes on directly)
+    Backpropagation through time: h_t reaches the loss through y_t and through step t + 1. dh_t is the
+    total ∂L/∂h_t, from which a subclass derives da_t and ds_t. From the last step to the first,
+        dh_t  = dy_t + ds_t+1 Uᵀ + (terms that step t + 1 passes back directly)
         dx_t  = da_t Wᵀ
         dW    = Σ_t x_tᵀ da_t      dU = Σ_t h_t-1ᵀ ds_t      db = Σ_t da_t, over the batch, too
-    The sums over t, and x_t W, are each one product of matrices for all steps.
+    x_t W for all t, and each sum over t, are one matrix product.
 
-    Masks: a step that does not count leaves the state as it was, so dh_t passes through it, and da_t is
-    0. Its y_t is the state that it left, as in Keras: padding in front gives zeros, and after a padded
-    end y is h of the last step that counts.
+    Masks: a step that does not count keeps the state, so dh_t passes through unchanged, and da_t = 0.
+    Its y_t is the state before it, as in Keras: padding at the start gives zeros, and after padding at
+    the end, y is h of the last step that counts.
 
     Truncation: with ``truncate`` = k, the gradient is cut between steps k - 1 and k, 2k - 1 and 2k, and
-    so on, counted from 0 in the order of the steps, padding included. What is cut is dh_t, and that of
-    the rest of the state, before dy_t is added. So the gradient goes back over k steps at most. It is
-    that of a function which takes the states at the cuts for constants.
+    so on, counted from 0 in the order of the steps, including padding. A cut sets dh_t, and the gradient
+    of the rest of the state, to 0 before dy_t is added. So the gradient goes back over at most k steps.
+    It is the exact gradient if the states at the cuts are taken as constants.
     Source: P. J. Werbos, Backpropagation through time: what it does and how to do it, Proceedings of
     the IEEE 78, 1990; R. J. Williams and J. Peng, An efficient gradient-based algorithm for on-line
     training of recurrent network trajectories, Neural Computation 2, 1990, for truncation.
@@ -73,22 +75,11 @@ class Recurrent(Layer):
     parts: ClassVar[int] = 1  # of a state
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        if not isinstance(self.units, Integral) or self.units < 1:
-            raise ValueError(f"{name}: expected units of at least 1, got {self.units!r}")
-        k = self.truncate
-        if k is not None and not (isinstance(k, Integral) and k >= 1):
-            raise ValueError(
-                f"{name}: expected truncate as None or a number of steps of at least 1, got {k!r}"
-            )
+        check_integers(self, "units", *(() if self.truncate is None else ("truncate",)))
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-        """Draw W, U and b. The fans are those of one gate, and each gate has its own draw of U."""
-        if len(input_shape) != 2 or min(input_shape) < 1:
-            raise ValueError(
-                f"{type(self).__name__}: expected sequences of shape (batch, time, features), "
-                f"got {('batch', *input_shape)}"
-            )
+        """Draw W, U and b. Each gate has its own draw of U, and the fans are those of one gate."""
+        check_axes(self, input_shape, "sequences", "time", "features")
         time, inputs = input_shape
         units, width = self.units, self.gates * self.units
         W = self.weight_initializer(generator, (inputs, width), inputs, units)
@@ -103,12 +94,12 @@ class Recurrent(Layer):
     def forward(
         self, backend: Backend, params: Tree, x: Array | Masked, key: Key | None = None
     ) -> tuple[Array | Masked, Tree]:
-        """Return y, and what the steps kept."""
+        """Return y, and the inputs, the states and other arrays of the steps."""
         xp = backend.xp
         values, mask = values_of(x), mask_of(x)
-        X = self._in_order_of_steps(xp, values)
-        counts = None if mask is None else self._in_order_of_steps(xp, mask[..., None])
-        A = xp.reshape(_rows(xp, X) @ params["W"] + params["b"], (*X.shape[:2], -1))
+        X = self._time_first(xp, values)
+        counts = None if mask is None else self._time_first(xp, mask[..., None])
+        A = xp.reshape(as_matrix(backend, X) @ params["W"] + params["b"], (*X.shape[:2], -1))
 
         def step(state: Tree, at_step: Tree) -> tuple[Tree, Tree]:
             a, counts = at_step
@@ -122,14 +113,14 @@ class Recurrent(Layer):
         cache = _Cache(X, states, saved, counts)
         if not self.return_sequences:
             return last[0], cache
-        return with_mask(self._in_order_of_inputs(xp, states[0]), mask), cache
+        return with_mask(self._batch_first(xp, states[0]), mask), cache
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx, with dx_t = da_t Wᵀ, and the gradients of W, U and b."""
         xp = backend.xp
         dA, gradients = self._backward_through_time(backend, params, cache, dy)
-        dX = xp.reshape(_rows(xp, dA) @ params["W"].T, cache.X.shape)
-        return self._in_order_of_inputs(xp, xp.flip(dX, axis=0)), gradients
+        dX = xp.reshape(as_matrix(backend, dA) @ params["W"].T, cache.X.shape)
+        return self._batch_first(xp, xp.flip(dX, axis=0)), gradients
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
         """Return the gradients of W, U and b."""
@@ -147,14 +138,14 @@ class Recurrent(Layer):
             counts = xp.astype(counts, dy.dtype)
         steps = (slopes, counts, self._connected(xp, X))
         dA, dS = self._scan_back(backend, params["U"].T, steps, dy)
-        rows_of_dA = _rows(xp, dA)
-        rows_of_dS = rows_of_dA if dS is None else _rows(xp, dS)
+        dA_matrix = as_matrix(backend, dA)
+        dS_matrix = dA_matrix if dS is None else as_matrix(backend, dS)
         gradients = {
-            "W": _rows(xp, X).T @ rows_of_dA,
-            "U": _rows(xp, before[0]).T @ rows_of_dS,
-            "b": xp.sum(rows_of_dA, axis=0),
+            "W": as_matrix(backend, X).T @ dA_matrix,
+            "U": as_matrix(backend, before[0]).T @ dS_matrix,
+            "b": xp.sum(dA_matrix, axis=0),
         }
-        return dA, gradients | self._other_gradients(backend, rows_of_dS)
+        return dA, gradients | self._other_gradients(backend, dS_matrix)
 
     def _scan_back(
         self, backend: Backend, U_transposed: Array, steps: Tree, dy: Array
@@ -162,10 +153,10 @@ class Recurrent(Layer):
         """Return da and ds of all steps, the last step first.
 
         Args:
-            backend: whose arrays the others are.
+            backend: the backend of the arrays.
             U_transposed: Uᵀ.
-            steps: what `_slopes` gave, which steps count, and before which the gradient is not cut; the
-                last two zeros and ones, or None. The last step is first.
+            steps: for each step, the last first: the factors from `_slopes`; 1 if it counts, else 0; and
+                0 if the gradient is cut before it, else 1. The last two may be None.
             dy: the gradient with respect to the output.
         """
         xp = backend.xp
@@ -184,7 +175,7 @@ class Recurrent(Layer):
             return d_before, da_and_ds
 
         if self.return_sequences:
-            dY, last = xp.flip(self._in_order_of_steps(xp, dy), axis=0), xp.zeros_like(dy[:, 0, :])
+            dY, last = xp.flip(self._time_first(xp, dy), axis=0), xp.zeros_like(dy[:, 0, :])
         else:
             dY, last = None, dy
         d_state = (last, *[xp.zeros_like(last)] * (self.parts - 1))
@@ -195,44 +186,39 @@ class Recurrent(Layer):
     def _step(
         self, backend: Backend, params: Tree, state: tuple[Array, ...], a: Array
     ) -> tuple[tuple[Array, ...], Tree]:
-        """Return the state after a step, and what the way back needs besides."""
+        """Return the state after a step, and other arrays that the backward pass needs."""
 
     @abstractmethod
     def _slopes(
         self, backend: Backend, before: tuple[Array, ...], after: tuple[Array, ...], saved: Tree
     ) -> Tree:
-        """Return the factors in `_step_back`, for all steps at once, each (time, batch, ...)."""
+        """Return the factors for `_step_back`, for all steps at once, each (time, batch, ...)."""
 
     @abstractmethod
     def _step_back(
         self, backend: Backend, U_transposed: Array, d_state: tuple[Array, ...], slopes: Tree
     ) -> tuple[tuple[Array, ...], tuple[Array, Array | None]]:
-        """Return the gradients of one step, each linear in ``d_state``, that of the state after it.
+        """Return the gradient of the state before a step, and (da, ds); ds is None if it equals da.
 
-        They are those of the state before it, and (da, ds); None for ds where it is the same as da.
+        All are linear in ``d_state``, the gradient of the state after the step.
         """
 
     def _other_gradients(self, backend: Backend, dS: Array) -> dict[str, Array]:
-        """Return the gradients of what a step has in parameters besides, from (time · batch, ...) ds."""
+        """Return the gradients of parameters other than W, U and b, from ds (time · batch, ...)."""
         return {}
 
     def _connected(self, xp: Any, X: Array) -> Array | None:
-        """Return 0 where the gradient is cut before a step, else 1, the last step first."""
+        """Return 0 if the gradient is cut before a step, else 1, the last step first."""
         if self.truncate is None:
             return None
         steps = xp.flip(xp.arange(X.shape[0], dtype=xp.int32))
         return xp.reshape(xp.astype(steps % self.truncate != 0, X.dtype), (-1, 1, 1))
 
-    def _in_order_of_steps(self, xp: Any, x: Array) -> Array:
-        """Return (batch, time, ...) with time first, and turned around if we go backwards."""
+    def _time_first(self, xp: Any, x: Array) -> Array:
+        """Return (batch, time, ...) as (time, batch, ...) in the order of the steps."""
         return xp.permute_dims(xp.flip(x, axis=1) if self.go_backwards else x, (1, 0, 2))
 
-    def _in_order_of_inputs(self, xp: Any, x: Array) -> Array:
-        """Return what `_in_order_of_steps` gave as it was before."""
+    def _batch_first(self, xp: Any, x: Array) -> Array:
+        """Invert `_time_first`."""
         x = xp.permute_dims(x, (1, 0, 2))
         return xp.flip(x, axis=1) if self.go_backwards else x
-
-
-def _rows(xp: Any, x: Array) -> Array:
-    """Return x as a matrix: all axes but the last become one."""
-    return xp.reshape(x, (-1, x.shape[-1]))

@@ -4,6 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 from backends import Array, Backend, Tree
+from multinn.descriptions.bounds import check_choice
 from multinn.layers.sequences.recurrent import Recurrent
 
 
@@ -11,27 +12,26 @@ from multinn.layers.sequences.recurrent import Recurrent
 class SimpleRNN(Recurrent):
     """h_t = φ(a_t + s_t) with a_t = x_t W + b and s_t = h_t-1 U, where φ is tanh or ReLU.
 
-    `Recurrent` has the shapes, and what is common: masks, truncation, the gradients of W, U and b from
-    da_t and ds_t.
+    `Recurrent` documents the shapes, masks, truncation, and the gradients of W, U and b.
 
     As a and s enter as a sum, and tanh' = 1 - tanh²,
         da_t = ds_t = dh_t (1 - h_t²)      for tanh
         da_t = ds_t = dh_t where h_t > 0, else 0      for ReLU
-    Source: J. L. Elman, Finding structure in time, Cognitive Science 14, 1990. The equations are those
-    of PyTorch's RNN and Keras' SimpleRNN; PyTorch's b is the sum of two.
+    Source: J. L. Elman, Finding structure in time, Cognitive Science 14, 1990. The equations are as in
+    PyTorch's RNN and Keras' SimpleRNN; PyTorch splits b into two summands.
 
     Attributes:
         units: the number of outputs, at least 1.
-        return_sequences: whether y is h after each step, or after the last alone.
-        go_backwards: whether the first step is the last in time. y_t stays beside its x_t.
-        truncate: over how many steps at most the gradient goes back, None for all of them.
+        return_sequences: whether y is h after each step, or only after the last.
+        go_backwards: whether to start at the last time step. y_t still belongs to x_t.
+        truncate: the largest number of steps over which the gradient goes back, or None for no limit.
         weight_initializer: draws W.
         recurrent_initializer: draws U.
         bias_initializer: draws b.
         activation: φ, "tanh" or "relu".
 
     Raises:
-        ValueError: units or truncate are below 1, or the activation is something else.
+        ValueError: units or truncate is below 1, or activation is something else.
     """
 
     _: KW_ONLY
@@ -41,8 +41,7 @@ class SimpleRNN(Recurrent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.activation not in ("tanh", "relu"):
-            raise ValueError(f"SimpleRNN: expected activation 'tanh' or 'relu', got {self.activation!r}")
+        check_choice(self, "activation", "tanh", "relu")
 
     def _step(
         self, backend: Backend, params: Tree, state: tuple[Array, ...], a: Array
