@@ -67,6 +67,7 @@ def _noting(layer: Any, indent: str, rows: list[_Row], numbers: Iterator[int]) -
             row.parameters = _count(params)
             return params, row.output_shape
 
+    Noting.__name__ = kind.__name__  # for error messages
     inner = count()
 
     def noting(value: Any) -> Any:
