@@ -1,1 +1,1 @@
-"""What holds layers, losses and backends to their gradients; used by tests and checks, not to train."""
+"""Gradient checks of layers, losses and backends; training does not use this package."""

@@ -1,7 +1,7 @@
-"""What a backend computes for a case, and how far it is from what is expected.
+"""The evaluation of a gradient case on a backend, and the error of the result.
 
-An error is relative and norm-wise: for each array the largest difference, divided by the largest
-magnitude in either array, or by `SMALL` where both are smaller. Of several arrays the worst counts.
+Errors are relative and norm-wise: for each array the largest difference, divided by the largest
+magnitude in either array, or by `SMALL` if that is larger. The worst array of a tree counts.
 """
 
 import math
@@ -18,7 +18,7 @@ SMALL = 1e-3
 
 
 def evaluate(case: Case, backend: Backend, point: Point, dtype: str) -> Evaluation:
-    """Return what the library computes at a point in that dtype, as NumPy arrays."""
+    """Return the results of the backend at a point in this dtype, as NumPy arrays."""
     with backend.precision(dtype):
         arguments = backend.from_numpy(_cast(point, dtype))
         result: Evaluation = run_compiled(backend, partial(case.evaluate, backend), arguments)
@@ -26,7 +26,7 @@ def evaluate(case: Case, backend: Backend, point: Point, dtype: str) -> Evaluati
 
 
 def malformed(evaluation: Evaluation, point: Point, dtype: str) -> int:
-    """Count what has not the variables' shape or the dtype, is missing, or differs from its twin."""
+    """Count arrays that have a wrong shape or dtype, are missing, or differ from their twins."""
     right_forms = {"": ((), dtype)}
     for path, leaf in tree.leaves_with_paths(point.variables):
         right_forms[path] = (leaf.shape, dtype)
@@ -65,7 +65,7 @@ def relative_error(got: HostArray, expected: HostArray) -> float:
 
 
 def run_compiled(backend: Backend, function: Callable[..., Tree], arguments: tuple[Tree, ...]) -> Tree:
-    """Return the results as NumPy arrays. What trains is compiled, so that is what is checked."""
+    """Compile and call the function, as training does, and return the results as NumPy arrays."""
     return backend.to_numpy(backend.jit(function, *arguments)(*arguments))
 
 

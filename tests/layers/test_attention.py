@@ -1,4 +1,4 @@
-"""What attention sees and does not see, its extremes, and its errors."""
+"""Attention: causality, masks, extreme inputs and errors."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def initial(layer, shape=X.shape[1:]):
 
 
 def outputs(layer, backend, x, key=None):
-    """Return what the layer makes of x, a tree, with or without a mask."""
+    """Return the outputs of the layer for x, an array, a pair or `Masked`."""
     params = initial(layer)
     with backend.precision("float64"):
         y, _ = layer.forward(backend, *backend.from_numpy((params, x)), key)
@@ -74,7 +74,7 @@ def test_padding_has_no_influence(backend):
     np.testing.assert_allclose(padded.values[:1, :3], alone, rtol=1e-12)
 
 
-def test_the_mask_of_the_context_hides_and_that_of_the_queries_stays(backend):
+def test_the_context_mask_hides_padding_and_the_query_mask_is_kept(backend):
     layer = Sequential([Parallel([Identity(), Dense(3)]), MultiHeadAttention(2)])
     y = outputs(layer, backend, Masked(X, MASK))
     other = outputs(layer, backend, Masked(changed(X, ~MASK), MASK))
@@ -82,7 +82,7 @@ def test_the_mask_of_the_context_hides_and_that_of_the_queries_stays(backend):
     np.testing.assert_array_equal(y.mask, MASK)
 
 
-def test_who_sees_nothing_gets_zeros_and_gives_no_gradient(backend):
+def test_a_sequence_of_padding_gets_the_bias_and_no_gradient(backend):
     layer = MultiHeadAttention(2)
     params = initial(layer)
     nothing = np.zeros(X.shape[:2], bool)
@@ -98,7 +98,7 @@ def test_who_sees_nothing_gets_zeros_and_gives_no_gradient(backend):
     )
 
 
-def test_a_causal_step_that_sees_only_padding_gets_zeros(backend):
+def test_a_causal_step_with_only_padding_before_gets_the_bias(backend):
     layer = MultiHeadAttention(2, causal=True)
     y = outputs(layer, backend, Masked(X, np.array([[False, False, True, True, True]] * 2))).values
     bias = initial(layer)["output"]["b"]
@@ -114,14 +114,14 @@ def test_extreme_logits_pick_the_largest(backend, causal):
     params, own_x = backend.from_numpy((identity, x))
     y, cache = layer.forward(backend, params, own_x)
     dx, gradients = layer.backward(backend, params, cache, own_x)
-    # The largest product of -2 is that with -2, of 1 and 3 that with the largest that they see.
+    # Query -2 has its largest product with key -2; 1 and 3, with the largest key that is not hidden.
     expected = x[:, [0, 1, 2] if causal else [2, 1, 2]]
     np.testing.assert_array_equal(backend.to_numpy(y), expected)
     for leaf in tree.leaves(backend.to_numpy((dx, gradients))):
         assert np.isfinite(leaf).all()
 
 
-def test_dropout_is_for_training_alone(backend):
+def test_dropout_applies_only_while_training(backend):
     layer = MultiHeadAttention(2, dropout=0.5)
     key = Key(backend.from_numpy(step_words(0, 0, 1)[0]))
     plain = outputs(MultiHeadAttention(2), backend, X)
@@ -129,7 +129,7 @@ def test_dropout_is_for_training_alone(backend):
     assert (outputs(layer, backend, X, key) != plain).any()
 
 
-def test_a_key_size_changes_the_size_inside_alone():
+def test_a_key_size_leaves_the_output_shape_unchanged():
     params, shape = MultiHeadAttention(3, key_size=5).init(np.random.default_rng(0), (7, 4))
     assert shape == (7, 4)
     assert {name: part["W"].shape for name, part in params.items()} == {
@@ -191,12 +191,12 @@ def test_a_block_is_equal_by_its_hyperparameters():
         ),
     ],
 )
-def test_impossible_hyperparameters_are_refused(make, message):
+def test_invalid_hyperparameters_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_an_activation_that_is_no_layer_is_refused():
+def test_an_activation_that_is_no_layer_raises():
     with pytest.raises(TypeError, match="TransformerBlock: expected a layer as activation, got 'gelu'"):
         TransformerBlock(4, 2, 3, activation="gelu")
 
@@ -218,7 +218,7 @@ def test_an_activation_that_is_no_layer_is_refused():
         (TransformerBlock(4, 2, 3), (4,), r"shape \(batch, time, 4\), got \('batch', 4\)"),
     ],
 )
-def test_impossible_shapes_are_refused(layer, shape, message):
+def test_invalid_shapes_raise(layer, shape, message):
     with pytest.raises(ValueError, match=f"^{type(layer).__name__}: expected .*{message}"):
         layer.init(np.random.default_rng(0), shape)
 

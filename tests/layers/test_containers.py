@@ -1,4 +1,4 @@
-"""Layers made of layers: what they compute, their states and masks, and their errors."""
+"""Layers made of layers: outputs, states, masks and errors."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ class Double(ParameterFree):
 
 @dataclass(frozen=True)
 class CountBatches(Double):
-    """Adds to its input, at inference, how many batches it has been trained on."""
+    """Add the number of training batches to the input at inference."""
 
     def init_state(self, params):
         return {"batches": np.zeros((1,), np.float32)}
@@ -88,7 +88,7 @@ def outputs(layer: Layer, backend: Backend, x: np.ndarray = X) -> np.ndarray:
     ],
     ids=str,
 )
-def test_branches_see_the_same_input_and_are_put_together(backend, layer, expected):
+def test_branches_get_the_same_input_and_are_combined(backend, layer, expected):
     np.testing.assert_array_equal(outputs(layer, backend), expected)
 
 
@@ -102,7 +102,7 @@ def test_parallel_branches_give_a_tuple():
     np.testing.assert_array_equal(dx, 3.0 * X)
 
 
-def test_branches_have_random_numbers_of_their_own(backend):
+def test_branches_draw_different_random_numbers(backend):
     layer = Parallel([Dropout(), Dropout()])
     words = backend.from_numpy(step_words(0, 0, 1)[0])
     x = backend.from_numpy(np.ones((8, 8), np.float32))
@@ -143,7 +143,7 @@ SEQUENCES = np.array([[[1.0, 2.0], [0.0, 3.0]], [[4.0, 5.0], [0.0, 0.0]]])
 MASK = np.array([[True, True], [True, False]])
 
 
-def test_masking_finds_the_steps_that_are_all_padding(backend):
+def test_masking_marks_the_steps_that_are_all_padding(backend):
     with backend.precision("float64"):
         y, _ = Masking().forward(backend, {}, backend.from_numpy(SEQUENCES))
         np.testing.assert_array_equal(backend.to_numpy(y.mask), MASK)
@@ -154,7 +154,7 @@ def test_masking_finds_the_steps_that_are_all_padding(backend):
     [Dense(2), Residual(Dense(2)), Add([Dense(2), Double()]), Concatenate([Dense(1), Dense(1)])],
     ids=lambda layer: type(layer).__name__,
 )
-def test_a_mask_passes_layers_that_know_nothing_of_it(backend, between):
+def test_a_mask_is_passed_on_by_layers_that_take_none(backend, between):
     masked = Sequential([Masking(), between, SumOverTime()])
     plain = Sequential([between])
     per_step = outputs(plain, backend, SEQUENCES)
@@ -165,7 +165,7 @@ def test_a_mask_passes_layers_that_know_nothing_of_it(backend, between):
     np.testing.assert_allclose(y, (per_step * MASK[..., None]).sum(axis=1))
 
 
-def test_masks_of_branches_are_joined_along_time(backend):
+def test_masks_of_branches_are_concatenated_along_time(backend):
     layer = Sequential([Masking(), Concatenate([Identity(), Identity()], axis=1), SumOverTime()])
     np.testing.assert_array_equal(outputs(layer, backend, SEQUENCES), 2.0 * SEQUENCES.sum(axis=1))
 
@@ -176,7 +176,7 @@ def test_outputs_with_a_mask_train_and_predict(backend):
     assert trainer.predict(SEQUENCES).shape == (2, 2, 1)
 
 
-def test_a_layer_that_would_lose_the_mask_is_refused():
+def test_a_layer_that_changes_the_shape_of_the_mask_raises():
     x = Masked(SEQUENCES[..., 0], MASK)
     params = {"W": np.ones((2, 3)), "b": np.zeros(3)}
     with pytest.raises(
@@ -194,7 +194,7 @@ def test_only_some_layers_take_the_tuple_of_parallel_branches():
 
 
 @pytest.mark.parametrize("container", [Sequential, Add, Concatenate, Parallel])
-def test_what_is_no_list_of_layers_is_refused(container: type[Container]):
+def test_containers_take_a_list_of_layers(container: type[Container]):
     with pytest.raises(TypeError, match=f"{container.__name__}: expected a list of layers, got 3"):
         container(3)
 
@@ -230,18 +230,18 @@ def test_containers_hold_layers_and_at_least_one(container: type[Container]):
     ],
     ids=str,
 )
-def test_outputs_that_do_not_fit_together_are_refused(layer, message):
+def test_outputs_of_incompatible_shapes_raise(layer, message):
     with pytest.raises(ValueError, match=message):
         layer.init(np.random.default_rng(0), (3,))
 
 
 @pytest.mark.parametrize("axis", [0, 1.5, "time"])
-def test_concatenate_along_an_axis_other_than_the_batch(axis):
+def test_concatenate_takes_an_axis_other_than_the_batch(axis):
     with pytest.raises(ValueError, match="Concatenate: expected an axis other than 0, the batch, got"):
         Concatenate([Identity()], axis=axis)
 
 
-def test_a_layer_can_refuse_what_it_cannot_take():
+def test_a_layer_can_check_its_inputs():
     @dataclass(frozen=True)
     class Positive(Double):
         def check_inputs(self, inputs):

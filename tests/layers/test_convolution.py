@@ -1,4 +1,4 @@
-"""Convolutions with padding, dilation and groups, along time, and transposed."""
+"""Convolutions with padding, dilation and groups, along time, and transposed convolutions."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def test_the_odd_row_of_padding_is_at_the_end():
     assert Geometry((2, 2), (1, 1), padding="same").margins((5, 5)) == ((0, 1), (0, 1))
 
 
-def test_dilation_is_a_kernel_with_zeros_between():
+def test_dilation_is_a_kernel_with_zeros_in_between():
     dilated, dense = Conv2D(3, (2, 3), dilation=(3, 2)), Conv2D(3, (4, 5))
     params = initial(dilated, IMAGES)
     W = np.zeros((4, 5, 4, 3))
@@ -103,7 +103,7 @@ def test_a_sequence_is_an_image_of_height_1(options):
 
 
 @pytest.mark.parametrize("stride", [1, 3])
-def test_a_causal_output_knows_nothing_of_what_comes_later(stride):
+def test_a_causal_output_depends_on_no_later_input(stride):
     layer = Conv1D(2, 3, stride, "causal", dilation=2)
     params = initial(layer, SEQUENCES)
     later = SEQUENCES.copy()
@@ -123,7 +123,7 @@ def test_a_causal_output_knows_nothing_of_what_comes_later(stride):
     ],
     ids=str,
 )
-def test_a_transposed_convolution_is_the_way_back_of_a_convolution(size, lost, options):
+def test_a_transposed_convolution_is_the_gradient_of_a_convolution(size, lost, options):
     there = Conv2D(4, use_bias=False, **options)
     back = ConvTranspose2D(2, use_bias=False, output_padding=lost, **options)
     x = RNG.normal(size=(2, *size, 2))
@@ -161,7 +161,7 @@ def test_fans_are_those_of_one_group(layer):
     assert fans_told(layer, IMAGES.shape[1:], "weight_initializer") == [(3 * 3 * 2, 3 * 3 * 4)]
 
 
-def test_hyperparameters_have_one_form():
+def test_hyperparameters_are_normalized():
     layer = Conv2D(np.int64(4), 3, padding=[1, np.int64(2)], dilation=[2, 1], groups=np.int64(2))
     assert layer == Conv2D(4, (3, 3), 1, ((1, 1), (2, 2)), (2, 1), 2)
     assert hash(layer) == hash(replace(layer))
@@ -225,7 +225,7 @@ def test_they_train_together_and_compiled_numpy_has_the_bits_of_eager_numpy():
         ),
     ],
 )
-def test_impossible_hyperparameters_are_refused(make, message):
+def test_invalid_hyperparameters_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -251,7 +251,7 @@ def test_impossible_hyperparameters_are_refused(make, message):
     ],
     ids=str,
 )
-def test_inputs_of_another_shape_are_refused(layer, shape, message):
+def test_inputs_of_invalid_shape_raise(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer.init(np.random.default_rng(0), shape)
 
@@ -260,12 +260,12 @@ def test_inputs_of_another_shape_are_refused(layer, shape, message):
     ("size", "stride", "filters", "height", "rows"),
     [
         ((3, 3), (1, 2), 8, 28, (3, 1)),
-        ((3, 3), (2, 1), 8, 28, (1, 1)),  # rows of Z would be for nothing
-        ((3, 3), (1, 1), 32, 28, (1, 1)),  # Z is larger than what P saves
+        ((3, 3), (2, 1), 8, 28, (1, 1)),  # some rows of Z would be unused
+        ((3, 3), (1, 1), 32, 28, (1, 1)),  # Z is larger than the saving in P
         ((3, 3), (1, 1), 8, 3, (1, 1)),  # Z has three rows for one of Y
         ((1, 3), (1, 1), 8, 28, (1, 1)),  # there is one row
     ],
 )
-def test_rows_are_summed_where_that_is_less_to_copy(size, stride, filters, height, rows):
+def test_rows_are_summed_if_that_means_less_copying(size, stride, filters, height, rows):
     weights = np.zeros((*size, 8, filters))
     assert Correlation.of(Geometry(size, stride), 1, weights, (height, 28)).rows.size == rows

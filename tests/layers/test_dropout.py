@@ -1,4 +1,4 @@
-"""Dropout, of single entries and of whole channels."""
+"""Dropout of single entries and of whole channels."""
 
 import math
 
@@ -57,13 +57,13 @@ def test_spatial_dropout_is_the_same_at_all_time_steps(backend):
     assert (y == y[:, :1]).all()
 
 
-def test_spatial_dropout_hands_a_mask_on():
+def test_spatial_dropout_passes_a_mask_on():
     layer, backend = Sequential([Masking(), SpatialDropout()]), get_backend("numpy")
     y, _ = layer.forward(backend, ({}, {}), np.ones((2, 3, 4)), training_key(backend))
     assert isinstance(y, Masked)
 
 
-def test_spatial_dropout_keeps_the_order_of_memory():
+def test_spatial_dropout_keeps_the_memory_layout():
     planes = np.ones((4, 3, 3, 2), np.float32)  # as images are between layers
     images = planes.transpose(3, 1, 2, 0)
     backend = get_backend("numpy:eager")
@@ -79,7 +79,7 @@ def test_a_rate_is_a_probability_below_one(layer, rate):
         layer(rate)
 
 
-def test_spatial_dropout_needs_places():
+def test_spatial_dropout_needs_an_axis_besides_batch_and_channels():
     with pytest.raises(
         ValueError, match=r"SpatialDropout: expected images .* got \('batch', 5\); use Dropout"
     ):

@@ -35,7 +35,7 @@ def test_ids_become_rows(backend, dtype):
     np.testing.assert_array_equal(backend.to_numpy(y), TABLE[IDS])
 
 
-def test_a_padding_id_makes_a_mask(backend):
+def test_a_padding_id_gives_a_mask(backend):
     params, x = backend.from_numpy(({"W": TABLE}, IDS.astype(np.float32)))
     y, _ = Embedding(4, 2, padding_id=0).forward(backend, params, x)
     assert isinstance(y, Masked)
@@ -66,7 +66,7 @@ def test_the_largest_id_survives_float32():
         (np.array([[0.0, 1.0], [0.5, 1.0]]), "got 0.5 at row 1, column 0"),
     ],
 )
-def test_what_is_no_id_is_refused_by_its_place(wrong, message):
+def test_an_invalid_id_raises_with_its_place(wrong, message):
     trainer = Trainer(Sequential([Embedding(4, 2), LSTM(2)]), HalfSquaredError(), backend="numpy")
     whole = f"x: Embedding: expected ids, whole numbers from 0 to 3, {message}"
     with pytest.raises(ValueError, match=whole):
@@ -85,14 +85,14 @@ def test_what_is_no_id_is_refused_by_its_place(wrong, message):
         ([ChannelsLast(), Flatten()], (2, 1, 1)),
     ],
 )
-def test_ids_are_checked_behind_layers_that_keep_them(before, shape):
+def test_ids_are_checked_after_layers_that_keep_them(before, shape):
     trainer = Trainer(Sequential([*before, Embedding(4, 2)]), HalfSquaredError(), backend="numpy")
     trainer.initialize(shape)
     with pytest.raises(ValueError, match=r"expected ids, whole numbers from 0 to 3, got -1 at row 1"):
         trainer.predict(np.array([0, 1, 2, -1]).reshape(2, *shape))
 
 
-def test_numbers_that_a_layer_makes_are_no_inputs():
+def test_outputs_of_other_layers_are_not_checked():
     model = Sequential([Sequential([Rescale(4.0)]), Embedding(4, 2)])
     trainer = Trainer(model, HalfSquaredError(), backend="numpy")
     trainer.initialize((2,))
@@ -154,7 +154,7 @@ def test_position_embedding_adds_a_row_to_each_step():
         (lambda: Embedding(4, 2, 4), "Embedding: expected None or a padding_id from 0 to 3, got 4"),
     ],
 )
-def test_impossible_hyperparameters_are_refused(make, message):
+def test_invalid_hyperparameters_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -167,6 +167,6 @@ def test_impossible_hyperparameters_are_refused(make, message):
         (PositionEmbedding(), (3, 4, 5), "PositionEmbedding: expected sequences"),
     ],
 )
-def test_wrong_shapes_are_refused(layer, shape, message):
+def test_invalid_shapes_raise(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer.init(np.random.default_rng(0), shape)

@@ -1,7 +1,7 @@
 """Extreme but valid inputs: no warning, no NaN, and the right limits, forward and backward.
 
-Everything runs eagerly, since a compiled function reports no floating-point warnings. Any warning is an
-error here. Arrays have few different shapes, as eager JAX compiles each operation for each of them.
+Everything runs eagerly, as a compiled function reports no floating-point warnings. Warnings are errors.
+Arrays have few different shapes, as eager JAX compiles each operation for each shape.
 """
 
 import math
@@ -36,7 +36,7 @@ from multinn import (
     Tanh,
 )
 
-# Of each: output and derivative at -x, then at x, for x so large that nothing else is left.
+# For each: output and derivative at -x, then at x, in the limit of large x.
 FAR = {
     Sigmoid(): (lambda x: 0.0 * x, 0.0, lambda x: 0.0 * x + 1.0, 0.0),
     Tanh(): (lambda x: 0.0 * x - 1.0, 0.0, lambda x: 0.0 * x + 1.0, 0.0),
@@ -52,7 +52,7 @@ FAR = {
     ReLU6(): (lambda x: 0.0 * x, 0.0, lambda x: 0.0 * x + 6.0, 0.0),
     HardSwish(): (lambda x: 0.0 * x, 0.0, lambda x: x, 1.0),
 }
-# Of each: output and derivative at 0.
+# For each: output and derivative at 0.
 AT_ZERO = {
     Sigmoid(): (0.5, 0.25),
     Tanh(): (0.0, 1.0),
@@ -72,14 +72,14 @@ each_size = pytest.mark.parametrize("size", ["1e4", "1e15", "1e30", "largest"])
 
 
 def number(size: str, dtype: str) -> float:
-    """Return the number; "largest" is an eighth of the largest, so that some may be added."""
+    """Return the number; "largest" is 1/8 of the largest float, so a few can be added."""
     return float(np.finfo(dtype).max) / 8.0 if size == "largest" else float(size)
 
 
 def forward_and_backward(
     backend: Backend, layer: Layer, x: np.ndarray, dy: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return y and dx, for a dy of ones if none is given."""
+    """Return y and dx; by default, dy is ones."""
     params, _ = layer.init(np.random.default_rng(0), x.shape[1:])
     params = tree.map(lambda leaf: leaf.astype(x.dtype), params)
     with backend.precision(str(x.dtype)):
@@ -187,7 +187,7 @@ def test_linear_losses_of_large_errors(backend, loss, offset, size, dtype):
 
 
 @each_dtype
-@pytest.mark.parametrize("size", [1e4, 1e15])  # a square of more than 1.8e19 is no float32
+@pytest.mark.parametrize("size", [1e4, 1e15])  # squares of numbers above 1.8e19 overflow float32
 @pytest.mark.parametrize(
     ("loss", "scale"), [(MeanSquaredError(), 1.0), (HalfSquaredError(), 2.0)], ids=["mean", "half"]
 )
@@ -240,7 +240,7 @@ def test_softmax_cross_entropy_of_logits_far_apart(backend, loss, one_hot, label
     np.testing.assert_allclose(gradient, np.array([[1.0, 0.0, 0.0]]) - q, rtol=1e-6, atol=1e-7)
 
 
-# Without MeanAbsoluteError, whose derivative jumps at 0: libraries may round these numbers to 0.
+# MeanAbsoluteError is left out: its derivative jumps at 0, and libraries may round these numbers to 0.
 @each_dtype
 @pytest.mark.parametrize(
     "loss", [MeanSquaredError(), HalfSquaredError(), Huber(), BinaryCrossEntropy(), SMOOTHED], ids=str

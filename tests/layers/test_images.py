@@ -1,4 +1,4 @@
-"""Layers for images: their values against plain loops and SciPy, their shapes and their errors."""
+"""Layers for images: values against plain loops and SciPy, shapes and errors."""
 
 from dataclasses import replace
 from itertools import product
@@ -65,7 +65,7 @@ def trained(backend: Backend, layers: list[Layer], images: np.ndarray) -> Tree:
 
 
 def entries_of_windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """Return what each window has, (batch, rows, columns, channels, size size)."""
+    """Return the entries of each window, (batch, rows, columns, channels, size size)."""
     every = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
     return every[:, ::stride, ::stride].reshape(*every[:, ::stride, ::stride].shape[:4], -1)
 
@@ -85,7 +85,7 @@ def test_a_convolution_is_scipys_correlation(backend, size):
 
 
 @pytest.mark.parametrize("stride", [2, (1, 3), (5, 2)])
-def test_a_stride_leaves_out_what_is_between(backend, stride):
+def test_a_stride_skips_outputs(backend, stride):
     strided, dense = Conv2D(4, 3, stride), Conv2D(4, 3)
     params = initial(dense, IMAGES)
     rows, columns = strided.stride
@@ -111,12 +111,12 @@ def test_pooling_reduces_each_window(backend, kind, reduce, size, stride):
     np.testing.assert_allclose(pooled, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_windows_side_by_side_stay_so_when_their_size_is_replaced():
+def test_the_default_stride_follows_a_new_pool_size():
     layer = replace(MaxPool2D(2), pool_size=3)
     assert layer.init(np.random.default_rng(0), (9, 9, 1))[1] == (3, 3, 1)
 
 
-def test_the_gradient_of_a_maximum_goes_to_the_first_of_equals(backend):
+def test_the_gradient_goes_to_the_first_of_equal_maxima(backend):
     x, dy = backend.from_numpy((np.ones((1, 2, 4, 1), np.float32), np.ones((1, 1, 2, 1), np.float32)))
     _, cache = MaxPool2D().forward(backend, {}, x)
     dx = backend.to_numpy(MaxPool2D().backward(backend, {}, cache, dy)[0])
@@ -133,7 +133,7 @@ geometries = st.builds(Geometry, pairs(1, 4), pairs(1, 4), pairs(1, 3), paddings
 
 @given(pairs(1, 12), geometries, st.integers(0, 100))
 def test_sum_windows_is_the_adjoint_of_windows(shape, geometry, seed):
-    """⟨windows(x), parts⟩ = ⟨x, sum_windows(parts)⟩ for all x and parts: small integers, so exactly."""
+    """⟨windows(x), parts⟩ = ⟨x, sum_windows(parts)⟩ for all x and parts; exactly, for small integers."""
     assume(min(geometry.count(shape)) >= 1)
     numpy, generator = get_backend("numpy:eager"), np.random.default_rng(seed)
     x = generator.integers(-9, 10, (2, *shape, 3)).astype(np.float64)
@@ -145,7 +145,7 @@ def test_sum_windows_is_the_adjoint_of_windows(shape, geometry, seed):
     assert sum(np.vdot(*each) for each in zip(places, parts, strict=True)) == np.vdot(x, back)
 
 
-def test_images_with_the_channels_first_train_alike(backend):
+def test_images_with_the_channels_first_give_the_same_training(backend):
     channels_first = np.ascontiguousarray(np.transpose(IMAGES, (0, 3, 1, 2)))
     first = trained(backend, [ChannelsLast(), *LENET], channels_first)
     last = trained(backend, LENET, IMAGES)
@@ -169,7 +169,7 @@ def test_convolutional_networks_have_the_bits_of_eager_numpy():
     ],
     ids=str,
 )
-def test_init_tells_the_output_shape(backend, layer, inputs, outputs):
+def test_init_returns_the_output_shape(backend, layer, inputs, outputs):
     x = np.ones((2, *inputs), np.float32)
     assert layer.init(np.random.default_rng(0), inputs)[1] == outputs
     assert forward(backend, layer, x, initial(layer, x)).shape == (2, *outputs)
@@ -190,7 +190,7 @@ def test_init_tells_the_output_shape(backend, layer, inputs, outputs):
         (lambda: AveragePool2D(2, 1.5), "AveragePool2D: expected stride of at least 1"),
     ],
 )
-def test_impossible_hyperparameters_are_refused(make, message):
+def test_invalid_hyperparameters_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -207,6 +207,6 @@ def test_impossible_hyperparameters_are_refused(make, message):
         (ChannelsLast(), (28, 28), "ChannelsLast: expected images"),
     ],
 )
-def test_what_is_no_image_is_refused(layer, shape, message):
+def test_inputs_that_are_no_images_raise(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer.init(np.random.default_rng(0), shape)

@@ -1,4 +1,4 @@
-"""Layers: their shapes, their values against plain formulas, their hyperparameters and their errors."""
+"""Layers: shapes, values against plain formulas, hyperparameters and errors."""
 
 import dataclasses
 import math
@@ -59,7 +59,7 @@ ELEMENTWISE: dict[Layer, Callable[[np.ndarray], np.ndarray]] = {
 }
 ACTIVATIONS = [*ELEMENTWISE, Softmax()]
 
-# layer, the shape of one input, that of one output, and the shapes of the parameters
+# layer, input shape, output shape, and the shapes of the parameters
 SHAPES: list[tuple[Layer, tuple[int, ...], tuple[int, ...], dict[str, tuple[int, ...]]]] = [
     (Dense(3), (5,), (3,), {"W": (5, 3), "b": (3,)}),
     (Dense(3), (4, 5), (4, 3), {"W": (5, 3), "b": (3,)}),
@@ -100,7 +100,7 @@ def test_init_gives_parameters_and_output_shape(layer, inputs, outputs, paramete
 
 
 @shapes
-def test_forward_gives_the_output_shape_that_init_told(backend, layer, inputs, outputs, parameters):
+def test_forward_gives_the_output_shape_from_init(backend, layer, inputs, outputs, parameters):
     y = forward(backend, layer, np.ones((2, *inputs), np.float32), training_key(backend))
     assert y.shape == (2, *outputs)
     assert y.dtype == np.float32
@@ -123,11 +123,11 @@ def test_an_activation_is_its_formula(backend, layer):
     x = np.linspace(-9.0, 9.0, 101).reshape(1, -1)
     with backend.precision("float64"):
         y = forward(backend, layer, x)
-    # Where a formula cancels, as in 1 + tanh(u), an error of a few units of 9 · 2⁻⁵² remains.
+    # Cancellation, as in 1 + tanh(u), leaves an error of a few times 9 · 2⁻⁵².
     np.testing.assert_allclose(y, ELEMENTWISE[layer](x), rtol=1e-12, atol=1e-14)
 
 
-def test_the_slope_of_prelu_is_that_of_a_channel(backend):
+def test_prelu_has_a_slope_for_each_channel(backend):
     x = np.array([[[-2.0, -2.0], [3.0, -1.0]]], np.float32)
     y = forward(backend, PReLU(), x, params={"a": np.array([0.5, -2.0])})
     np.testing.assert_array_equal(y, [[[-1.0, 4.0], [3.0, 2.0]]])
@@ -167,7 +167,7 @@ def test_dense_draws_from_its_initializers():
     np.testing.assert_array_equal(params["b"], np.full(2, -1.0))
 
 
-def test_dense_tells_its_initializer_the_fans():
+def test_dense_passes_the_fans_to_its_initializer():
     bound = math.sqrt(6.0 / (300 + 100))
     assert 0.99 * bound < np.abs(draw(Dense(100), (300,))[0]["W"]).max() <= bound
 
@@ -198,7 +198,7 @@ def test_sequential_is_composition(backend):
     np.testing.assert_allclose(whole, y, rtol=1e-5)
 
 
-def test_nesting_does_not_change_what_is_drawn():
+def test_nesting_does_not_change_the_draws():
     flat, _ = draw(Sequential([Dense(4), Tanh(), Dense(2)]), (3,))
     nested, _ = draw(Sequential([Sequential([Dense(4), Tanh()]), Dense(2)]), (3,))
     for one, other in zip(tree.leaves(flat), tree.leaves(nested), strict=True):
@@ -225,7 +225,7 @@ def test_sequential_takes_any_iterable():
         (lambda: Sequential([Dense(1), ReLU]), TypeError, "expected a layer at index 1, got <class"),
     ],
 )
-def test_wrong_hyperparameters_are_refused(make: Callable[[], Any], error, message):
+def test_invalid_hyperparameters_raise(make: Callable[[], Any], error, message):
     with pytest.raises(error, match=message):
         make()
 
@@ -244,6 +244,6 @@ def test_wrong_hyperparameters_are_refused(make: Callable[[], Any], error, messa
         ),
     ],
 )
-def test_inputs_of_a_wrong_shape_are_refused(layer, shape, message):
+def test_inputs_of_invalid_shape_raise(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         draw(layer, shape)

@@ -1,4 +1,4 @@
-"""Masks through layers of all kinds: a padded batch gives what its sequences give one by one."""
+"""Masks through all kinds of layers: a padded batch gives the same results as its single sequences."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ for row, sequence in enumerate(SEQUENCES):
 
 
 def both_ways(model: Layer, params, x) -> tuple:
-    """Return y, dx and the gradients, at inference, for a loss that is the sum of all of y."""
+    """Return y, dx and the gradients of the sum of y, at inference."""
     backend = get_backend("numpy")
     y, cache = model.forward_with_state(backend, params, model.init_state(params), x)
     return y, *model.backward(backend, params, cache, np.ones_like(y))
@@ -67,10 +67,10 @@ def both_ways(model: Layer, params, x) -> tuple:
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_a_padded_batch_gives_what_its_sequences_give_alone(layer, pool):
+def test_a_padded_batch_gives_the_results_of_its_single_sequences(layer, pool):
     model = Sequential([layer, pool])
     params, _ = model.init(np.random.default_rng(0), (TIME, FEATURES))
-    padding = np.where(MASK[..., None], PADDED, 1e3)  # whatever it is made of
+    padding = np.where(MASK[..., None], PADDED, 1e3)  # of any value
     y, dx, gradients = both_ways(model, params, Masked(padding, MASK))
     alone = [both_ways(model, params, sequence[None]) for sequence in SEQUENCES]
     np.testing.assert_allclose(y, np.concatenate([each[0] for each in alone]), atol=1e-12)
@@ -86,17 +86,17 @@ def test_a_padded_batch_gives_what_its_sequences_give_alone(layer, pool):
     [MaxPool1D(2, 1, padding="same"), AveragePool1D(), Flatten()],
     ids=lambda layer: type(layer).__name__,
 )
-def test_layers_that_would_mix_padding_with_steps_that_count_refuse_a_mask(layer):
+def test_layers_that_would_mix_padding_with_steps_that_count_raise(layer):
     with pytest.raises(ValueError, match=f"{type(layer).__name__}: expected no mask, as padding would"):
         Sequential([layer]).forward(get_backend("numpy"), ({},), Masked(PADDED, MASK))
 
 
 @pytest.mark.parametrize("layer", [GlobalAveragePool2D(), ConvTranspose2D(1, 1)], ids=repr)
-def test_images_in_time_refuse_a_mask_too(layer):
+def test_layers_for_images_take_no_mask(layer):
     assert layer.mixes_steps
 
 
-def test_a_convolution_that_changes_the_number_of_steps_refuses_a_mask():
+def test_a_convolution_that_changes_the_number_of_steps_takes_no_mask():
     with pytest.raises(
         ValueError, match=r'Conv1D: .*, 5 time steps, got 4; use stride=1 and padding="s'
     ):
@@ -113,7 +113,7 @@ def mask_of_ids(backend, layer: Layer, ids: list[list[int]]) -> list[list[bool]]
         return backend.to_numpy(y.mask).tolist() if isinstance(y, Masked) else None
 
 
-def test_a_step_counts_where_it_does_in_each_branch_that_has_a_mask(backend):
+def test_a_step_counts_if_it_counts_in_each_branch_with_a_mask(backend):
     plain, zeros, ones = Embedding(3, 2), Embedding(3, 2, padding_id=0), Embedding(3, 2, padding_id=1)
     assert mask_of_ids(backend, Add([plain, zeros]), [[2, 1, 0]]) == [[True, True, False]]
     assert mask_of_ids(backend, Residual(ones, plain), [[2, 1, 0]]) == [[True, False, True]]
@@ -126,13 +126,13 @@ def test_along_time_branches_without_a_mask_count_everywhere(backend):
     assert mask_of_ids(backend, layer, [[2, 0]]) == [[True, True, True, False]]
 
 
-def test_a_mask_made_of_what_has_one_already_leaves_out_the_padding_of_both(backend):
+def test_a_layer_that_adds_a_mask_to_masked_inputs_combines_both_masks(backend):
     layer = Sequential([Masking(1), Embedding(3, 2, padding_id=0)])
     assert mask_of_ids(backend, layer, [[2, 1, 0]]) == [[True, False, False]]
 
 
 @pytest.mark.parametrize("first", [Masking(), Identity()], ids=repr)
-def test_ids_are_checked_behind_layers_that_hand_them_on(backend, first):
+def test_ids_are_checked_after_layers_that_pass_them_on(backend, first):
     model = Sequential([first, Embedding(3, 2), GlobalAveragePool1D()])
     trainer = Trainer(model, MeanSquaredError(), backend=backend)
     with pytest.raises(
@@ -142,6 +142,6 @@ def test_ids_are_checked_behind_layers_that_hand_them_on(backend, first):
 
 
 @pytest.mark.parametrize("padding", [np.nan, np.inf])
-def test_padding_is_a_finite_number(padding):
+def test_padding_has_to_be_finite(padding):
     with pytest.raises(ValueError, match="Masking: expected a finite padding, got"):
         Masking(padding)

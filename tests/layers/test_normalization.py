@@ -1,4 +1,4 @@
-"""Normalizations: their formulas, the running statistics, masks, extreme inputs and errors."""
+"""Normalizations: formulas, running statistics, masks, extreme inputs and errors."""
 
 import math
 from dataclasses import replace
@@ -55,13 +55,13 @@ def statistics(backend: Backend, batches: list[np.ndarray], layer: BatchNorm) ->
 
 
 def layer_state(trainer: Trainer) -> Tree:
-    """Return that of the normalization in MODEL."""
+    """Return the state of the normalization in MODEL."""
     return trainer.backend.to_numpy(trainer.state.layer_state)[1]
 
 
 @cache
 def trained(backend: Backend | str) -> Trainer:
-    """Return a trainer after two epochs in batches of 4, 4 and 2; look at it only."""
+    """Return a trainer after two epochs in batches of 4, 4 and 2. Do not change it: it is cached."""
     return fit(make_trainer(backend, MODEL, optimizer=SGD(0.1)), 2)
 
 
@@ -89,7 +89,7 @@ def test_equal_inputs_give_zero(backend, layer):
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
-def test_group_norm_is_layer_norm_of_what_a_group_has(backend, groups):
+def test_group_norm_is_layer_norm_over_the_numbers_of_a_group(backend, groups):
     images = RNG.normal(3.0, 2.0, (2, 3, 2, 4))
     with backend.precision("float64"):
         y = forward(backend, GroupNorm(groups), images)
@@ -106,7 +106,7 @@ def test_running_statistics_are_those_of_one_batch_after_one_step(backend):
     np.testing.assert_allclose(state["variance"], x.var(0, ddof=1))
 
 
-def test_with_a_momentum_of_one_all_numbers_count_alike(backend):
+def test_with_a_momentum_of_one_all_numbers_have_equal_weight(backend):
     batches = [RNG.normal(3.0, 2.0, (n, 2, 3)) for n in (4, 4, 1)]
     state = statistics(backend, batches, BatchNorm(1.0))
     np.testing.assert_allclose(state["mean"], np.concatenate(batches).mean((0, 1)))
@@ -136,7 +136,7 @@ def test_a_single_number_has_a_mean_and_no_variance(backend):
     np.testing.assert_array_equal(first["variance"], [1.0, 1.0])
 
 
-def test_a_batch_of_padding_alone_changes_no_statistics(backend):
+def test_a_batch_of_only_padding_changes_no_statistics(backend):
     layer = BatchNorm()
     params, _ = draw(layer, (4, 2))
     with backend.precision("float64"):
@@ -150,7 +150,7 @@ def test_a_batch_of_padding_alone_changes_no_statistics(backend):
 
 @pytest.mark.parametrize("layer", [BatchNorm(), GroupNorm(2)], ids=str)
 def test_padding_changes_nothing(backend, layer):
-    """What counts comes out as if the padding were not there: here, of one sequence."""
+    """A padded sequence gives the same outputs as the sequence without padding."""
     params, _ = draw(layer, (4, 4))
     x = RNG.normal(3.0, 2.0, (1, 4, 4))
     padded = np.concatenate([x, np.full((1, 3, 4), 1e30)], axis=1)
@@ -164,7 +164,7 @@ def test_padding_changes_nothing(backend, layer):
     assert not y[:, 4:].any()
 
 
-def test_a_masked_fit_has_the_statistics_of_what_counts(backend):
+def test_a_masked_fit_leaves_padding_out_of_the_statistics(backend):
     x = (SEQUENCES * MASK[..., None]).astype(np.float32)
     trainer = make_trainer(backend, Sequential([Masking(), BatchNorm()]), optimizer=SGD(0.0))
     trainer.fit(x, x, epochs=1, progress=False)
@@ -183,7 +183,7 @@ def test_a_prediction_uses_the_running_statistics(backend):
     np.testing.assert_allclose(trainer.predict(X), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_prediction_in_pieces_is_that_of_all_at_once(backend):
+def test_a_prediction_in_batches_is_the_prediction_at_once(backend):
     trainer = trained(backend)
     whole = trainer.predict(X)
     np.testing.assert_allclose(trainer.predict(X, batch_size=3), whole, rtol=1e-6)
@@ -192,7 +192,7 @@ def test_a_prediction_in_pieces_is_that_of_all_at_once(backend):
     np.testing.assert_allclose(*losses, rtol=1e-6)
 
 
-def test_a_prediction_leaves_the_state_as_it_is():
+def test_a_prediction_leaves_the_state_unchanged():
     trainer = trained("numpy")
     before = tree.map(np.copy, layer_state(trainer))
     trainer.predict(X)
@@ -226,8 +226,8 @@ def test_compiled_numpy_trains_to_the_same_bits():
 
 
 @pytest.mark.parametrize("layer", [BatchNorm(), GroupNorm(2), LayerNorm(), RMSNorm()], ids=str)
-def test_images_keep_their_order_in_memory(layer):
-    images = RNG.normal(size=(4, 3, 3, 2)).transpose(3, 1, 2, 0)  # as they are between layers
+def test_images_keep_their_memory_layout(layer):
+    images = RNG.normal(size=(4, 3, 3, 2)).transpose(3, 1, 2, 0)  # the layout between layers
     backend = get_backend("numpy:eager")
     params, _ = draw(layer, images.shape[1:])
     y, cache = layer.forward(backend, params, images, training_key(backend))
@@ -268,7 +268,7 @@ def test_epsilon_is_positive(make, epsilon):
 
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.1, math.nan])
-def test_momentum_is_a_share(momentum):
+def test_momentum_is_between_0_and_1(momentum):
     message = rf"BatchNorm: expected a momentum in \[0, 1\], got {momentum}"
     with pytest.raises(ValueError, match=message):
         BatchNorm(momentum)
@@ -296,6 +296,6 @@ def test_groups_are_a_positive_integer(groups):
     ],
     ids=str,
 )
-def test_inputs_of_a_wrong_shape_are_refused(layer: Layer, shape, message):
+def test_inputs_of_invalid_shape_raise(layer: Layer, shape, message):
     with pytest.raises(ValueError, match=message):
         draw(layer, shape)

@@ -1,4 +1,4 @@
-"""Pooling with padding, of sequences, and of whole images."""
+"""Pooling with padding, pooling of sequences, and pooling of whole images."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ RAMP = np.arange(1.0, 6.0, dtype=np.float32)[None, :, None]  # one sequence: 1 2
 def passes(
     backend: Backend, layer: Layer, x: np.ndarray, dy: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return y and, for that dy or else one of ones, dx."""
+    """Return y and dx; by default, dy is ones."""
 
     def run(x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         y, cache = layer.forward(backend, {}, x)
@@ -43,7 +43,7 @@ def test_padding_is_never_the_largest(backend):
     assert dx.sum() == y.size
 
 
-def test_a_maximum_of_nothing_but_negative_infinities_makes_no_nan(backend):
+def test_a_maximum_of_only_negative_infinities_gives_no_nan(backend):
     y, dx = passes(backend, MaxPool1D(3, 1, "same"), np.full((1, 4, 1), -np.inf, np.float32))
     assert np.all(y == -np.inf)
     assert np.isfinite(dx).all()
@@ -104,7 +104,7 @@ def test_the_mean_of_whole_images(backend):
     ],
     ids=str,
 )
-def test_init_tells_the_output_shape(backend, layer, inputs, outputs):
+def test_init_returns_the_output_shape(backend, layer, inputs, outputs):
     x = np.ones((2, *inputs), np.float32)
     assert layer.init(np.random.default_rng(0), inputs)[1] == outputs
     assert passes(backend, layer, x)[0].shape == (2, *outputs)
@@ -126,7 +126,7 @@ def test_init_tells_the_output_shape(backend, layer, inputs, outputs):
         (lambda: AveragePool1D(2, padding=(0, 2)), r"AveragePool1D: .* pool_size 2, .* got \(0, 2\)"),
     ],
 )
-def test_impossible_hyperparameters_are_refused(make, message):
+def test_invalid_hyperparameters_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -141,6 +141,6 @@ def test_impossible_hyperparameters_are_refused(make, message):
     ],
     ids=str,
 )
-def test_inputs_of_another_shape_are_refused(layer, shape, message):
+def test_inputs_of_invalid_shape_raise(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer.init(np.random.default_rng(0), shape)

@@ -54,7 +54,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def loop(kind: type[Recurrent], params: Tree, x: np.ndarray) -> np.ndarray:
-    """Return h after each step, by the equations of the papers, one example and step at a time."""
+    """Return h after each step by the equations of the papers, one example and one step at a time."""
     W, U, b = (np.split(params[name], kind.gates, axis=-1) for name in "WUb")
     y = np.zeros((*x.shape[:2], UNITS))
     for example in range(len(x)):
@@ -94,14 +94,14 @@ def test_backwards_is_forwards_over_reversed_sequences(kind):
 
 
 def padded(x: np.ndarray, front: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return sequences with padding that is no zeros, and the mask that leaves it out."""
+    """Return sequences padded with a number other than 0, and their mask."""
     mask = np.pad(np.ones(x.shape[:2], bool), ((0, 0), (front, end)))
     return np.pad(x, ((0, 0), (front, end), (0, 0)), constant_values=7.0), mask
 
 
 @pytest.mark.parametrize(("front", "end"), [(2, 0), (0, 2), (1, 3)])
 @pytest.mark.parametrize("merge", ["concatenate", "sum"])
-def test_padding_in_front_or_at_the_end_changes_nothing(backend, front, end, merge):
+def test_padding_at_the_start_or_the_end_changes_nothing(backend, front, end, merge):
     layer = Bidirectional(LSTM(UNITS), merge)
     params = draw(layer)
     x, mask = padded(X, front, end)
@@ -109,7 +109,7 @@ def test_padding_in_front_or_at_the_end_changes_nothing(backend, front, end, mer
 
 
 @every_kind
-def test_a_step_that_does_not_count_gives_the_state_before(kind):
+def test_a_step_that_does_not_count_keeps_the_state(kind):
     layer = kind(UNITS, return_sequences=True)
     params = draw(layer)
     x, mask = padded(X, 1, 1)
@@ -147,7 +147,7 @@ def dx_and_gradients(layer: Layer, params: Tree, x: np.ndarray = X) -> Tree:
 
 @every_kind
 @pytest.mark.parametrize("go_backwards", [False, True], ids=["forwards", "backwards"])
-def test_truncation_counts_steps_from_where_the_layer_starts(kind, go_backwards):
+def test_truncation_counts_steps_in_the_order_of_the_layer(kind, go_backwards):
     layer = kind(UNITS, go_backwards=go_backwards)
     params = draw(layer)
     whole, _ = dx_and_gradients(layer, params)
@@ -157,7 +157,7 @@ def test_truncation_counts_steps_from_where_the_layer_starts(kind, go_backwards)
     close(cut, np.where(kept, whole, 0.0))
 
 
-def test_truncation_at_the_length_or_beyond_cuts_nothing():
+def test_truncation_at_or_above_the_length_cuts_nothing():
     layer = LSTM(UNITS)
     params = draw(layer)
     for k in (TIME, TIME + 3):
@@ -237,24 +237,24 @@ def test_compiled_numpy_trains_to_the_same_bits(kind):
         (lambda: Bidirectional(LSTM(2), "mean"), "Bidirectional: expected merge .* got 'mean'"),
     ],
 )
-def test_impossible_hyperparameters_are_refused(make, message):
+def test_invalid_hyperparameters_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_only_recurrent_layers_have_directions():
+def test_bidirectional_takes_only_recurrent_layers():
     with pytest.raises(TypeError, match=r"Bidirectional: expected a recurrent layer, .* got Dense"):
         Bidirectional(Dense(2))
 
 
 @pytest.mark.parametrize("layer", [SimpleRNN(2), GRU(2), LSTM(2)], ids=str)
 @pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (0, 3)], ids=str)
-def test_what_is_no_sequence_is_refused(layer, shape):
+def test_inputs_that_are_no_sequences_raise(layer, shape):
     name = type(layer).__name__
     with pytest.raises(ValueError, match=rf"{name}: expected sequences of shape \(batch, time, feat"):
         layer.init(np.random.default_rng(0), shape)
 
 
-def test_a_branch_of_bidirectional_says_which():
+def test_an_error_in_bidirectional_names_the_branch():
     with pytest.raises(ValueError, match="branch 0 of Bidirectional: LSTM: expected sequences"):
         Bidirectional(LSTM(2)).init(np.random.default_rng(0), (3,))

@@ -31,7 +31,7 @@ def test_pooling_over_time_leaves_padding_out(backend, layer, expected):
     np.testing.assert_array_equal(pool(backend, layer, x[:1, :2]), expected[:1])
 
 
-def test_the_first_of_equal_steps_gets_the_gradient(backend):
+def test_the_gradient_goes_to_the_first_of_equal_maxima(backend):
     layer = GlobalMaxPool1D()
     with backend.precision("float64"):
         x = backend.from_numpy(np.array([[[1.0], [2.0], [2.0]]]))
@@ -42,7 +42,7 @@ def test_the_first_of_equal_steps_gets_the_gradient(backend):
 
 @pytest.mark.parametrize("layer", [GlobalAveragePool1D(), GlobalMaxPool1D()], ids=str)
 @pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (0, 3)], ids=str)
-def test_what_is_no_sequence_is_refused(layer, shape):
+def test_inputs_that_are_no_sequences_raise(layer, shape):
     name = type(layer).__name__
     with pytest.raises(ValueError, match=rf"{name}: expected sequences of shape \(batch, time, feat"):
         layer.init(np.random.default_rng(0), shape)

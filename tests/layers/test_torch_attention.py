@@ -1,4 +1,4 @@
-"""Attention and the blocks of it against PyTorch's: outputs and gradients, with the same weights."""
+"""Attention and transformer blocks against PyTorch: outputs and gradients with the same weights."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def tensor(array):
 
 
 def initial(layer, shape):
-    """Return parameters of the layer, without zeros that would hide what they are multiplied by."""
+    """Return parameters of the layer; zeros would hide errors in terms that they multiply."""
     params, _ = layer.init(np.random.default_rng(1), shape)
     return tree.map(lambda leaf: leaf + 0.2 * drawn(*leaf.shape), params)
 
@@ -39,7 +39,7 @@ def assert_close(actual, expected):
 
 
 def load(module, name, value):
-    """Set a parameter of PyTorch's."""
+    """Set a parameter of a PyTorch module."""
     module.get_parameter(name).data = torch.tensor(value)
 
 
@@ -64,7 +64,7 @@ def assert_norm_gradients(gradients, module, name):
 
 
 def load_attention(module, params):
-    """Give PyTorch's attention our parameters, and keys a bias, which ours lack as it does nothing."""
+    """Copy our parameters to PyTorch's attention, and draw its key bias, which has no effect."""
     parts = [params[name] for name in ("query", "key", "value")]
     key_bias = drawn(*parts[0]["b"].shape)
     load(module, "in_proj_bias", np.concatenate([parts[0]["b"], key_bias, parts[2]["b"]]))
@@ -138,7 +138,7 @@ def test_cross_attention(padded):
 
 
 @pytest.mark.parametrize("causal", [False, True], ids=["all", "causal"])
-def test_one_head_that_projects_nothing_is_scaled_dot_product_attention(causal):
+def test_one_head_with_identity_projections_is_scaled_dot_product_attention(causal):
     layer = MultiHeadAttention(1, causal=causal, use_bias=False)
     params = {name: {"W": np.eye(FEATURES)} for name in ("query", "key", "value", "output")}
     values, dy = drawn(BATCH, STEPS, FEATURES), drawn(BATCH, STEPS, FEATURES) ** 2
@@ -153,7 +153,7 @@ def test_one_head_that_projects_nothing_is_scaled_dot_product_attention(causal):
 
 
 def parts_of_block(params, normalized_first):
-    """Return those of norm1, self_attn, norm2, linear1 and linear2."""
+    """Return the parameters of norm1, self_attn, norm2, linear1 and linear2."""
     if normalized_first:
         (_, (norm_1, attention, _)), (_, (norm_2, dense_1, _, dense_2, _)) = params
     else:

@@ -32,10 +32,10 @@ def assert_agree(layer: Layer, x: np.ndarray, weights_axes: tuple[int, ...], tor
     """Compare y, dx and the gradients of the parameters, for a random dy.
 
     Args:
-        layer: ours, with its bias.
+        layer: our layer, with a bias if it has parameters.
         x: its inputs.
-        weights_axes: what order of the axes of W is PyTorch's.
-        torch_forward: PyTorch's function of x with the channels first and, where there are, W and b.
+        weights_axes: the permutation of the axes of W to PyTorch's order.
+        torch_forward: PyTorch's function of x, with the channels first, and of W and b, if any.
     """
     numpy = get_backend("numpy:eager")
     params, output_shape = layer.init(np.random.default_rng(1), x.shape[1:])

@@ -36,11 +36,11 @@ def compare(layer: Layer, peer: Any, x: np.ndarray, state: Tree = None, *, first
     """Compare outputs and all gradients, for random γ, β and dy.
 
     Args:
-        layer: ours.
-        peer: theirs.
+        layer: our layer.
+        peer: PyTorch's layer.
         x: inputs, with the channels last.
-        state: at inference, ours; None while training.
-        first: whether theirs has the channels first.
+        state: the state of our layer at inference; None while training.
+        first: whether PyTorch's layer has the channels first.
     """
     params = {name: RNG.normal(size=4) for name in draw(layer, x.shape[1:])[0]}
     dy = RNG.normal(size=x.shape)
@@ -75,7 +75,7 @@ def test_batch_norm_while_training(x):
 
 @each_input
 def test_running_statistics_after_several_steps(x):
-    """PyTorch's start at 0 and 1, which still count momentum³ after three steps; ours have no start."""
+    """PyTorch's initial values 0 and 1 have weight momentum³ after three steps; ours have no weight."""
     peer, layer = torch_batch_norm(x), BatchNorm(MOMENTUM)
     params, _ = draw(layer, x.shape[1:])
     state = layer.init_state(params)
@@ -84,10 +84,12 @@ def test_running_statistics_after_several_steps(x):
         _, cache = layer.forward(BACKEND, params, batch, training_key(BACKEND))
         state = layer.next_state(BACKEND, state, cache)
         peer(torch.tensor(channels_first(batch)))
-    of_start = MOMENTUM**3
+    initial_weight = MOMENTUM**3
     mean, variance = peer.running_mean.numpy(), peer.running_var.numpy()
-    np.testing.assert_allclose((1.0 - of_start) * state["mean"], mean, rtol=1e-12)
-    np.testing.assert_allclose((1.0 - of_start) * state["variance"] + of_start, variance, rtol=1e-12)
+    np.testing.assert_allclose((1.0 - initial_weight) * state["mean"], mean, rtol=1e-12)
+    np.testing.assert_allclose(
+        (1.0 - initial_weight) * state["variance"] + initial_weight, variance, rtol=1e-12
+    )
 
 
 def test_running_statistics_with_a_cumulative_average():
@@ -132,8 +134,8 @@ def test_rms_norm(x):
 @pytest.mark.parametrize(
     ("x", "kind"), [(SEQUENCES, "Dropout1d"), (IMAGES, "Dropout2d")], ids=["sequences", "images"]
 )
-def test_spatial_dropout_drops_what_torch_drops(x, kind):
-    """The masks differ, but each channel of an example comes out as 0 or as x / (1 - rate)."""
+def test_spatial_dropout_drops_channels_as_torch_does(x, kind):
+    """The masks differ, but each channel of an example is either 0 or x / (1 - rate)."""
     ours, _ = SpatialDropout(0.4).forward(BACKEND, {}, x, training_key(BACKEND))
     theirs = getattr(torch.nn, kind)(0.4)(torch.tensor(channels_first(x))).numpy()
     for y in (ours, channels_last(theirs)):

@@ -1,4 +1,4 @@
-"""Layers of sequences against PyTorch's of the same name: values and gradients in float64."""
+"""Layers for sequences against PyTorch: values and gradients in float64."""
 
 from functools import partial
 
@@ -50,7 +50,7 @@ def run(
 
 
 def peer_of(kind: type[Recurrent], *params: Tree) -> "torch.nn.Module":
-    """Return PyTorch's layer with those parameters, a second set for the way back."""
+    """Return PyTorch's layer with these parameters; a second set is for the reverse direction."""
     bidirectional = len(params) > 1
     peer = PEERS[kind](INPUTS, UNITS, batch_first=True, bidirectional=bidirectional).double()
     with torch.no_grad():
@@ -66,7 +66,7 @@ def peer_of(kind: type[Recurrent], *params: Tree) -> "torch.nn.Module":
 
 
 def gradients_of(peer: "torch.nn.Module", like: Tree, end: str = "") -> Tree:
-    """Return the gradients of a layer of PyTorch as ours are."""
+    """Return the gradients of a PyTorch layer in the form of ours."""
     grads = {
         name.split("_l0")[0]: p.grad.numpy()
         for name, p in peer.named_parameters()
@@ -123,7 +123,7 @@ def test_bidirectional_layers_of_padded_sequences(kind, return_sequences):
 
 
 @every_kind
-def test_truncation_takes_the_states_at_the_cuts_for_constants(kind):
+def test_truncation_takes_the_states_at_the_cuts_as_constants(kind):
     layer = kind(UNITS, return_sequences=True, truncate=2)
     params, x, dy = draw(layer)
     y, dx, gradients = run(get_backend("numpy"), layer, params, x, dy)

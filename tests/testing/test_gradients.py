@@ -1,4 +1,4 @@
-"""Hand-derived gradients against the oracles, and the oracles against gradients that are wrong."""
+"""Hand-derived gradients against the oracles, and the oracles against wrong gradients."""
 
 import inspect
 from types import SimpleNamespace
@@ -54,11 +54,11 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 @pytest.fixture(scope="session")
 def checker() -> GradientChecker:
-    """One for all tests: it keeps what it has computed."""
+    """One checker for all tests, as it caches its results."""
     return GradientChecker()
 
 
-# On NumPy alone, as the others are held against NumPy more tightly; the script takes all of them.
+# Only on NumPy: other backends are compared with NumPy more tightly. The script checks all of them.
 @every_case
 @pytest.mark.parametrize("backend", ["numpy"], indirect=True)
 def test_gradients_are_those_of_central_differences(checker, backend, case):
@@ -106,7 +106,7 @@ def test_compiled_numpy_gives_the_same_bits(checker, case, dtype):
     ],
     ids=["layers", "losses"],
 )
-def test_all_that_multinn_exports_is_covered(base, covered):
+def test_every_exported_layer_and_loss_has_a_case(base, covered):
     exported = {member for member in vars(multinn).values() if inspect.isclass(member)}
     assert {
         member for member in exported if issubclass(member, base) and not inspect.isabstract(member)
@@ -137,7 +137,7 @@ def test_points_are_away_from_kinks(case):
     assert min(np.abs(case.kink(case.draw(seed))).min() for seed in range(20)) > 0.05
 
 
-def test_a_function_of_kinks_alone_is_refused():
+def test_a_function_with_kinks_everywhere_raises():
     case = LayerCase("kinks", Tanh(), (1, 1), kink=lambda point: 0.0 * point.variables["x"])
     with pytest.raises(RuntimeError, match="'kinks': 10000 points drawn, all of them near a kink"):
         case.draw(0)
@@ -148,11 +148,11 @@ def assert_differences_agree(case: Case, backend: Backend, point: Point) -> None
     assert tree_error(gradients, central_differences(case, backend, point)) <= DIFFERENCES.tolerance
 
 
-# Each example may have a shape of its own, which a compiling backend compiles anew.
+# Examples may differ in shape, and a compiling backend compiles again for each shape.
 few_examples = settings(max_examples=8)
 seeds = st.integers(0, 2**32)
 widths = st.integers(1, 5)
-# A small epsilon would let several LayerNorms vary on a scale far below that of a difference quotient.
+# With a small epsilon, several LayerNorms would vary on a scale far below that of a difference quotient.
 smooth_layers = st.sampled_from(
     [Sigmoid(), Tanh(), GELU(), SiLU(), Softplus(), Softmax(), LayerNorm(1.0)]
 )
@@ -304,7 +304,7 @@ def test_a_wrong_factor_is_caught_on_every_backend(checker, backend):
     assert not checker.check(case, backend, DIFFERENCES).passed
 
 
-def test_a_backend_that_computes_otherwise_is_caught(checker):
+def test_an_inexact_backend_is_caught(checker):
     class Inexact(NumpyBackend):
         xp = SimpleNamespace(**{**vars(np), "tanh": lambda x: np.tanh(x) * (1.0 + 1e-9)})
 
@@ -326,9 +326,9 @@ def test_a_backend_that_computes_otherwise_is_caught(checker):
         ([], [], 0.0),
     ],
 )
-def test_the_relative_error_is_that_of_the_whole_array(got, expected, error):
+def test_the_relative_error_is_norm_wise(got, expected, error):
     assert relative_error(np.array(got), np.array(expected)) == pytest.approx(error)
 
 
-def test_trees_of_another_structure_are_infinitely_far():
+def test_the_error_of_trees_of_different_structure_is_infinite():
     assert tree_error({"W": np.zeros(2)}, {"W": np.zeros(2), "b": np.zeros(2)}) == np.inf

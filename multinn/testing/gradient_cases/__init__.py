@@ -1,6 +1,6 @@
-"""What `check_gradients` checks: each layer and each loss, at a point drawn at random.
+"""The cases of `check_gradients`: each layer and each loss, at a random point.
 
-A new layer or loss is a new line in the file of its family. Shapes include the batch.
+A new layer or loss needs a case in the file of its family. Shapes include the batch.
 """
 
 from multinn.testing.gradient_cases import (

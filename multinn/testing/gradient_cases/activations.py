@@ -1,8 +1,7 @@
-"""Activations.
+"""Gradient cases of activations.
 
-kink: where a derivative jumps. ReLU, LeakyReLU, PReLU: at x = 0. ReLU6: at x = 6, too. HardSwish: at
-x = -3 and 3. ELU: at x = 0, the second derivative if α = 1, else the first. So does that of |x| in
-Softsign, there.
+Kinks, where a derivative jumps: x = 0 for ReLU, LeakyReLU and PReLU; x = 0 and 6 for ReLU6; x = -3 and
+3 for HardSwish; x = 0 for ELU (the second derivative if α = 1, else the first) and for |x| in Softsign.
 """
 
 from collections.abc import Callable
@@ -29,9 +28,8 @@ from multinn import (
 from multinn.testing.gradient_cases.base import LayerCase, Point, inputs
 
 
-def _from_ends(*ends: float) -> Callable[[Point], HostArray]:
-    """Return what gives, for each entry of x, how far it is from each of those numbers."""
-    return lambda point: np.stack([inputs(point) - end for end in ends])
+def _distance_from(*kinks: float) -> Callable[[Point], HostArray]:
+    return lambda point: np.stack([inputs(point) - kink for kink in kinks])
 
 
 CASES: tuple[LayerCase, ...] = (
@@ -47,8 +45,8 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("SiLU", SiLU(), (4, 6)),
     LayerCase("Mish", Mish(), (4, 6)),
     LayerCase("PReLU", PReLU(), (2, 3, 4), kink=inputs),
-    LayerCase("ReLU6", ReLU6(), (4, 6), kink=_from_ends(0.0, 6.0)),
-    LayerCase("HardSwish", HardSwish(), (4, 6), kink=_from_ends(-3.0, 3.0)),
+    LayerCase("ReLU6", ReLU6(), (4, 6), kink=_distance_from(0.0, 6.0)),
+    LayerCase("HardSwish", HardSwish(), (4, 6), kink=_distance_from(-3.0, 3.0)),
     LayerCase("Softsign", Softsign(), (4, 6), kink=inputs),
     LayerCase("Softplus", Softplus(), (4, 6)),
     LayerCase("Softmax", Softmax(), (4, 6)),

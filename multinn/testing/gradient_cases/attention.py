@@ -1,4 +1,4 @@
-"""Attention."""
+"""Gradient cases of attention."""
 
 from multinn import (
     Dense,
@@ -27,7 +27,7 @@ _SMALL_CROSS = Sequential(
 )
 
 CASES: tuple[LayerCase, ...] = (
-    # The second example has nothing to look at.
+    # In the second example, all steps are padding.
     LayerCase(
         "MultiHeadAttention padded",
         MultiHeadAttention(2),

@@ -1,4 +1,4 @@
-"""What a case is: a function with one number as its value, at a point drawn at random."""
+"""The base classes of gradient cases: scalar functions at random points."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,11 +16,11 @@ _ATTEMPTS = 10_000
 
 
 class Point(NamedTuple):
-    """Where a gradient is taken: trees of NumPy arrays, whose float64 numbers float32 holds exactly.
+    """The point of a gradient: trees of NumPy arrays; all float64 numbers are exact in float32.
 
     Attributes:
-        variables: what the gradient is with respect to.
-        constants: the rest, such as targets.
+        variables: the arrays with respect to which the gradient is taken.
+        constants: the other arrays, such as targets.
     """
 
     variables: Tree
@@ -28,12 +28,12 @@ class Point(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What the library computes at a point.
+    """The results at a point.
 
     Attributes:
-        value: the value of the function, without axes.
+        value: the value of the function, an array without axes.
         gradients: the hand-derived gradients, in the structure of the variables.
-        twins: two trees that the library computes in two ways, which must be the same to the bit.
+        twins: two trees, the same arrays computed in two ways, which must agree to the bit.
     """
 
     value: Array
@@ -46,15 +46,15 @@ Draw = Callable[[np.random.Generator, Shape], HostArray]
 
 @dataclass(frozen=True)
 class Case(ABC):
-    """A function with one number as its value, and its hand-derived gradients.
+    """A scalar function, and its hand-derived gradients.
 
     Attributes:
-        name: unique; at most 36 characters, so that tables fit 80 columns.
-        kink: gives, for a point, numbers none of which may be near 0; None for a smooth function. At a
-            kink the derivative jumps: there is no gradient to compare with, and near by a difference
-            quotient reaches across.
-        smaller: the same with fewer numbers, for a proof by algebra, whose work grows with products of
-            sizes; None if this one is small enough.
+        name: a unique name of at most 36 characters, so tables fit 80 columns.
+        kink: a function of the point, or None if the case is smooth. It returns numbers that are 0 at
+            kinks, where the derivative jumps. None of them may be near 0, as a difference quotient would
+            then cross the kink.
+        smaller: a case of smaller size for a proof by computer algebra, whose work grows with products
+            of sizes; None if this case is small enough.
     """
 
     name: str
@@ -72,11 +72,11 @@ class Case(ABC):
 
     @abstractmethod
     def value(self, backend: Backend, variables: Tree, constants: Tree) -> Array:
-        """Return the value of the function: the forward pass alone."""
+        """Return the value of the function, from the forward pass only."""
 
     @abstractmethod
     def evaluate(self, backend: Backend, variables: Tree, constants: Tree) -> Evaluation:
-        """Return the value, the hand-derived gradients, and what must be the same to the bit."""
+        """Return the value, the hand-derived gradients, and the twins."""
 
     @abstractmethod
     def _draw(self, generator: np.random.Generator) -> Point: ...
@@ -86,14 +86,14 @@ class Case(ABC):
 class LayerCase(Case):
     """The sum of dy y, where y is the layer's output and dy is random: `backward` gives its gradient.
 
-    Of a layer with several outputs, such as Parallel, the sum over all of them.
+    For a layer with several outputs, such as Parallel, it is the sum over all of them.
 
     Attributes:
         layer: the layer.
         shape: the shape (batch, ...) of x.
         training: whether the layer gets a key.
-        lengths: how many time steps of each example count, if the layer gets a mask.
-        ids: how many ids there are, if x are ids, which have no gradient.
+        lengths: the number of time steps that count in each example, or None for no mask.
+        ids: the number of ids if x are ids, which have no gradient; else None.
     """
 
     layer: Layer
@@ -107,7 +107,7 @@ class LayerCase(Case):
         return self._forward(backend, variables, constants)[0]
 
     def evaluate(self, backend: Backend, variables: Tree, constants: Tree) -> Evaluation:
-        """Return also dx and the gradients of the parameters, these by `parameter_gradients` too."""
+        """Return the value, the gradients, and those of the parameters in two ways."""
         value, cache = self._forward(backend, variables, constants)
         arguments = (backend, variables["params"], cache, constants["dy"])
         dx, gradients = self.layer.backward(*arguments)
@@ -116,8 +116,7 @@ class LayerCase(Case):
         return Evaluation(value, {"params": gradients} | of_inputs, twins)
 
     def _forward(self, backend: Backend, variables: Tree, constants: Tree) -> tuple[Array, Tree]:
-        words = constants["words"]
-        key = None if words is None else random.Key(words)
+        key = None if constants["key"] is None else random.Key(constants["key"])
         x = with_mask((constants if self.ids else variables)["x"], constants["mask"])
         y, cache = self.layer.forward_with_state(
             backend, variables["params"], constants["state"], x, key
@@ -130,13 +129,13 @@ class LayerCase(Case):
 
     def _draw(self, generator: np.random.Generator) -> Point:
         initial, output_shape = self.layer.init(generator, self.shape[1:])
-        # Zero biases and unit scales would hide what is multiplied by them.
+        # Biases of 0 and scales of 1 would hide errors in terms that multiply them.
         params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
         state = self.layer.init_state(initial)
         seed = int(generator.integers(2**31))
         constants = {
             "dy": self._draw_outputs(generator, output_shape),
-            "words": random.step_words(seed, 0, 1)[0] if self.training else None,
+            "key": random.step_words(seed, 0, 1)[0] if self.training else None,
             "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
             "mask": self._mask(),
         }
@@ -182,7 +181,7 @@ class LossCase(Case):
         return self.loss.value(backend, variables["outputs"], *_targets_and_weights(constants))
 
     def evaluate(self, backend: Backend, variables: Tree, constants: Tree) -> Evaluation:
-        """Return also the gradient with respect to the outputs, and the loss by `value` too."""
+        """Return the loss, its gradient, and the loss in two ways."""
         value, gradient = self.loss(backend, variables["outputs"], *_targets_and_weights(constants))
         return Evaluation(
             value, {"outputs": gradient}, (value, self.value(backend, variables, constants))
@@ -204,10 +203,10 @@ def _targets_and_weights(constants: Tree) -> tuple[Array, Array | None]:
 
 
 def _to_single_precision(leaf: HostArray) -> HostArray:
-    """Round floats to float32, kept as float64, so that both dtypes compute at the same point."""
+    """Round floats to float32 precision, so both dtypes compute at the same point."""
     return leaf.astype(np.float32).astype(np.float64) if leaf.dtype.kind == "f" else leaf
 
 
 def inputs(point: Point) -> Any:
-    """Return x, for a layer with a kink at 0."""
+    """Return x; as a ``kink``, it says that the kinks are at x = 0."""
     return point.variables["x"]

@@ -1,4 +1,4 @@
-"""The layers of a perceptron."""
+"""Gradient cases of the layers of a perceptron."""
 
 from multinn import Dense, Dropout, Flatten, Rescale
 from multinn.testing.gradient_cases.base import LayerCase

@@ -1,4 +1,4 @@
-"""Layers made of layers."""
+"""Gradient cases of layers made of layers."""
 
 from typing import Any
 

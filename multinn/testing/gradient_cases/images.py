@@ -1,4 +1,4 @@
-"""Layers of images."""
+"""Gradient cases of layers for images."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ from multinn.testing.gradient_cases.base import LayerCase, Point, inputs
 
 
 def _lead_of_largest(size: int, stride: int, padding: int = 0) -> Callable[[Point], HostArray]:
-    """Return what gives, for each window of images, by how much its largest entry leads."""
+    """Return a function that gives, for each window, the difference of its two largest entries."""
 
     def lead(point: Point) -> HostArray:
         margin = (padding, padding)
@@ -34,7 +34,7 @@ def _lead_of_largest(size: int, stride: int, padding: int = 0) -> Callable[[Poin
 
 
 def _lead_in_pairs(point: Point) -> HostArray:
-    """Return the differences between the entries that `MaxPool1D` compares."""
+    """Return the differences of the entries that `MaxPool1D` compares."""
     return np.asarray(inputs(point)[:, 1::2] - inputs(point)[:, ::2])
 
 

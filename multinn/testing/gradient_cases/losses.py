@@ -1,7 +1,7 @@
-"""Losses.
+"""Gradient cases of losses.
 
-kink: where a derivative jumps. MeanAbsoluteError: where an error is 0. Huber: the second, at an error of
-± δ. Hinge, MultiClassHinge: where a margin is met exactly; with squares, the second.
+Kinks, where a derivative jumps: an error of 0 for MeanAbsoluteError; an error of ±δ for Huber (in the
+second derivative); a margin met exactly for Hinge and MultiClassHinge (in the second, with squares).
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def between_0_and_1(generator: np.random.Generator, shape: Shape) -> HostArray:
 
 
 def classes(generator: np.random.Generator, shape: Shape) -> HostArray:
-    """Return integer classes, for logits of that shape."""
+    """Return integer classes for logits of this shape."""
     return generator.integers(shape[-1], size=shape[:-1])
 
 
@@ -51,12 +51,12 @@ def one_hot(generator: np.random.Generator, shape: Shape) -> HostArray:
 
 
 def distributions(generator: np.random.Generator, shape: Shape) -> HostArray:
-    """Return probabilities in 64ths: in float32 too, they sum to 1 exactly."""
+    """Return probabilities in multiples of 1/64, which sum to exactly 1 in float32, too."""
     return generator.multinomial(64, [1 / shape[-1]] * shape[-1], size=shape[:-1]) / 64
 
 
 def padded_classes(generator: np.random.Generator, shape: Shape) -> HostArray:
-    """Return integer classes, about a third of them -1; of the second example, all."""
+    """Return integer classes: about a third of them, and all of the second example, are -1."""
     drawn = classes(generator, shape)
     drawn[generator.uniform(size=drawn.shape) < 1 / 3] = -1
     drawn[1] = -1
@@ -64,12 +64,12 @@ def padded_classes(generator: np.random.Generator, shape: Shape) -> HostArray:
 
 
 def counts(generator: np.random.Generator, shape: Shape) -> HostArray:
-    """Return integers that are Poisson distributed."""
+    """Return Poisson distributed integers."""
     return generator.poisson(2.0, size=shape)
 
 
 def labels(blank: int) -> Draw:
-    """Return what draws up to 3 labels an example other than the blank, for at least 5 time steps."""
+    """Return a function that draws 1 to 3 labels per example, without the blank, for 5 or more steps."""
 
     def draw(generator: np.random.Generator, shape: Shape) -> HostArray:
         drawn = generator.integers(1, shape[-1], size=(shape[0], 3))
@@ -98,7 +98,7 @@ def _margins(point: Point) -> HostArray:
 
 
 def _margins_of(margin: float) -> Callable[[Point], HostArray]:
-    """Return what gives the margins of all classes, of which the target's own is the margin itself."""
+    """Return a function that gives the margins of all classes; the target's own is the constant."""
 
     def distances(point: Point) -> HostArray:
         z: HostArray = point.variables["outputs"]

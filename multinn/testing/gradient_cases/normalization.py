@@ -1,4 +1,4 @@
-"""Normalizations, and dropout of whole channels."""
+"""Gradient cases of normalizations and of SpatialDropout."""
 
 from multinn import BatchNorm, GroupNorm, LayerNorm, RMSNorm, SpatialDropout
 from multinn.testing.gradient_cases.base import LayerCase

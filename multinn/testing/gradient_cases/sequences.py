@@ -1,7 +1,6 @@
-"""Layers of sequences.
+"""Gradient cases of layers for sequences.
 
-kink: where a derivative jumps. SimpleRNN with ReLU: where what goes into ReLU is 0. GlobalMaxPool1D:
-where two steps are the largest.
+Kinks, where a derivative jumps: an input of 0 to ReLU in SimpleRNN; equal maxima in GlobalMaxPool1D.
 """
 
 from functools import partial
@@ -27,13 +26,13 @@ _SHAPE = (2, 3, 2)
 _LENGTHS = (3, 2)
 
 
-def _distance_of_steps(point: Point) -> HostArray:
+def _differences_of_steps(point: Point) -> HostArray:
     x = inputs(point)
     first, second, third = x[:, 0], x[:, 1], x[:, 2]
     return np.stack([first - second, first - third, second - third])
 
 
-def _into_relu(point: Point) -> HostArray:
+def _inputs_of_relu(point: Point) -> HostArray:
     params = point.variables["params"]
     h, z = np.zeros((2, 2)), []
     for x in inputs(point).swapaxes(0, 1):
@@ -59,7 +58,7 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("PositionEmbedding", PositionEmbedding(), (2, 3, 2)),
     LayerCase("SimpleRNN", SimpleRNN(2), _SHAPE),
     LayerCase("SimpleRNN backwards", SimpleRNN(2, go_backwards=True), _SHAPE, lengths=_LENGTHS),
-    LayerCase("SimpleRNN relu", SimpleRNN(2, activation="relu"), _SHAPE, kink=_into_relu),
+    LayerCase("SimpleRNN relu", SimpleRNN(2, activation="relu"), _SHAPE, kink=_inputs_of_relu),
     LayerCase("GRU", GRU(2), _SHAPE, lengths=_LENGTHS, smaller=_small(GRU(1), lengths=(2, 1))),
     LayerCase(
         "GRU sequences",
@@ -85,8 +84,8 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("Sequential of ids", _TEXT, (2, 3), ids=4),
     LayerCase("GlobalAveragePool1D", GlobalAveragePool1D(), _SHAPE),
     LayerCase("GlobalAveragePool1D mask", GlobalAveragePool1D(), _SHAPE, lengths=_LENGTHS),
-    LayerCase("GlobalMaxPool1D", GlobalMaxPool1D(), _SHAPE, kink=_distance_of_steps),
+    LayerCase("GlobalMaxPool1D", GlobalMaxPool1D(), _SHAPE, kink=_differences_of_steps),
     LayerCase(
-        "GlobalMaxPool1D mask", GlobalMaxPool1D(), _SHAPE, lengths=_LENGTHS, kink=_distance_of_steps
+        "GlobalMaxPool1D mask", GlobalMaxPool1D(), _SHAPE, lengths=_LENGTHS, kink=_differences_of_steps
     ),
 )
