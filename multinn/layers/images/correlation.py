@@ -130,7 +130,7 @@ class Correlation:
 
 
 def _cost(copies: int, products: int, rows: int) -> int:
-    """Return the cost of rows of windows in products; copying or adding a number costs about 60."""
+    """Return the cost of rows of windows in multiplications; to copy or add a number costs about 60."""
     return (60 * copies + products) * rows
 
 

@@ -144,7 +144,7 @@ def _is_integer(value: Any, minimum: int) -> bool:
 
 
 def check_images(layer: Layer, input_shape: Shape, geometry: Geometry) -> None:
-    """Raise ValueError unless this is a shape of images, without the batch, that fit a window."""
+    """Raise ValueError unless this is a shape of images, without the batch, as large as a window."""
     check_axes(layer, input_shape, "images", "height", "width", "channels", minimum=0)
     rows, columns = _least(geometry)
     if input_shape[0] < rows or input_shape[1] < columns or input_shape[2] < 1:
@@ -156,7 +156,7 @@ def check_images(layer: Layer, input_shape: Shape, geometry: Geometry) -> None:
 
 
 def check_sequences(layer: Layer, input_shape: Shape, geometry: Geometry) -> None:
-    """Raise ValueError unless this is a shape of sequences, without the batch, that fit a window."""
+    """Raise ValueError unless this is a shape of sequences, without the batch, as long as a window."""
     check_axes(layer, input_shape, "sequences", "length", "channels", minimum=0)
     least = _least(geometry)[1]
     if input_shape[0] < least or input_shape[1] < 1:
@@ -168,7 +168,7 @@ def check_sequences(layer: Layer, input_shape: Shape, geometry: Geometry) -> Non
 
 
 def _least(geometry: Geometry) -> Pair:
-    """Return the height and width of the smallest images that fit a window."""
+    """Return the height and width of the smallest images that have a window."""
     if isinstance(geometry.padding, str) and geometry.padding != "valid":
         return 1, 1
     padding = geometry.margins(geometry.extent)
