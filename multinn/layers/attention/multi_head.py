@@ -55,7 +55,7 @@ class MultiHeadAttention(Layer):
     heads together,
         dWq = Xᵀ dQ,  dWk = Cᵀ dK,  dWv = Cᵀ dV,  dbq and dbv the sums of the rows of dQ and dV,
         dX = dQ Wqᵀ,  dC = dK Wkᵀ + dV Wvᵀ,  and in self-attention dx = dX + dC.
-    With dropout, P ∘ m replaces P in A and dV, and dP = (dA Vᵀ) ∘ m; the sum is the same.
+    With dropout, P ∘ m replaces P in A and dV, and dP = (dA Vᵀ) ∘ m; the formula of the sum still holds.
     Source: A. Vaswani et al., Attention is all you need, NIPS 2017, section 3.2; T. Dao et al.,
     FlashAttention, NeurIPS 2022, appendix B.2 (the sum without P).
 
@@ -67,7 +67,7 @@ class MultiHeadAttention(Layer):
         dropout: the fraction of P that is set to zero while training, in [0, 1).
 
     Raises:
-        ValueError: heads or key_size are below 1, or dropout is outside [0, 1).
+        ValueError: heads or key_size is below 1, or dropout is outside [0, 1).
 
     >>> from multinn import Dense, Identity, Parallel, Sequential
     >>> cross = Sequential([Parallel([Identity(), Dense(6)]), MultiHeadAttention(heads=2)])
@@ -84,7 +84,9 @@ class MultiHeadAttention(Layer):
     takes_tuple: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_integers(self, "heads", *(() if self.key_size is None else ("key_size",)))
+        check_integers(self, "heads")
+        if self.key_size is not None:
+            check_integers(self, "key_size")
         check_fractions(self, "dropout")
 
     def init(self, generator: np.random.Generator, input_shape: Any) -> tuple[Tree, Shape]:

@@ -89,7 +89,9 @@ class _Pooling2D(_Pooling):
     padding: Padding = "valid"
 
     def __post_init__(self) -> None:
-        normalize_pairs(self, "pool_size", *(() if self.stride is None else ("stride",)))
+        normalize_pairs(self, "pool_size")
+        if self.stride is not None:
+            normalize_pairs(self, "stride")
         normalize_padding_2d(self)
         self._check_padding()
 
@@ -114,7 +116,9 @@ class _Pooling1D(_Pooling):
     padding: Padding1D = "valid"
 
     def __post_init__(self) -> None:
-        check_integers(self, "pool_size", *(() if self.stride is None else ("stride",)))
+        check_integers(self, "pool_size")
+        if self.stride is not None:
+            check_integers(self, "stride")
         normalize_padding_1d(self, "valid", "same")
         self._check_padding()
 

@@ -17,7 +17,7 @@ from multinn.random import Key
 
 
 class _Statistics(NamedTuple):
-    """For each channel of a batch, (channels,): the mean, the squares of x - mean summed, and n."""
+    """For each channel of a batch, (channels,): the mean, the sum of (x - mean)², and n."""
 
     mean: Array
     squares: Array

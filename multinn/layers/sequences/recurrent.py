@@ -75,7 +75,9 @@ class Recurrent(Layer):
     parts: ClassVar[int] = 1  # of a state
 
     def __post_init__(self) -> None:
-        check_integers(self, "units", *(() if self.truncate is None else ("truncate",)))
+        check_integers(self, "units")
+        if self.truncate is not None:
+            check_integers(self, "truncate")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw W, U and b. Each gate has its own draw of U, and the fans are those of one gate."""
