@@ -97,8 +97,8 @@ def bernoulli(backend: Backend, key: Key, probability: float, shape: Shape) -> A
 def _hash_path(path: tuple[int, ...]) -> tuple[int, int]:
     """Return two hashes of 31 bits: integers on the host, which cost a compiled step nothing.
 
-    One goes into each half of the key. In the first half alone, a path would only shift the counter,
-    and two layers would draw overlapping parts of one sequence.
+    One goes into each half of the key. If only the first half took part, a path would just shift the
+    counter, and two layers would draw overlapping parts of one sequence.
     """
     state = 0
     for index in path:

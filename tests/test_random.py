@@ -123,12 +123,12 @@ def test_events_come_with_their_probability(probability):
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan])
-def test_a_probability_outside_the_unit_interval_is_refused(probability):
+def test_a_probability_outside_the_unit_interval_raises(probability):
     with pytest.raises(ValueError, match="probability"):
         random.bernoulli(NUMPY, key_on(NUMPY), probability, (2,))
 
 
-def test_more_numbers_than_the_counter_has_are_refused(backend):
+def test_more_numbers_than_the_counter_has_raise(backend):
     with pytest.raises(ValueError, match=r"shape \(65536, 65536\) asks for 4294967296"):
         random.bits(backend, key_on(backend), (65536, 65536))
 
@@ -205,6 +205,6 @@ def test_large_seeds_give_different_keys():
     assert len({step_words(seed, 0, 1).tobytes() for seed in [0, 1, 2**32, 2**63, 2**64, 2**128]}) == 6
 
 
-def test_a_negative_seed_is_refused():
+def test_a_negative_seed_raises():
     with pytest.raises(ValueError, match="non-negative"):
         step_words(-1, 0, 1)

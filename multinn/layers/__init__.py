@@ -1,4 +1,4 @@
-"""Layers: hyperparameters, a forward pass, and its hand-derived backward pass, side by side."""
+"""Layers: hyperparameters, a forward pass, and its hand-derived backward pass beside it."""
 
 from multinn.layers.activations import ELU as ELU
 from multinn.layers.activations import GELU as GELU

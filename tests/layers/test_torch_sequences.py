@@ -57,7 +57,7 @@ def peer_of(kind: type[Recurrent], *params: Tree) -> "torch.nn.Module":
         for own, end in zip(params, ("", "_reverse"), strict=False):
             second_bias = np.full_like(own["b"], 0.25)
             first_bias = own["b"] - second_bias
-            if "c" in own:  # adds to h U alone
+            if "c" in own:  # is added only to h U
                 second_bias[2 * UNITS :], first_bias[2 * UNITS :] = own["c"], own["b"][2 * UNITS :]
             values = {"weight_ih": own["W"].T, "weight_hh": own["U"].T}
             for name, value in (values | {"bias_ih": first_bias, "bias_hh": second_bias}).items():

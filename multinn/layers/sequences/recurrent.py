@@ -80,7 +80,7 @@ class Recurrent(Layer):
             check_integers(self, "truncate")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-        """Draw W, U and b. Each gate has its own draw of U, and the fans are those of one gate."""
+        """Draw W, U and b. Each gate has its own draw of U, with the fans of one gate."""
         check_axes(self, input_shape, "sequences", "time", "features")
         time, inputs = input_shape
         units, width = self.units, self.gates * self.units

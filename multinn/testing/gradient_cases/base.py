@@ -107,7 +107,7 @@ class LayerCase(Case):
         return self._forward(backend, variables, constants)[0]
 
     def evaluate(self, backend: Backend, variables: Tree, constants: Tree) -> Evaluation:
-        """Return the value, the gradients, and those of the parameters in two ways."""
+        """Return the value, the gradients, and as twins the parameters' gradients in two ways."""
         value, cache = self._forward(backend, variables, constants)
         arguments = (backend, variables["params"], cache, constants["dy"])
         dx, gradients = self.layer.backward(*arguments)
@@ -181,7 +181,7 @@ class LossCase(Case):
         return self.loss.value(backend, variables["outputs"], *_targets_and_weights(constants))
 
     def evaluate(self, backend: Backend, variables: Tree, constants: Tree) -> Evaluation:
-        """Return the loss, its gradient, and the loss in two ways."""
+        """Return the loss, its gradient, and as twins the loss in two ways."""
         value, gradient = self.loss(backend, variables["outputs"], *_targets_and_weights(constants))
         return Evaluation(
             value, {"outputs": gradient}, (value, self.value(backend, variables, constants))
