@@ -19,6 +19,7 @@ from multinn.layers.attention import PositionalEncoding as PositionalEncoding
 from multinn.layers.attention import PositionEmbedding as PositionEmbedding
 from multinn.layers.attention import TransformerBlock as TransformerBlock
 from multinn.layers.base import Layer as Layer
+from multinn.layers.base import Masked as Masked
 from multinn.layers.basic import Flatten as Flatten
 from multinn.layers.basic import Identity as Identity
 from multinn.layers.basic import Rescale as Rescale
@@ -42,7 +43,6 @@ from multinn.layers.images import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers.images import GlobalMaxPool1D as GlobalMaxPool1D
 from multinn.layers.images import MaxPool1D as MaxPool1D
 from multinn.layers.images import MaxPool2D as MaxPool2D
-from multinn.layers.masked import Masked as Masked
 from multinn.layers.masked import Masking as Masking
 from multinn.layers.normalization import BatchNorm as BatchNorm
 from multinn.layers.normalization import GroupNorm as GroupNorm

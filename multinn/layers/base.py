@@ -1,7 +1,7 @@
 """The contract of a layer."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,38 @@ from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.descriptions.summary import summarize
 from multinn.random import Key
+
+
+class Masked(NamedTuple):
+    """Padded sequences with a mask that marks the time steps that count.
+
+    A container passes only the values to a layer that takes no mask, and adds the mask to its output.
+    It raises an error for layers that would mix padding into steps that count, such as windowed pooling.
+    Losses and metrics ignore the mask; an ``ignored_class`` leaves out padding there.
+    Gradients are with respect to the values, and have no mask.
+
+    Attributes:
+        values: (batch, time, ...) with padding.
+        mask: (batch, time) booleans, False at padding.
+    """
+
+    values: Array
+    mask: Array
+
+
+def values_of(x: Array | Masked) -> Array:
+    """Return the values, with or without a mask."""
+    return x.values if isinstance(x, Masked) else x
+
+
+def mask_of(x: Array | Masked) -> Array | None:
+    """Return the mask, or None if there is none."""
+    return x.mask if isinstance(x, Masked) else None
+
+
+def with_mask(values: Array, mask: Array | None) -> Array | Masked:
+    """Return the values with the mask, if there is one."""
+    return values if mask is None else Masked(values, mask)
 
 
 class Layer(Hyperparameters):

@@ -1,46 +1,14 @@
 """Sequences of different lengths in one array."""
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
 from multinn.descriptions.bounds import check_finite
-from multinn.layers.base import Layer
+from multinn.layers.base import Layer, Masked
 from multinn.random import Key
-
-
-class Masked(NamedTuple):
-    """Padded sequences with a mask that marks the time steps that count.
-
-    A container passes only the values to a layer that takes no mask, and adds the mask to its output.
-    It raises an error for layers that would mix padding into steps that count, such as windowed pooling.
-    Losses and metrics ignore the mask; an ``ignored_class`` leaves out padding there.
-    Gradients are with respect to the values, and have no mask.
-
-    Attributes:
-        values: (batch, time, ...) with padding.
-        mask: (batch, time) booleans, False at padding.
-    """
-
-    values: Array
-    mask: Array
-
-
-def values_of(x: Array | Masked) -> Array:
-    """Return the values, with or without a mask."""
-    return x.values if isinstance(x, Masked) else x
-
-
-def mask_of(x: Array | Masked) -> Array | None:
-    """Return the mask, or None if there is none."""
-    return x.mask if isinstance(x, Masked) else None
-
-
-def with_mask(values: Array, mask: Array | None) -> Array | Masked:
-    """Return the values with the mask, if there is one."""
-    return values if mask is None else Masked(values, mask)
 
 
 def expand_mask(backend: Backend, mask: Array | None, dimensions: int) -> Array | None:

@@ -6,8 +6,17 @@ from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.bounds import check_fractions
 from multinn.host.checks import check_ignored_class
-from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example, sum_outputs
-from multinn.losses.targets import as_classes, as_probabilities, check_shape, check_values
+from multinn.losses.base import (
+    Loss,
+    as_classes,
+    as_probabilities,
+    check_shape,
+    check_values,
+    mean_outputs,
+    mean_positions,
+    outputs_per_example,
+    sum_outputs,
+)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree
 from multinn import functional
 from multinn.descriptions.bounds import check_integers
-from multinn.losses.base import Loss
-from multinn.losses.targets import check_values
+from multinn.losses.base import Loss, check_values
 
 _PADDING = -1
 _IMPOSSIBLE = -1e30  # a log-probability whose exponential is 0; -inf - (-inf) would be NaN

@@ -7,8 +7,14 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.bounds import check_positive
-from multinn.losses.base import Loss, mean_outputs, mean_positions, outputs_per_example
-from multinn.losses.targets import as_classes, check_values
+from multinn.losses.base import (
+    Loss,
+    as_classes,
+    check_values,
+    mean_outputs,
+    mean_positions,
+    outputs_per_example,
+)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.bounds import check_positive
-from multinn.losses.base import Loss, mean_outputs, outputs_per_example, sum_outputs
-from multinn.losses.targets import check_values
+from multinn.losses.base import Loss, check_values, mean_outputs, outputs_per_example, sum_outputs
 
 
 @dataclass(frozen=True)

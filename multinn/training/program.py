@@ -9,7 +9,7 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Tree, tree
 from multinn.layers import Layer
-from multinn.layers.masked import values_of
+from multinn.layers.base import values_of
 from multinn.losses import Loss
 from multinn.metrics import CombinedMetric, Metric
 from multinn.optimizers import Optimizer

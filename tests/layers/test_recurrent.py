@@ -22,7 +22,7 @@ from multinn import (
     SimpleRNN,
     Trainer,
 )
-from multinn.layers.masked import values_of, with_mask
+from multinn.layers.base import values_of, with_mask
 from multinn.layers.sequences.recurrent import Recurrent
 from tests.support.layer_runs import fans_told
 

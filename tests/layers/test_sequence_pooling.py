@@ -7,7 +7,7 @@ import pytest
 
 from backends import Backend
 from multinn import GlobalAveragePool1D, GlobalMaxPool1D, Layer
-from multinn.layers.masked import with_mask
+from multinn.layers.base import with_mask
 
 
 def pool(backend: Backend, layer: Layer, x: np.ndarray, mask: Any = None) -> Any:

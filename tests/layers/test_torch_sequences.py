@@ -7,7 +7,7 @@ import pytest
 
 from backends import Backend, Tree, get_backend
 from multinn import GRU, LSTM, Bidirectional, Embedding, Layer, SimpleRNN
-from multinn.layers.masked import values_of, with_mask
+from multinn.layers.base import values_of, with_mask
 from multinn.layers.sequences.recurrent import Recurrent
 
 torch = pytest.importorskip("torch")

@@ -7,7 +7,7 @@ import onnxruntime
 
 from backends import Tree, get_backend, tree
 from multinn import Container, Layer, Masking, Sequential
-from multinn.layers.masked import Masked, values_of
+from multinn.layers.base import Masked, values_of
 from multinn.onnx import to_onnx
 from multinn.testing.gradient_cases import LAYERS, LayerCase
 

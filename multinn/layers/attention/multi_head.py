@@ -9,10 +9,9 @@ import numpy as np
 from backends import Array, Backend, Shape, Tree
 from multinn import functional
 from multinn.descriptions.bounds import check_fractions, check_integers
-from multinn.layers.base import Layer
+from multinn.layers.base import Layer, Masked, mask_of, values_of, with_mask
 from multinn.layers.dense import Dense
 from multinn.layers.dropout import Dropout
-from multinn.layers.masked import Masked, mask_of, values_of, with_mask
 from multinn.random import Key
 
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from backends import Array, Backend, Shape, Tree
 from multinn import random
-from multinn.layers.base import Layer
-from multinn.layers.masked import Masked, mask_of, values_of
+from multinn.layers.base import Layer, Masked, mask_of, values_of
 from multinn.random import Key
 
 

@@ -79,23 +79,19 @@ class Sequential(Container):
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx of the first layer, and the gradients of all layers."""
-        return self._backward_to(0, backend, params, cache, dy)
+        gradients = list(params)
+        for index in reversed(range(len(self.layers))):
+            dy, gradients[index] = self.layers[index].backward(backend, params[index], cache[index], dy)
+        return dy, tuple(gradients)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
         """Return the gradients of all layers. The first layer with parameters computes no dx."""
         first = next((index for index, part in enumerate(params) if tree.leaves(part)), None)
         if first is None:
             return params
-        dy, gradients = self._backward_to(first + 1, backend, params, cache, dy)
-        own = self.layers[first].parameter_gradients(backend, params[first], cache[first], dy)
-        return (*params[:first], own, *gradients)
-
-    def _backward_to(
-        self, first: int, backend: Backend, params: Tree, cache: Tree, dy: Array
-    ) -> tuple[Array, Tree]:
-        """Return dx of layer ``first``, and the gradients from that layer on."""
-        gradients = []
-        for index in reversed(range(first, len(self.layers))):
-            dy, own = self.layers[index].backward(backend, params[index], cache[index], dy)
-            gradients.append(own)
-        return dy, tuple(reversed(gradients))
+        gradients = list(params)
+        for index in reversed(range(first + 1, len(self.layers))):
+            dy, gradients[index] = self.layers[index].backward(backend, params[index], cache[index], dy)
+        layer = self.layers[first]
+        gradients[first] = layer.parameter_gradients(backend, params[first], cache[first], dy)
+        return tuple(gradients)

@@ -8,6 +8,7 @@ import numpy as np
 from backends import Array, Backend, Shape, Tree
 from multinn.descriptions.bounds import check_integers
 from multinn.initializers import Glorot, Initializer, Zeros
+from multinn.layers.base import Masked, mask_of, values_of, with_mask
 from multinn.layers.images.correlation import CorrelationLayer, multiply
 from multinn.layers.images.geometry import (
     Geometry,
@@ -21,7 +22,7 @@ from multinn.layers.images.geometry import (
     normalize_pairs,
 )
 from multinn.layers.images.windows import from_planes, to_planes
-from multinn.layers.masked import Masked, expand_mask, mask_of, values_of, with_mask, zero_padding
+from multinn.layers.masked import expand_mask, zero_padding
 from multinn.random import Key
 
 

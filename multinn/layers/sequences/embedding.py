@@ -9,8 +9,7 @@ from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.descriptions.bounds import check_integers
 from multinn.host.checks import first_place
 from multinn.initializers import Initializer, Uniform
-from multinn.layers.base import Layer
-from multinn.layers.masked import Masked
+from multinn.layers.base import Layer, Masked
 from multinn.random import Key
 
 _LARGEST_VOCABULARY = 2**24  # training casts ids to floats, and float32 is exact for integers up to 2²⁴

@@ -9,7 +9,7 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import Layer, Loss, random
-from multinn.layers.masked import values_of, with_mask
+from multinn.layers.base import values_of, with_mask
 
 _MARGIN = 0.05
 _ATTEMPTS = 10_000
