@@ -7,8 +7,7 @@ import numpy as np
 from backends import Array, Backend, Shape, Tree
 from multinn.descriptions.bounds import check_integers
 from multinn.initializers import Glorot, Initializer, Zeros
-from multinn.layers.base import Layer
-from multinn.layers.shapes import as_matrix, check_features
+from multinn.layers.base import Layer, as_matrix, check_features
 from multinn.random import Key
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from backends import Tree
 from multinn.layers import Layer
-from multinn.layers.containers.base import check_keeps_steps
+from multinn.layers.containers.sequential import check_keeps_steps
 from multinn.onnx.graph import Graph
 
 Converter = Callable[[Graph, Any, Tree, Tree, Any], Any]

@@ -10,8 +10,7 @@ import numpy as np
 
 from backends import Array, Backend, Shape, Tree
 from multinn.descriptions.bounds import check_finite, check_nonnegative, check_positive
-from multinn.layers.base import Layer, ParameterFree
-from multinn.layers.shapes import check_features, sum_of_rows
+from multinn.layers.base import Layer, ParameterFree, check_features, sum_of_rows
 from multinn.random import Key
 
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.initializers import Initializer, Uniform
-from multinn.layers.base import Layer, ParameterFree
-from multinn.layers.shapes import check_axes
+from multinn.layers.base import Layer, ParameterFree, check_axes
 from multinn.random import Key
 
 _LONGEST_WAVELENGTH = 10_000.0  # divided by 2π

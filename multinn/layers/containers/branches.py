@@ -12,7 +12,7 @@ from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.host.checks import is_integer
 from multinn.layers.base import Layer, mask_of, values_of, with_mask
 from multinn.layers.basic import Identity
-from multinn.layers.containers.base import Container, init_child, layers_of
+from multinn.layers.containers.sequential import Container, init_child, layers_of
 from multinn.random import Key
 
 

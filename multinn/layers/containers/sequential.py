@@ -1,14 +1,142 @@
-"""Layers in sequence."""
+"""Containers, the layers made of layers; and the first of them, Sequential."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
-from multinn.layers.base import Layer
-from multinn.layers.containers.base import Container, init_child, layers_of
+from multinn import random
+from multinn.layers.base import Layer, Masked, mask_of, values_of
 from multinn.random import Key
+
+
+class Container(Layer):
+    """A layer made of layers: parameters, state and gradients are tuples with one entry per child.
+
+    A subclass returns its `children` and implements `forward_with_state`.
+    """
+
+    takes_mask: ClassVar[bool] = True
+    takes_tuple: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def children(self) -> Sequence[Layer]:
+        """The layers inside."""
+
+    @abstractmethod
+    def child_caches(self, cache: Tree) -> Sequence[Tree]:
+        """Return the caches of the children, which are part of the container's cache."""
+
+    def init_state(self, params: Tree) -> Tree:
+        """Return the initial states of the children."""
+        return tuple(child.init_state(own) for child, own in zip(self.children, params, strict=True))
+
+    def next_state(self, backend: Backend, state: Tree, cache: Tree) -> Tree:
+        """Return the states of the children after a training step."""
+        caches = self.child_caches(cache)
+        return tuple(
+            child.next_state(backend, *own)
+            for child, *own in zip(self.children, state, caches, strict=True)
+        )
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return the output and the cache, for children that need no state."""
+        return self.forward_with_state(backend, params, None, x, key)
+
+    @abstractmethod
+    def forward_with_state(
+        self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return the output, and a cache that contains the caches of the children."""
+
+    def forward_child(
+        self, index: int, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None
+    ) -> tuple[Array, Tree]:
+        """Return the output and the cache of one child.
+
+        Args:
+            index: the index of the child.
+            backend: the backend of the arrays.
+            params: the parameters of the container.
+            state: the state of the container, or None.
+            x: the input of the child.
+            key: the key of the container, or None.
+        """
+        child = self.children[index]
+        own_state = None if state is None else state[index]
+        own_key = None if key is None else random.child(key, index)
+        if not isinstance(x, Masked) or child.takes_mask:
+            return child.forward_with_state(backend, params[index], own_state, x, own_key)
+        check_keeps_steps(child)
+        y, cache = child.forward_with_state(backend, params[index], own_state, x.values, own_key)
+        values, own_mask = values_of(y), mask_of(y)
+        if values.shape[:2] != x.mask.shape:
+            raise ValueError(
+                f"{type(child).__name__}: expected no mask, or outputs with the (batch, time) "
+                f"{tuple(x.mask.shape)} of the inputs, got shape {tuple(values.shape)}"
+            )
+        mask = x.mask if own_mask is None else backend.xp.logical_and(x.mask, own_mask)
+        return Masked(values, mask), cache
+
+
+def init_child(
+    place: str, child: Layer, generator: np.random.Generator, input_shape: Shape
+) -> tuple[Tree, Shape]:
+    """Return the parameters and the output shape of one child.
+
+    Args:
+        place: where the child is, for error messages.
+        child: the layer.
+        generator: as in `init`.
+        input_shape: as in `init`; a tuple of shapes if the input is a tuple of arrays.
+
+    Raises:
+        ValueError: the layer cannot take inputs of this shape.
+    """
+    try:
+        if not child.takes_tuple and any(isinstance(length, tuple) for length in input_shape):
+            raise ValueError(
+                f"{type(child).__name__}: expected one array, got a tuple of arrays of shapes "
+                f"{input_shape}, without the batch; use Add or Concatenate instead of Parallel"
+            )
+        return child.init(generator, input_shape)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def check_keeps_steps(layer: Layer) -> None:
+    """Raise ValueError if the layer would mix padding into steps that count."""
+    if layer.mixes_steps:
+        raise ValueError(
+            f"{type(layer).__name__}: expected no mask, as padding would mix with steps that count; use "
+            "layers that leave padding out: recurrent layers, attention, Conv1D, pooling over all steps"
+        )
+
+
+def layers_of(name: str, layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    """Return the layers as a tuple.
+
+    Raises:
+        TypeError: ``layers`` is no list of layers.
+        ValueError: ``layers`` is empty.
+    """
+    if isinstance(layers, Layer):
+        raise TypeError(f"{name}: expected a list of layers, got the layer {layers!r}")
+    if not isinstance(layers, Iterable):
+        raise TypeError(f"{name}: expected a list of layers, got {layers!r}")
+    checked = tuple(layers)
+    if not checked:
+        raise ValueError(f"{name}: expected at least one layer, got none")
+    for index, layer in enumerate(checked):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{name}: expected a layer at index {index}, got {layer!r}")
+    return checked
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
-from multinn.layers.base import Layer
-from multinn.layers.shapes import check_axes
+from multinn.layers.base import Layer, check_axes
 from multinn.random import Key
 
 

@@ -5,8 +5,7 @@ from typing import Any, Literal, cast
 
 from backends import Shape
 from multinn.host.checks import is_integer
-from multinn.layers.base import Layer
-from multinn.layers.shapes import check_axes
+from multinn.layers.base import Layer, check_axes
 
 Pair = tuple[int, int]
 Margins = tuple[Pair, Pair]

@@ -8,10 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
-from multinn.layers.base import Layer, mask_of, values_of
+from multinn.layers.base import Layer, check_axes, mask_of, values_of
 from multinn.layers.images.geometry import Geometry, check_images
 from multinn.layers.images.windows import from_planes, to_planes
-from multinn.layers.shapes import check_axes
 from multinn.random import Key
 
 

@@ -9,10 +9,9 @@ import numpy as np
 
 from backends import Array, Backend, Shape, Tree
 from multinn.descriptions.bounds import check_positive
-from multinn.layers.base import Layer, Masked, mask_of, values_of, with_mask
+from multinn.layers.base import Layer, Masked, check_features, mask_of, sum_of_rows, values_of, with_mask
 from multinn.layers.masked import expand_mask, zero_padding
 from multinn.layers.normalization import moments
-from multinn.layers.shapes import check_features, sum_of_rows
 from multinn.random import Key
 
 

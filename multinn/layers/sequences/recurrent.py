@@ -9,8 +9,7 @@ import numpy as np
 from backends import Array, Backend, Shape, Tree, tree
 from multinn.descriptions.bounds import check_integers
 from multinn.initializers import Glorot, Initializer, Orthogonal, Zeros
-from multinn.layers.base import Layer, Masked, mask_of, values_of, with_mask
-from multinn.layers.shapes import as_matrix, check_axes
+from multinn.layers.base import Layer, Masked, as_matrix, check_axes, mask_of, values_of, with_mask
 from multinn.random import Key
 
 
