@@ -2,6 +2,14 @@
 
 import inspect as _inspect
 
+import backends as _backends
+
+if not hasattr(_backends, "EagerBackend"):
+    raise ImportError(
+        "multinn needs its own package backends, but another package of that name comes first on "
+        f"sys.path: {_backends!r}; rename that package, or remove its folder from sys.path"
+    )
+
 from multinn import exchange as exchange
 from multinn import functional as functional
 from multinn import initializers as initializers
