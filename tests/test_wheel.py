@@ -1,0 +1,115 @@
+"""The wheel, installed into an empty environment beside NumPy and threadpoolctl alone."""
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT
+
+PACKAGES = ("backends", "multinn")
+
+TRAIN = """
+from multinn import Adam, Dense, HalfSquaredError, Sequential, Tanh, Trainer
+
+x = [[0, 0], [0, 1], [1, 0], [1, 1]]
+trainer = Trainer(Sequential([Dense(8), Tanh(), Dense(1)]), HalfSquaredError(), Adam(0.05))
+trainer.fit(x, [[0], [1], [1], [0]], epochs=300, progress=False)
+print(trainer.backend.name, (trainer.predict(x) > 0.5).ravel().tolist())
+"""
+
+TRAIN_ON_JAX = """
+from multinn import SGD, Dense, HalfSquaredError, Trainer
+Trainer(Dense(1), HalfSquaredError(), SGD(0.1), backend="jax")
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory) -> Path:
+    """The interpreter of a virtual environment in which the wheel is installed."""
+    folder = tmp_path_factory.mktemp("empty")
+    venv.create(folder, with_pip=True, symlinks=True)
+    interpreter = folder / "bin" / "python"
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for name in ("numpy", "threadpoolctl"):
+        dependency = distribution(name)
+        for top in {file.parts[0] for file in dependency.files or ()} - {"..", "__pycache__"}:
+            (packages / top).symlink_to(str(dependency.locate_file(top)))
+    # pip ends with an error where a dependency is not among those two.
+    install = [interpreter, "-m", "pip", "--isolated", "install", "--no-index", wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    return interpreter
+
+
+def run(python: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run Python outside of the source tree, with warnings as errors."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(
+        [python, "-W", "error", *arguments],
+        cwd=python.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_wheel_has_every_file_of_the_two_packages_and_nothing_else(wheel):
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name for name in names if ".dist-info/" not in name} == sources
+    assert {f"{package}/py.typed" for package in PACKAGES} <= names
+
+
+def test_a_network_is_trained(python):
+    result = run(python, "-c", TRAIN)
+    assert (result.stderr, result.stdout) == ("", "numpy [False, True, True, False]\n")
+
+
+def test_backends_are_listed(python):
+    result = run(python, "-m", "backends")
+    assert result.stderr == ""
+    assert "numpy  NumPy on the CPU" in result.stdout
+    assert 'pip install "multinn[jax]"' in result.stdout
+
+
+def test_the_estimators_without_scikit_learn_name_the_pip_line(python):
+    message = 'scikit-learn, which is not installed: pip install "multinn[sklearn]"'
+    result = run(python, "-c", "import multinn.sklearn")
+    assert result.stderr.splitlines()[-1] == f"ImportError: multinn.sklearn needs {message}"
+
+
+def test_a_backend_without_its_library_names_the_pip_line(python):
+    message = """backend 'jax' needs jax, which is not installed: pip install "multinn[jax]\""""
+    assert message in run(python, "-c", TRAIN_ON_JAX).stderr
+
+
+@pytest.mark.parametrize("name", ["backends.py", "backends/__init__.py"])
+def test_another_package_of_the_name_backends_is_named(python, tmp_path, name):
+    script = tmp_path / "script.py"
+    script.write_text("import multinn")
+    foreign = tmp_path / name
+    foreign.parent.mkdir(exist_ok=True)
+    foreign.write_text("def get_backend(): ...")
+    message = run(python, script).stderr.splitlines()[-1]
+    assert message.startswith("ImportError: multinn needs its own package backends")
+    assert str(foreign) in message
