@@ -51,18 +51,8 @@ def run(options: argparse.Namespace) -> int:
     options = with_defaults(options)
     dataset = load(options.dataset, data_dir=options.data_dir)
     trainer = make_trainer(options, len(dataset.x_train))
-    features = dataset.x_train.shape[1]
-    network = f"{features}-{HIDDEN_UNITS}-{CLASSES}"
-    _print_task(options, dataset, trainer, network)
-    history = whole(
-        trainer.fit(
-            dataset.x_train,
-            dataset.y_train,
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            validation_data=(dataset.x_test, dataset.y_test),
-        )
-    )
+    _print_task(options, dataset, trainer)
+    history = train(trainer, dataset, options)
     probabilities = predict_probabilities(trainer, dataset.x_test)
     confusion = confusion_matrix(dataset.y_test, np.argmax(probabilities, axis=1))
     results = {
@@ -75,11 +65,7 @@ def run(options: argparse.Namespace) -> int:
     }
     _print_results(trainer, history, confusion)
     if options.out:
-        title = f"{network} on {TITLES[dataset.name]}, {trainer.backend.name} backend"
-        loss = f"cross-entropy, label smoothing {options.label_smoothing:g}"
-        draw_learning_curves(history, loss, title, options.out, dataset.name)
-        draw_confusion_matrix(confusion, title, options.out, dataset.name)
-        draw_samples(dataset, probabilities, title, options.out, dataset.name)
+        draw(trainer, dataset, history, probabilities, options)
     if options.json:
         write_json(options.json, make_record("digits", options, trainer, history, results))
     return 0
@@ -109,6 +95,52 @@ def make_trainer(options: argparse.Namespace, examples: int) -> Trainer:
     )
 
 
+def train(trainer: Trainer, dataset: Dataset, options: argparse.Namespace) -> History:
+    """Train for the epochs of the options, and return the history, with figures of the test images.
+
+    Raises:
+        KeyboardInterrupt: the training was interrupted.
+    """
+    return whole(
+        trainer.fit(
+            dataset.x_train,
+            dataset.y_train,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            validation_data=(dataset.x_test, dataset.y_test),
+        )
+    )
+
+
+def draw(
+    trainer: Trainer,
+    dataset: Dataset,
+    history: History,
+    probabilities: HostArray,
+    options: argparse.Namespace,
+) -> None:
+    """Draw learning curves, confusion matrix and samples into the folder of the options.
+
+    Args:
+        trainer: after the training.
+        dataset: on which it was trained.
+        history: from `train`.
+        probabilities: (examples, classes), from `predict_probabilities` of the test images.
+        options: completed by `with_defaults`.
+    """
+    title = f"{network_name(dataset)} on {TITLES[dataset.name]}, {trainer.backend.name} backend"
+    loss = f"cross-entropy, label smoothing {options.label_smoothing:g}"
+    confusion = confusion_matrix(dataset.y_test, np.argmax(probabilities, axis=1))
+    draw_learning_curves(history, loss, title, options.out, dataset.name)
+    draw_confusion_matrix(confusion, title, options.out, dataset.name)
+    draw_samples(dataset, probabilities, title, options.out, dataset.name)
+
+
+def network_name(dataset: Dataset) -> str:
+    """Return the widths of the network for this data set, such as "64-128-10"."""
+    return f"{dataset.x_train.shape[1]}-{HIDDEN_UNITS}-{CLASSES}"
+
+
 def predict_probabilities(trainer: Trainer, x: HostArray) -> HostArray:
     """Return the probability of each class for each image, (examples, classes)."""
     backend = trainer.backend
@@ -134,14 +166,14 @@ def _schedule(options: argparse.Namespace, examples: int) -> Schedule:
     return CosineDecay(options.learning_rate, options.epochs * math.ceil(examples / options.batch_size))
 
 
-def _print_task(options: argparse.Namespace, dataset: Dataset, trainer: Trainer, network: str) -> None:
+def _print_task(options: argparse.Namespace, dataset: Dataset, trainer: Trainer) -> None:
     height, width = dataset.image_shape
     print(f"data       {dataset.source}")
     print(
         f"images     {len(dataset.x_train):,} to train, {len(dataset.x_test):,} to test, "
         f"{height} x {width}"
     )
-    print(f"network    {network}, ReLU and softmax, seed {options.seed}")
+    print(f"network    {network_name(dataset)}, ReLU and softmax, seed {options.seed}")
     print(f"backend    {trainer.backend.name} on {trainer.backend.device}, {trainer.dtype}")
     print(
         f"optimizer  {options.optimizer}, learning rate {options.learning_rate:g} ({options.schedule}), "
