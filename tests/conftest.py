@@ -2,7 +2,7 @@
 
 import os
 import signal
-from importlib.util import find_spec
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -11,9 +11,7 @@ from backends import Backend, get_backend
 from backends.registry import ENVIRONMENT_VARIABLE
 from tests.support.strict_backend import StrictBackend
 
-BACKENDS = ["numpy", "jax", "array_api_strict"]
-if find_spec("torch") and find_spec("array_api_compat"):
-    BACKENDS.append("torch")
+BACKENDS = ["numpy", "jax", "array_api_strict", "torch"]
 
 # A shell lets what it runs in the background ignore Ctrl-C, which some tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -34,4 +32,27 @@ def no_backend_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn. `parametrize("backend", [...], indirect=True)` picks some by name."""
-    return StrictBackend() if request.param == StrictBackend.name else get_backend(request.param)
+    return find_backend(request.param)
+
+
+def find_backend(name: str) -> Backend:
+    """The backend of that name; the test is skipped if it is PyTorch, which is not installed."""
+    if name == StrictBackend.name:
+        return StrictBackend()
+    if name == "torch":
+        pytest.importorskip("torch")
+    return get_backend(name)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """Say at the very end what was left out because PyTorch is missing, and how to run it."""
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    names = [report.nodeid for report in skipped if "torch" in str(report.longrepr[2])]
+    if names:
+        files = sum("::" not in name for name in names)
+        terminalreporter.write_line(
+            f"PyTorch is not installed: {len(names) - files:,} tests and {files} whole files were left "
+            "out; make test TORCH=torch runs them"
+        )

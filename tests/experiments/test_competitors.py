@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 
 from backends import get_backend
-from experiments.competitors import PEERS, load_competitor, missing_modules
+from experiments.competitors import PEERS, load_competitor, missing_modules, pip_line
 from experiments.competitors.floor import layer_products, layer_sizes
 from experiments.competitors.models import on_fastest_setting
 from experiments.competitors.numpy_by_hand import pool, pool_backward
 from experiments.competitors.workloads import LeNet, Mlp, all_workloads
 
-INSTALLED = [name for name in PEERS if not missing_modules(load_competitor(name))]
-BY_HAND = [name for name in INSTALLED if name == "numpy by hand" or name.startswith("jax.grad")]
+BY_HAND = [name for name in PEERS if name == "numpy by hand" or name.startswith("jax.grad")]
 # torch.compile takes half a minute a job: the comparison itself has to show that it trains.
-QUICK_TO_LOAD = [name for name in INSTALLED if name != "torch.compile"]
+QUICK_TO_LOAD = [name for name in PEERS if name != "torch.compile"]
 TRAINING = [name for name, workload in all_workloads().items() if workload.task == "train"]
 
 
@@ -48,10 +47,17 @@ def examples_of(workload):
     return x.reshape(workload.examples, *workload.network.input_shape), y
 
 
-def build(name, workload, x, y):
+def load(name):
+    """The competitor, ready to be used; the test is skipped if one of its libraries is missing."""
     competitor = load_competitor(name)
+    if missing := missing_modules(competitor):
+        pytest.skip(f"not installed: {pip_line(missing)}")
     competitor.load()
-    return competitor.build(workload, x, y, seed=0)
+    return competitor
+
+
+def build(name, workload, x, y):
+    return load(name).build(workload, x, y, seed=0)
 
 
 def supported(names, workloads):
@@ -131,9 +137,7 @@ def test_each_run_trains_further(name, workload_name):
 @pytest.mark.parametrize("name", QUICK_TO_LOAD)
 def test_each_predicts(name):
     workload = replace(small("predict"), batch_size=100)
-    competitor = load_competitor(name)
-    competitor.load()
-    run = competitor.prepare(workload, *examples_of(workload), seed=0)
+    run = load(name).prepare(workload, *examples_of(workload), seed=0)
     first, second = np.array(run()), np.array(run())
     assert first.shape == (100, 10)
     assert np.ptp(first) > 0 or name == "thinc"  # which starts from equal probabilities
