@@ -1,44 +1,57 @@
-# make demo   train the same network on every installed backend, compare, draw
-# make test   the whole test suite
-# make lint   ruff and mypy
-# make test-lowest   the test suite on the lowest versions of everything that it declares
+## make demo          train one network on every installed backend, check its gradients, compare the time
+## make test          the whole test suite; TORCH=torch installs PyTorch for it (on Linux, several GB)
+## make test-lowest   the test suite on the lowest versions of everything that it declares
+## make lint          ruff and mypy
+## make format        let ruff fix what it can
+## make clean         remove the virtual environments and what was built
+## PYTHON=python3.12 chooses the Python, VENV=FOLDER the virtual environment
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OUT ?= build/demo
-TORCH ?= torch
-ENVIRONMENT := JAX_DISABLE_MOST_OPTIMIZATIONS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 SCIPY_ARRAY_API=1 \
-	XLA_FLAGS='--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1'
+TORCH ?=
+INSTALL := -m pip install --quiet --disable-pip-version-check
+ENVIRONMENT := JAX_DISABLE_MOST_OPTIMIZATIONS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 SCIPY_ARRAY_API=1
+
+# An older way of XLA to emit code, which compiles in half the time; from JAX 0.12 on, it does not know this flag.
+QUICK := --xla_cpu_use_fusion_emitters=false
+
+# A library that ends the process, as XLA does at an unknown flag, says why only outside of pytest: so the
+# backends are started once before. Then QUICK is added to XLA_FLAGS if JAX starts with it.
+define TEST
+$(ENVIRONMENT) $(1)/python -X faulthandler -u -m backends
+XLA_FLAGS="$$(XLA_FLAGS="$$XLA_FLAGS $(QUICK)" $(1)/python -c \
+	'import os, jax; jax.devices(); print(os.environ["XLA_FLAGS"])' 2>/dev/null || echo "$$XLA_FLAGS")" \
+	$(ENVIRONMENT) $(1)/python -m pytest --numprocesses 2 --dist loadfile
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-lowest lint format clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^## //p' Makefile
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "multinn needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python $(INSTALL) --upgrade --upgrade-strategy eager --editable '.[dev]'
 	@touch $@
 
 $(VENV)/installed-torch: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,torch]' \
-		'$(TORCH)'
+	$(BIN)/python $(INSTALL) --editable '.[dev,torch]' '$(TORCH)'
 	@touch $@
 
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --out $(OUT)
 
-test: $(VENV)/installed-torch
-	$(ENVIRONMENT) $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: $(VENV)/installed$(if $(TORCH),-torch)
+	$(call TEST,$(BIN))
 
 test-lowest: pyproject.toml tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint tests/lowest-versions.txt --editable '.[dev]'
-	$(ENVIRONMENT) $(LOWEST)/bin/python -m pytest --numprocesses 2 --dist loadfile
+	$(LOWEST)/bin/python $(INSTALL) --constraint tests/lowest-versions.txt --editable '.[dev]'
+	$(call TEST,$(LOWEST)/bin)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -50,4 +63,4 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,6 +7,7 @@ import pytest
 from backends import BrokenBackendError, DeviceNotFoundError, backend_names, installed_backends
 from backends.__main__ import main
 from backends.blas_threads import describe_blas
+from tests.helpers import run_python
 
 
 @pytest.fixture
@@ -65,3 +66,12 @@ def test_what_is_broken_tells_its_reason_and_harms_no_other(monkeypatch, capsys,
     output = " ".join(capsys.readouterr().out.split())
     assert reason in output
     assert "NumPy on the CPU" in output
+
+
+def test_a_library_that_ends_the_process_says_why():
+    result = run_python(
+        "from backends.__main__ import main; main([])",
+        environment={"XLA_FLAGS": "--xla_has_no_such_flag"},
+    )
+    assert result.returncode != 0
+    assert "XLA_FLAGS: --xla_has_no_such_flag" in result.stderr
