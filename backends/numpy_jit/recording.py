@@ -289,6 +289,8 @@ def without_numbers(array: Any) -> Any:
     if not isinstance(array, np.ndarray) or array.nbytes < _LARGE:
         return array
     low, high = np.lib.array_utils.byte_bounds(array)
-    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    private: dict[str, Any] = {}
+    if hasattr(mmap, "MAP_PRIVATE"):
+        private["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     memory = mmap.mmap(-1, high - low, **private)
     return np.ndarray(array.shape, array.dtype, memory, array.ctypes.data - low, array.strides)
