@@ -7,7 +7,7 @@ import pytest
 from backends import BrokenBackendError, DeviceNotFoundError, backend_names, installed_backends
 from backends.__main__ import main
 from backends.blas_threads import describe_blas
-from tests.helpers import run_python
+from tests.support.helpers import run_python
 
 
 @pytest.fixture
