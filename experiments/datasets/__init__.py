@@ -1,8 +1,8 @@
 """The data sets of the experiments: scikit-learn's digits, and MNIST.
 
-``load("digits")`` needs no download. ``load("mnist")`` takes MNIST from a folder of IDX files,
-where one is named, else from a cache, else from OpenML through scikit-learn. Whatever the source,
-it is checked to be MNIST, and nothing is ever put in its place.
+``load("digits")`` needs no download. ``load("mnist")`` reads a folder of IDX files if one is named,
+else a cache, else OpenML through scikit-learn. Whatever the source, the data is checked to be MNIST,
+and nothing is ever substituted for it.
 """
 
 import difflib
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.datasets import mnist
-from experiments.datasets.cache import Bytes, cache_folder, expand_home, read_cache, write_cache
+from experiments.datasets.cache import Bytes, cache_path, expand_home, read_cache, write_cache
 from experiments.datasets.mnist import DATA_VARIABLE, OPENML, import_scikit_learn
 from experiments.shared.errors import DatasetError as DatasetError
 
@@ -25,16 +25,16 @@ NAMES: Final = ("digits", "mnist")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels, split into a training and a test part.
+    """Images and labels, split into a training and a test set.
 
     Attributes:
         name: "digits" or "mnist".
-        source: where the data came from, in words.
-        x_train: (n_train, features) float32 in [0, 1], one flattened image a row.
+        source: where the data came from, for people.
+        x_train: (n_train, features) float32 in [0, 1], a flattened image in each row.
         y_train: (n_train,) int32, the labels, 0 to 9.
         x_test: (n_test, features) float32 in [0, 1].
         y_test: (n_test,) int32.
-        image_shape: (height, width), whose product is the number of features.
+        image_shape: (height, width); features = height * width.
     """
 
     name: str
@@ -49,35 +49,31 @@ class Dataset:
 def load(name: str, *, data_dir: Path | None = None) -> Dataset:
     """Load a data set by name.
 
-    "digits" is bundled with scikit-learn: 1,797 images of 8 x 8, split 75 to 25 in a fixed,
-    stratified way. "mnist" is 60,000 + 10,000 images of 28 x 28, and is looked for in this order:
+    "digits" is bundled with scikit-learn: 1,797 images of 8 x 8, in a fixed stratified split of 75 %
+    to 25 %. "mnist" has 60,000 + 10,000 images of 28 x 28. The sources are tried in this order:
 
-    1. the folder `data_dir`, or else the one that the environment variable MULTINN_DATA names: four
-       IDX files, with or without ".gz". A folder that is named is used, or is an error;
-    2. the cache: "mnist" in MULTINN_CACHE, or else in multinn in XDG_CACHE_HOME, or else in
-       ~/.cache/multinn. A damaged cache is not used, with a warning, and is made anew;
-    3. OpenML, through scikit-learn; what is fetched is put into the cache. A cache that cannot be
-       written is a warning.
+    1. a folder of four IDX files, with or without ".gz": `data_dir`, else the environment variable
+       MULTINN_DATA. If a folder is named, no other source is tried;
+    2. the cache: mnist.npz in MULTINN_CACHE, else in multinn in XDG_CACHE_HOME, else in
+       ~/.cache/multinn. A damaged cache gives a warning and is replaced;
+    3. OpenML, through scikit-learn. The result is cached; if it cannot be, there is a warning.
 
     Args:
         name: "digits" or "mnist".
         data_dir: a folder of MNIST's IDX files.
 
-    Returns:
-        The data set: float32 images in [0, 1] and int32 labels.
-
     Raises:
-        DatasetError: the name is unknown; a folder is named for a data set that reads none; the
-            named folder is missing, unreadable, incomplete or not MNIST; scikit-learn is needed and
-            not installed; or MNIST is in none of the places and could not be fetched.
+        DatasetError: the name is unknown; a folder is named for "digits"; the folder is missing,
+            unreadable, incomplete or not MNIST; scikit-learn is needed and not installed; or MNIST
+            could not be fetched.
     """
     if name == "mnist":
         return _load_mnist(data_dir)
     if name == "digits":
         if data_dir is not None:
             raise DatasetError(
-                f"the data set 'digits' is not read from a folder, but {data_dir} was named; "
-                "leave the folder out, or load 'mnist'"
+                f"the data set 'digits' is not read from a folder, got {data_dir}; leave the folder "
+                "out, or load 'mnist'"
             )
         return _load_digits()
     close = difflib.get_close_matches(str(name).lower(), NAMES, n=1)
@@ -87,7 +83,7 @@ def load(name: str, *, data_dir: Path | None = None) -> Dataset:
 
 
 def _load_digits() -> Dataset:
-    """Load the digits that are bundled with scikit-learn: 64 features, 1,347 + 450 examples."""
+    """Load scikit-learn's digits: 64 features, 1,347 + 450 examples."""
     x, y = import_scikit_learn("datasets").load_digits(return_X_y=True)
     x_train, x_test, y_train, y_test = import_scikit_learn("model_selection").train_test_split(
         (x / 16).astype(np.float32),
@@ -107,47 +103,35 @@ def _load_mnist(data_dir: Path | None) -> Dataset:
     if named:
         folder = expand_home(named)
         return _mnist(f"folder {folder}", mnist.read_folder(folder))
-    cache = cache_folder("mnist")
-    cache_state = "nothing there"
+    cache = cache_path("mnist.npz")
+    cache_state = "no such file"
     try:
-        cached = _read_cache(cache)
+        cached = read_cache(cache, mnist.FILES)
+        if cached is not None:
+            mnist.check(cached)
+            return _mnist(f"cache {cache}", cached)
     except DatasetError as error:
-        cached, cache_state = None, str(error)
-        warnings.warn(f"cache {cache} is not used: {error}; it is made anew", stacklevel=3)
-    if cached is not None:
-        return _mnist(f"cache {cache}", cached)
+        cache_state = str(error)
+        warnings.warn(f"cache {cache} is not used, and is replaced: {error}", stacklevel=3)
     try:
         fetched = mnist.fetch()
     except DatasetError as error:
-        raise DatasetError(_not_found(cache, cache_state, str(error))) from error
+        raise DatasetError(
+            "MNIST could not be loaded. Tried: "
+            f"a folder (none is named, by neither data_dir nor {DATA_VARIABLE}); "
+            f"cache {cache} ({cache_state}); {OPENML} ({error}). "
+            f"Name a folder of the four IDX files, with --data-dir FOLDER or {DATA_VARIABLE}=FOLDER, "
+            "or connect to the network once, so that scikit-learn can fetch MNIST"
+        ) from error
     try:
-        write_cache(cache, fetched, OPENML)
+        write_cache(cache, fetched)
     except OSError as error:
         warnings.warn(f"cache {cache} could not be written: {error}", stacklevel=3)
     return _mnist(OPENML, fetched)
 
 
-def _read_cache(folder: Path) -> dict[str, Bytes] | None:
-    """Read the cached MNIST, or return None where there is none; DatasetError where it is damaged."""
-    parts = read_cache(folder, mnist.FILES)
-    if parts is not None:
-        mnist.check(parts)
-    return parts
-
-
-def _not_found(cache: Path, cache_state: str, fetch_problem: str) -> str:
-    """Return the message that says where MNIST was looked for, and what can be done."""
-    return (
-        "MNIST could not be loaded. Looked in: "
-        f"a folder (none is named: neither data_dir nor {DATA_VARIABLE}); "
-        f"cache {cache} ({cache_state}); {OPENML} ({fetch_problem}). "
-        "Either name a folder that holds the four IDX files, with --data-dir FOLDER or "
-        f"{DATA_VARIABLE}=FOLDER, or connect to the network once, so that scikit-learn can fetch it"
-    )
-
-
 def _mnist(source: str, parts: dict[str, Bytes]) -> Dataset:
-    """Return the data set that the four uint8 arrays make."""
+    """Return the data set of four uint8 arrays."""
     return Dataset(
         name="mnist",
         source=source,
@@ -160,6 +144,6 @@ def _mnist(source: str, parts: dict[str, Bytes]) -> Dataset:
 
 
 def _scaled(pixels: Bytes) -> NDArray[np.float32]:
-    """Return (n, ...) pixels in 0..255 as (n, features) float32 in [0, 1]."""
+    """Return pixels (n, ...) from 0 to 255 as (n, features) float32 in [0, 1]."""
     flat = pixels.reshape(len(pixels), -1)
     return cast(NDArray[np.float32], np.divide(flat, np.float32(255), dtype=np.float32))

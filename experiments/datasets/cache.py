@@ -1,32 +1,28 @@
-"""A folder of arrays that were fetched once, and the checksums that show them undamaged."""
+"""The user's cache folder, and files of arrays in it."""
 
-import hashlib
-import json
 import os
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.shared.errors import DatasetError
+from multinn.host.atomic import replacing
 
 CACHE_VARIABLE: Final = "MULTINN_CACHE"
-
-_CHECKSUMS_FILE: Final = "checksums.json"
 
 Bytes = NDArray[np.uint8]
 
 
-def cache_folder(name: str) -> Path:
-    """Return the folder of that name in the user's cache, such as that of a data set; it need not exist.
+def cache_path(name: str) -> Path:
+    """Return the path of a file or folder in the user's cache folder; it need not exist.
 
-    It is in MULTINN_CACHE, or else in multinn in XDG_CACHE_HOME, or else in ~/.cache/multinn.
+    The cache folder is MULTINN_CACHE, else multinn in XDG_CACHE_HOME, else ~/.cache/multinn.
 
     Raises:
-        DatasetError: there is no home folder, and one is needed.
+        DatasetError: the home folder is needed and unknown.
     """
     if named := os.environ.get(CACHE_VARIABLE):
         return expand_home(named) / name
@@ -36,86 +32,47 @@ def cache_folder(name: str) -> Path:
 
 
 def expand_home(path: str | Path) -> Path:
-    """Return the path with a leading ~ replaced.
+    """Return the path with a leading ~ replaced by the home folder.
 
     Raises:
-        DatasetError: there is no home folder.
+        DatasetError: the home folder is unknown.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise DatasetError(
-            f"{path}: there is no home folder to put for ~ ({error}); name a folder without it, "
-            f"in {CACHE_VARIABLE} for the cache"
+            f"{path}: the home folder, ~, is unknown ({error}); name a folder without ~, for the cache "
+            f"in {CACHE_VARIABLE}"
         ) from error
 
 
-def read_cache(folder: Path, names: Collection[str]) -> dict[str, Bytes] | None:
-    """Read the arrays of those names as they were written.
+def read_cache(path: Path, names: Collection[str]) -> dict[str, Bytes] | None:
+    """Read the named arrays of an ``.npz`` file, and check the checksums that it has.
 
     Returns:
-        The arrays by name; or None where there is no cache.
+        The arrays by name; None if there is no such file.
 
     Raises:
-        DatasetError: there is a cache, and it is damaged or unreadable.
+        DatasetError: the file is damaged or unreadable.
     """
     try:
-        files = (_CHECKSUMS_FILE, *(f"{name}.npy" for name in names))
-        if not any((folder / file).exists() for file in files):
-            return None
-        checksums = _read_checksums(folder / _CHECKSUMS_FILE, names)
-        return {name: _read_npy(folder / f"{name}.npy", checksums[name]) for name in names}
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"it is damaged or unreadable: {error}") from error
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            # Reading an array checks its CRC-32 only if its header is right.
+            if damaged := arrays.zip.testzip():
+                raise ValueError(f"the checksum of {damaged} is wrong")
+            return {name: arrays[name] for name in names}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:  # zipfile and NumPy raise many unrelated classes
+        raise DatasetError(f"damaged or unreadable: {type(error).__name__}: {error}") from error
 
 
-def write_cache(folder: Path, arrays: Mapping[str, Bytes], source: str) -> None:
-    """Write the cache whole or not at all.
-
-    Args:
-        folder: is made where it is missing.
-        arrays: by name.
-        source: where they came from, for who looks into the folder.
+def write_cache(path: Path, arrays: Mapping[str, Bytes]) -> None:
+    """Write arrays to an ``.npz`` file, whole or not at all; missing folders are created.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="incomplete-") as temporary:
-        staging = Path(temporary)
-        checksums = {name: _write_npy(staging / f"{name}.npy", array) for name, array in arrays.items()}
-        with (staging / _CHECKSUMS_FILE).open("w", encoding="utf-8") as file:
-            json.dump({"source": source, "sha256": checksums}, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        # The checksums come last: without them, the arrays are not a cache.
-        for file_name in (*(f"{name}.npy" for name in arrays), _CHECKSUMS_FILE):
-            os.replace(staging / file_name, folder / file_name)
-
-
-def _read_checksums(path: Path, names: Collection[str]) -> dict[str, str]:
-    """Read the SHA-256 of each cached file; ValueError where the JSON is not that."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    checksums = content.get("sha256") if isinstance(content, dict) else None
-    if not isinstance(checksums, dict) or checksums.keys() != set(names):
-        raise ValueError(f"{path.name} does not give the SHA-256 of each of the {len(names)} arrays")
-    return checksums
-
-
-def _read_npy(path: Path, checksum: str) -> Bytes:
-    """Read an array whose file has the given SHA-256; ValueError where it has another."""
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != checksum:
-            raise ValueError(f"the SHA-256 of {path.name} is not the one in {_CHECKSUMS_FILE}")
-        file.seek(0)
-        return cast(Bytes, np.load(file, allow_pickle=False))
-
-
-def _write_npy(path: Path, array: Bytes) -> str:
-    """Write an array to disk and return the SHA-256 of its file."""
-    with path.open("xb+") as file:
-        np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)

@@ -1,7 +1,4 @@
-"""MNIST: what it is, and getting it from a folder of IDX files or from OpenML.
-
-Whatever the source, it is checked to be MNIST.
-"""
+"""MNIST from a folder of IDX files or from OpenML, checked to be MNIST."""
 
 import hashlib
 import importlib
@@ -12,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from experiments.datasets.cache import Bytes
 from experiments.datasets.idx import IdxError, idx_header, read_idx
 from experiments.shared.errors import DatasetError
 
@@ -21,7 +18,7 @@ DATA_VARIABLE: Final = "MULTINN_DATA"
 OPENML: Final = "OpenML mnist_784 version 1"
 IMAGE_SHAPE: Final = (28, 28)
 
-#: Each part of MNIST: its file, and the SHA-256 of that file's decompressed content.
+#: For each part of MNIST, the name of its file and the SHA-256 of the file's decompressed content.
 FILES: dict[str, tuple[str, str]] = {
     "x_train": (
         "train-images-idx3-ubyte",
@@ -41,15 +38,13 @@ FILES: dict[str, tuple[str, str]] = {
     ),
 }
 
-#: How often MNIST has each of the labels 0 to 9.
+#: How often each of the labels 0 to 9 occurs.
 TRAIN_COUNTS: tuple[int, ...] = (
     5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
 )  # fmt: skip
 TEST_COUNTS: tuple[int, ...] = (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)
 
 _FEATURES: Final = 28 * 28
-
-Bytes = NDArray[np.uint8]
 
 
 def read_folder(folder: Path) -> dict[str, Bytes]:
@@ -59,8 +54,7 @@ def read_folder(folder: Path) -> dict[str, Bytes]:
         x_train (60000, 28, 28), y_train (60000,), x_test (10000, 28, 28), y_test (10000,), uint8.
 
     Raises:
-        DatasetError: the folder is not one, or a file is missing, not a whole IDX file, or not
-            MNIST's.
+        DatasetError: the folder cannot be read, or a file is missing, damaged or not MNIST's.
     """
     try:
         present = set(os.listdir(folder))
@@ -93,12 +87,11 @@ def fetch() -> dict[str, Bytes]:
     parser = "auto" if importlib.util.find_spec("pandas") else "liac-arff"
     try:
         with warnings.catch_warnings():
-            # Each try again is a warning of scikit-learn; what comes of the last is reported below.
+            # scikit-learn warns before it tries again; the last error is reported below.
             warnings.filterwarnings("ignore", "A network error occurred", UserWarning)
             bunch = fetch_openml("mnist_784", version=1, as_frame=False, parser=parser)
         data, target = bunch["data"], bunch["target"]
-    # The network, scikit-learn's own cache and its parsers raise many unrelated classes.
-    except Exception as error:
+    except Exception as error:  # network, cache and parsers raise many unrelated classes
         raise DatasetError(f"could not be fetched: {type(error).__name__}: {error}") from error
     train, test = sum(TRAIN_COUNTS), sum(TEST_COUNTS)
     x = _whole_numbers(data, "pixels", (train + test, _FEATURES), largest=255)
@@ -109,10 +102,10 @@ def fetch() -> dict[str, Bytes]:
 
 
 def check(parts: dict[str, Bytes]) -> None:
-    """Check what has no SHA-256 to be checked against: flat images and labels, as `fetch` returns them.
+    """Check shapes, dtypes and label counts of arrays as `fetch` returns them.
 
     Raises:
-        DatasetError: a shape, a type, or the count of a label is not MNIST's.
+        DatasetError: they are not MNIST's.
     """
     for part, array in parts.items():
         if array.shape != _expected_shape(part) or array.dtype != np.uint8:
@@ -122,11 +115,13 @@ def check(parts: dict[str, Bytes]) -> None:
     for part, expected in (("y_train", TRAIN_COUNTS), ("y_test", TEST_COUNTS)):
         counts = tuple(np.bincount(parts[part], minlength=len(expected)).tolist())
         if counts != expected:
-            raise DatasetError(f"{part} has the labels 0, 1, ... {counts} times, expected {expected}")
+            raise DatasetError(
+                f"{part}: expected the labels 0 to 9 to occur {expected} times, got {counts}"
+            )
 
 
 def import_scikit_learn(module: str) -> Any:
-    """Return the module of scikit-learn of that name, such as "datasets".
+    """Return a module of scikit-learn, such as "datasets".
 
     Raises:
         DatasetError: scikit-learn is not installed.
@@ -140,7 +135,7 @@ def import_scikit_learn(module: str) -> Any:
 
 
 def _find_file(present: set[str], stem: str) -> str | None:
-    """Return the first spelling of a file's name that is present in the folder."""
+    """Return the spelling of a file's name that the folder has, None if it has none."""
     dotted = stem.replace("-idx", ".idx")
     spellings = (stem, f"{stem}.gz", dotted, f"{dotted}.gz")
     return next((name for name in spellings if name in present), None)
@@ -166,7 +161,7 @@ def _read_file(path: Path, part: str) -> Bytes:
 
 
 def _whole_numbers(values: Any, what: str, shape: tuple[int, ...], *, largest: int) -> Bytes:
-    """Return numbers, or strings that spell them, as uint8; DatasetError where they do not fit."""
+    """Return integers from 0 to `largest`, given as numbers or as strings, as uint8."""
     array = np.asarray(values)
     if array.shape != shape:
         raise DatasetError(f"the {what} have the shape {array.shape}, expected {shape}")

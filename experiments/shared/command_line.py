@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backends import Backend, BackendError, backend_names, get_backend, installed_backends
 from experiments.datasets import DatasetError
-from experiments.datasets.cache import cache_folder
+from experiments.datasets.cache import cache_path
 from multinn import DivergenceError
 
 
@@ -114,7 +114,7 @@ def _keep_compiled(options: argparse.Namespace, backends: Iterable[Backend]) -> 
     if not options.compilation_cache:
         return
     try:
-        folder = cache_folder("compiled")
+        folder = cache_path("compiled")
     except DatasetError:  # there is no home folder: there is no cache, and no need of one
         return
     if _is_own(folder):
