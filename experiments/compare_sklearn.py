@@ -1,37 +1,36 @@
-"""How long a fit takes with multinn's MLPClassifier and with scikit-learn's own, and how good it is.
+"""The time and the accuracy of a fit with multinn's MLPClassifier and with scikit-learn's own.
 
-The data are MNIST, or drawn in its shape, 784 numbers and 10 classes: each class has some prototypes,
-and an example is one of them with noise. All classifiers have one hidden layer of 128 units, and the
-same parameters, solver, batches and epochs. They fit in turn, round by round.
+The data are MNIST, or random data of its shape, 784 features and 10 classes: each class has some
+prototypes, and an example is one of them plus noise. All classifiers have one hidden layer of 128 units,
+and the same hyperparameters, solver, batches and epochs. They are fitted in turn, round by round.
 """
 
 import argparse
 import random
 import statistics
-import textwrap
 import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from backends import HostArray
-from experiments.compare_backends.report import LINE, ratio_text, seconds_text
 from experiments.competitors.workloads import settle
 from experiments.datasets import load
 from experiments.shared.command_line import (
     add_backends,
-    chosen_backends,
+    add_count,
+    add_data_dir,
+    add_dtype,
+    load_backends,
     make_parser,
-    positive,
     run_script,
 )
-from experiments.shared.errors import DatasetError
+from experiments.shared.errors import UsageError
 from experiments.shared.records import make_comparison_record, write_json
-from experiments.shared.tables import format_table
+from experiments.shared.tables import format_table, paragraph, ratio_text, seconds_text
 from multinn.host.progress import Advance, progress
 
 _FEATURES: Final = 784
@@ -42,7 +41,7 @@ REFERENCE: Final = "scikit-learn"
 
 
 class Data(NamedTuple):
-    """What is fitted to, and what is predicted: inputs (examples, 784) and classes (examples,)."""
+    """Training and test data: inputs (examples, 784) and classes (examples,)."""
 
     x: HostArray
     y: HostArray
@@ -55,12 +54,12 @@ class Fits:
     """The fits of one classifier.
 
     Attributes:
-        name: of the classifier.
-        make: makes one with a seed.
+        name: the name of the classifier.
+        make: returns a new classifier for a seed.
         first: seconds of the first fit.
-        compile: seconds of that to compile.
-        steady: seconds of each fit after that.
-        accuracies: on the test examples, of each of these fits.
+        compile: the part of these seconds that was spent compiling.
+        steady: seconds of each later fit.
+        accuracies: the test accuracy of each later fit.
     """
 
     name: str
@@ -85,21 +84,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script, and return its exit status."""
     parser = make_parser(
         "compare_sklearn",
-        "Fit multinn's MLPClassifier and scikit-learn's own to MNIST, or to data of its shape, in turn, "
-        "and compare seconds and accuracies.",
+        "Fit multinn's MLPClassifier and scikit-learn's own to MNIST, or to random data of its shape, "
+        "in turn, and compare seconds and accuracies.",
         times_compilation=True,
     )
     add_backends(parser)
-    parser.add_argument("--dataset", choices=("drawn", "mnist"), default="drawn", help="to fit to")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of MNIST's four IDX files")
-    parser.add_argument("--examples", type=positive, default=20000, metavar="N", help="to fit to")
-    parser.add_argument("--epochs", type=positive, default=5, metavar="N", help="of each fit")
-    parser.add_argument("--batch-size", type=positive, default=200, metavar="N", help="of each step")
-    parser.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed rounds")
-    parser.add_argument("--solver", choices=("adam", "sgd"), default="adam", help="of all classifiers")
     parser.add_argument(
-        "--dtype", choices=("float32", "float64"), default="float32", help="of all numbers"
+        "--dataset", choices=("drawn", "mnist"), default="drawn", help="random data, or MNIST"
     )
+    add_data_dir(parser)
+    add_count(parser, "--examples", 20_000, "examples to fit to")
+    add_count(parser, "--epochs", 5, "epochs of each fit")
+    add_count(parser, "--batch-size", 200, "examples in a step")
+    add_count(parser, "--repeats", 5, "timed rounds")
+    parser.add_argument(
+        "--solver", choices=("adam", "sgd"), default="adam", help="solver of all classifiers"
+    )
+    add_dtype(parser, "float32")
     return run_script(_run, parser, arguments)
 
 
@@ -108,7 +109,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from multinn.sklearn import MLPClassifier
 
-    backends = chosen_backends(options)
+    backends = load_backends(options)
     settings = {
         "hidden_layer_sizes": (128,),
         "solver": options.solver,
@@ -120,7 +121,7 @@ def _run(options: argparse.Namespace) -> int:
     for name, backend in backends.items():
         fits.append(Fits(f"multinn {name}", _maker(MLPClassifier, backend, settings)))
     data = _data(options)
-    print("\n".join(textwrap.wrap(_legend(options, data), LINE)), flush=True)
+    print(paragraph(_legend(options, data)), flush=True)
     start = time.perf_counter()
     with progress(len(fits) * (options.repeats + 1), "fit") as advance:
         measure(fits, data, options, advance)
@@ -145,7 +146,7 @@ def _data(options: argparse.Namespace) -> Data:
     if options.dataset == "mnist":
         return _mnist(options)
     if options.data_dir is not None:
-        raise DatasetError("--data-dir: drawn data are read from no folder; use it with --dataset mnist")
+        raise UsageError("--data-dir: drawn data is not read from a folder; use it with --dataset mnist")
     return draw(options.examples, options.seed, options.dtype)
 
 
@@ -153,13 +154,13 @@ def _mnist(options: argparse.Namespace) -> Data:
     mnist = load("mnist", data_dir=options.data_dir)
     count = len(mnist.x_train)
     if options.examples > count:
-        raise DatasetError(f"--examples: MNIST has {count} to fit to, got {options.examples}")
+        raise UsageError(f"--examples: expected at most {count} of MNIST, got {options.examples}")
     x, test_x = (part.astype(options.dtype) for part in (mnist.x_train, mnist.x_test))
     return Data(x[: options.examples], mnist.y_train[: options.examples], test_x, mnist.y_test)
 
 
 def draw(examples: int, seed: int, dtype: str) -> Data:
-    """Return drawn data: classes of 0 to 9, and 2000 further examples to predict."""
+    """Draw data of the classes 0 to 9, and 2000 more examples as test data."""
     generator = np.random.default_rng(seed)
     prototypes = generator.normal(size=(_CLASSES, _PROTOTYPES, _FEATURES))
     classes = generator.integers(_CLASSES, size=examples + _TEST_EXAMPLES)
@@ -175,11 +176,11 @@ def measure(
     options: argparse.Namespace,
     advance: Advance,
 ) -> None:
-    """Fill in the fits, in turn."""
+    """Fit all classifiers, round by round, and fill in their measurements."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
-        # They say that they stopped after the epochs that were asked for.
+        # They warn that they stopped after the requested epochs.
         warnings.simplefilter("ignore", ConvergenceWarning)
         for each in fits:
             each.first, model = _timed_fit(each, options.seed, data)
@@ -187,7 +188,7 @@ def measure(
                 each.compile = model.trainer_.seconds.compile
             advance(1, {})
         for index in range(options.repeats):
-            # Nobody always runs after the same one.
+            # In random order, so that no classifier always runs after the same one.
             for each in random.Random(index).sample(list(fits), len(fits)):
                 seconds, model = _timed_fit(each, options.seed + index, data)
                 each.steady.append(seconds)
@@ -209,13 +210,13 @@ def _ratio(fits: Fits, reference: Fits) -> float:
 
 
 def _legend(options: argparse.Namespace, data: Data) -> str:
-    name = "MNIST" if options.dataset == "mnist" else "drawn data"
+    name = "MNIST" if options.dataset == "mnist" else "random data"
     return (
-        f"784-128-10, {options.examples} examples of {name}, {options.epochs} epochs in batches of "
-        f"{options.batch_size}, {options.solver}, {options.dtype}. Seconds of a whole fit: of the "
-        "first, of that to compile, and the median of "
-        f"{options.repeats} more. Ratio: the median of the rounds' ratios to {REFERENCE}, below 1 where "
-        f"multinn is faster. Accuracy: the mean of these fits on {len(data.test_x)} further examples."
+        f"784-128-10, {options.examples:,} examples of {name}, {options.epochs} epochs, batch size "
+        f"{options.batch_size}, {options.solver}, {options.dtype}. Seconds of a whole fit: of the first "
+        f"one, of compilation in it, and the median of {options.repeats} more. Ratio: to {REFERENCE}, "
+        "the median over the rounds, below 1 if multinn is faster. Accuracy: the mean of these fits on "
+        f"{len(data.test_x):,} test examples."
     )
 
 
@@ -231,7 +232,15 @@ def _table(fits: Sequence[Fits]) -> str:
         ]
         for each in fits
     ]
-    return format_table(["classifier", "first", "compile", "fit", "ratio", "accuracy"], rows)
+    columns = [
+        "classifier",
+        "seconds of\nfirst fit",
+        "seconds to\ncompile",
+        "seconds\nof a fit",
+        "ratio",
+        "test\naccuracy",
+    ]
+    return format_table(columns, rows)
 
 
 def _result(fits: Fits, reference: Fits) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""What convolutions cost for their arithmetic: strided, dilated, in groups, transposed, along time.
+"""The time that convolutions take for their arithmetic: strided, dilated, grouped, transposed, 1D.
 
-Groups divide the arithmetic, but not the copies of rows of the inputs and sums of rows of the outputs:
-with many groups, it is memory that is paid for. On Linux, XLA's temporary arrays above 32 MiB come from
-fresh memory at every call, and can cost more in page faults than in arithmetic; with MALLOC_ARENA_MAX=1,
-MALLOC_MMAP_THRESHOLD_=4000000000 and MALLOC_TRIM_THRESHOLD_=8000000000 in the environment they do not.
+Groups divide the arithmetic, but not the copying of inputs and outputs: with many groups, memory traffic
+dominates. On Linux, XLA allocates temporary arrays above 32 MiB anew at each call, and their page faults
+can take longer than the arithmetic. This is avoided with MALLOC_ARENA_MAX=1,
+MALLOC_MMAP_THRESHOLD_=4000000000 and MALLOC_TRIM_THRESHOLD_=8000000000 in the environment.
 """
 
 import argparse
@@ -21,13 +21,14 @@ from backends import Array, Backend, Tree, tree
 from experiments.competitors.workloads import settle
 from experiments.shared.command_line import (
     add_backends,
-    chosen_backends,
+    add_count,
+    load_backends,
     make_parser,
-    positive,
     run_script,
 )
+from experiments.shared.errors import UsageError
 from experiments.shared.records import make_comparison_record, write_json
-from experiments.shared.tables import format_table
+from experiments.shared.tables import format_table, paragraph, ratio_text, seconds_text
 from multinn import Conv1D, Conv2D, ConvTranspose2D, Layer
 from multinn.host.progress import Advance, progress
 from multinn.layers.images.windows import from_planes, to_planes
@@ -38,9 +39,9 @@ class Job:
     """A layer and its inputs.
 
     Attributes:
-        name: for the table; that of the first job is what the others are held against.
-        layer: the layer, whose parameters are W alone.
-        shape: of one example.
+        name: the name in the table; the first job is the reference for the ratios.
+        layer: the layer, without a bias.
+        shape: the shape of one example.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Job:
     shape: tuple[int, ...]
 
     def windows(self) -> int:
-        """Return how many windows of an example meet the weights."""
+        """Return how many windows of an example are multiplied by the weights."""
         if isinstance(self.layer, ConvTranspose2D):
             return int(np.prod(self.shape[:-1]))
         output_shape = self.layer.init(np.random.default_rng(0), self.shape)[1]
@@ -57,13 +58,13 @@ class Job:
 
 @dataclass
 class Cost:
-    """What one job takes on one backend.
+    """The time of one job on one backend.
 
     Attributes:
-        job: its name.
+        job: the name of the job.
         backend: the name of the backend.
         gflop: billions of multiplications and additions of y, dx and dW, 2 for each weight and window.
-        seconds: of each forward and backward pass together, round by round.
+        seconds: the seconds of a forward and backward pass, in each round.
     """
 
     job: str
@@ -73,7 +74,7 @@ class Cost:
 
 
 def jobs(size: int, channels: int) -> list[Job]:
-    """Return the jobs, on images of that size, and on sequences as long as these have pixels."""
+    """Return the jobs, on images of that size, and on sequences as long as an image has pixels."""
     images, sequences = (size, size, channels), (size * size, channels)
     half = (size // 2, size // 2, channels)
     convolution = partial(Conv2D, channels, 3, use_bias=False)
@@ -94,43 +95,37 @@ def jobs(size: int, channels: int) -> list[Job]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the script, and return its exit status.
-
-    Args:
-        arguments: those of the command line if None.
-    """
-    parser = make_parser("convolution_costs", __doc__ or "", figures=False)
+    """Run the script, and return its exit status."""
+    parser = make_parser("convolution_costs", __doc__ or "", pictures=False)
     add_backends(parser)
-    parser.add_argument("--repeats", type=positive, default=9, help="timed passes of each job")
-    parser.add_argument("--batch-size", type=positive, default=16, help="examples in a pass")
-    parser.add_argument("--size", type=positive, default=28, help="height and width of the images")
-    parser.add_argument(
-        "--channels", type=positive, default=64, help="of inputs and outputs, a multiple of 4"
-    )
+    add_count(parser, "--repeats", 9, "timed rounds")
+    add_count(parser, "--batch-size", 16, "examples in a pass")
+    add_count(parser, "--size", 28, "height and width of the images")
+    add_count(parser, "--channels", 64, "channels of inputs and outputs, a multiple of 4")
     return run_script(_run, parser, arguments)
 
 
 def _run(options: argparse.Namespace) -> int:
-    backends = chosen_backends(options)
+    backends = load_backends(options)
     try:
         all_jobs = jobs(options.size, options.channels)
         for job in all_jobs:
             job.windows()
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        raise UsageError(str(error)) from error
     start = time.perf_counter()
     with progress(len(backends) * (options.repeats + 1), "round") as advance:
         costs = [
             _measure(all_jobs, name, backend, options, advance) for name, backend in backends.items()
         ]
-    print(
-        f"Forward and backward passes in float32, batch {options.batch_size}: medians of "
-        f"{options.repeats} rounds\n"
+    text = (
+        f"Forward and backward passes in float32, batch size {options.batch_size}: medians of "
+        f"{options.repeats} rounds. Relative speed: GFLOP per second divided by that of "
+        f"{all_jobs[0].name}, the median over the rounds."
     )
+    print(paragraph(text))
     for name, own in zip(backends, costs, strict=True):
-        print(f"{name}\n\n{_table(own)}\n")
-    print(f"ratio: of GFLOP a second, to {all_jobs[0].name}, round by round")
+        print(f"\n{name}\n\n{_table(own)}")
     if options.json:
         results = [asdict(cost) for own in costs for cost in own]
         seconds = {"measure": time.perf_counter() - start}
@@ -148,7 +143,7 @@ def _measure(
     options: argparse.Namespace,
     advance: Advance,
 ) -> list[Cost]:
-    """Time the jobs round by round, each in an order of its own; the first round is not timed."""
+    """Time the jobs round by round, in a random order; the first round is not timed."""
     costs = []
     passes = []
     for job in all_jobs:
@@ -169,9 +164,9 @@ def _measure(
 
 
 def _prepare(job: Job, backend: Backend, batch_size: int, seed: int) -> tuple[int, Callable[[], Tree]]:
-    """Return how many parameters there are, and what runs the compiled passes.
+    """Return the number of parameters, and a function that runs the compiled passes.
 
-    Inputs and outputs are planes, as they are between two such layers.
+    Inputs and outputs are planes, as between two such layers.
     """
     axes = len(job.shape) + 1
 
@@ -200,9 +195,10 @@ def _table(costs: Sequence[Cost]) -> str:
         work = cost.gflop / costs[0].gflop
         ratio = statistics.median(work * base / own for own, base in pairs)
         seconds = statistics.median(cost.seconds)
-        cells = (f"{cost.gflop:.3g}", f"{seconds:.4f}", f"{cost.gflop / seconds:.3g}", f"{ratio:.2f}")
+        speed = cost.gflop / seconds
+        cells = [f"{cost.gflop:.3g}", seconds_text(seconds), f"{speed:.3g}", ratio_text(ratio)]
         rows.append([cost.job, *cells])
-    return format_table(["layer", "GFLOP", "seconds", "GFLOP/s", "ratio"], rows)
+    return format_table(["layer", "GFLOP", "seconds", "GFLOP/s", "relative\nspeed"], rows)
 
 
 if __name__ == "__main__":

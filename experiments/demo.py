@@ -73,7 +73,7 @@ def _train_digits(names: Sequence[str], folder: Path) -> None:
         probabilities = digits.predict_probabilities(trainer, dataset.x_test)
         if first is None:
             first = probabilities
-            digits.draw(trainer, dataset, history, probabilities, options)
+            digits.draw(trainer, dataset, probabilities, options)
         rows.append(
             [
                 name,

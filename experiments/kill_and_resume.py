@@ -1,7 +1,7 @@
-"""Kill a run at random moments, and go on from its checkpoint each time.
+"""Kill a run at random moments, and resume from its checkpoint each time.
 
-A process trains and saves after each epoch. It is killed, another one goes on, and so forth. In the end,
-the network is compared with one that was trained without a break: all bits have to be the same.
+A process trains, and saves a checkpoint after each epoch. It is killed, another one resumes, and so on.
+The final network must have the same bits as a network that was trained without a break.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from backends import Backend, get_backend, tree
-from experiments.shared.command_line import add_backend, make_parser, positive, run_script
-from experiments.shared.interrupted import whole
+from experiments.shared.command_line import add_backend, add_count, make_parser, run_script
+from experiments.shared.interrupted import raise_if_interrupted
+from experiments.shared.tables import paragraph
 from multinn import (
     Adam,
     BatchNorm,
@@ -36,21 +37,22 @@ from multinn.host.progress import Advance, progress
 _RNG = np.random.default_rng(0)
 _X = _RNG.normal(size=(100, 8))
 _Y = _RNG.normal(size=(100, 2))
-_KILLED = -signal.SIGKILL if os.name == "posix" else 1  # the status of a process after `kill`
-_SAVED = "saved"  # what a worker says after its first epoch
+_KILLED = -signal.SIGKILL if os.name == "posix" else 1  # the exit status of a killed process
+_SAVED = "saved"  # a worker prints this after its first epoch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the script; return its exit status, 1 where bits differ."""
+    """Run the script; return its exit status, 1 if bits differ."""
     parser = make_parser(
         "kill_and_resume",
-        "Kill a run at random moments, and go on each time.",
-        figures=False,
+        "Kill a run at random moments, resume from its checkpoint each time, and compare the network "
+        "with that of a run without a break.",
+        pictures=False,
         record=False,
     )
     add_backend(parser)
-    parser.add_argument("--kills", type=positive, default=20, help="how often")
-    parser.add_argument("--epochs", type=positive, default=500, help="epochs in all")
+    add_count(parser, "--kills", 20, "how often to kill the run, unless it ends before")
+    add_count(parser, "--epochs", 500, "epochs of the whole run")
     parser.add_argument("--worker", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     return run_script(_run, parser, arguments)
 
@@ -65,23 +67,23 @@ def _run(options: argparse.Namespace) -> int:
         with progress(options.kills, "kill") as advance:
             epochs = _kill_often(path, options, advance)
         resumed = Trainer.load(path, backend)
-    print(f"killed {len(epochs)} times, after epochs {', '.join(map(str, epochs))}")
+    print(paragraph(f"killed {len(epochs)} times, after epochs {', '.join(map(str, epochs))}"))
     undisturbed = _new_trainer(backend)
     _fit(undisturbed, options.epochs)
     if not _are_same(resumed, undisturbed):
-        print("the network is not the one of the run without a break")
+        print("the network differs from that of the run without a break")
         return 1
     print(f"after {resumed.epoch} epochs, all bits are those of the run without a break")
     return 0
 
 
 def _kill_often(path: Path, options: argparse.Namespace, advance: Advance) -> list[int]:
-    """Kill workers, let the last one finish; return the epoch that each of the others had saved."""
+    """Kill workers until the last one finishes; return the last epoch saved by each killed one."""
     moments = random.Random(options.seed)
     command = [sys.executable, *(["-W", "error"] if sys.warnoptions else [])]
     command += ["-m", "experiments.kill_and_resume", "--worker", str(path)]
     command += ["--epochs", str(options.epochs)]
-    command += ["--backend", options.backend] if options.backend else []  # else MULTINN_BACKEND, as here
+    command += ["--backend", options.backend] if options.backend else []
     epochs: list[int] = []
     while True:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
@@ -98,7 +100,7 @@ def _kill_often(path: Path, options: argparse.Namespace, advance: Advance) -> li
 
 
 def _train(path: Path, backend: Backend, epochs: int) -> None:
-    """Train up to that epoch, from the checkpoint if there is one, and save after each epoch."""
+    """Train up to the given epoch, from the checkpoint if there is one, and save after each epoch."""
     trainer = Trainer.load(path, backend) if path.exists() else _new_trainer(backend)
     first = trainer.epoch + 1
     while trainer.epoch < epochs:
@@ -115,7 +117,7 @@ def _new_trainer(backend: Backend) -> Trainer:
 
 
 def _fit(trainer: Trainer, epochs: int) -> None:
-    whole(trainer.fit(_X, _Y, epochs=epochs, batch_size=32, progress=False))
+    raise_if_interrupted(trainer.fit(_X, _Y, epochs=epochs, batch_size=32, progress=False))
 
 
 def _are_same(one: Trainer, other: Trainer) -> bool:

@@ -1,1 +1,1 @@
-"""Every layer and loss against every oracle of gradients."""
+"""The check of the gradients of every layer and loss against every oracle."""

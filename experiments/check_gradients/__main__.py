@@ -1,4 +1,4 @@
-"""Hold each layer's and each loss's hand-derived gradients against every oracle, on each backend."""
+"""Compare the hand-derived gradients of each layer and loss with every oracle, on each backend."""
 
 import argparse
 import sys
@@ -8,12 +8,13 @@ from functools import partial
 from importlib.util import find_spec
 
 from backends import Backend
-from experiments.check_gradients.figure import draw
 from experiments.check_gradients.oracles import Check, GradientChecker
+from experiments.check_gradients.picture import draw
 from experiments.check_gradients.proofs import Proofs, prove_all
 from experiments.check_gradients.report import Report
 from experiments.check_gradients.symbolic.functions import sympy_version
-from experiments.shared.command_line import add_backends, chosen_backends, make_parser, run_script
+from experiments.shared.command_line import add_backends, load_backends, make_parser, run_script
+from experiments.shared.errors import UsageError
 from experiments.shared.records import make_comparison_record, write_json
 from multinn.host.progress import progress
 from multinn.testing.gradient_cases import CASES, Case
@@ -22,44 +23,43 @@ from multinn.testing.gradient_cases import CASES, Case
 def main(arguments: Sequence[str] | None = None, cases: Sequence[Case] = CASES) -> int:
     """Run the script, and return its exit status: 1 if a gradient fails.
 
-    Ctrl-C leaves the report of what is checked.
+    Ctrl-C ends the script with a report of the checks so far.
 
     Args:
-        arguments: those of the command line if None.
-        cases: what to check.
+        arguments: None for those of the command line.
+        cases: the cases to check.
     """
     parser = make_parser("check_gradients", __doc__ or "")
     add_backends(parser)
     parser.add_argument(
-        "--only", metavar="TEXT", help="only the cases that have this text in their name"
+        "--only", metavar="TEXT", help="check only cases with this text in their name (default: all)"
     )
     parser.add_argument(
-        "--brief", action="store_true", help="print the largest error of each oracle alone"
+        "--brief", action="store_true", help="print only the largest error of each oracle"
     )
     parser.add_argument(
         "--algebra",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="prove the gradients by computer algebra, too",
+        help="prove the gradients by computer algebra, or do not (default: --algebra)",
     )
+    parser.set_defaults(algebra=True)
     return run_script(partial(_run, cases), parser, arguments)
 
 
 def _run(cases: Sequence[Case], options: argparse.Namespace) -> int:
-    chosen = [case for case in cases if (options.only or "").lower() in case.name.lower()]
-    if not chosen:
+    selected = [case for case in cases if (options.only or "").lower() in case.name.lower()]
+    if not selected:
         kinds = ", ".join(dict.fromkeys(case.name.split()[0] for case in cases))
-        print(f"error: no case has {options.only!r} in its name; there are {kinds}", file=sys.stderr)
-        return 2
-    backends = chosen_backends(options)
+        raise UsageError(f"no case has {options.only!r} in its name, expected a part of {kinds}")
+    backends = load_backends(options)
     start = time.perf_counter()
     checker = GradientChecker(options.seed)
     checks: list[Check] = []
     why_no_algebra = _why_no_algebra(options)
     try:
-        checks.extend(_check_all(checker, chosen, backends))
+        checks.extend(_check_all(checker, selected, backends))
         checked = time.perf_counter()
-        proofs = Proofs({}, {}) if why_no_algebra else _prove(chosen, options.seed)
+        proofs = Proofs({}, {}) if why_no_algebra else _prove(selected, options.seed)
     except KeyboardInterrupt:
         if checks:
             why_no_algebra = "the run was interrupted"

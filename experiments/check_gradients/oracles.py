@@ -1,6 +1,6 @@
-"""Hand-derived gradients held against oracles that know nothing of the derivation.
+"""Oracles for hand-derived gradients, which are independent of the derivation.
 
-Errors are those of `multinn.testing.gradients`.
+Errors are defined in `multinn.testing.gradients`.
 """
 
 from functools import partial
@@ -16,13 +16,13 @@ _STEP = 2.0**-10
 
 
 class Oracle(NamedTuple):
-    """What hand-derived gradients are held against.
+    """An independent source of gradients.
 
     Attributes:
-        name: for tables and records.
-        dtype: in which the hand-derived gradients are computed.
+        name: the name in tables and records.
+        dtype: the dtype of the hand-derived gradients.
         tolerance: the largest error that passes.
-        meaning: what is compared, for the legend of a table.
+        meaning: describes the comparison, for the legend of a table.
     """
 
     name: str
@@ -34,16 +34,16 @@ class Oracle(NamedTuple):
 DIFFERENCES = Oracle("central", "float64", 1e-8, "central differences of the backend's forward pass")
 VJP = Oracle("jax.vjp", "float64", 1e-9, "JAX's own derivative of the same forward pass")
 FLOAT64 = Oracle("float64", "float64", 1e-10, "the same gradients computed by NumPy without a compiler")
-# Two backends that are each this close to NumPy in float64 are within 1e-5 of one another.
-FLOAT32 = Oracle("float32", "float32", 5e-6, "gradients in float32, against those in float64")
-_FORM = "shapes, dtypes, and that two ways to compute the same agree to the bit"
+# Two backends that are this close to NumPy in float64 are within 1e-5 of each other.
+FLOAT32 = Oracle("float32", "float32", 5e-6, "gradients in float32, compared with those in float64")
+_FORM = "shapes, dtypes, and equal bits of results that are computed in two ways"
 FORM64 = Oracle("form", "float64", 0.0, _FORM)
 FORM32 = Oracle("form", "float32", 0.0, _FORM)
 ALGEBRA = Oracle("algebra", "exact", 0.0, "SymPy's derivative of the forward pass")
 
 
 class Check(NamedTuple):
-    """One comparison; ``error`` is as the module says, for "form" and "algebra" a number of arrays."""
+    """One comparison; the error of "form" and of "algebra" is a number of arrays."""
 
     case: str
     backend: str
@@ -59,12 +59,12 @@ class Check(NamedTuple):
 
 
 class GradientChecker:
-    """Computes gradients and oracles at points drawn from one seed, each of them once.
+    """Computes gradients and oracles at points drawn from one seed, each only once.
 
     Attributes:
-        seed: of the points, 0 or more.
+        seed: the seed of the points, 0 or more.
         reference: the backend that the others must agree with, NumPy without a compiler.
-        why_no_vjp: why the oracle jax.vjp is absent, None where it is there.
+        why_no_vjp: the reason why the oracle jax.vjp is missing; None if it is available.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -79,13 +79,13 @@ class GradientChecker:
         self._derivatives: dict[Case, Tree] = {}
 
     def oracles(self, backend: Backend) -> list[Oracle]:
-        """Return the oracles that there are for that backend: the reference is not one for itself."""
+        """Return the oracles for that backend; the reference is none for itself."""
         own = [] if backend is self.reference else [FLOAT64]
         vjp = [] if self._jax is None else [VJP]
         return [DIFFERENCES, *vjp, *own, FLOAT32, FORM64, FORM32]
 
     def check(self, case: Case, backend: Backend, oracle: Oracle) -> Check:
-        """Return how far the hand-derived gradients of a case are from an oracle of that backend."""
+        """Compare the hand-derived gradients of a case on a backend with an oracle."""
         evaluation = self.evaluation(case, backend, oracle.dtype)
         if oracle in (FORM64, FORM32):
             error = float(malformed(evaluation, case.draw(self.seed), oracle.dtype))
@@ -94,7 +94,7 @@ class GradientChecker:
         return Check(case.name, backend.name, oracle.name, oracle.dtype, error, oracle.tolerance)
 
     def evaluation(self, case: Case, backend: Backend, dtype: str) -> Evaluation:
-        """Return what the library computes, as NumPy arrays."""
+        """Return the results of the case on a backend, as NumPy arrays."""
         key = (case, backend, dtype)
         if key not in self._evaluations:
             self._evaluations[key] = evaluate(case, backend, case.draw(self.seed), dtype)
@@ -128,9 +128,9 @@ def jax_vjp(case: Case, backend: Backend, point: Point) -> Tree:
     """Return the gradient that JAX derives from the forward pass, in float64.
 
     Args:
-        case: what to differentiate.
-        backend: one whose arrays are JAX's.
-        point: where.
+        case: the function to differentiate.
+        backend: a backend on JAX.
+        point: where to differentiate.
     """
     import jax
 
@@ -143,7 +143,7 @@ def jax_vjp(case: Case, backend: Backend, point: Point) -> Tree:
 
 
 def _values(case: Case, backend: Backend, point: Point, rows: HostArray) -> HostArray:
-    """Return the values of the function where the variables, flattened, are each of the rows."""
+    """Return the values of the function at several points; each row holds the flattened variables."""
 
     def value(constants: Tree, row: Array) -> tuple[Tree, Array]:
         return constants, case.value(backend, _unflatten(backend.xp, row, point.variables), constants)
@@ -155,7 +155,7 @@ def _values(case: Case, backend: Backend, point: Point, rows: HostArray) -> Host
 
 
 def _unflatten(xp: Any, row: Array, like: Tree) -> Tree:
-    """Return the numbers of ``row``, in the order of `tree.leaves`, in the shapes of ``like``."""
+    """Return the numbers of ``row``, in the order of `tree.leaves`, as a tree like ``like``."""
     parts = {}
     start = 0
     for path, leaf in tree.leaves_with_paths(like):

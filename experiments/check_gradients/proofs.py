@@ -1,16 +1,15 @@
 """Proofs, by computer algebra, that hand-derived gradients are the derivative of the forward pass.
 
 Every float of a case is a symbol: inputs, parameters, dy, targets, weights. The case's own code runs on
-these, its value is differentiated with respect to each variable, and each entry of each hand-derived
-gradient minus that derivative is shown to be zero, identically. What a proof rests on:
+these symbols, and its value is differentiated with respect to each variable. Each entry of each
+hand-derived gradient minus that derivative is shown to be identically zero. The proofs assume:
 
-- Comparisons (the maximum of a row, the sign of an input, masks) are answered as at the point that was
-  drawn. So the identity holds wherever they all turn out the same: on one side of each kink. Points have
-  entries on both sides.
-- Floats of the source code stand for the simplest rational that they are the rounding of.
+- Comparisons (the maximum of a row, the sign of an input, masks) have the result that they have at the
+  drawn point. So an identity holds on one side of each kink. Points have entries on both sides.
+- A float of the source code is the simplest rational number that rounds to it.
 - Targets that are probabilities are symbols that sum to 1.
-- Φ, the normal distribution, is SymPy's, with Φ' = φ. `functional.normal_cdf` sums a series that is Φ to
-  rounding.
+- Φ, the normal distribution, is SymPy's, with Φ' = φ. `functional.normal_cdf` sums a series that equals
+  Φ up to rounding.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,21 +23,21 @@ from experiments.check_gradients.symbolic import Expression, FullError, Symbolic
 from multinn import functional
 from multinn.testing.gradient_cases import Case, Point
 
-# The cases that computer algebra does not reach, by name, with the reason.
+# The reasons why computer algebra does not reach a case, by the name of the case.
 NOT_REACHED: Mapping[str, str] = {}
 
-_ROOM_FOR_NAMES = 32
+_CAPACITY_FOR_NAMES = 32
 _ZERO = 1e-9
 
 
 class Proof(NamedTuple):
-    """What was shown of a case.
+    """The result for one case.
 
     Attributes:
-        case: its name.
-        identities: how many entries of gradients were held against derivatives.
-        comparisons: how many comparisons were answered as at the point.
-        wrong: the paths of gradients that are not the derivative; empty if all is proved.
+        case: the name of the case.
+        identities: the number of entries of gradients that were compared with derivatives.
+        comparisons: the number of comparisons that were decided at the point.
+        wrong: the paths of gradients that are not the derivative; empty if all are proved.
     """
 
     case: str
@@ -48,11 +47,11 @@ class Proof(NamedTuple):
 
 
 class Proofs(NamedTuple):
-    """What was shown of several cases.
+    """The results for several cases.
 
     Attributes:
-        proofs: by the name of the case.
-        not_reached: the reason, by the name of the case; all others were reached.
+        proofs: the proofs by the name of the case.
+        not_reached: the reasons why there is no proof, by the name of the case.
     """
 
     proofs: dict[str, Proof]
@@ -60,12 +59,12 @@ class Proofs(NamedTuple):
 
 
 def prove_all(cases: Sequence[Case], seed: int, advance: Callable[[], None]) -> Proofs:
-    """Prove what is in reach, and say what is not.
+    """Prove all cases that algebra reaches.
 
     Args:
-        cases: what to prove.
+        cases: the cases to prove.
         seed: as for `prove`.
-        advance: is called after each case.
+        advance: called after each case.
     """
     proofs, not_reached = {}, {}
     for case in cases:
@@ -80,17 +79,19 @@ def prove_all(cases: Sequence[Case], seed: int, advance: Callable[[], None]) -> 
 
 
 def prove(case: Case, seed: int = 0) -> Proof:
-    """Show of each gradient of a case, or of its smaller version, whether it is the derivative.
+    """Decide for each gradient of a case, or of its smaller version, whether it is the derivative.
 
     Args:
-        case: what to prove.
-        seed: of the point at which comparisons are answered.
+        case: the case to prove.
+        seed: the seed of the point at which comparisons are decided.
 
     Raises:
-        UnreachedError: computer algebra cannot tell.
+        UnreachedError: computer algebra cannot decide it.
     """
     point = (case.smaller or case).draw(seed)
-    capacity = sum(leaf.size for leaf in tree.leaves(point) if leaf.dtype.kind == "f") + _ROOM_FOR_NAMES
+    capacity = (
+        sum(leaf.size for leaf in tree.leaves(point) if leaf.dtype.kind == "f") + _CAPACITY_FOR_NAMES
+    )
     while True:
         try:
             return _prove(case.smaller or case, point, SymbolicBackend(capacity))._replace(
@@ -135,12 +136,12 @@ def _is_gradient(value: Expression, gradient: Any, symbols: Any) -> bool:
             continue
         if abs(float(difference)) > _ZERO:
             return False
-        raise UnreachedError("a difference is 0 at the point, and algebra cannot tell about elsewhere")
+        raise UnreachedError("a difference is 0 at the point, but may not be 0 elsewhere")
     return True
 
 
 def _kept_probabilities(symbols: Any, numbers: Any) -> Any:
-    """Return symbols that sum to 1 along the last axis if the numbers do, else as they are."""
+    """Return symbols that sum to 1 along the last axis if the numbers do, else the given symbols."""
     if (
         numbers.dtype.kind != "f"
         or not numbers.ndim

@@ -1,6 +1,5 @@
-"""What the check of gradients prints and keeps: tables, the list of what failed, and the record."""
+"""The report of the gradient checks: tables, failures, and the record."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,10 +16,9 @@ from experiments.check_gradients.oracles import (
     Check,
 )
 from experiments.check_gradients.proofs import Proofs
-from experiments.shared.tables import format_table
+from experiments.shared.tables import format_table, paragraph
 
 COLUMNS = (DIFFERENCES, VJP, FLOAT64, FLOAT32)
-_LINE = 80
 
 
 @dataclass
@@ -28,12 +26,12 @@ class Report:
     """The results of one run.
 
     Attributes:
-        seed: from which the points were drawn.
-        backends: by the names under which they were asked for.
-        checks: case by case, backend by backend.
-        proofs: by computer algebra, which is the same for all backends.
-        why_no_vjp: why that oracle is absent, None where it is there.
-        why_no_algebra: likewise.
+        seed: the seed of the points.
+        backends: the backends by name.
+        checks: sorted by backend, then by case.
+        proofs: the proofs by computer algebra, which hold for all backends.
+        why_no_vjp: the reason why the oracle jax.vjp is missing; None if it is available.
+        why_no_algebra: the reason why there are no proofs, or None.
     """
 
     seed: int
@@ -44,11 +42,11 @@ class Report:
     why_no_algebra: str | None
 
     def print(self, brief: bool) -> None:
-        """Print the tables, one for each backend or, if brief, one in all, and the legend."""
+        """Print a table for each backend or, if brief, a single one, and the legend."""
         print(f"Relative errors of hand-derived gradients, at points drawn from seed {self.seed}")
         if brief:
             cases = len({check.case for check in self.checks})
-            print(f"The largest of {cases} cases:\n\n{self._brief_table()}")
+            print(f"The largest errors of {cases} cases:\n\n{self._brief_table()}")
         for name, own in groupby([] if brief else self.checks, lambda check: check.backend):
             backend = self.backends[name]
             print(f"\n{name} {backend.version} on {backend.device}\n\n{self._table(list(own))}")
@@ -56,21 +54,23 @@ class Report:
         for oracle in (*COLUMNS, FORM64):
             print(f"{oracle.name:8} {oracle.meaning}")
         if self.why_no_vjp:
-            print(f"jax.vjp is left out:\n{self.why_no_vjp}")
+            print(f"jax.vjp is left out:\n{paragraph(self.why_no_vjp)}")
         self._print_algebra()
 
     def conclude(self) -> int:
-        """Print what failed, and the sums; return the exit status."""
+        """Print the failures and the totals; return the exit status."""
         failed = [check for check in self.checks if not check.passed]
         wrong = [proof for proof in self.proofs.proofs.values() if proof.wrong]
         print()
         for check in failed:
-            print(
+            line = (
                 f"FAIL: {check.case}, {check.backend}, {check.oracle} in {check.dtype}: "
                 f"{check.error:.2g} is above {check.tolerance:g}"
             )
+            print(paragraph(line, indent="  "))
         for proof in wrong:
-            print(f"FAIL: {proof.case}, algebra: not the derivative: {', '.join(proof.wrong)}")
+            line = f"FAIL: {proof.case}, algebra: not the derivative: {', '.join(proof.wrong)}"
+            print(paragraph(line, indent="  "))
         passed = len(self.checks) - len(failed)
         print(f"{passed} of {len(self.checks)} comparisons are within their tolerance")
         if not self.why_no_algebra:
@@ -80,7 +80,7 @@ class Report:
         return 1 if failed or wrong else 0
 
     def results(self) -> list[dict[str, Any]]:
-        """Return the results for the record: comparisons, then proofs, then what algebra leaves."""
+        """Return the results for the record: comparisons, proofs, then the cases without a proof."""
         results = [check._asdict() | {"passed": check.passed} for check in self.checks]
         for proof in self.proofs.proofs.values():
             own = {"case": proof.case, "oracle": ALGEBRA.name, "identities": proof.identities}
@@ -94,23 +94,22 @@ class Report:
         if self.why_no_algebra:
             print(f"algebra is left out:\n{self.why_no_algebra}")
             return
-        print(f"proved   as formulas, equal to {ALGEBRA.meaning}")
+        print(f"proved   equal, as formulas, to {ALGEBRA.meaning}")
         for case, reason in self.proofs.not_reached.items():
-            line = f"algebra does not reach {case}: {reason}"
-            print(textwrap.fill(line, _LINE, subsequent_indent="  "))
+            print(paragraph(f"algebra does not reach {case}: {reason}", indent="  "))
 
     def _table(self, checks: Sequence[Check]) -> str:
         rows = [_tolerances(checks)]
         for case, own in groupby(checks, lambda check: check.case):
             rows.append(_row(case, list(own), self._verdict_of_algebra([case])))
-        return format_table(["case", *(oracle.name for oracle in COLUMNS), ""], rows)
+        return format_table(["case", *(oracle.name for oracle in COLUMNS), "result"], rows)
 
     def _brief_table(self) -> str:
         rows = [_tolerances(self.checks)]
         for name, checks in groupby(self.checks, lambda check: check.backend):
             own = list(checks)
             rows.append(_row(name, own, self._verdict_of_algebra([check.case for check in own])))
-        return format_table(["backend", *(oracle.name for oracle in COLUMNS), ""], rows)
+        return format_table(["backend", *(oracle.name for oracle in COLUMNS), "result"], rows)
 
     def _verdict_of_algebra(self, cases: Sequence[str]) -> str:
         proofs = [self.proofs.proofs.get(case) for case in cases]
@@ -125,7 +124,7 @@ def _tolerances(checks: Sequence[Check]) -> list[str]:
 
 
 def _row(title: str, checks: Sequence[Check], verdict: str) -> list[str]:
-    """Return the largest error by each oracle, and the verdict on all."""
+    """Return a row of the table: the largest error by each oracle, and the verdict."""
     errors: dict[str, float] = {}
     for check in checks:
         errors[check.oracle] = max(errors.get(check.oracle, 0.0), check.error)

@@ -1,1 +1,1 @@
-"""Seconds and memory of the same jobs on each backend."""
+"""The seconds and the memory of the same jobs on each backend."""

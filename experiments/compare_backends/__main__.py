@@ -1,4 +1,4 @@
-"""How long the same jobs take on each backend, beside other libraries and the bare matrix products."""
+"""The time of the same jobs on each backend, in other libraries, and for the matrix products only."""
 
 import argparse
 import sys
@@ -7,13 +7,12 @@ from contextlib import suppress
 
 from backends import get_backend, installed_backends
 from experiments.compare_backends import sweep as compare_backends_sweep
-from experiments.compare_backends.figure import draw_comparison
+from experiments.compare_backends.picture import draw_comparison
 from experiments.compare_backends.report import Comparison, make_report_record, print_report
 from experiments.compare_backends.runs import Rounds, Timing, compare_parameters, measure
 from experiments.competitors import (
     FLOOR,
     PEERS,
-    UsageError,
     backend_of,
     load_competitor,
     missing_modules,
@@ -23,11 +22,15 @@ from experiments.competitors import (
 from experiments.competitors.workloads import Workload, all_workloads
 from experiments.shared.command_line import (
     add_backends,
+    add_count,
+    add_names,
     comma_separated,
     make_parser,
-    positive,
+    print_error,
     run_script,
+    select,
 )
+from experiments.shared.errors import UsageError
 from experiments.shared.records import write_json
 from multinn.host.progress import progress
 
@@ -36,41 +39,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script, and return its exit status."""
     parser = make_parser(
         "compare_backends",
-        "Do the same jobs on each backend, in turn, each in processes of its own, and compare the "
-        "seconds in float32, and the memory; the floor is what the matrix products alone take in "
-        "NumPy. Ctrl-C ends it with the tables of what is done.",
+        "Run the same jobs on each backend, each in its own processes, and compare the seconds and the "
+        "memory, in float32. The floor is the time of the matrix products alone, in NumPy. Ctrl-C ends "
+        "the "
+        "comparison with the tables of the finished runs.",
         times_compilation=True,
     )
-    add_backends(parser)
-    names = ",".join(all_workloads())
+    add_backends(parser, "all that are installed; none if --competitors is given")
+    add_names(parser, "--workloads", "jobs", all_workloads())
     parser.add_argument(
-        "--workloads",
-        type=comma_separated,
-        metavar="NAME,...",
-        help=f"which jobs, of {names}; all if left out",
-    )
-    parser.add_argument(
-        "--peers", action="store_true", help="also other libraries: all that are installed"
+        "--peers", action="store_true", help="compare with all other libraries that are installed"
     )
     parser.add_argument(
         "--competitors",
         type=comma_separated,
         metavar="NAME,...",
-        help=f"also these, of {', '.join(PEERS)}, or module:Class; without --backends, only these",
+        help=f"compare with some of {', '.join(PEERS)}, or with your own module:Class (default: none)",
     )
-    parser.add_argument("--repeats", type=positive, help="timed rounds; 9, or 3 for --sweep")
-    parser.add_argument(
+    add_count(parser, "--repeats", None, "timed rounds (default: 9; 3 for --sweep)")
+    add_count(
+        parser,
         "--processes",
-        type=positive,
-        metavar="N",
-        help="of each competitor and job, one after the other, for these rounds; 3",
+        None,
+        "processes that share the rounds of a job, one after the other (default: 3)",
     )
-    parser.add_argument(
-        "--examples", type=positive, metavar="N", help="at most so many of each job, for a quick look"
-    )
-    parser.add_argument(
-        "--timeout", type=positive, metavar="SECONDS", help="the most a run may take; 600"
-    )
+    add_count(parser, "--examples", None, "at most N examples per job, for a quick look (default: all)")
+    add_count(parser, "--timeout", None, "time limit of a run (default: 600)", "SECONDS")
     compare_backends_sweep.add_options(parser)
     return run_script(run, parser, arguments)
 
@@ -79,12 +73,10 @@ def run(options: argparse.Namespace) -> int:
     """Time each job, or sweep; print the tables, draw the charts, and write the record."""
     if options.sweep:
         return compare_backends_sweep.run(options)
-    try:
-        workloads = _chosen_workloads(options)
-        competitors = _chosen_competitors(options)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if options.batch_sizes or options.widths:
+        raise UsageError("--batch-sizes and --widths are options of --sweep")
+    workloads = select(all_workloads(options.examples), options.workloads, "workload")
+    competitors = _select_competitors(options)
     ours = {name: backend_of(name) for name in competitors}
     comparison = Comparison(
         workloads,
@@ -95,36 +87,20 @@ def run(options: argparse.Namespace) -> int:
         _measure_all(comparison, competitors, options)
     except KeyboardInterrupt:
         interrupted = True
-        print("interrupted: what follows is what was done", file=sys.stderr)
+        print("interrupted: the tables show the finished runs", file=sys.stderr)
     print_report(comparison)
     if options.out and draw_comparison(comparison, options.out) is None:
-        print("no figure: nothing was measured beside the floor", file=sys.stderr)
+        print("no picture: only the floor was measured", file=sys.stderr)
     if options.json:
         write_json(options.json, make_report_record(comparison, options))
     return 130 if interrupted else 0
 
 
-def _chosen_workloads(options: argparse.Namespace) -> dict[str, Workload]:
-    """Return the jobs that are to be done, by name.
+def _select_competitors(options: argparse.Namespace) -> list[str]:
+    """Return the names of all competitors, ours first, the floor last.
 
     Raises:
-        UsageError: there is no such job, or an option is given that belongs to the sweep.
-    """
-    if options.batch_sizes or options.widths:
-        raise UsageError("--batch-sizes and --widths are those of --sweep")
-    known = all_workloads(options.examples)
-    names = dict.fromkeys(options.workloads or known)
-    for name in names:
-        if name not in known:
-            raise UsageError(f"unknown workload {name!r}, expected some of {', '.join(known)}")
-    return {name: known[name] for name in names}
-
-
-def _chosen_competitors(options: argparse.Namespace) -> list[str]:
-    """Return the names of all that are to compete, ours first, the floor last.
-
-    Raises:
-        UsageError: one is asked for by name that does not exist or is not installed.
+        UsageError: a competitor of ``--competitors`` does not exist or is not installed.
     """
     asked = options.competitors or []
     backends = options.backends or ([] if asked else installed_backends())
@@ -139,7 +115,7 @@ def _chosen_competitors(options: argparse.Namespace) -> list[str]:
         if name in missing:
             raise UsageError(f"{name} is not installed: {pip_line(missing[name])}")
     if missing:
-        print(f"left out, not installed: {', '.join(missing)}: {pip_line(needed)}", file=sys.stderr)
+        print_error(f"left out, not installed: {', '.join(missing)}: {pip_line(needed)}")
     installed = [name for name in names if name not in missing and name != FLOOR]
     return [*sorted(installed, key=lambda name: backend_of(name) is None), FLOOR]
 
@@ -147,7 +123,7 @@ def _chosen_competitors(options: argparse.Namespace) -> list[str]:
 def _measure_all(
     comparison: Comparison, competitors: Sequence[str], options: argparse.Namespace
 ) -> None:
-    """Measure job by job, and write the record whenever there is more to keep."""
+    """Measure job by job, and write the record after each round."""
     rounds = Rounds(
         options.repeats or 9,
         options.processes or 3,
@@ -163,7 +139,7 @@ def _measure_all(
 
     def keep() -> None:
         if options.json:
-            with suppress(OSError):  # the last record tells, after the tables
+            with suppress(OSError):  # the last record reports the error, after the tables
                 write_json(options.json, make_report_record(comparison, options))
 
     with progress(calls, "run") as advance:

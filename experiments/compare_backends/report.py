@@ -1,9 +1,7 @@
-"""What the comparison prints and keeps: tables, and the record."""
+"""The tables and the record of the comparison."""
 
 import argparse
-import math
 import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,21 +13,27 @@ from experiments.compare_backends.speed_claims import Verdict, judge
 from experiments.competitors import FLOOR
 from experiments.competitors.workloads import Workload, all_workloads
 from experiments.shared.records import make_comparison_record
-from experiments.shared.tables import format_table
+from experiments.shared.tables import (
+    format_table,
+    line_width,
+    paragraph,
+    ratio_text,
+    seconds_text,
+    shorten,
+)
 
-LINE = 80
 _LONGEST_NAME = 28
 
 
 @dataclass
 class Comparison:
-    """A comparison as far as it has come.
+    """The state of a comparison.
 
     Attributes:
-        workloads: the jobs, by name.
-        backends: ours, by the name of the competitor.
-        timings: of each workload that was begun.
-        complete: whether nothing is to follow.
+        workloads: the jobs by name.
+        backends: our backends by the name of the competitor.
+        timings: the timings of the jobs that were started.
+        complete: whether all jobs are finished.
     """
 
     workloads: Mapping[str, Workload]
@@ -42,11 +46,11 @@ class Comparison:
         return {timing.competitor: timing for timing in self.timings if timing.workload == workload}
 
     def to_floor(self, timing: Timing) -> float | None:
-        """Return the competitor's time in units of the floor's."""
+        """Return the competitor's time relative to the floor's."""
         return ratio(timing, self.of(timing.workload).get(FLOOR))
 
     def to_ours(self, timing: Timing) -> float | None:
-        """Return the competitor's time in units of that of our first backend."""
+        """Return the competitor's time relative to that of our first backend."""
         return ratio(timing, self.of(timing.workload).get(self.reference))
 
     @property
@@ -55,7 +59,7 @@ class Comparison:
         return next(iter(self.backends), "")
 
     def verdicts(self) -> list[Verdict]:
-        """Return what became of each claim whose competitors were measured, on jobs of full size."""
+        """Return the verdicts on the claims whose competitors were measured, on jobs of full size."""
         full = all_workloads()
         return judge(
             {
@@ -67,28 +71,29 @@ class Comparison:
 
 
 def print_report(comparison: Comparison) -> None:
-    """Print the tables of each workload that has a timing, and that of the claims."""
-    print("\n".join(textwrap.wrap(_legend(comparison), LINE)))
+    """Print the tables of each workload that has a timing, and the table of the claims."""
+    print(paragraph(_legend(comparison)))
     for name, workload in comparison.workloads.items():
         timings = list(comparison.of(name).values())
         done = [timing for timing in timings if timing.first_call is not None]
         if not done and not any(timing.failed for timing in timings):
-            continue  # not begun
+            continue  # not started
         print(f"\n{name}: {workload.description}\n")
         if done:
             print(f"{_steady_table(comparison, done)}\n\n{_start_table(comparison, done)}")
         for timing in timings:
             if timing.failed is not None:
-                print(_cut(f"{timing.competitor}: failed: {timing.failed}", LINE))
+                print(shorten(f"{timing.competitor}: failed: {timing.failed}", line_width()))
             if timing.not_compared is not None:
-                print(_cut(f"{timing.competitor}: no float64 run: {timing.not_compared}", LINE))
+                line = f"{timing.competitor}: no float64 run: {timing.not_compared}"
+                print(shorten(line, line_width()))
     verdicts = comparison.verdicts()
     if verdicts:
-        print(f"\nclaims, with 5 % for noise\n\n{_claims_table(verdicts)}")
+        print(f"\nClaims, with a tolerance of 5 % for noise\n\n{_claims_table(verdicts)}")
 
 
 def make_report_record(comparison: Comparison, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the record of what was measured so far, ready for `write_json`."""
+    """Return the record of the measurements so far, ready for `write_json`."""
     timings = comparison.timings
     seconds = {
         "compile": sum(timing.compile or 0.0 for timing in timings),
@@ -107,50 +112,31 @@ def make_report_record(comparison: Comparison, options: argparse.Namespace) -> d
     }
 
 
-def seconds_text(seconds: float | None) -> str:
-    """Return seconds to three digits, without an exponent.
-
-    >>> [seconds_text(seconds) for seconds in (0.0012345, 0.25, 12.345, 1234.5, None)]
-    ['0.00123', '0.250', '12.3', '1234', '-']
-    """
-    if seconds is None:
-        return "-"
-    return f"{seconds:.{_decimals(seconds, most=6)}f}"
-
-
-def ratio_text(value: float | None) -> str:
-    """Return a ratio to three digits, or below 1 to two.
-
-    >>> [ratio_text(value) for value in (0.00512, 0.0512, 0.512, 1.0, 12.34, 1234.5, None)]
-    ['0.0051', '0.051', '0.51', '1.00', '12.3', '1234', '-']
-    """
-    if value is None:
-        return "-"
-    return f"{value:.{_decimals(value, most=4, digits=3 if value >= 1.0 else 2)}f}"
-
-
-def _decimals(value: float, most: int, digits: int = 3) -> int:
-    """Return how many decimals show so many digits."""
-    return min(max(digits - 1 - math.floor(math.log10(value)), 0), most) if value > 0.0 else most
-
-
 def _legend(comparison: Comparison) -> str:
-    ours = f', "to ours" to those of {comparison.reference}' if comparison.reference else ""
+    ours = f", and to ours, {comparison.reference}" if comparison.reference else ""
     return (
-        "Seconds in float32: to prepare and run for the first time, and of that to compile; then, round "
-        "by round in turn, and in one new process after another, the median, least and most of the "
-        "steady runs. Ratios are medians of the "
-        f'rounds\' ratios: "to floor" to the matrix products alone{ours}. Of multinn, the training '
-        "itself counts, without the check of the examples at each call of fit. Memory is the peak "
-        f"above libraries and data. NumPy's matrix products: {describe_blas()}."
+        "Seconds in float32. The competitors run in turn, round by round, in one new process after "
+        "another: the median, the lowest and the highest seconds of a run. Ratios, medians over the "
+        f"rounds: to the floor, the matrix products alone{ours}. First run: with all preparation, and "
+        "the part of it that is spent compiling. multinn's seconds of training do not include the check "
+        "of the examples at each call of fit. Memory: the peak above libraries and data. Parameters: "
+        "whether they agree with those of our first backend after a run in float64. "
+        f"NumPy's matrix products: {describe_blas()}."
     )
 
 
 def _steady_table(comparison: Comparison, timings: Sequence[Timing]) -> str:
-    columns = ["competitor", "median", "least", "most", "to floor", "to ours"]
+    columns = [
+        "competitor",
+        "median\nseconds",
+        "lowest\nseconds",
+        "highest\nseconds",
+        "ratio to\nfloor",
+        "ratio to\nours",
+    ]
     rows = [
         [
-            _cut(timing.competitor, _LONGEST_NAME),
+            shorten(timing.competitor, _LONGEST_NAME),
             seconds_text(timing.median),
             seconds_text(min(timing.steady, default=None)),
             seconds_text(max(timing.steady, default=None)),
@@ -163,10 +149,16 @@ def _steady_table(comparison: Comparison, timings: Sequence[Timing]) -> str:
 
 
 def _start_table(comparison: Comparison, timings: Sequence[Timing]) -> str:
-    columns = ["competitor", "compile", "first call", "peak MB", "parameters"]
+    columns = [
+        "competitor",
+        "seconds to\ncompile",
+        "seconds of\nfirst run",
+        "peak\nmemory, MB",
+        "parameters,\ndifference",
+    ]
     rows = [
         [
-            _cut(timing.competitor, _LONGEST_NAME),
+            shorten(timing.competitor, _LONGEST_NAME),
             seconds_text(timing.compile),
             seconds_text(timing.first_call),
             "-" if timing.peak_megabytes is None else f"{timing.peak_megabytes:.0f}",
@@ -182,13 +174,13 @@ def _verdict(timing: Timing, reference: str) -> str:
         return "-"
     if timing.competitor == reference:
         return "reference"
-    return f"{'agree' if timing.difference <= AGREEMENT else 'differ'} {timing.difference:.0e}"
+    return f"{'agree' if timing.difference <= AGREEMENT else 'differ'}, {timing.difference:.1g}"
 
 
 def _claims_table(verdicts: Sequence[Verdict]) -> str:
     rows = [
         [
-            _cut(verdict.claim, 50),
+            shorten(verdict.claim, 50),
             f"{verdict.bound:g}{verdict.unit}",
             f"{verdict.measured:.3g}{verdict.unit}",
             "yes" if verdict.holds else "NO",
@@ -205,7 +197,3 @@ def _result(comparison: Comparison, timing: Timing) -> dict[str, Any]:
         "ratio_to_ours": comparison.to_ours(timing),
         "agree": None if timing.difference is None else timing.difference <= AGREEMENT,
     }
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,4 +1,4 @@
-"""Timing of the competitors at one workload: each in processes of its own, in turn, round by round."""
+"""Timing the competitors on one workload: each in its own processes, in turn, round by round."""
 
 import random
 import statistics
@@ -16,32 +16,33 @@ from multinn.host.progress import Advance
 
 Keep = Callable[[], None]
 
-# Held against one run in float64: in float32, Adam turns a rounding error in a gradient near zero
-# into a step of full size, and the runs part.
+# For one run in float64: in float32, Adam turns a rounding error in a gradient near zero into a step of
+# full size, and the runs diverge.
 AGREEMENT = 1e-9
-# Enough for whole and smaller batches, and few enough not to take longer than the timing.
-EXAMPLES_TO_AGREE_ON = 1000
+# Enough for full batches and a smaller last one, and few enough to take less time than the timing.
+EXAMPLES_TO_COMPARE = 1000
 
 
 @dataclass
 class Timing:
-    """What one competitor took for one workload.
+    """The measurements of one competitor on one workload.
 
     Attributes:
         workload: the name of the job.
-        competitor: the name of who did it.
-        first_call: seconds to prepare and for the first run in the first process, with all that is
-            compiled or tried out on the way; None if it did not get there.
-        compile: seconds of that to compile; None if the competitor does not know.
-        steady: seconds of each timed run after that.
-        wall: the same by the clock on the wall, where the competitor has a clock of its own.
-        peak_megabytes: how far memory rose above what libraries and data take, in any of the processes;
+        competitor: the name of the competitor.
+        first_call: seconds of the preparation and the first run in the first process, compilation and
+            the search for settings included; None if it failed before.
+        compile: the part of these seconds that was spent compiling; None if unknown.
+        steady: the seconds of each timed run, by the competitor's clock.
+        wall: the seconds of each timed run by the wall clock.
+        peak_megabytes: the rise of the memory above libraries and data, the maximum over the processes;
             None if unknown.
         versions: of the competitor's libraries.
-        failed: None, or why it did not get to the end.
-        difference: of ours, the largest difference of a parameter to that of the first backend after one
-            run in float64, in units of the largest parameter of the same array; None if not compared.
-        not_compared: None, or why there was no run in float64.
+        failed: the reason of a failure, or None.
+        difference: for our backends, the largest difference of a parameter to that of the first backend
+            after one run in float64, relative to the largest parameter of the array; None if not
+            compared.
+        not_compared: the reason why there was no run in float64, or None.
     """
 
     workload: str
@@ -58,7 +59,7 @@ class Timing:
 
     @property
     def median(self) -> float | None:
-        """The median of the timed runs, if there were any."""
+        """The median of the timed runs; None if there are none."""
         return statistics.median(self.steady) if self.steady else None
 
 
@@ -66,7 +67,7 @@ def ratio(one: Timing, other: Timing | None) -> float | None:
     """Return the median of the ratios of the seconds, round by round; None if there are no rounds."""
     if other is None:
         return None
-    # Who failed or was interrupted has fewer rounds.
+    # A competitor that failed or was interrupted has fewer rounds.
     ratios = [own / base for own, base in zip(one.steady, other.steady, strict=False) if base]
     return statistics.median(ratios) if ratios else None
 
@@ -77,11 +78,11 @@ class Rounds:
 
     Attributes:
         repeats: timed runs of each competitor.
-        processes: how many a competitor has, one after the other, for its runs: where its memory lies is
-            luck, and can make all runs of a process twice as slow as those of another.
-        examples: the most that a workload may have, or None.
-        seed: of all randomness.
-        timeout: seconds that one run may take.
+        processes: how many processes share the runs of a competitor, one after the other. The placement
+            of memory is random, and can make all runs of one process twice as slow as those of another.
+        examples: the maximal number of examples of a workload, or None.
+        seed: the seed of all random numbers.
+        timeout: the time limit of a run in seconds.
     """
 
     repeats: int
@@ -91,7 +92,7 @@ class Rounds:
     timeout: float
 
     def of_each_process(self) -> list[range]:
-        """Return the numbers of the rounds that each process does."""
+        """Return the numbers of the rounds that each process runs."""
         share = -(-self.repeats // self.processes)
         starts = range(0, self.repeats, share)
         return [range(start, min(start + share, self.repeats)) for start in starts]
@@ -104,14 +105,14 @@ class Rounds:
 def measure(
     workload: Workload, timings: Sequence[Timing], rounds: Rounds, advance: Advance, keep: Keep
 ) -> None:
-    """Fill in the timings of one workload, as they come.
+    """Measure one workload, and fill in its timings.
 
     Args:
         workload: the job.
-        timings: of each competitor, still empty.
+        timings: empty timings, one per competitor.
         rounds: how to measure.
         advance: called after each run.
-        keep: called whenever there is more to keep.
+        keep: called after each round, to save the timings.
     """
     for numbers in rounds.of_each_process():
         with ExitStack() as stack:
@@ -124,7 +125,7 @@ def measure(
                 advance(1, {workload.name: numbers.start})
             keep()
             for number in numbers:
-                # Nobody always runs after the same one.
+                # In random order, so that no competitor always runs after the same one.
                 for entrant in random.Random(number).sample(entrants, len(entrants)):
                     settle(workload.input_bytes)
                     entrant.attempt(entrant.timed_run)
@@ -137,7 +138,7 @@ def measure(
 
 @dataclass
 class _Entrant:
-    """A competitor's process and its timing; after a failure, it does nothing more."""
+    """A competitor's process and its timing; it does nothing after a failure."""
 
     process: WorkerProcess
     timing: Timing
@@ -178,21 +179,21 @@ def _start(stack: ExitStack, timing: Timing, rounds: Rounds) -> _Entrant:
 def compare_parameters(
     workload: Workload, backends: Mapping[str, Backend], timings: Sequence[Timing], seed: int
 ) -> None:
-    """Fill in how far the parameters of our backends part in one run in float64, on fewer examples.
+    """Compare the parameters of our backends after one run in float64, on fewer examples.
 
     Args:
         workload: a job of training.
         backends: by the name of the competitor.
-        timings: of these, the first of them the one that the others are held against.
-        seed: of the run.
+        timings: those of the backends, whose differences are filled in; the first is the reference.
+        seed: the seed of the run.
     """
-    smaller = all_workloads(min(workload.examples, EXAMPLES_TO_AGREE_ON))[workload.name]
+    smaller = all_workloads(min(workload.examples, EXAMPLES_TO_COMPARE))[workload.name]
     x, y = smaller.data()
     reference = None
     for timing in timings:
         try:
             params = parameters_in_float64(smaller, backends[timing.competitor], x, y, seed)
-        except Exception as error:  # anybody's backend: it says no more than that this one fails
+        except Exception as error:  # a third-party backend may raise anything
             timing.not_compared = f"{type(error).__name__}: {' '.join(str(error).split())}"
             continue
         reference = params if reference is None else reference

@@ -1,4 +1,4 @@
-"""How fast multinn is to be, as data, and whether it was."""
+"""The claims about multinn's speed, and whether the measurements confirm them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,23 +6,24 @@ from dataclasses import dataclass
 from experiments.compare_backends.runs import Timing, ratio
 
 TOLERANCE = 0.05
-"""By how much a bound may be missed, as a share of it: the noise of a good measurement."""
+"""The relative tolerance of a bound: the noise of a good measurement."""
 
 NUMPY, JAX = "multinn numpy", "multinn jax"
 _FRAMEWORKS = ("torch", "torch fused", "torch.compile", "keras", "scikit-learn", "thinc")
 
 Timings = Mapping[tuple[str, str], Timing]
+"""Timings by workload and competitor."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """That one of ours takes at most so many times what each of some rivals takes.
+    """A bound on the time of one of our backends, relative to rivals or in seconds.
 
     Attributes:
         ours: the name of the competitor.
-        rivals: the names of the others; without any, the bound is in seconds.
-        workloads: the jobs of which it is said, one by one.
-        bound: the highest ratio to the best of the rivals that were measured, or the most seconds.
+        rivals: the names of the rivals; if there are none, the bound is in seconds.
+        workloads: the jobs that the claim is about, each on its own.
+        bound: the highest ratio to the fastest measured rival, or the highest number of seconds.
     """
 
     ours: str
@@ -51,17 +52,17 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim at one workload.
+    """The verdict on a claim for one workload.
 
     Attributes:
-        claim: in words: who, against whom, and where.
+        claim: the claim as text: job, competitor and rival.
         workload: the job.
-        ours: who it is said of.
-        rival: the best of the rivals, or None.
-        bound: of the claim.
+        ours: the name of our competitor.
+        rival: the fastest rival, or None.
+        bound: the bound of the claim.
         measured: the median of the ratios of the rounds, or the median of the seconds.
-        unit: "x" of a ratio, " s" of seconds.
-        holds: whether the bound was kept, with the tolerance.
+        unit: "x" for a ratio, " s" for seconds.
+        holds: whether the measurement is within the bound and its tolerance.
     """
 
     claim: str
@@ -75,11 +76,7 @@ class Verdict:
 
 
 def judge(timings: Timings) -> list[Verdict]:
-    """Return the verdicts on all claims whose competitors were measured.
-
-    Args:
-        timings: by workload and competitor.
-    """
+    """Return the verdicts on all claims whose competitors were measured."""
     return [verdict for claim in CLAIMS for verdict in _verdicts(claim, timings)]
 
 

@@ -1,4 +1,4 @@
-"""What is trained to compare hand-derived gradients with `jax.grad`: five models, each written twice."""
+"""The five models of the comparison with `jax.grad`, each written twice, and their data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,18 +33,18 @@ LEARNING_RATE: Final = 0.001
 
 @dataclass(frozen=True)
 class Job:
-    """A model, in multinn's layers and in plain JAX, and what it is trained on, with Adam.
+    """A model in multinn's layers and in plain JAX, with its data; it is trained with Adam.
 
     Attributes:
-        name: for options and tables.
+        name: the name in options and tables.
         description: the model and the batch.
-        model: in multinn's layers.
-        forward: the same in JAX, on the same parameters.
-        loss: multinn's.
-        plain_loss: the same in JAX.
-        batch_size: examples a step.
-        steps: of an epoch.
-        draw: returns inputs and targets, for a generator and a number of examples.
+        model: the model in multinn's layers.
+        forward: the model in JAX, on the same parameters.
+        loss: the loss in multinn.
+        plain_loss: the loss in JAX.
+        batch_size: examples in a step.
+        steps: steps of an epoch.
+        draw: draws inputs and targets from a generator, for a number of examples.
     """
 
     name: str
@@ -119,7 +119,7 @@ def all_jobs() -> dict[str, Job]:
 
 
 def language_model(vocabulary: int, width: int, heads: int, blocks: int) -> Sequential:
-    """Return a transformer that says which character comes next, at each step of a text."""
+    """Return a transformer that predicts the next character at each step of a text."""
     hidden: list[Layer] = [TransformerBlock(width, heads, 4 * width, causal=True) for _ in range(blocks)]
     embedding = [Embedding(vocabulary, width), PositionEmbedding()]
     return Sequential([*embedding, *hidden, LayerNorm(), Dense(vocabulary)])

@@ -1,6 +1,6 @@
-"""Models written as functions of JAX, as its users write them, to be differentiated by `jax.grad`.
+"""The models as functions of JAX, as its users write them, to be differentiated by `jax.grad`.
 
-They take the parameters of multinn's models of the same kind, trees in which each layer has its place.
+They take the parameters of the same models in multinn: trees with an entry for each layer.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def lstm(params: Tree, x: Array) -> Array:
         return (h, c), None
 
     zeros = jnp.zeros((len(x), units), x.dtype)
-    # the inputs' product once for all steps, which is faster than within each
+    # multiplying the inputs of all steps at once is faster than step by step
     inputs = jnp.swapaxes(x @ recurrent["W"] + recurrent["b"], 0, 1)
     (h, _), _ = lax.scan(step, (zeros, zeros), inputs)
     return dense(output, h)
@@ -63,7 +63,7 @@ def attention(params: Tree, x: Array, *, heads: int) -> Array:
 
 
 def language_model(params: Tree, ids: Array, *, heads: int) -> Array:
-    """Return the logits of a transformer that reads characters; all between the ends are blocks."""
+    """Return the logits of the language model."""
     import jax
     import jax.numpy as jnp
 
@@ -78,7 +78,7 @@ def language_model(params: Tree, ids: Array, *, heads: int) -> Array:
 def transformer_block(
     params: Tree, x: Array, *, heads: int, causal: bool, activation: Callable[[Array], Array]
 ) -> Array:
-    """Return x + f(N(x)), and with this as h, h + g(N(h))."""
+    """Return h + g(N(h)) where h = x + f(N(x)): f is attention, g two dense layers, N layer norm."""
     (_, (norm_1, heads_of, _)), (_, (norm_2, first, _, second, _)) = params
     x = x + multi_head_attention(heads_of, layer_norm(norm_1, x), heads=heads, causal=causal)
     return x + dense(second, activation(dense(first, layer_norm(norm_2, x))))
@@ -104,13 +104,13 @@ def layer_norm(params: Tree, x: Array) -> Array:
     """Return normalized features, with a scale and a shift."""
     from jax import lax
 
-    centred = x - x.mean(-1, keepdims=True)
-    variance = (centred * centred).mean(-1, keepdims=True)
-    return centred * lax.rsqrt(variance + 1e-5) * params["gamma"] + params["beta"]
+    centered = x - x.mean(-1, keepdims=True)
+    variance = (centered * centered).mean(-1, keepdims=True)
+    return centered * lax.rsqrt(variance + 1e-5) * params["gamma"] + params["beta"]
 
 
 def positional_encoding(x: Array) -> Array:
-    """Return waves, (time, features)."""
+    """Return the sinusoidal encoding, (time, features)."""
     import numpy as np
 
     _, time, features = x.shape
@@ -120,7 +120,7 @@ def positional_encoding(x: Array) -> Array:
 
 
 def dense(params: Tree, x: Array) -> Array:
-    """Return x W + b, or x W where there is no b."""
+    """Return x W + b, or x W if there is no b."""
     y = x @ params["W"]
     return y + params["b"] if "b" in params else y
 
@@ -141,7 +141,7 @@ class PlainTraining:
     """Training by `jax.value_and_grad` and optax's Adam; an epoch is one compiled `lax.scan`.
 
     Attributes:
-        carry: the parameters and the state of the optimizer, both donated to each call.
+        carry: the parameters and the optimizer's state, both donated to each call.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class PlainTraining:
         learning_rate: float,
         examples: tuple[Array, Array],
     ) -> None:
-        """Prepare to train, from those parameters on."""
+        """Prepare the training from those parameters."""
         import jax
         import jax.numpy as jnp
         import optax
@@ -164,11 +164,11 @@ class PlainTraining:
         self._epoch: Any = jax.jit(_epoch(forward, loss, optimizer), donate_argnums=0)
 
     def compile(self, rows: Array) -> None:
-        """Compile for epochs of that many batches, (steps, batch)."""
+        """Compile for rows of that shape, (steps, batch)."""
         self._epoch = self._epoch.lower(self.carry, rows, *self._examples).compile()
 
     def train(self, rows: Array) -> Array:
-        """Train for an epoch, on these rows of the examples, and return the loss of each step."""
+        """Train for an epoch on these rows of the examples, and return the loss of each step."""
         import jax
 
         self.carry, losses = self._epoch(self.carry, rows, *self._examples)

@@ -1,4 +1,4 @@
-"""The two ways of training a model, in turn, and the seconds that they take."""
+"""Timing both trainings of a model, in turn."""
 
 import random
 import statistics
@@ -12,18 +12,18 @@ import numpy as np
 from backends import Backend
 from experiments.compare_jax_grad.jobs import LEARNING_RATE, Job
 from experiments.compare_jax_grad.plain_jax import PlainTraining
-from experiments.shared.interrupted import whole
-from multinn import Adam, Trainer
+from experiments.shared.interrupted import raise_if_interrupted
+from multinn import Adam, History, Trainer
 from multinn.host.progress import Advance
 from multinn.training.plan import make_plan
 
-#: How far the losses of the first epoch may be apart, relative to the loss.
+#: The largest relative difference of the losses of the first epoch.
 AGREEMENT: Final = {"float32": 1e-4, "float64": 1e-10}
 
 
 @dataclass
 class Seconds:
-    """Of one of the two: to compile, and of each timed epoch."""
+    """The seconds of one training: to compile, and of each timed epoch."""
 
     compile: float = 0.0
     epochs: list[float] = field(default_factory=list)
@@ -36,14 +36,14 @@ class Seconds:
 
 @dataclass
 class Comparison:
-    """One job, done in both ways.
+    """The measurements of one job.
 
     Attributes:
-        job: what is done.
+        job: the job.
         dtype: "float32" or "float64".
-        ours: the seconds of the hand-derived gradients.
-        plain: those of `jax.grad`.
-        difference: of the losses of the first epoch, relative to the loss.
+        ours: the seconds with hand-derived gradients.
+        plain: the seconds with `jax.grad`.
+        difference: the relative difference of the losses of the first epoch.
     """
 
     job: Job
@@ -54,17 +54,17 @@ class Comparison:
 
     @property
     def agree(self) -> bool:
-        """Whether the losses are the same but for rounding."""
+        """Whether the losses are equal up to rounding."""
         return self.difference <= AGREEMENT[self.dtype]
 
     @property
     def ratios(self) -> list[float]:
-        """Ours to that of `jax.grad`, round by round."""
+        """The seconds of ours / those of `jax.grad`, round by round."""
         return [a / b for a, b in zip(self.ours.epochs, self.plain.epochs, strict=True)]
 
     @property
     def quartiles(self) -> tuple[float, float, float]:
-        """The ratio that a quarter, half, and three quarters of the rounds are below."""
+        """The lower quartile, the median and the upper quartile of the ratios."""
         low, middle, high = np.quantile(self.ratios, (0.25, 0.5, 0.75)).tolist()
         return low, middle, high
 
@@ -73,11 +73,11 @@ class Pair:
     """Both trainings of a job, from the same parameters, on the same batches.
 
     Attributes:
-        comparison: gets the results.
+        comparison: receives the measurements.
     """
 
     def __init__(self, comparison: Comparison, backend: Backend, seed: int, steps: int | None) -> None:
-        """Draw the examples and the parameters; what is compiled is so at the first epoch."""
+        """Draw the examples and the parameters; compilation follows in `first_epoch`."""
         self.comparison = comparison
         job, dtype = comparison.job, comparison.dtype
         self._backend = backend
@@ -101,27 +101,32 @@ class Pair:
     def first_epoch(self) -> None:
         """Compile, train for an epoch, and compare the losses."""
         trainer, comparison = self._trainer, self.comparison
-        own = whole(trainer.fit(self._x, self._y, epochs=1, batch_size=self._batch_size, progress=False))
+        losses = self._fit().losses
         comparison.ours.compile = trainer.seconds.compile
         start = time.perf_counter()
         with self._backend.precision(comparison.dtype):
             self._plain.compile(self._rows())
             comparison.plain.compile = time.perf_counter() - start
             other = float(np.mean(self._plain.train(self._rows())))
-        comparison.difference = abs(own.losses[0] - other) / abs(other)
+        comparison.difference = abs(losses[0] - other) / abs(other)
         self._epoch = 1
 
     def timed_epoch(self, order: Sequence[int]) -> None:
-        """Train for one epoch more in both ways: ours first for the order (0, 1)."""
+        """Train another epoch in both ways; the order (0, 1) is ours first."""
         for way in order:
             (self._time_plain if way else self._time_ours)()
         self._epoch += 1
 
+    def _fit(self) -> History:
+        return raise_if_interrupted(
+            self._trainer.fit(self._x, self._y, epochs=1, batch_size=self._batch_size, progress=False)
+        )
+
     def _time_ours(self) -> None:
-        """Train; the examples' check and their way to the device are no part of the training's time."""
+        """Train; checking the examples and copying them to the device is not timed."""
         seconds = self._trainer.seconds
         before = seconds.train
-        whole(self._trainer.fit(self._x, self._y, epochs=1, batch_size=self._batch_size, progress=False))
+        self._fit()
         self.comparison.ours.epochs.append(seconds.train - before)
 
     def _time_plain(self) -> None:
@@ -131,7 +136,7 @@ class Pair:
             self.comparison.plain.epochs.append(time.perf_counter() - start)
 
     def _rows(self) -> Any:
-        """Return the rows of each batch of an epoch, in the order that the Trainer has."""
+        """Return the rows of each batch of an epoch, in the Trainer's order."""
         plan = make_plan(
             len(self._x),
             self._batch_size,
@@ -147,12 +152,12 @@ class Pair:
 
 
 def measure(pairs: Sequence[Pair], repeats: int, advance: Advance) -> None:
-    """Train in all ways, round by round, each round in an order of its own.
+    """Train all pairs, round by round, in random order.
 
     Args:
-        pairs: of trainings, that have not begun.
-        repeats: how many rounds are timed, after one that compiles.
-        advance: called after each pair, `repeats` + 1 times for each.
+        pairs: pairs that have not been trained yet.
+        repeats: the number of timed rounds, after one that compiles.
+        advance: called `repeats` + 1 times for each pair.
     """
     for pair in pairs:
         pair.first_epoch()

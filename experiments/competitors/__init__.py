@@ -1,16 +1,16 @@
-"""The ways to do a workload's job whose time is compared. Importing this imports no optional library."""
+"""The competitors: ways to do a workload's job. No optional library is imported here."""
 
 from importlib import import_module
 from importlib.util import find_spec
 
 from experiments.competitors.base import Competitor, Run
+from experiments.shared.errors import UsageError
 
 __all__ = [
     "FLOOR",
     "PEERS",
     "Competitor",
     "Run",
-    "UsageError",
     "backend_of",
     "load_competitor",
     "missing_modules",
@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 FLOOR = "floor"
-"""The competitor that does nothing but the matrix products; all others are told in units of it."""
+"""The competitor that computes only the matrix products; the reference of all others."""
 
 PEERS = {
     "numpy by hand": "experiments.competitors.numpy_by_hand:NumpyByHand",
@@ -32,19 +32,15 @@ PEERS = {
     "scikit-learn": "experiments.competitors.scikit_learn:ScikitLearn",
     "thinc": "experiments.competitors.thinc_models:Thinc",
 }
-"""Each peer's name, and the class that makes it."""
+"""The class of each other library, by name."""
 
 _OURS = "multinn "
 _FLOOR_CLASS = "experiments.competitors.floor:Floor"
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
-class UsageError(Exception):
-    """What the command line asks for does not exist, or cannot be had: one line."""
-
-
 def multinn_name(backend: str) -> str:
-    """Return the name of the competitor that is multinn on a backend.
+    """Return the name of multinn on a backend as a competitor.
 
     >>> multinn_name("jax:cpu")
     'multinn jax:cpu'
@@ -53,7 +49,7 @@ def multinn_name(backend: str) -> str:
 
 
 def backend_of(name: str) -> str | None:
-    """Return the name of the backend, if the competitor is multinn; else None.
+    """Return the name of the backend if the competitor is multinn, else None.
 
     >>> backend_of("multinn jax:cpu")
     'jax:cpu'
@@ -65,11 +61,11 @@ def load_competitor(name: str) -> Competitor:
     """Return the competitor of that name.
 
     Args:
-        name: one of ours, such as "multinn numpy"; "floor"; one of `PEERS`; or ``module:Class`` for
-            a class of your own, derived from `Competitor`.
+        name: multinn on a backend, such as "multinn numpy"; "floor"; one of `PEERS`; or ``module:Class``
+            for your own class, derived from `Competitor`.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such competitor.
     """
     backend = backend_of(name)
     if backend is not None:
@@ -83,7 +79,7 @@ def load_competitor(name: str) -> Competitor:
         raise UsageError(f"unknown competitor {name!r}, expected one of {known}, or module:Class")
     try:
         competitor = getattr(import_module(module), attribute)()
-    except Exception as error:  # anybody's module
+    except Exception as error:  # a third-party module may raise anything
         raise UsageError(f"competitor {name!r}: {type(error).__name__}: {error}") from error
     if not isinstance(competitor, Competitor):
         raise UsageError(f"competitor {name!r}: expected a class derived from Competitor")
@@ -91,7 +87,7 @@ def load_competitor(name: str) -> Competitor:
 
 
 def missing_modules(competitor: Competitor) -> list[str]:
-    """Return those of the modules that the competitor requires which are not installed."""
+    """Return the modules that the competitor requires and that are not installed."""
     return [module for module in competitor.requires if find_spec(module) is None]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from backends import Backend, HostArray, get_backend
 from experiments.competitors.base import Competitor, Run
 from experiments.competitors.workloads import Workload
-from experiments.shared.interrupted import whole
+from experiments.shared.interrupted import raise_if_interrupted
 from multinn import Trainer
 
 
@@ -57,7 +57,7 @@ class Framework(Competitor):
 
 def train(workload: Workload, trainer: Trainer, x: HostArray, y: HostArray) -> None:
     """Train for the epochs of one run, in one call of the compiled program."""
-    whole(
+    raise_if_interrupted(
         trainer.fit(
             x,
             y,

@@ -1,8 +1,8 @@
 """A classifier of handwritten digits: training, test accuracy, confusion matrix, pictures.
 
-The network is 784-128-10 on MNIST and 64-128-10 on the digits that are bundled with scikit-learn: a
-hidden layer of 128 ReLU, and softmax. It is trained for a fixed number of epochs. The test images are
-looked at after each, for the curve, and decide nothing.
+The network is 784-128-10 on MNIST and 64-128-10 on scikit-learn's digits: a hidden layer of 128 ReLU
+units, and softmax. The number of epochs is fixed: the test images are evaluated after each epoch for
+the learning curve only.
 """
 
 import argparse
@@ -15,10 +15,11 @@ import numpy as np
 
 from backends import HostArray
 from experiments.datasets import Dataset, load
-from experiments.digits.figures import draw_confusion_matrix, draw_learning_curves, draw_samples
+from experiments.digits.curves_picture import draw_learning_curves
 from experiments.digits.options import OPTIMIZERS, digits_parser, with_defaults
+from experiments.digits.pictures import draw_confusion_matrix, draw_samples
 from experiments.shared.command_line import run_script
-from experiments.shared.interrupted import whole
+from experiments.shared.interrupted import raise_if_interrupted
 from experiments.shared.records import make_record, write_json
 from experiments.shared.tables import format_table
 from multinn import (
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     }
     _print_results(trainer, history, confusion)
     if options.out:
-        draw(trainer, dataset, history, probabilities, options)
+        draw(trainer, dataset, probabilities, options)
     if options.json:
         write_json(options.json, make_record("digits", options, trainer, history, results))
     return 0
@@ -96,12 +97,12 @@ def make_trainer(options: argparse.Namespace, examples: int) -> Trainer:
 
 
 def train(trainer: Trainer, dataset: Dataset, options: argparse.Namespace) -> History:
-    """Train for the epochs of the options, and return the history, with figures of the test images.
+    """Train for the epochs of the options, and return the history, with metrics of the test images.
 
     Raises:
         KeyboardInterrupt: the training was interrupted.
     """
-    return whole(
+    return raise_if_interrupted(
         trainer.fit(
             dataset.x_train,
             dataset.y_train,
@@ -113,25 +114,21 @@ def train(trainer: Trainer, dataset: Dataset, options: argparse.Namespace) -> Hi
 
 
 def draw(
-    trainer: Trainer,
-    dataset: Dataset,
-    history: History,
-    probabilities: HostArray,
-    options: argparse.Namespace,
+    trainer: Trainer, dataset: Dataset, probabilities: HostArray, options: argparse.Namespace
 ) -> None:
     """Draw learning curves, confusion matrix and samples into the folder of the options.
 
     Args:
         trainer: after the training.
         dataset: on which it was trained.
-        history: from `train`.
         probabilities: (examples, classes), from `predict_probabilities` of the test images.
         options: completed by `with_defaults`.
     """
     title = f"{network_name(dataset)} on {TITLES[dataset.name]}, {trainer.backend.name} backend"
-    loss = f"cross-entropy, label smoothing {options.label_smoothing:g}"
+    loss = f"Loss: cross-entropy, label smoothing {options.label_smoothing:g}"
     confusion = confusion_matrix(dataset.y_test, np.argmax(probabilities, axis=1))
-    draw_learning_curves(history, loss, title, options.out, dataset.name)
+    trainers = {trainer.backend.name: trainer}
+    draw_learning_curves(trainers, title, options.out, dataset.name, loss=loss)
     draw_confusion_matrix(confusion, title, options.out, dataset.name)
     draw_samples(dataset, probabilities, title, options.out, dataset.name)
 
@@ -142,7 +139,7 @@ def network_name(dataset: Dataset) -> str:
 
 
 def predict_probabilities(trainer: Trainer, x: HostArray) -> HostArray:
-    """Return the probability of each class for each image, (examples, classes)."""
+    """Return the probability of each class for each image, an array (examples, classes)."""
     backend = trainer.backend
     logits = trainer.predict(x)
     with backend.precision(trainer.dtype):
@@ -151,7 +148,7 @@ def predict_probabilities(trainer: Trainer, x: HostArray) -> HostArray:
 
 
 def confusion_matrix(labels: HostArray, predicted: HostArray) -> HostArray:
-    """Return how often each pair occurs, (classes, classes): true labels in rows, predicted in columns.
+    """Return the count of each pair of labels, (classes, classes): true in rows, predicted in columns.
 
     >>> confusion_matrix(np.array([0, 2, 2]), np.array([0, 2, 1]))[:3, :3].tolist()
     [[1, 0, 0], [0, 0, 0], [0, 1, 1]]
@@ -188,7 +185,8 @@ def _print_task(options: argparse.Namespace, dataset: Dataset, trainer: Trainer)
 
 def _print_results(trainer: Trainer, history: History, confusion: HostArray) -> None:
     print(f"\n{_epochs_table(history)}")
-    print(f"\nConfusion matrix of the test images: a row a true label\n\n{_confusion_table(confusion)}")
+    print("\nConfusion matrix of the test images: true labels in rows, predicted in columns\n")
+    print(_confusion_table(confusion))
     total, right = int(confusion.sum()), int(np.trace(confusion))
     print(f"\ntest accuracy  {right / total:.2%}: {right:,} of {total:,} right, {total - right:,} wrong")
     seconds = trainer.seconds
@@ -196,10 +194,10 @@ def _print_results(trainer: Trainer, history: History, confusion: HostArray) -> 
 
 
 def _epochs_table(history: History) -> str:
-    """Return a table of about ten epochs, the last among them."""
+    """Return a table of about ten epochs, with the last one."""
     every = math.ceil(len(history) / _TABLE_EPOCHS)
     shown = history[::-1][::every][::-1]
-    columns = ["epoch", "training loss", "accuracy", "test loss", "accuracy"]
+    columns = ["epoch", "training loss", "training accuracy", "test loss", "test accuracy"]
     rows = [
         [
             f"{record['epoch']}",
@@ -222,8 +220,8 @@ def _confusion_table(confusion: HostArray) -> str:
     return format_table(columns, rows)
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "none"
+def _share(part: int, total: int) -> str:
+    return f"{part / total:.1%}" if total else "none"
 
 
 if __name__ == "__main__":

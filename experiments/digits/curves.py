@@ -1,4 +1,4 @@
-"""The same training on several backends: its curves side by side, and how far they are apart."""
+"""The same training on several backends: learning curves side by side, and their differences."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from experiments.shared.tables import format_table
 from multinn import History, Trainer
 
 Trainers = Mapping[str, Trainer]
-"""By the name of the backend; each after its training."""
+"""Trained trainers by the name of their backend."""
 
 LOSSES = ("loss", "validation_loss")
 _TABLE_EPOCHS = 10
@@ -18,12 +18,12 @@ _TABLE_EPOCHS = 10
 def train_on(
     backends: Mapping[str, Backend], train: Callable[[Backend], Trainer], what: str
 ) -> dict[str, Trainer]:
-    """Train on one backend after the other, and say so.
+    """Train on one backend after the other, and print a line for each.
 
     Args:
-        backends: by the names under which they were asked for.
-        train: returns a trainer after its training.
-        what: is trained.
+        backends: by name.
+        train: trains, and returns the trainer.
+        what: names the model in the printed line.
     """
     trainers = {}
     for name, backend in backends.items():
@@ -33,9 +33,9 @@ def train_on(
 
 
 def differences(trainers: Trainers) -> dict[str, float]:
-    """Return the largest relative difference of a backend's losses to the first one's, by backend.
+    """Return the largest relative difference of the losses to those of the first backend, by backend.
 
-    It is the largest of all epochs, of the losses of the training and of the test examples.
+    The maximum is over all epochs, and over training and test loss.
     """
     histories = [trainer.history for trainer in trainers.values()]
     return {
@@ -45,46 +45,51 @@ def differences(trainers: Trainers) -> dict[str, float]:
     }
 
 
-def format_curves(trainers: Trainers, figures: Mapping[str, str]) -> str:
-    """Return a table of about ten epochs, the last among them, a row for each and each backend.
+def format_curves(trainers: Trainers, titles: Mapping[str, str]) -> str:
+    """Return a table of about ten epochs, with the last one: a row for each epoch and backend.
 
     Args:
         trainers: at least one.
-        figures: the columns' titles, by the names in the history. Those of an accuracy are shares.
+        titles: the titles of the columns, by the names in the history.
     """
     names = list(trainers)
     reference = trainers[names[0]].history
     epochs = len(reference)
-    chosen = range(epochs)[::-1][:: math.ceil(epochs / _TABLE_EPOCHS)][::-1]
+    shown = range(epochs)[::-1][:: math.ceil(epochs / _TABLE_EPOCHS)][::-1]
     compared = len(trainers) > 1
-    columns = ["epoch", "backend", *figures.values(), *(["difference"] if compared else [])]
+    columns = ["epoch", "backend", *titles.values(), *(["relative\ndifference"] if compared else [])]
     rows = []
-    for index in chosen:
+    for index in shown:
         for name, trainer in trainers.items():
             record = trainer.history[index]
-            row = [f"{record['epoch']}", name, *(_cell(each, record[each]) for each in figures)]
+            row = [f"{record['epoch']}", name, *(_cell(each, record[each]) for each in titles)]
             if compared:
                 difference = _differences(trainer.history, reference)[index]
-                row.append("-" if name == names[0] else f"{difference:.0e}")
+                row.append("-" if name == names[0] else f"{difference:.1g}")
             rows.append(row)
-    return format_table(columns, rows)
+    return format_table(columns, rows, text_columns=2)
 
 
 def format_ends(trainers: Trainers) -> str:
-    """Return lines that say how far the curves are from the first one, and how long they took."""
-    first, *_ = trainers
-    lines = [
-        f"largest relative difference of the losses, {name} to {first}: {difference:.1e}"
-        for name, difference in differences(trainers).items()
+    """Return a table of the seconds and of the differences to the first backend, a row per backend."""
+    apart = differences(trainers)
+    rows = [
+        [
+            name,
+            f"{trainer.seconds.compile:.2f}",
+            f"{trainer.seconds.train:.2f}",
+            f"{apart[name]:.2g}" if name in apart else "-",
+        ]
+        for name, trainer in trainers.items()
     ]
-    for name, trainer in trainers.items():
-        compile_, train = trainer.seconds.compile, trainer.seconds.train
-        lines.append(f"seconds on {name}: {compile_:.2f} to compile, {train:.2f} to train")
-    return "\n".join(lines)
+    last = "largest relative\ndifference of losses"
+    columns = ["backend", "seconds to\ncompile", "seconds to\ntrain", last]
+    shown = len(columns) if apart else len(columns) - 1
+    return format_table(columns[:shown], [row[:shown] for row in rows])
 
 
 def curve_results(trainers: Trainers) -> dict[str, Any]:
-    """Return what a record keeps of the training: histories and seconds by backend, and differences."""
+    """Return the histories, the seconds and the differences by backend, for a record."""
     return {
         "histories": {name: list(trainer.history) for name, trainer in trainers.items()},
         "seconds": {
@@ -111,5 +116,5 @@ def _differences(history: History, reference: History) -> list[float]:
     ]
 
 
-def _cell(figure: str, value: float) -> str:
-    return f"{value:.2%}" if figure.endswith("accuracy") else f"{value:.5f}"
+def _cell(metric: str, value: float) -> str:
+    return f"{value:.2%}" if metric.endswith("accuracy") else f"{value:.5f}"

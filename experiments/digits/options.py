@@ -3,11 +3,17 @@
 import argparse
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
-from experiments.datasets import NAMES
-from experiments.shared.command_line import add_backend, from_zero_below, make_parser, positive
+from experiments.shared.command_line import (
+    add_backend,
+    add_dataset,
+    add_dtype,
+    defaults_text,
+    from_zero_below,
+    make_parser,
+    positive,
+)
 from multinn import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 
 #: The optimizers by their names on the command line.
@@ -27,8 +33,8 @@ DATASET_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
 
 _PLAIN: Final = {"schedule": "constant", "weight_decay": 0.0, "label_smoothing": 0.0}
 
-#: Defaults that depend on the optimizer. Those of adamw were chosen on a part of the training images
-#: that was held out for this; the others are plain, and have the usual learning rates.
+#: Defaults that depend on the optimizer. Those of adamw were tuned on held-out training images; the
+#: others have the usual learning rates, and no regularization.
 OPTIMIZER_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "adamw": {
         "learning_rate": 0.006,
@@ -42,31 +48,32 @@ OPTIMIZER_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "adagrad": {"learning_rate": 0.02, **_PLAIN},
 }
 
-SCHEDULES: Final = ("cosine", "constant")
+DTYPE_NOTE: Final = "float32 takes about half the time, but rounding soon separates the backends"
 
 
 def digits_parser() -> argparse.ArgumentParser:
-    """Return the parser; what it parses is completed by `with_defaults`."""
+    """Return the parser, whose options are to be completed by `with_defaults`."""
     parser = make_parser(
         "digits",
-        "Train a classifier of handwritten digits, with one hidden layer of 128 ReLU, on the 8 x 8 "
-        "images that are bundled with scikit-learn or on MNIST, and report its test accuracy.",
+        "Train a classifier of handwritten digits, with one hidden layer of 128 ReLU units, on the "
+        "8 x 8 images that are bundled with scikit-learn or on MNIST, and report its test accuracy.",
     )
     add_backend(parser)
-    parser.add_argument("--dataset", choices=NAMES, default="digits", help="what to train on")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of MNIST's four IDX files")
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="how to train")
+    add_dataset(parser)
+    add_dtype(parser, "float64", DTYPE_NOTE)
+    defaults = DATASET_DEFAULTS | OPTIMIZER_DEFAULTS
     parser.add_argument(
-        "--dtype",
-        choices=("float64", "float32"),
-        default="float64",
-        help="float32 takes about half the time; with it, rounding soon sets the backends apart",
+        "--optimizer",
+        choices=OPTIMIZERS,
+        default="adamw",
+        metavar="NAME",
+        help=f"optimizer: {', '.join(OPTIMIZERS)}",
     )
     for name, kind, meaning in (
         ("epochs", positive, "passes over the training images"),
-        ("batch_size", positive, "images a step"),
-        ("learning_rate", from_zero_below(math.inf), "that of the first step"),
-        ("weight_decay", from_zero_below(math.inf), "decoupled from the gradient"),
+        ("batch_size", positive, "images in a step"),
+        ("learning_rate", from_zero_below(math.inf), "learning rate of the first step"),
+        ("weight_decay", from_zero_below(math.inf), "weight decay, decoupled from the gradient"),
         ("label_smoothing", from_zero_below(1.0), "share of the uniform distribution in the targets"),
     ):
         parser.add_argument(
@@ -74,28 +81,19 @@ def digits_parser() -> argparse.ArgumentParser:
             type=kind,
             metavar="N" if kind is positive else "X",
             default=argparse.SUPPRESS,
-            help=f"{meaning} {_defaults_text(name)}",
+            help=f"{meaning} {defaults_text(name, defaults)}",
         )
     parser.add_argument(
         "--schedule",
-        choices=SCHEDULES,
+        choices=("cosine", "constant"),
         default=argparse.SUPPRESS,
-        help=f"of the learning rate: cosine falls to zero {_defaults_text('schedule')}",
+        help="schedule of the learning rate; cosine falls to zero "
+        + defaults_text("schedule", defaults),
     )
     return parser
 
 
 def with_defaults(options: argparse.Namespace) -> argparse.Namespace:
-    """Return the options, completed by what depends on the data set and on the optimizer."""
+    """Return the options with the defaults that depend on the data set and on the optimizer."""
     defaults = DATASET_DEFAULTS[options.dataset] | OPTIMIZER_DEFAULTS[options.optimizer]
     return argparse.Namespace(**defaults | vars(options))
-
-
-def _defaults_text(option: str) -> str:
-    """Return the defaults of an option in words, such as "(default: 30 for digits; 6 for mnist)"."""
-    by_value: dict[Any, list[str]] = {}
-    for name, defaults in (DATASET_DEFAULTS | OPTIMIZER_DEFAULTS).items():
-        if option in defaults:
-            by_value.setdefault(defaults[option], []).append(name)
-    parts = [f"{value} for {', '.join(names)}" for value, names in by_value.items()]
-    return f"(default: {'; '.join(parts)})"

@@ -1,7 +1,7 @@
 """A language model: a causal transformer that learns to predict the next character of a text.
 
-It is held against n-gram models on the last tenth of the text, which none of them has seen, and writes
-samples as it learns. The held-out loss decides nothing: training ends after a fixed number of epochs.
+It is compared with n-gram models on the last tenth of the text, which no model is trained on, and writes
+samples during training. The number of epochs is fixed: the held-out loss is only reported.
 """
 
 import argparse
@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from backends import HostArray
-from experiments.language.figure import draw_losses
 from experiments.language.model import make_trainer, parameter_count, write_on
 from experiments.language.ngram import count_ngrams
 from experiments.language.options import language_parser
+from experiments.language.picture import draw_losses
 from experiments.language.report import Run, print_comparison, print_losses, print_sample, run_record
 from experiments.language.text import ALICE, Text, held_out_windows, read_text, training_windows
-from experiments.shared.command_line import chosen_backends, run_script
-from experiments.shared.interrupted import whole
+from experiments.shared.command_line import load_backends, run_script
+from experiments.shared.errors import UsageError
+from experiments.shared.interrupted import raise_if_interrupted
 from experiments.shared.records import make_comparison_record, write_json
 from multinn import Trainer
 
@@ -33,13 +34,12 @@ def run(options: argparse.Namespace) -> int:
     """Train on each backend, and report."""
     text = read_text(options.text or ALICE, options.context)
     prompt = text.encode(options.prompt or text.characters[0])
-    backends = chosen_backends(options, all_by_default=False)
+    backends = load_backends(options, all_by_default=False)
     try:
         trainers = {name: make_trainer(options, text, backend) for name, backend in backends.items()}
         baselines = {name: _ngram_loss(text, order) for name, order in BASELINES.items()}
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        raise UsageError(str(error)) from error
     _print_task(options, text, next(iter(trainers.values())))
     runs = [_train(name, trainer, text, prompt, options) for name, trainer in trainers.items()]
     print_losses(runs, baselines)
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 def _train(
     name: str, trainer: Trainer, text: Text, prompt: HostArray, options: argparse.Namespace
 ) -> Run:
-    """Train on one backend, with a line and a sample at each report."""
+    """Train on one backend, and print the losses and a sample at each report."""
     x, y = training_windows(text, options.context, options.batch_size)
     held_out = held_out_windows(text, options.context)
     run = Run(name, trainer.seconds)
@@ -89,7 +89,7 @@ def _train(
     print(f"\n{name} on {trainer.backend.device}, {trainer.dtype}\n\nbefore training", flush=True)
     sample()
     while trainer.epoch < options.epochs:
-        history = whole(
+        history = raise_if_interrupted(
             trainer.fit(
                 x,
                 y,
@@ -98,7 +98,7 @@ def _train(
                 report_every=options.report_every,
             )
         )
-        # In pieces as small as those of training: NumPy compiles with all that is computed in memory.
+        # NumPy keeps the results of a whole batch in memory: use batches as small as in training.
         held_out_loss = trainer.evaluate(*held_out, batch_size=options.batch_size)["loss"]
         run.history.append(history[-1] | {"validation_loss": held_out_loss})
         print(

@@ -1,4 +1,4 @@
-"""The language model: a causal transformer of characters, its training, and texts that it writes."""
+"""The language model: a causal transformer of characters, and the texts that it writes."""
 
 import argparse
 
@@ -22,18 +22,22 @@ from multinn.schedules import CosineDecay
 
 _WARMUP_SHARE = 0.05
 _BETA_2 = 0.99  # the gradients of small batches change quickly
-_HIDDEN_UNITS = 4  # times the width
+_HIDDEN_UNITS_PER_WIDTH = 4
 
 
 def make_trainer(options: argparse.Namespace, text: Text, backend: Backend) -> Trainer:
-    """Return a trainer of the model, initialized.
+    """Return an initialized trainer of the model.
 
     Raises:
-        ValueError: a layer cannot be had with these options.
+        ValueError: the options do not fit together.
     """
     characters = len(text.characters)
     block = TransformerBlock(
-        options.width, options.heads, _HIDDEN_UNITS * options.width, options.dropout, causal=True
+        options.width,
+        options.heads,
+        _HIDDEN_UNITS_PER_WIDTH * options.width,
+        options.dropout,
+        causal=True,
     )
     model = Sequential(
         [
@@ -61,30 +65,30 @@ def make_trainer(options: argparse.Namespace, text: Text, backend: Backend) -> T
 
 
 def parameter_count(trainer: Trainer) -> int:
-    """Return how many numbers are trained."""
+    """Return the number of trained parameters."""
     return sum(leaf.size for leaf in tree.leaves(trainer.backend.to_numpy(trainer.params)))
 
 
 def write_on(
     trainer: Trainer, prompt: HostArray, length: int, *, context: int, temperature: float, seed: int
 ) -> HostArray:
-    """Return the prompt and what the model writes after it, character by character.
+    """Let the model continue the prompt, character by character.
 
-    Each is drawn from softmax(logits / temperature) by a number of the seed's, so that backends whose
-    logits agree write the same. The model sees the last characters, at most ``context`` of them; they
-    stand at the beginning of its window, and no position sees what comes after it.
+    Each character is drawn from softmax(logits / temperature) with random numbers from the seed, so
+    backends whose logits agree write the same text. The model sees at most the last ``context``
+    characters, at the beginning of its window; no position sees the ones after it.
 
     Args:
-        trainer: of the model.
+        trainer: the trainer of the model.
         prompt: the ids of at least one character.
-        length: how many characters are written.
+        length: the number of characters to write.
         context: the length of the model's window.
-        temperature: 1 for the model's own probabilities; the lower, the more the likely ones are
-            preferred, and 0 always takes the likeliest.
-        seed: of the draws.
+        temperature: 1 for the model's own probabilities; a lower one prefers likely characters, and 0
+            always takes the likeliest.
+        seed: the seed of the random numbers.
 
     Returns:
-        The ids, those of the prompt first.
+        The ids of the prompt and of the written characters.
     """
     draws = np.random.default_rng(seed).random(length)
     ids = np.concatenate([prompt, np.zeros(length, prompt.dtype)])
@@ -97,7 +101,7 @@ def write_on(
 
 
 def pick(logits: HostArray, temperature: float, draw: float) -> int:
-    """Return the class in whose part of [0, 1) a draw lies: parts are softmax(logits / temperature).
+    """Return the class whose part of [0, 1) has the draw; the parts are softmax(logits / temperature).
 
     >>> [pick(np.array([0.0, 0.0]), 1.0, draw) for draw in (0.2, 0.7)]
     [0, 1]

@@ -1,4 +1,4 @@
-"""What the language experiment prints and keeps of its runs."""
+"""The results of the language experiment: printed text and records."""
 
 import math
 import textwrap
@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from experiments.shared.tables import format_table
+from experiments.shared.tables import format_table, line_width
 from multinn import Seconds
 from multinn.training.history import Record
 
-LINE: Final = 80
 LOSSES: Final = {"loss": "training", "validation_loss": "held-out"}
 _INDENT: Final = "    "
 
@@ -20,11 +19,11 @@ class Run:
     """A run on one backend.
 
     Attributes:
-        name: the one under which the backend was asked for.
-        seconds: what compiling and training took.
-        history: a record a report, with the losses.
-        samples: what the model wrote: before training, and at each report.
-        steps: how many were taken.
+        name: the name of the backend.
+        seconds: the seconds of compilation and of training.
+        history: the losses at each report.
+        samples: the texts that the model wrote before training and at each report.
+        steps: the number of training steps.
     """
 
     name: str
@@ -35,12 +34,12 @@ class Run:
 
     @property
     def held_out_loss(self) -> float:
-        """The last one, in nats a character."""
+        """The held-out loss at the last report, in nats per character."""
         return self.history[-1]["validation_loss"]
 
 
 def run_record(run: Run) -> dict[str, Any]:
-    """Return a run as JSON can hold it."""
+    """Return the record of a run."""
     return {
         "held_out_loss": run.held_out_loss,
         "steps": run.steps,
@@ -51,17 +50,17 @@ def run_record(run: Run) -> dict[str, Any]:
 
 
 def print_sample(sample: str) -> None:
-    """Print what a model wrote, indented; a line of it that is long is several."""
-    width = LINE - len(_INDENT)
+    """Print a sample, indented, with its long lines wrapped."""
+    width = line_width() - len(_INDENT)
     for line in sample.strip("\n").split("\n"):
         print(textwrap.indent("\n".join(textwrap.wrap(line, width)) or "", _INDENT))
 
 
 def print_losses(runs: Sequence[Run], baselines: Mapping[str, float]) -> None:
-    """Print the losses of each model on the held-out text, and how long training took.
+    """Print the held-out loss of each model, and the seconds of each run.
 
     Args:
-        runs: those of the transformer.
+        runs: the runs of the transformer.
         baselines: the losses of other models, in nats.
     """
     models = {**baselines, **{f"transformer, {run.name}": run.held_out_loss for run in runs}}
@@ -69,7 +68,7 @@ def print_losses(runs: Sequence[Run], baselines: Mapping[str, float]) -> None:
         [name, f"{nats:.4f}", f"{nats / math.log(2.0):.4f}", f"{math.exp(nats):.2f}"]
         for name, nats in models.items()
     ]
-    print("\nLoss a character of the held-out text\n")
+    print("\nLoss per character of the held-out text\n")
     print(format_table(["model", "nats", "bits", "perplexity"], rows))
     rows = [
         [
@@ -80,11 +79,12 @@ def print_losses(runs: Sequence[Run], baselines: Mapping[str, float]) -> None:
         ]
         for run in runs
     ]
-    print(f"\n{format_table(['seconds', 'compile', 'train', 'ms a step'], rows)}")
+    columns = ["backend", "seconds to\ncompile", "seconds to\ntrain", "milliseconds\nper step"]
+    print(f"\n{format_table(columns, rows)}")
 
 
 def print_comparison(runs: Sequence[Run]) -> None:
-    """Print how the losses of some backends part, report by report."""
+    """Print the losses of several backends and their differences, at each report."""
     first = runs[0]
     differences = []
     for loss, name in LOSSES.items():
@@ -93,16 +93,17 @@ def print_comparison(runs: Sequence[Run]) -> None:
             values = [run.history[index][loss] for run in runs]
             differences.append(relative_difference(values))
             losses = [f"{value:.6f}" for value in values]
-            rows.append([f"{record['epoch']}", *losses, f"{differences[-1]:.1e}"])
-        print(f"\n{name.capitalize()} loss by backend, and the largest relative difference\n")
-        print(format_table(["epoch", *(run.name for run in runs), "difference"], rows))
+            rows.append([f"{record['epoch']}", *losses, f"{differences[-1]:.2g}"])
+        print(f"\n{name.capitalize()} loss by backend\n")
+        columns = ["epoch", *(run.name for run in runs), "largest relative\ndifference"]
+        print(format_table(columns, rows))
     same = sum(len(set(samples)) == 1 for samples in zip(*(run.samples for run in runs), strict=True))
-    print(f"\nlargest relative difference of a loss  {max(differences):.1e}")
-    print(f"samples that are the same              {same} of {len(first.samples)}")
+    print(f"\nlargest relative difference of a loss  {max(differences):.2g}")
+    print(f"equal samples on all backends          {same} of {len(first.samples)}")
 
 
 def relative_difference(losses: Sequence[float]) -> float:
-    """Return the largest relative difference of a loss to the first one.
+    """Return the largest relative difference to the first loss.
 
     >>> relative_difference([2.0, 2.0, 2.5])
     0.25

@@ -1,4 +1,4 @@
-"""A text as numbers: its characters, its training and held-out parts, and windows of both."""
+"""A text as numbers: its characters, its training and held-out parts, and their windows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,20 +12,20 @@ from experiments.shared.errors import DatasetError
 
 ALICE: Final = Path(__file__).parent / "alice.txt"
 HELD_OUT_SHARE: Final = 0.1
-UNCOUNTED: Final = -1  # the target of a position that does not count
+UNCOUNTED: Final = -1  # the target of a position that the loss ignores
 _MOST_CHARACTERS: Final = 256
 _OVERLAP: Final = 4
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text, whose last part is held out.
+    """A text whose last part is held out.
 
     Attributes:
-        name: what it is called.
-        characters: the different ones, in order; the id of each is its place.
+        name: the name of the text.
+        characters: the different characters, sorted; the id of a character is its index.
         ids: (length,) uint8, the whole text.
-        held_out: how many characters at the end are held out.
+        held_out: the number of held-out characters, at the end.
     """
 
     name: str
@@ -35,25 +35,25 @@ class Text:
 
     @property
     def start(self) -> int:
-        """The place of the first character that is held out."""
+        """The index of the first held-out character."""
         return len(self.ids) - self.held_out
 
     @property
     def training_ids(self) -> HostArray:
-        """What is trained on."""
+        """The ids of the training text."""
         return self.ids[: self.start]
 
     def encode(self, text: str) -> HostArray:
         """Return the ids of some characters.
 
         Raises:
-            DatasetError: one of them is not among those of this text.
+            DatasetError: a character does not occur in this text.
         """
         unknown = [character for character in text if character not in self._ids]
         if unknown:
             raise DatasetError(
-                f"the prompt has the character {unknown[0]!r}, which {self.name} has not; it has "
-                f"{self.characters!r}"
+                f"the prompt has the character {unknown[0]!r}, which does not occur in {self.name}; "
+                f"expected some of {self.characters!r}"
             )
         return np.array([self._ids[character] for character in text], np.uint8)
 
@@ -67,10 +67,10 @@ class Text:
 
 
 def read_text(path: Path, context: int) -> Text:
-    """Read a text, and hold out its last tenth, rounded down to what whole windows predict.
+    """Read a text, and hold out its last tenth, rounded down to whole windows.
 
     Args:
-        path: of a file in UTF-8.
+        path: a file in UTF-8.
         context: how many characters the model sees.
 
     Raises:
@@ -94,8 +94,8 @@ def make_text(name: str, text: str, context: int) -> Text:
     held_out = int(HELD_OUT_SHARE * len(text)) // counted * counted
     if held_out == 0 or len(text) - held_out <= context:
         raise DatasetError(
-            f"{name} has {len(text):,} characters, too few for a context of {context}: the tenth that "
-            f"is held out must have at least {counted}, and the rest more than {context}"
+            f"{name} has {len(text):,} characters, too few for a context of {context}: the held-out "
+            f"tenth must have at least {counted}, and the rest more than {context}"
         )
     ids = {character: index for index, character in enumerate(characters)}
     encoded = np.array([ids[character] for character in text], np.uint8)
@@ -103,16 +103,16 @@ def make_text(name: str, text: str, context: int) -> Text:
 
 
 def training_windows(text: Text, context: int, batch_size: int) -> tuple[HostArray, HostArray]:
-    """Return overlapping windows of the training text, and for each place the character that follows.
+    """Return overlapping windows of the training text, and the next character at each position.
 
-    They are whole batches, evenly spaced, from the beginning to the end, so that a character is in about
-    four of them, at different places.
+    The windows are evenly spaced and make full batches. A character is in about four windows, at
+    different positions.
 
     Returns:
         x and y, (windows, context) uint8.
 
     Raises:
-        DatasetError: a batch is larger than there are windows.
+        DatasetError: there are fewer windows than a batch needs.
     """
     windows = _windows(text.training_ids, context + 1)
     if batch_size > len(windows):
@@ -121,14 +121,14 @@ def training_windows(text: Text, context: int, batch_size: int) -> tuple[HostArr
             f"a batch of {batch_size:,}"
         )
     batches = max(round(_OVERLAP * len(windows) / (context * batch_size)), 1)
-    chosen = windows[np.linspace(0, len(windows) - 1, batches * batch_size).astype(np.int64)]
-    return chosen[:, :-1], chosen[:, 1:]
+    spaced = windows[np.linspace(0, len(windows) - 1, batches * batch_size).astype(np.int64)]
+    return spaced[:, :-1], spaced[:, 1:]
 
 
 def held_out_windows(text: Text, context: int) -> tuple[HostArray, HostArray]:
-    """Return windows in which each held-out character is to be predicted once.
+    """Return windows in which each held-out character is predicted once.
 
-    It is so in the second half of a window, where half a context is known before it. The targets of the
+    Characters are predicted in the second half of a window, after half a context. The targets of the
     first half are `UNCOUNTED`.
 
     Returns:

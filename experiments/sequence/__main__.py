@@ -1,8 +1,7 @@
-"""The adding problem, for an LSTM, for attention, and for a feed-forward network, which fails.
+"""An LSTM, attention and a feed-forward network, which fails, on the adding problem.
 
-The sum of two marked numbers in a sequence is what is asked for: see `adding_problem`. The same seed
-gives the same curve on each backend. The test sequences are looked at after each epoch, for the curve,
-and decide nothing.
+The task is to add two marked numbers in a sequence: see `adding_problem`. The same seed gives the same
+learning curve on each backend. The test sequences are evaluated after each epoch for the curve only.
 """
 
 import argparse
@@ -24,17 +23,20 @@ from experiments.digits.curves import (
     train_on,
 )
 from experiments.sequence.adding_problem import CONSTANT_ERROR, LEAST_STEPS, Sequences, draw_sequences
-from experiments.sequence.figure import draw_errors
 from experiments.sequence.models import MODELS
+from experiments.sequence.picture import draw_errors
 from experiments.shared.command_line import (
     add_backends,
-    chosen_backends,
-    comma_separated,
+    add_count,
+    add_dtype,
+    add_names,
+    load_backends,
     make_parser,
-    positive,
     run_script,
+    select,
 )
-from experiments.shared.interrupted import whole
+from experiments.shared.errors import UsageError
+from experiments.shared.interrupted import raise_if_interrupted
 from experiments.shared.records import make_comparison_record, write_json
 from experiments.shared.tables import format_table
 from multinn import Adam, MeanSquaredError, Trainer
@@ -42,7 +44,7 @@ from multinn.schedules import CosineDecay
 
 TEST_EXAMPLES: Final = 2000
 _LEARNING_RATES: Final = {"lstm": 0.01, "attention": 0.02, "feed-forward": 0.003}
-_FIGURES: Final = {"loss": "training error", "validation_loss": "test error"}
+_COLUMNS: Final = {"loss": "training error", "validation_loss": "test error"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,46 +55,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "of two marked numbers in a sequence, on each backend from the same seed; compare the errors.",
     )
     add_backends(parser)
-    parser.add_argument(
-        "--models",
-        type=comma_separated,
-        metavar="NAME,...",
-        help=f"which to train, of {','.join(MODELS)}; all if left out",
-    )
-    parser.add_argument("--steps", type=positive, default=50, metavar="N", help="of each sequence")
-    parser.add_argument(
+    add_names(parser, "--models", "models to train", MODELS)
+    add_count(parser, "--steps", 50, "steps of a sequence")
+    add_count(
+        parser,
         "--shortest",
-        type=positive,
-        metavar="N",
-        help="let lengths vary from so many steps on, with padding, of which the LSTM and the "
-        "transformer are told by a mask; all sequences are equally long if left out",
+        None,
+        "let lengths vary from N to --steps; the rest is padding, which a mask hides from the LSTM and "
+        "the transformer (default: all sequences have --steps steps)",
     )
-    parser.add_argument(
-        "--epochs", type=positive, default=5, metavar="N", help="passes over the examples"
-    )
-    parser.add_argument(
-        "--examples", type=positive, default=10_000, metavar="N", help="sequences to train on"
-    )
-    parser.add_argument("--batch-size", type=positive, default=50, metavar="N", help="sequences a step")
-    parser.add_argument(
-        "--dtype",
-        choices=("float64", "float32"),
-        default="float64",
-        help="float32 is faster on JAX; with it, rounding soon sets the backends apart",
-    )
-    return run_script(lambda options: _run(options, parser), parser, arguments)
+    add_count(parser, "--epochs", 5, "passes over the sequences")
+    add_count(parser, "--examples", 10_000, "sequences to train on")
+    add_count(parser, "--batch-size", 50, "sequences in a step")
+    add_dtype(parser, "float64", "float32 is faster on JAX, but rounding soon separates the backends")
+    return run_script(_run, parser, arguments)
 
 
-def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    _check(options, parser)
-    backends = chosen_backends(options)
+def _run(options: argparse.Namespace) -> int:
+    models = select(MODELS, options.models, "model")
+    _check_lengths(options)
+    backends = load_backends(options)
     training, test = draw_data(options)
     _print_task(options)
     runs: dict[str, Trainers] = {}
-    for model in dict.fromkeys(options.models or MODELS):
+    for model in models:
         train_model = partial(train, model, options, training, test)
         runs[model] = train_on(backends, train_model, model)
-        print(f"\n{format_curves(runs[model], _FIGURES)}\n\n{format_ends(runs[model])}\n", flush=True)
+        print(f"\n{format_curves(runs[model], _COLUMNS)}\n\n{format_ends(runs[model])}\n", flush=True)
     print(_format_summary(runs))
     if options.out:
         title = f"The adding problem over {_lengths(options)} steps"
@@ -108,7 +97,7 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 
 def draw_data(options: argparse.Namespace) -> tuple[Sequences, Sequences]:
-    """Return the training and the test sequences, on the host: the same for all backends."""
+    """Return the training and the test sequences, drawn on the host from the seed."""
     generator = np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(2,)))
     shortest = options.shortest or options.steps
     return (
@@ -124,7 +113,7 @@ def train(
     test: Sequences,
     backend: Backend,
 ) -> Trainer:
-    """Return a trainer of the model of that name after its training."""
+    """Train the model of that name, and return its trainer."""
     steps = options.epochs * math.ceil(options.examples / options.batch_size)
     trainer = Trainer(
         MODELS[model](padded=options.shortest is not None),
@@ -134,7 +123,7 @@ def train(
         dtype=options.dtype,
         seed=options.seed,
     )
-    whole(
+    raise_if_interrupted(
         trainer.fit(
             *training, epochs=options.epochs, batch_size=options.batch_size, validation_data=test
         )
@@ -142,16 +131,12 @@ def train(
     return trainer
 
 
-def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    for model in options.models or []:
-        if model not in MODELS:
-            known = ", ".join(MODELS)
-            parser.error(f"argument --models: unknown model {model!r}, expected some of {known}")
+def _check_lengths(options: argparse.Namespace) -> None:
     shortest = options.steps if options.shortest is None else options.shortest
     if not LEAST_STEPS <= shortest <= options.steps:
-        parser.error(
-            f"expected sequences of {LEAST_STEPS} steps or more, and --shortest of at most --steps, got "
-            f"--steps {options.steps} and --shortest {shortest}"
+        raise UsageError(
+            f"expected --shortest from {LEAST_STEPS} to --steps, got --steps {options.steps} and "
+            f"--shortest {shortest}"
         )
 
 
@@ -162,7 +147,9 @@ def _print_task(options: argparse.Namespace) -> None:
         f"training   adam (cosine), epochs {options.epochs}, batch size {options.batch_size}, "
         f"{options.dtype}, seed {options.seed}"
     )
-    print(f"error      mean squared; that of always answering 1 is {CONSTANT_ERROR:.5f}\n", flush=True)
+    print(
+        f"error      mean squared; always answering 1 has an error of {CONSTANT_ERROR:.5f}\n", flush=True
+    )
 
 
 def _lengths(options: argparse.Namespace) -> str:
@@ -171,7 +158,7 @@ def _lengths(options: argparse.Namespace) -> str:
 
 
 def _format_summary(runs: Mapping[str, Trainers]) -> str:
-    """Return a table of the errors in the end, on the first backend, beside that of a constant."""
+    """Return a table of the final errors on the first backend, and of the error of a constant."""
     rows = []
     for model, trainers in runs.items():
         trainer = next(iter(trainers.values()))
@@ -180,7 +167,7 @@ def _format_summary(runs: Mapping[str, Trainers]) -> str:
         learned = "yes" if error < 0.1 * CONSTANT_ERROR else "NO"
         rows.append([model, f"{parameters:,}", f"{error:.5f}", f"{error / CONSTANT_ERROR:.2%}", learned])
     rows.append(["always 1", "0", f"{CONSTANT_ERROR:.5f}", "100.00%", "NO"])
-    return format_table(["model", "parameters", "test error", "of always 1", "learned"], rows)
+    return format_table(["model", "parameters", "test error", "relative to\nalways 1", "learned"], rows)
 
 
 if __name__ == "__main__":

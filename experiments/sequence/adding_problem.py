@@ -1,8 +1,8 @@
-"""The adding problem: in a long sequence of numbers, two are marked; what is their sum?
+"""The adding problem: add the two marked numbers of a long sequence.
 
-Each step of a sequence is a pair: a number, uniform in [0, 1), and a mark, 1 for two of the steps and 0
-for the others. One marked step is in the first half of the sequence, one in the second. The target is
-the sum of both numbers. Sequences may end early: what follows is padding, (0, 0) at each step.
+Each step of a sequence is a pair: a number, uniform in [0, 1), and a mark, 1 at two steps and 0 at the
+others. One marked step is in the first half of the sequence, one in the second. The target is the sum
+of both numbers. A sequence may end early; the remaining steps are padding, (0, 0).
 
 Always answering 1, the mean of the sum, has a mean squared error of 1/6, the variance of the sum.
 Source: S. Hochreiter and J. Schmidhuber, Long short-term memory, Neural Computation 9, 1997, section
@@ -21,7 +21,7 @@ LEAST_STEPS: Final = 2
 
 
 class Sequences(NamedTuple):
-    """Examples of the task: x (examples, steps, 2) float64, and y (examples, 1), the sums."""
+    """Examples of the task: x (examples, steps, 2) and y (examples, 1), the sums, float64."""
 
     x: HostArray
     y: HostArray
@@ -33,10 +33,10 @@ def draw_sequences(
     """Draw examples.
 
     Args:
-        generator: of all randomness.
-        examples: how many.
-        steps: of a sequence, with its padding.
-        shortest: the least that a sequence has without it, at least 2; lengths are uniform.
+        generator: draws all numbers.
+        examples: the number of sequences.
+        steps: the length of a sequence with its padding.
+        shortest: the smallest length without padding, at least 2; lengths are uniform.
 
     >>> x, y = draw_sequences(np.random.default_rng(0), examples=3, steps=8, shortest=4)
     >>> x.shape, y.shape, x[:, :, 1].sum(axis=1).tolist()

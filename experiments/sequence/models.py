@@ -1,4 +1,4 @@
-"""The models of the experiment with sequences, by name."""
+"""The models for the adding problem."""
 
 from collections.abc import Callable
 from typing import Final
@@ -19,16 +19,16 @@ from multinn import (
 LSTM_UNITS: Final = 32
 ATTENTION_FEATURES: Final = 16
 ATTENTION_HEADS: Final = 2
-HIDDEN_UNITS: Final = 44  # of the feed-forward network: parameters about as many as those of the LSTM
+HIDDEN_UNITS: Final = 44  # of the feed-forward network; about as many parameters as the LSTM has
 
 
 def lstm(*, padded: bool) -> Sequential:
-    """Return a recurrent network that reads a sequence, and answers at its end."""
+    """Return a recurrent network that reads a sequence and answers at its end."""
     return Sequential([*_mask(padded), LSTM(LSTM_UNITS), Dense(1)])
 
 
 def attention(*, padded: bool) -> Sequential:
-    """Return a small transformer, whose steps are averaged."""
+    """Return a small transformer that averages its outputs over the steps."""
     block = TransformerBlock(
         ATTENTION_FEATURES, ATTENTION_HEADS, 2 * ATTENTION_FEATURES, activation=ReLU()
     )
@@ -45,12 +45,12 @@ def attention(*, padded: bool) -> Sequential:
 
 
 def feed_forward(*, padded: bool) -> Sequential:
-    """Return a network that sees all steps at once, each with weights of its own, and padding, too."""
+    """Return a network that sees all steps at once, padding included, with weights for each step."""
     del padded
     return Sequential([Flatten(), Dense(HIDDEN_UNITS), ReLU(), Dense(1)])
 
 
-#: The models by their names on the command line; each says whether it is told of padding.
+#: The models by their names on the command line; ``padded`` asks for a mask of the padding.
 MODELS: Final[dict[str, Callable[..., Sequential]]] = {
     "lstm": lstm,
     "attention": attention,

@@ -1,17 +1,24 @@
-"""What every experiment script shares: options, and what becomes of errors."""
+"""The command line of the experiments: shared options, and errors as exit statuses."""
 
 import argparse
 import math
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, TypeVar
 
 from backends import Backend, BackendError, backend_names, get_backend, installed_backends
-from experiments.datasets import DatasetError
+from experiments.datasets import NAMES
 from experiments.datasets.cache import cache_path
+from experiments.datasets.mnist import DATA_VARIABLE
+from experiments.shared.errors import DatasetError, UsageError
 from multinn import DivergenceError
+
+T = TypeVar("T")
 
 
 def make_parser(
@@ -19,81 +26,166 @@ def make_parser(
     description: str,
     *,
     times_compilation: bool = False,
-    figures: bool = True,
+    pictures: bool = True,
     record: bool = True,
+    seed_default: str | None = None,
 ) -> argparse.ArgumentParser:
     """Return a parser with the options that experiments share.
 
     Args:
         name: the module's name, as in ``python -m experiments.NAME``.
         description: one or two sentences for ``--help``.
-        times_compilation: whether everything is to be compiled anew, always.
-        figures: whether it draws any, into the folder of ``--out``.
-        record: whether it writes one, into the file of ``--json``.
+        times_compilation: whether everything is always compiled anew, without an option.
+        pictures: whether there is an option ``--out``.
+        record: whether there is an option ``--json``.
+        seed_default: describes the default seed if it is not 0; the parser then returns None.
     """
     parser = argparse.ArgumentParser(
-        prog=f"python -m experiments.{name}",
-        description=description,
-        formatter_class=_DefaultsThatSaySomething,
+        prog=f"python -m experiments.{name}", description=description, formatter_class=HelpFormatter
     )
-    parser.add_argument("--seed", type=non_negative, default=0, help="seed of all randomness")
-    if figures:
-        parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the figures")
+    parser.add_argument(
+        "--seed",
+        type=non_negative,
+        default=None if seed_default else 0,
+        metavar="N",
+        help=f"seed of all random numbers (default: {seed_default or 0})",
+    )
+    if pictures:
+        parser.add_argument(
+            "--out",
+            type=Path,
+            metavar="DIR",
+            help="folder for the pictures (default: no pictures)",
+        )
     if record:
-        parser.add_argument("--json", type=Path, metavar="FILE", help="file for the record of the run")
+        parser.add_argument(
+            "--json", type=Path, metavar="FILE", help="file for the record (default: no record)"
+        )
     if times_compilation:
         parser.set_defaults(compilation_cache=False)
-        return parser
-    parser.add_argument(
-        "--no-compilation-cache",
-        dest="compilation_cache",
-        action="store_false",
-        default=True,
-        help="compile anew; otherwise, what JAX compiles is kept in the user's cache folder",
-    )
+    else:
+        parser.add_argument(
+            "--no-compilation-cache",
+            dest="compilation_cache",
+            action="store_false",
+            help="compile everything anew (default: what JAX compiles is kept for later runs)",
+        )
     return parser
 
 
-class _DefaultsThatSaySomething(argparse.ArgumentDefaultsHelpFormatter):
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds the default of an option that takes a value, unless its help has one in words."""
+
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None else super()._get_help_string(action)
+        in_words = "(default:" in (action.help or "")
+        if in_words or action.nargs == 0 or action.default is None:
+            return action.help
+        return super()._get_help_string(action)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """Add ``--backend`` to the parser of an experiment that runs on one backend."""
     parser.add_argument(
         "--backend",
-        help="numpy, jax, jax:gpu:1, ...; the environment variable MULTINN_BACKEND if left out",
+        metavar="NAME",
+        help="numpy, jax, jax:gpu:1, ... (default: the variable MULTINN_BACKEND, else numpy)",
     )
 
 
-def add_backends(parser: argparse.ArgumentParser, choose_from: Sequence[str] | None = None) -> None:
-    """Add ``--backends`` to the parser of an experiment that compares several.
-
-    Args:
-        parser: from `make_parser`.
-        choose_from: the names of those that it knows; all if None.
-    """
-    known = f"some of {', '.join(choose_from)}" if choose_from else "numpy, jax, jax:gpu:1, ..."
+def add_backends(parser: argparse.ArgumentParser, default: str = "all that are installed") -> None:
+    """Add ``--backends`` to the parser of an experiment that compares several."""
     parser.add_argument(
         "--backends",
         "--backend",
         type=comma_separated,
         metavar="NAME,...",
-        help=f"{known}; all that are installed if left out, whatever MULTINN_BACKEND says",
+        help=f"numpy, jax, jax:gpu:1, ... (default: {default})",
     )
 
 
-def chosen_backends(options: argparse.Namespace, *, all_by_default: bool = True) -> dict[str, Backend]:
-    """Return the backends of ``--backends``, by the names under which they were asked for.
+def add_count(
+    parser: argparse.ArgumentParser, option: str, default: int | None, meaning: str, unit: str = "N"
+) -> None:
+    """Add an option that takes an integer of at least 1."""
+    parser.add_argument(option, type=positive, default=default, metavar=unit, help=meaning)
 
-    One that is not registered is named as ``package.module:Class``, and listed by its own
-    name. They keep what they compile, where `run_script` says so.
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data-dir``, the folder of MNIST."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of MNIST's four IDX files (default: {DATA_VARIABLE}, else the cache, else OpenML)",
+    )
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Add ``--dataset`` and ``--data-dir``."""
+    parser.add_argument("--dataset", choices=NAMES, default=NAMES[0], help="the images to train on")
+    add_data_dir(parser)
+
+
+def add_dtype(parser: argparse.ArgumentParser, default: str, note: str = "") -> None:
+    """Add ``--dtype``, with a note on how to choose."""
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float64"),
+        default=default,
+        help=f"precision of all numbers{note and f'; {note}'}",
+    )
+
+
+def add_names(parser: argparse.ArgumentParser, option: str, meaning: str, known: Iterable[str]) -> None:
+    """Add an option that takes some of the known names, to be looked up by `select`."""
+    parser.add_argument(
+        option,
+        type=comma_separated,
+        metavar="NAME,...",
+        help=f"{meaning}: some of {', '.join(known)} (default: all)",
+    )
+
+
+def select(known: Mapping[str, T], names: Iterable[str] | None, kind: str) -> dict[str, T]:
+    """Return the values of some names, in the order of these names; of all if `names` is None.
+
+    Raises:
+        UsageError: a name is unknown; the message calls it a `kind`.
+    """
+    names = known if names is None else names
+    for name in names:
+        if name not in known:
+            raise UsageError(f"unknown {kind} {name!r}, expected some of {', '.join(known)}")
+    return {name: known[name] for name in names}
+
+
+def defaults_text(option: str, defaults: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the defaults of an option in words, such as "(default: 30 for digits; 6 for mnist)".
 
     Args:
-        options: those of the command line.
-        all_by_default: whether all that are installed are taken where none is named, or the one of
-            MULTINN_BACKEND.
+        option: the name of the option.
+        defaults: by the value of another option, the defaults by option.
+    """
+    by_value: dict[Any, list[str]] = {}
+    for name, own in defaults.items():
+        if option in own:
+            by_value.setdefault(own[option], []).append(name)
+    parts = [f"{value} for {', '.join(names)}" for value, names in by_value.items()]
+    return f"(default: {'; '.join(parts)})"
+
+
+def load_backends(options: argparse.Namespace, *, all_by_default: bool = True) -> dict[str, Backend]:
+    """Return the backends of ``--backends`` by name.
+
+    A backend that is given as ``package.module:Class`` gets the name that it gives itself. What the
+    backends compile is kept for later runs if `run_script` has set that option.
+
+    Args:
+        options: the parsed options.
+        all_by_default: whether the default is all installed backends, or that of MULTINN_BACKEND.
     """
     if options.backends or all_by_default:
         backends = dict(map(_named_backend, options.backends or installed_backends()))
@@ -115,7 +207,7 @@ def _keep_compiled(options: argparse.Namespace, backends: Iterable[Backend]) -> 
         return
     try:
         folder = cache_path("compiled")
-    except DatasetError:  # there is no home folder: there is no cache, and no need of one
+    except DatasetError:  # the home folder is unknown: do without a cache
         return
     if _is_own(folder):
         for backend in backends:
@@ -123,7 +215,7 @@ def _keep_compiled(options: argparse.Namespace, backends: Iterable[Backend]) -> 
 
 
 def _is_own(folder: Path) -> bool:
-    """Make the folder, and tell whether nobody else may write into it: what is kept there is run."""
+    """Create the folder; return whether only this user may write into it, as its files are executed."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
@@ -133,17 +225,27 @@ def _is_own(folder: Path) -> bool:
 
 
 def positive(text: str) -> int:
-    """Return the integer of 1 or more that the text of an option gives."""
+    """Parse an integer of at least 1."""
     return _at_least(text, 1)
 
 
 def non_negative(text: str) -> int:
-    """Return the integer of 0 or more that the text of an option gives."""
+    """Parse an integer of at least 0."""
     return _at_least(text, 0)
 
 
+def _at_least(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least {least}, got {text!r}")
+    return value
+
+
 def from_zero_below(limit: float) -> Callable[[str], float]:
-    """Return a type of option: a number of 0 or more and below the limit."""
+    """Return a parser of numbers in [0, limit)."""
 
     def number(text: str) -> float:
         try:
@@ -161,21 +263,11 @@ def from_zero_below(limit: float) -> Callable[[str], float]:
 
 
 def comma_separated(text: str) -> list[str]:
-    """Return the names that the text of an option lists, at least one."""
+    """Parse a list of at least one name."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise argparse.ArgumentTypeError(f"expected names with commas between, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
     return names
-
-
-def _at_least(text: str, least: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"expected an integer of at least {least}, got {text!r}")
-    return value
 
 
 def run_script(
@@ -183,39 +275,49 @@ def run_script(
     parser: argparse.ArgumentParser,
     arguments: Sequence[str] | None,
 ) -> int:
-    """Parse the arguments, run, and return the exit status; expected errors are one line each.
+    """Parse the arguments, run, and return the exit status; expected errors are printed in one line.
 
-    Compiled programs are kept for the next run, unless ``--no-compilation-cache`` is given or the
-    process is not that of a script: the setting is one of the whole process.
+    The option ``compilation_cache`` is turned off unless the arguments are those of the command line:
+    the cache is a setting of the whole process.
 
     Args:
         run: takes the parsed options, returns the exit status.
         parser: from `make_parser`.
-        arguments: those of the command line if None.
+        arguments: None for those of the command line.
     """
     options = parser.parse_args(arguments)
-    is_script = arguments is None
-    options.compilation_cache = is_script and getattr(options, "compilation_cache", True)
-    folder = getattr(options, "out", None)
-    if folder and not find_spec("matplotlib"):
-        print('error: --out needs matplotlib: pip install "multinn[plot]"', file=sys.stderr)
-        return 2
+    options.compilation_cache = arguments is None and getattr(options, "compilation_cache", True)
     try:
-        if record := getattr(options, "json", None):  # what cannot be fails now rather than at the end
-            record.parent.mkdir(parents=True, exist_ok=True)
-            if record.is_dir():
-                raise IsADirectoryError(f"--json: expected a file, got the folder {record}")
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
+        _check_files(getattr(options, "out", None), getattr(options, "json", None))
         if "backend" in options:
             _keep_compiled(options, [get_backend(options.backend)])
         return run(options)
-    except BrokenPipeError:  # whoever read the output has gone, such as `head`
+    except BrokenPipeError:  # the reader of the output has gone, such as `head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for Python's flush at exit
         return 141
-    except (BackendError, DatasetError, DivergenceError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (BackendError, DatasetError, DivergenceError, OSError, UsageError) as error:
+        print_error(f"error: {error}")
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _check_files(pictures: Path | None, record: Path | None) -> None:
+    """Create the folders of ``--out`` and ``--json``: what fails is to fail before the run."""
+    if pictures and not find_spec("matplotlib"):
+        raise UsageError('--out needs matplotlib: pip install "multinn[plot]"')
+    if record:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        if record.is_dir():
+            raise UsageError(f"--json: expected a file, got the folder {record}")
+    if pictures:
+        pictures.mkdir(parents=True, exist_ok=True)
+
+
+def print_error(message: str) -> None:
+    """Print a message on the standard error stream, on a terminal wrapped to its width."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        message = textwrap.fill(message, width, break_long_words=False, break_on_hyphens=False)
+    print(message, file=sys.stderr)

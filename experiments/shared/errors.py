@@ -1,5 +1,9 @@
-"""What can go wrong in an experiment, apart from the training itself."""
+"""The errors of the experiments that users can mend."""
 
 
 class DatasetError(Exception):
-    """A data set that cannot be had, or that is not what it should be."""
+    """A data set is unavailable, damaged, or not the expected one."""
+
+
+class UsageError(Exception):
+    """The options ask for something that does not exist, is not installed or does not fit together."""

@@ -1,13 +1,13 @@
-"""Ctrl-C ends an experiment as a whole, not only the run of training in it."""
+"""Let Ctrl-C during training end the whole experiment."""
 
 from multinn import History
 
 
-def whole(history: History) -> History:
-    """Return the history of a run.
+def raise_if_interrupted(history: History) -> History:
+    """Return the history.
 
     Raises:
-        KeyboardInterrupt: the run was interrupted.
+        KeyboardInterrupt: training was interrupted.
     """
     if history.interrupted:
         raise KeyboardInterrupt

@@ -46,7 +46,7 @@ def make_comparison_record(
     results: Any,
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the record of a run on several backends, by the names under which they were asked for."""
+    """Return the record of a run on several backends, ready for `write_json`."""
     return {
         "experiment": experiment,
         "backend": list(backends),
@@ -62,14 +62,14 @@ def make_comparison_record(
 
 
 def plain_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options as JSON can hold them."""
+    """Return the options with paths as text, for JSON."""
     return {
         name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()
     }
 
 
 def versions(*backends: Backend) -> dict[str, str]:
-    """Return the versions of Python, of multinn, of the array libraries, and of NumPy's BLAS."""
+    """Return the versions of Python, multinn, NumPy, NumPy's BLAS, and the array libraries."""
     return {
         "python": platform.python_version(),
         "multinn": own_version(),
@@ -80,7 +80,7 @@ def versions(*backends: Backend) -> dict[str, str]:
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record whole or not at all; what is not finite is written as null."""
+    """Write a record, whole or not at all, with null for numbers that are not finite."""
     text = json.dumps(_finite(record), indent=2, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:

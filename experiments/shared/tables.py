@@ -1,23 +1,83 @@
-"""Tables as text."""
+"""Tables and paragraphs as text."""
 
+import math
+import shutil
+import textwrap
 from collections.abc import Sequence
 
 
-def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as text: the first column to the left, the others to the right.
+def line_width() -> int:
+    """Return the width of paragraphs: 80 columns, or those of a narrower terminal."""
+    return min(80, shutil.get_terminal_size().columns)
 
-    >>> print(format_table(["backend", "seconds"], [["numpy", "0.5"], ["jax", "12.25"]]))
-    backend  seconds
-    -------  -------
-    numpy        0.5
-    jax        12.25
+
+def paragraph(text: str, first_indent: str = "", indent: str = "") -> str:
+    """Return the text wrapped to `line_width`."""
+    return textwrap.fill(
+        text,
+        line_width(),
+        initial_indent=first_indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+
+
+def shorten(text: str, width: int) -> str:
+    """Return the text, cut to the width with an ellipsis at its end if it is longer."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 1) -> str:
+    r"""Return a table as text.
+
+    Args:
+        columns: the headings; one may have several lines.
+        rows: the cells of each row.
+        text_columns: how many columns, from the left, are left-aligned; the others are right-aligned.
+
+    >>> print(format_table(["backend", "seconds\nto train"], [["numpy", "0.5"], ["jax", "12.25"]]))
+              seconds
+    backend  to train
+    -------  --------
+    numpy         0.5
+    jax         12.25
     """
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    lines = [columns, ["-" * width for width in widths], *rows]
+    headings = [column.split("\n") for column in columns]
+    height = max(map(len, headings))
+    above = zip(*([""] * (height - len(lines)) + lines for lines in headings), strict=True)
+    head: list[Sequence[str]] = list(above)
+    widths = [max(len(row[i]) for row in [*head, *rows]) for i in range(len(columns))]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if index else cell.ljust(width)
+            cell.ljust(width) if index < text_columns else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
-        for line in lines
+        for line in [*head, ["-" * width for width in widths], *rows]
     )
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Format seconds with three digits and without an exponent; None as "-".
+
+    >>> [seconds_text(seconds) for seconds in (0.0012345, 0.25, 12.345, 1234.5, None)]
+    ['0.00123', '0.250', '12.3', '1234', '-']
+    """
+    if seconds is None:
+        return "-"
+    return f"{seconds:.{_decimals(seconds, most=6)}f}"
+
+
+def ratio_text(value: float | None) -> str:
+    """Format a ratio with three digits, below 1 with two; None as "-".
+
+    >>> [ratio_text(value) for value in (0.00512, 0.0512, 0.512, 1.0, 12.34, 1234.5, None)]
+    ['0.0051', '0.051', '0.51', '1.00', '12.3', '1234', '-']
+    """
+    if value is None:
+        return "-"
+    return f"{value:.{_decimals(value, most=4, digits=3 if value >= 1.0 else 2)}f}"
+
+
+def _decimals(value: float, most: int, digits: int = 3) -> int:
+    """Return the number of decimals that shows that many significant digits."""
+    return min(max(digits - 1 - math.floor(math.log10(value)), 0), most) if value > 0.0 else most

@@ -1,29 +1,30 @@
-"""Learn XOR, or see why not: ``python -m experiments.xor --help``."""
+"""Learn XOR, or see why it was not learned: ``python -m experiments.xor --help``."""
 
 import argparse
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments.shared.command_line import add_backend, make_parser, positive, run_script
+from experiments.shared.command_line import add_backend, add_count, make_parser, run_script
 from experiments.shared.records import make_record, write_json
-from experiments.shared.tables import format_table
-from experiments.xor.diagnosis import count, explain, format_reasons, gradient_norm, listed
-from experiments.xor.figures import draw_run, draw_study
+from experiments.shared.tables import format_table, paragraph
+from experiments.xor.diagnosis import count, explain, gradient_norm, listed
+from experiments.xor.pictures import draw_run, draw_study
 from experiments.xor.recipes import MARGIN, RECIPES, TARGETS, Recipe, Run, input_name
 from experiments.xor.study import format_study, run_study
 from multinn import Trainer
 
-# numpy.random.seed takes no larger ones.
-_SEEDS = 2**32
+_SEEDS = 2**32  # numpy.random.seed takes seeds below this
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; return its exit status."""
-    parser = make_parser("xor", "Train a small network on XOR, all four rows at every step.")
+    parser = make_parser(
+        "xor",
+        "Train a small network on XOR, all four rows at every step.",
+        seed_default="that of the recipe; 0 for --study",
+    )
     add_backend(parser)
-    parser.set_defaults(seed=None)
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
@@ -31,12 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="notebook (seed 42) and classroom (seed 0) repeat two published runs exactly, which do not "
         "learn XOR; robust (seed 0) learns it from any seed",
     )
-    parser.add_argument("--epochs", type=positive, help="steps to train, if not those of the recipe")
-    parser.add_argument(
+    add_count(parser, "--epochs", None, "training steps (default: those of the recipe)")
+    add_count(
+        parser,
         "--study",
-        type=positive,
-        metavar="N",
-        help="run N seeds, from --seed or else from 0, and count those that learn XOR",
+        None,
+        "train from this many seeds, starting with --seed, and count those that learn XOR "
+        "(default: train once)",
     )
     return run_script(lambda options: _run(options, parser), parser, arguments)
 
@@ -81,9 +83,9 @@ def _study(recipe: Recipe, trainer: Trainer, options: argparse.Namespace) -> int
     seeds = range(first, first + options.study)
     _print_heading(recipe, trainer, f"seeds {seeds[0]} to {seeds[-1]}")
     study = run_study(recipe, trainer, seeds)
-    print(f"XOR was learned from {sum(study.learned):,} of {count(len(seeds), 'seed')}:")
-    print(f"all four predictions within {MARGIN} of their targets. Final {recipe.loss_name}:\n")
-    print(format_study(study))
+    print(f"XOR was learned from {sum(study.learned):,} of {count(len(seeds), 'seed')}.")
+    print(f"(Learned: all four predictions are within {MARGIN} of their targets.)\n")
+    print(f"Final {recipe.loss_name} over the seeds\n\n{format_study(study)}")
     _print_seconds(trainer)
     if options.json:
         record = make_record("xor", options, trainer, study.history(), study.results())
@@ -94,7 +96,7 @@ def _study(recipe: Recipe, trainer: Trainer, options: argparse.Namespace) -> int
 
 
 def _train(recipe: Recipe, trainer: Trainer) -> tuple[list[dict[str, float]], Run]:
-    """Train, and print the loss ten times on the way; return these losses, and the run."""
+    """Train, and print the loss about ten times; return the printed losses, and the run."""
     every = max(1, recipe.epochs // 10)
     losses: list[float] = []
     for epoch in range(0, recipe.epochs, every):
@@ -126,11 +128,10 @@ def _print_verdict(recipe: Recipe, run: Run, trainer: Trainer) -> None:
         print("\nXOR was learned: every prediction is nearer to its target than to 0.5.")
         return
     wrong = listed([input_name(index) for index, right in enumerate(run.right) if not right])
-    verdict = (
-        f"XOR was NOT learned: the prediction is nearer to 0.5 than to the target for {wrong}. Why:"
-    )
-    print(f"\n{textwrap.fill(verdict, 80)}")
-    print(format_reasons(explain(recipe, run, trainer)))
+    verdict = f"XOR was NOT learned: the prediction is nearer to 0.5 than to the target for {wrong}."
+    print(f"\n{paragraph(f'{verdict} Why:')}")
+    for reason in explain(recipe, run, trainer):
+        print(paragraph(reason, "- ", "  "))
 
 
 def _print_seconds(trainer: Trainer) -> None:
@@ -139,7 +140,7 @@ def _print_seconds(trainer: Trainer) -> None:
 
 
 def _shortest(loss: float, trainer: Trainer) -> str:
-    """Return the loss with as many digits as its dtype holds."""
+    """Return the loss with all the digits that its dtype has."""
     return str(loss) if trainer.dtype == "float64" else f"{loss:.7g}"
 
 

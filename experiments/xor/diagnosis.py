@@ -1,14 +1,13 @@
-"""Why a network did not learn XOR: what its last parameters show.
+"""Why a network did not learn XOR, as its last parameters show.
 
-All of it is computed on the host in float64, whatever the run used: it is a property of a point in the
+Everything is computed on the host in float64, whatever the run used: it is a property of a point in the
 space of the parameters. Gradients and curvatures are those of the loss that the recipe minimizes.
 
-What is said holds at that point, for any seed. For the seeds of the two sources more is known: runs of
-1,000,000 steps do not learn XOR either. Their weights keep growing while the loss sinks, ever more
-slowly, towards 1/8 (notebook) and 0.189 (classroom): the poor local minimum lies at infinity.
+For the seeds of the two published runs more is known: 1,000,000 steps do not learn XOR either. The
+weights keep growing while the loss falls, ever more slowly, towards 1/8 (notebook) and 0.189
+(classroom): the poor local minimum lies at infinity.
 """
 
-import textwrap
 from dataclasses import replace
 from itertools import product
 
@@ -20,38 +19,31 @@ from multinn import Examples, Sequential, Trainer, value_and_gradients
 
 # Central differences of the gradient: an error of about 1e-10, where curvatures are above 1e-6.
 _STEP = 1e-5
-# If the last tenth of the epochs changed the loss by less than this share, training has all but stopped.
-_LITTLE = 0.01
-# A change over the last tenth of fewer steps than this says little.
-_FEW = 1000
-# If the outputs of each hidden unit differ by less than this, they are alike.
+# Training has nearly stopped if the last tenth of the steps changed the loss by a smaller share.
+_SMALL_CHANGE = 0.01
+# The last tenth of fewer steps than this says little.
+_FEW_STEPS = 1000
+# Two inputs are alike to the hidden layer if the outputs of each hidden unit differ by less than this.
 _ALIKE = 0.02
-# If their common predictions are this near to the best possible ones, that explains them.
+# Alike inputs explain predictions that are this near to the best common answer.
 _NEAR = 0.1
 
 
 def explain(recipe: Recipe, run: Run, trainer: Trainer) -> list[str]:
-    """Return the reasons, one a paragraph, for a run of the trainer that did not learn XOR."""
-    reasons = [*_state(recipe, run), _alike(recipe, run)]
+    """Return the reasons why a run of the trainer did not learn XOR, each a paragraph."""
+    reasons = [*_convergence(recipe, run), _alike_inputs(recipe, run)]
     if recipe.frozen:
         reasons += [_frozen(recipe, run), _without_freezing(recipe, trainer, len(run.losses))]
     return [reason for reason in reasons if reason]
 
 
-def format_reasons(reasons: list[str]) -> str:
-    """Return paragraphs as a list, at most 80 columns wide."""
-    wrapper = textwrap.TextWrapper(80, initial_indent="- ", subsequent_indent="  ")
-    wrapper.break_on_hyphens = False
-    return "\n".join(wrapper.fill(reason) for reason in reasons)
-
-
 def listed(words: list[str]) -> str:
-    """Return words as a list in a sentence, such as "a, b and c"."""
+    """Join words for a sentence, such as "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def count(number: int, unit: str) -> str:
-    """Return a number of units, such as "1 step" or "10,000 steps"."""
+    """Return a number with its unit, such as "1 step" or "10,000 steps"."""
     return f"{number:,} {unit}{'s' if number != 1 else ''}"
 
 
@@ -82,7 +74,7 @@ def _as_float64(params: Tree) -> Tree:
 
 
 def _gradient(recipe: Recipe, params: Tree, *, frozen: bool = False) -> HostArray:
-    """Return the gradient as one vector."""
+    """Return the gradient as a vector."""
     examples = Examples(INPUTS, TARGETS)
     gradients = value_and_gradients(get_backend("numpy"), recipe.model, recipe.loss, params, examples)[2]
     parts = tree.leaves_with_paths(gradients)
@@ -100,27 +92,27 @@ def _hidden_outputs(recipe: Recipe, run: Run) -> HostArray:
     return outputs
 
 
-def _state(recipe: Recipe, run: Run) -> list[str]:
-    """Say whether training has come to rest, and where."""
+def _convergence(recipe: Recipe, run: Run) -> list[str]:
+    """Say whether training has converged, and to which kind of point."""
     tail = max(1, len(run.losses) // 10)
     change = run.final_loss / run.losses[-tail] - 1.0
     facts = (
         f"the last {count(tail, 'step')} changed the {recipe.loss_name} by {100 * change:+.2g} %, and "
         f"the norm of the gradient is {gradient_norm(recipe, run.params):.2g}."
     )
-    if change <= -_LITTLE or len(run.losses) < _FEW:
-        return [f"Training has not come to rest: {facts} More steps may help: see --epochs."]
-    if change >= _LITTLE:
-        return [f"The loss does not settle: {facts} The steps are too large for the slopes here."]
-    return [f"Training has all but stopped: {facts}", _curvature(lowest_curvature(recipe, run.params))]
+    if change <= -_SMALL_CHANGE or len(run.losses) < _FEW_STEPS:
+        return [f"Training has not converged: {facts} More steps may help: see --epochs."]
+    if change >= _SMALL_CHANGE:
+        return [f"The loss jumps up and down: {facts} The steps are too large for the slopes here."]
+    return [f"Training has nearly stopped: {facts}", _curvature(lowest_curvature(recipe, run.params))]
 
 
 def _curvature(lowest: float) -> str:
     eigenvalue = f"(lowest eigenvalue of the Hessian: {lowest:.2g})"
     if lowest > 0.0:
         return (
-            f"The loss curves upwards in every direction {eigenvalue}. So this is no saddle point; as "
-            "far as gradient descent can see from here, it is a poor local minimum."
+            f"The loss curves upwards in every direction {eigenvalue}. So this is no saddle point; "
+            "gradient descent sees a poor local minimum here."
         )
     return (
         f"The loss curves downwards in some direction {eigenvalue}. So this is a plateau or a saddle "
@@ -128,8 +120,8 @@ def _curvature(lowest: float) -> str:
     )
 
 
-def _alike(recipe: Recipe, run: Run) -> str:
-    """Name inputs of different targets that the hidden layer hardly tells apart, if there are any."""
+def _alike_inputs(recipe: Recipe, run: Run) -> str:
+    """Name inputs of different targets that the hidden layer hardly distinguishes, if there are any."""
     outputs, targets = _hidden_outputs(recipe, run), TARGETS[:, 0]
     differences = np.abs(outputs[:, None] - outputs[None, :]).max(axis=2)
     opposite = [(i, j) for i, j in product(range(4), repeat=2) if targets[i] > targets[j]]
@@ -144,7 +136,7 @@ def _alike(recipe: Recipe, run: Run) -> str:
         f"The hidden units answer {listed([input_name(i) for i in group])} almost alike (to within "
         f"{differences[np.ix_(group, group)].max():.2g}), though the targets are "
         f"{listed([f'{target:.0f}' for target in targets[group]])}. To the output unit they are nearly "
-        f"one input, and the best common answer is {best:.2g}; it answers "
+        f"the same input, whose best common answer is {best:.2g}; it answers "
         f"{listed([f'{run.predictions[i]:.3f}' for i in group])}."
     )
 
@@ -155,24 +147,23 @@ def _frozen(recipe: Recipe, run: Run) -> str:
     fixed = listed([f"{value:.3f}" for value in _hidden_outputs(recipe, run)[0]])
     return (
         f"The biases are never updated, though the gradient with respect to them has a norm of "
-        f"{frozen:.2g}, {frozen / trained:.3g} times that of the weights. For the input 0 0, which "
-        f"multiplies every weight by zero, the hidden units therefore gave {fixed} from the first step "
-        "to the last."
+        f"{frozen:.2g}, {frozen / trained:.3g} times that of the weights. The input 0 0 multiplies all "
+        f"weights by zero: for it, the hidden units gave {fixed} from the first step to the last."
     )
 
 
 def _without_freezing(recipe: Recipe, trainer: Trainer, steps: int) -> str:
-    """Repeat the run from the same start with every parameter trained, and say what comes of it."""
+    """Repeat the run from the same start with every parameter trained, and describe its outcome."""
     free = replace(recipe, frozen=())
     repeated = free.new_trainer(trainer.backend)
     free.start(repeated, trainer.seed)
     run = free.finish(repeated, free.fit(repeated, steps))
     outcome = (
-        "learns XOR: what it lacked was the training of its biases."
+        "learns XOR: only the training of the biases was missing."
         if run.learned
         else "does not learn XOR either: the frozen biases are not the only reason."
     )
     return (
-        f"With the biases trained as well, the same start comes in {count(steps, 'step')} to a "
+        f"If the biases are trained as well, the same start reaches in {count(steps, 'step')} a "
         f"{recipe.loss_name} of {run.final_loss:.2g}, and {outcome}"
     )

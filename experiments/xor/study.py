@@ -1,4 +1,4 @@
-"""One recipe from many seeds: how many of them learn XOR, and how their losses fall."""
+"""A study of one recipe from many seeds: how many learn XOR, and how their losses fall."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ _CURVE_POINTS = 250
 
 @dataclass
 class Study:
-    """What the runs came to; each list has one entry a seed.
+    """The results of the runs; each list has one entry per seed.
 
     Attributes:
-        recipe: what was repeated.
-        seeds: consecutive.
+        recipe: the recipe of all runs.
+        seeds: consecutive seeds.
         learned: whether all four predictions are right.
         predictions: the four predictions.
         final_losses: the reported loss after the last step.
@@ -37,7 +37,7 @@ class Study:
 
     @property
     def curve_epochs(self) -> HostArray:
-        """The epochs at which the curves are kept: all, or if they are many, evenly spaced ones."""
+        """The epochs at which the curves are kept: all, or evenly spaced ones if there are many."""
         return np.arange(0, self.recipe.epochs, -(-self.recipe.epochs // _CURVE_POINTS))
 
     def add(self, run: Run) -> None:
@@ -48,7 +48,7 @@ class Study:
         self.curves.append(np.array(run.losses)[self.curve_epochs])
 
     def results(self) -> dict[str, Any]:
-        """Return what the record of the study says under ``results``."""
+        """Return the results for the record."""
         return {
             "count": len(self.seeds),
             "learned_count": sum(self.learned),
@@ -60,7 +60,7 @@ class Study:
         }
 
     def history(self) -> list[dict[str, float]]:
-        """Return the median, the lowest and the highest loss of all seeds at ten or so epochs."""
+        """Return the median, the lowest and the highest loss of all seeds at about ten epochs."""
         curves = np.stack(self.curves)
         return [
             {
@@ -74,7 +74,7 @@ class Study:
 
 
 def run_study(recipe: Recipe, trainer: Trainer, seeds: range) -> Study:
-    """Run the recipe from each seed with one trainer, whose compiled programs serve them all."""
+    """Run the recipe from each seed with one trainer, which compiles once."""
     study = Study(recipe, seeds)
     with progress(len(seeds), "seed") as advance:
         for seed in seeds:
@@ -85,14 +85,15 @@ def run_study(recipe: Recipe, trainer: Trainer, seeds: range) -> Study:
 
 
 def format_study(study: Study) -> str:
-    """Return the table of the final losses, told apart by whether XOR was learned."""
+    """Return the table of the final losses: of the seeds that learned XOR, of the others, and of all."""
     final, learned = np.array(study.final_losses), np.array(study.learned)
     groups = {"learned": final[learned], "not learned": final[~learned], "all": final}
     rows = [
         [name, f"{len(losses):,}", f"{100 * len(losses) / len(final):.1f} %", *_quantiles(losses)]
         for name, losses in groups.items()
     ]
-    return format_table(["seeds", "count", "share", "lowest", "10 %", "median", "90 %", "highest"], rows)
+    quantiles = ["lowest", "10 %\nquantile", "median", "90 %\nquantile", "highest"]
+    return format_table(["seeds", "count", "share", *quantiles], rows)
 
 
 def _quantiles(losses: Sequence[float] | HostArray) -> list[str]:

@@ -97,7 +97,7 @@ def test_help_names_every_option(tmp_path):
 def test_a_wrong_gradient_fails_the_script(tmp_path, capsys, no_jax):
     record = tmp_path / "record.json"
     status = main(["--backends", "numpy", "--only", "sig", "--json", str(record)], [*CASES, WRONG])
-    output = capsys.readouterr().out
+    output = " ".join(capsys.readouterr().out.split())
     assert status == 1
     assert "FAIL: Sigmoid with a wrong factor, numpy, central in float64: 0.5 is above 1e-08" in output
     assert "FAIL: Sigmoid with a wrong factor, algebra: not the derivative: x" in output
@@ -115,7 +115,7 @@ def test_a_case_that_algebra_does_not_reach_is_listed_with_the_reason(capsys, no
             return backend.xp.square(backend.xp.floor(x)), x
 
     status = main(["--backends", "numpy"], [LayerCase("Unknown", Unknown(), (1, 1))])
-    output = capsys.readouterr().out
+    output = " ".join(capsys.readouterr().out.split())
     assert status == 1
     assert "algebra does not reach Unknown: the function floor has no symbolic counterpart" in output
     assert "the gradients of 0 of 1 cases are proved by algebra" in output
@@ -141,7 +141,7 @@ def test_a_backend_that_is_not_registered_is_named_by_its_class(capsys, no_jax):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--no-algebra"], ["--only", "Huber"]])
-def test_the_picture_is_drawn_of_whatever_was_checked(tmp_path, no_jax, arguments):
+def test_the_picture_is_drawn_for_any_checks(tmp_path, no_jax, arguments):
     cases = [case for case in CASES if case.name in ("SiLU", "Huber", "Huber delta 0.4")]
     main(["--backends", "numpy", "--out", str(tmp_path), *arguments], [*cases, WRONG])
     assert (tmp_path / "gradients.png").read_bytes().startswith(b"\x89PNG")
@@ -151,12 +151,12 @@ def test_the_table_of_all_cases_fits_80_columns(capsys, no_jax):
     main(["--backends", "numpy", "--no-algebra"], [*CASES, WRONG])
     output = capsys.readouterr().out
     assert "FAIL" in output
-    assert max(map(len, output.split("FAIL:")[0].splitlines())) <= 80
+    assert max(map(len, output.splitlines())) <= 80
 
 
-def test_an_oracle_that_is_absent_is_named(capsys, no_jax):
+def test_a_missing_oracle_is_named(capsys, no_jax):
     assert main(ONE_CASE) == 0
-    assert f"jax.vjp is left out:\n{NO_JAX}\n" in capsys.readouterr().out
+    assert f"jax.vjp is left out: {NO_JAX} " in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_seed_moves_the_points(tmp_path, no_jax):
@@ -180,7 +180,7 @@ def test_the_seed_moves_the_points(tmp_path, no_jax):
         (["--only", "Recurrent"], "no case has 'Recurrent' in its name"),
     ],
 )
-def test_what_does_not_exist_is_refused(capsys, arguments, message):
+def test_an_unknown_name_is_an_error(capsys, arguments, message):
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
 
@@ -190,7 +190,7 @@ class Interrupted(Sigmoid):
         raise KeyboardInterrupt
 
 
-def test_an_interrupt_leaves_the_report_of_what_is_checked(capsys, no_jax):
+def test_an_interrupt_leaves_a_report_of_the_checks_so_far(capsys, no_jax):
     first = next(case for case in CASES if case.name == "SiLU")
     stopped = LayerCase("Sigmoid that is interrupted", Interrupted(), (2, 3))
     assert main(["--backends", "numpy"], [first, stopped]) == 130

@@ -1,4 +1,4 @@
-"""What the experiments share: options, exit statuses, the record on disk, tables."""
+"""The shared parts of the experiments: options, exit statuses, records, tables."""
 
 import argparse
 import json
@@ -14,7 +14,15 @@ import pytest
 
 from backends import UnknownBackendError, get_backend
 from experiments.datasets import DatasetError
-from experiments.shared.command_line import add_backend, comma_separated, make_parser, run_script
+from experiments.shared.command_line import (
+    add_backend,
+    add_count,
+    comma_separated,
+    make_parser,
+    run_script,
+    select,
+)
+from experiments.shared.errors import UsageError
 from experiments.shared.records import make_record, plain_options, versions, write_json
 from experiments.shared.tables import format_table
 from multinn import Dense, DivergenceError, MeanSquaredError, Sequential, Trainer
@@ -80,6 +88,36 @@ def test_help_ends_with_status_0_and_names_every_option(capsys):
         assert option in text
 
 
+def test_help_gives_the_defaults_of_values_and_none_for_flags(capsys):
+    made = parser()
+    add_count(made, "--epochs", 5, "passes over the data")
+    made.add_argument("--peers", action="store_true", help="also other libraries")
+    with pytest.raises(SystemExit):
+        made.parse_args(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "passes over the data (default: 5)" in text
+    assert "seed of all random numbers (default: 0)" in text
+    assert "(default: no pictures)" in text
+    assert not any(f"(default: {value})" in text for value in (None, True, False))
+
+
+def test_an_error_on_a_terminal_is_wrapped_to_its_width(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert status_of(UsageError("expected something else, " * 5)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 30
+
+
+def test_selected_values_are_in_the_order_of_their_names():
+    known = {"a": 1, "b": 2, "c": 3}
+    assert list(select(known, ["c", "a", "c"], "letter").items()) == [("c", 3), ("a", 1)]
+    assert select(known, None, "letter") == known
+    with pytest.raises(UsageError, match="unknown letter 'd', expected some of a, b, c"):
+        select(known, ["d"], "letter")
+
+
 @pytest.mark.parametrize("status", [0, 1])
 def test_the_status_of_a_run_is_passed_on(status):
     assert run_script(lambda options: status, parser(), []) == status
@@ -90,6 +128,7 @@ def test_the_status_of_a_run_is_passed_on(status):
     [
         UnknownBackendError("unknown backend 'nunpy'"),
         DatasetError("no MNIST here"),
+        UsageError("unknown model 'gru'"),
         DivergenceError(3, 7, "the loss became NaN"),
     ],
     ids=lambda error: type(error).__name__,
@@ -109,7 +148,7 @@ def test_an_interrupt_ends_with_status_130(capsys):
     assert capsys.readouterr() == ("", "interrupted\n")
 
 
-def test_figures_without_matplotlib_are_refused_before_the_run(monkeypatch, capsys):
+def test_pictures_without_matplotlib_are_refused_before_the_run(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     ran = []
     assert run_script(lambda options: ran.append(options) or 0, parser(), ["--out", "figures"]) == 2
@@ -129,8 +168,8 @@ def test_a_folder_in_the_place_of_the_record_is_refused_before_the_run(tmp_path,
     assert capsys.readouterr().err == f"error: --json: expected a file, got the folder {tmp_path}\n"
 
 
-def test_a_script_without_figures_or_record_has_no_options_for_them(capsys):
-    made = make_parser("example", "Do something.", figures=False, record=False)
+def test_a_script_without_pictures_or_record_has_no_options_for_them(capsys):
+    made = make_parser("example", "Do something.", pictures=False, record=False)
     assert run_script(lambda _: 3, made, []) == 3
     for option in ("--out", "--json"):
         with pytest.raises(SystemExit):
@@ -139,7 +178,7 @@ def test_a_script_without_figures_or_record_has_no_options_for_them(capsys):
 
 
 def test_a_list_of_no_names_is_refused():
-    with pytest.raises(argparse.ArgumentTypeError, match="expected names with commas between, got ' ,'"):
+    with pytest.raises(argparse.ArgumentTypeError, match="expected names separated by commas, got ' ,'"):
         comma_separated(" ,")
 
 
@@ -208,7 +247,7 @@ def test_a_disk_that_fails_leaves_the_older_record_and_nothing_else(tmp_path, mo
     assert os.listdir(tmp_path) == ["record.json"]
 
 
-def test_a_record_may_be_read_by_whom_any_new_file_may(tmp_path):
+def test_a_record_has_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "any").touch()
     write_json(tmp_path / "record.json", RECORD)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}

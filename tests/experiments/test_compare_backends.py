@@ -19,7 +19,7 @@ COMPETITORS = ("multinn numpy", "multinn jax", "floor")
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any], Path]:
-    """What a run on two backends prints, its record, and the folder of its figure."""
+    """The output of a run on two backends, its record, and the folder of its picture."""
     folder = tmp_path_factory.mktemp("comparison")
     options = (*QUICK, "--workloads", ",".join(JOBS), "--backends", "numpy,jax", "--out", str(folder))
     result = run_experiment("compare_backends", *options, "--json", str(folder / "record.json"))
@@ -44,7 +44,7 @@ def test_the_parameters_agree_on_every_backend(comparison):
         assert timing["agree"] is (True if name != "floor" and job != "predict" else None), timing
 
 
-def test_compilation_and_steady_runs_are_told_apart(comparison):
+def test_compilation_and_steady_runs_are_timed_separately(comparison):
     _, record, _ = comparison
     for timing in record["results"]:
         assert len(timing["steady"]) == len(timing["wall"]) == 2
@@ -72,7 +72,7 @@ def test_ratios_are_medians_of_the_ratios_of_the_rounds(comparison):
         assert timings[job, "floor"]["ratio_to_floor"] == 1.0
 
 
-def test_the_record_tells_where_it_ran(comparison):
+def test_the_record_describes_the_machine(comparison):
     _, record, _ = comparison
     assert (record["experiment"], record["backend"]) == ("compare_backends", ["numpy", "jax"])
     assert record["device"] == ["cpu", "cpu:0"]
@@ -90,7 +90,7 @@ def test_the_claims_that_can_be_judged_are(comparison):
 
 def test_the_tables_fit_a_terminal(comparison):
     printed, _, _ = comparison
-    assert all(len(line) <= 80 for line in printed.splitlines() if not line.startswith("figure:"))
+    assert all(len(line) <= 80 for line in printed.splitlines() if not line.startswith("picture:"))
     assert all(f"\n{job}: " in printed for job in JOBS)
 
 
@@ -105,7 +105,7 @@ def test_the_rounds_are_shared_by_processes():
     assert Rounds(1, 3, None, 0, 60).of_each_process() == [range(1)]
 
 
-def test_a_competitor_runs_in_one_process_after_the_other(tmp_path):
+def test_a_competitor_runs_in_several_processes_one_after_the_other(tmp_path):
     record = tmp_path / "record.json"
     names = ("--competitors", f"{STANDINS}:ProcessNumber", "--workloads", "xor")
     rounds = ("--repeats", "3", "--processes", "2", "--examples", "10")
@@ -115,7 +115,7 @@ def test_a_competitor_runs_in_one_process_after_the_other(tmp_path):
     assert first == second != third
 
 
-def test_two_devices_of_one_library_are_told_apart(tmp_path):
+def test_two_backends_of_one_library_are_different_competitors(tmp_path):
     path = tmp_path / "record.json"
     options = ("--workloads", "digits", "--backends", "numpy,numpy:eager", "--json", str(path))
     assert run_experiment("compare_backends", *QUICK, *options).returncode == 0
@@ -127,7 +127,7 @@ def test_two_devices_of_one_library_are_told_apart(tmp_path):
     assert record["device"] == ["cpu", "eager"]
 
 
-def test_who_fails_becomes_a_line_and_the_others_go_on(tmp_path):
+def test_a_failure_is_a_line_and_the_others_go_on(tmp_path):
     path = tmp_path / "record.json"
     names = ",".join(f"{STANDINS}:{name}" for name in ("Raises", "Dies", "Crashes", "Noisy"))
     options = ("--workloads", "xor,predict", "--competitors", names, "--json", str(path))
@@ -147,16 +147,16 @@ def test_who_fails_becomes_a_line_and_the_others_go_on(tmp_path):
         assert min(noisy["steady"]) >= 0.001
     lines = result.stdout.splitlines()
     assert lines.count(f"{STANDINS}:Dies: failed: ended with status 3") == 2
-    assert all(len(line) <= 80 for line in lines if not line.startswith("figure:"))
+    assert all(len(line) <= 80 for line in lines if not line.startswith("picture:"))
 
 
-def test_the_sweep_is_a_table_a_figure_and_a_record(tmp_path):
+def test_the_sweep_has_a_table_a_picture_and_a_record(tmp_path):
     path = tmp_path / "record.json"
     sizes = ("--batch-sizes", "1,8", "--widths", "2,16", "--repeats", "2")
     options = ("--sweep", *sizes, "--backends", "numpy,jax", "--json", str(path))
     result = run_experiment("compare_backends", *options, "--out", str(tmp_path))
     assert result.returncode == 0, result.stderr
-    rows = [line.split() for line in result.stdout.splitlines() if line[:1].isdigit()]
+    rows = [line.split() for line in result.stdout.splitlines() if line.strip()[:1].isdigit()]
     assert [row[:2] for row in rows] == [["1", "2"], ["1", "16"], ["8", "2"], ["8", "16"]]
     for _, _, numpy, jax, ratio in rows:
         assert float(jax) / float(numpy) == pytest.approx(float(ratio), rel=0.02, abs=0.006)
@@ -185,13 +185,13 @@ def test_the_sweep_is_a_table_a_figure_and_a_record(tmp_path):
             ("--competitors", f"{STANDINS}:Needy"),
             f"error: {STANDINS}:Needy is not installed: pip install a_library_that_is_nowhere",
         ),
-        (("--widths", "8"), "error: --batch-sizes and --widths are those of --sweep"),
+        (("--widths", "8"), "error: --batch-sizes and --widths are options of --sweep"),
         (("--sweep", "--peers"), "error: --sweep has its own job, on backends: leave --peers out"),
         (("--sweep", "--processes", "2"), "error: --sweep has its own job, on backends: leave --proc"),
         (("--sweep", "--timeout", "5"), "error: --sweep has its own job, on backends: leave --timeout"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_status_2(options, message):
+def test_an_impossible_option_is_one_line_and_status_2(options, message):
     result = run_experiment("compare_backends", *options)
     assert result.returncode == 2
     assert result.stderr.startswith(message)
@@ -203,7 +203,7 @@ MODES = pytest.mark.parametrize(
     ("options", "module", "measure", "table"),
     [
         (("--workloads", "xor"), compare_backends, "measure", "Seconds in float32"),
-        (("--sweep",), compare_backends_sweep, "_measure", "batch  width  numpy"),
+        (("--sweep",), compare_backends_sweep, "_measure", "size  width  numpy"),
     ],
     ids=["jobs", "sweep"],
 )
@@ -221,7 +221,8 @@ def test_ctrl_c_before_anything_is_measured(
     assert compare_backends.main([*options, "--backends", "numpy,numpy:eager", *where]) == 130
     printed = capsys.readouterr()
     assert table in printed.out
-    assert "interrupted: what follows is what was done\nno figure: nothing was" in printed.err
+    assert "interrupted: the table" in printed.err
+    assert "no picture: " in printed.err
     assert not json.loads((tmp_path / "record.json").read_text())["complete"]
 
 

@@ -1,23 +1,23 @@
-"""What the comparison makes of timings that are made up: tables, claims, figures."""
+"""The tables, claims and pictures of made-up timings."""
 
 import pytest
 
 from backends import get_backend
 from experiments import competitors
 from experiments.compare_backends import __main__ as compare_backends
-from experiments.compare_backends.figure import draw_comparison
+from experiments.compare_backends.picture import draw_comparison
 from experiments.compare_backends.report import Comparison, print_report
 from experiments.compare_backends.runs import Timing, ratio
 from experiments.compare_backends.speed_claims import judge
 from experiments.compare_backends.sweep import Cell, medians, sweep_table
-from experiments.compare_backends.sweep_figure import draw_sweep
+from experiments.compare_backends.sweep_picture import draw_sweep
 from experiments.competitors.workloads import all_workloads
 
 NUMPY, JAX, FLOOR = "multinn numpy", "multinn jax", "floor"
 
 
 def made_up(names: list[str], jobs: list[str] | None = None) -> Comparison:
-    """A comparison of so many, from the quickest to 2,000 times slower, some without figures."""
+    """A comparison of competitors, each 2.3 times slower than the one before; some lack numbers."""
     workloads = all_workloads()
     comparison = Comparison(
         {job: workloads[job] for job in jobs or workloads}, {NUMPY: get_backend("numpy")}
@@ -42,7 +42,7 @@ def test_ten_competitors_with_long_names_fit_a_terminal(capsys):
     assert max(map(len, lines)) <= 80
 
 
-def test_what_was_not_begun_is_not_in_the_tables(capsys):
+def test_jobs_that_were_not_started_are_not_in_the_tables(capsys):
     comparison = made_up([FLOOR, NUMPY], ["xor", "digits"])
     comparison.timings[2:] = [Timing("digits", FLOOR), Timing("digits", NUMPY)]
     print_report(comparison)
@@ -59,7 +59,7 @@ def test_the_chart_of_ten_competitors_is_drawn(tmp_path, jobs):
     assert path.stat().st_size > 10_000
 
 
-def test_nothing_is_drawn_of_nothing(tmp_path):
+def test_without_ratios_no_picture_is_drawn(tmp_path):
     assert draw_comparison(made_up([FLOOR]), tmp_path) is None
     assert draw_comparison(made_up([NUMPY]), tmp_path) is None
     assert list(tmp_path.iterdir()) == []
@@ -97,7 +97,7 @@ def test_a_claim_holds_up_to_the_noise_against_the_best_rival(measured, expected
     assert verdict.measured == pytest.approx(value)
 
 
-def test_of_who_was_not_measured_nothing_is_said():
+def test_there_is_no_verdict_without_a_measurement():
     assert judge({}) == []
     assert judge(timings("digits", numpy=1.0, keras=1.0)) == []
     assert judge({("xor", JAX): Timing("xor", JAX, failed="no memory")}) == []
@@ -110,7 +110,7 @@ def test_claims_are_about_jobs_of_full_size():
     assert {verdict.workload for verdict in comparison.verdicts()} == {"xor"}
 
 
-def test_a_cell_that_failed_is_empty_in_the_table_and_in_the_figure(tmp_path):
+def test_a_failed_cell_is_empty_in_the_table_and_in_the_picture(tmp_path):
     cells = [
         Cell("numpy", 8, 2, 100, [2e-5, 3e-5, 4e-5]),
         Cell("jax", 8, 2, 100, [6e-6]),
@@ -122,6 +122,14 @@ def test_a_cell_that_failed_is_empty_in_the_table_and_in_the_figure(tmp_path):
     for backends in (["numpy", "jax"], ["numpy"]):
         path = draw_sweep(backends, medians(cells), tmp_path)
         assert path.stat().st_size > 10_000
+
+
+def test_a_sweep_of_many_backends_fits_a_terminal():
+    names = [f"library{index}:device" for index in range(4)]
+    cells = [Cell(name, 512, width, 100, [0.00123]) for name in names for width in (2, 2048)]
+    lines = sweep_table(names, cells).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(sum(line.count(name) for line in lines) >= 1 for name in names)
 
 
 def test_peers_that_are_not_installed_are_left_out_with_the_pip_line(monkeypatch, capsys):

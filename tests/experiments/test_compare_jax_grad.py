@@ -38,7 +38,7 @@ def test_the_script_tabulates_and_records(tmp_path, capsys):
     assert main([*options, "--json", str(path), "--out", str(tmp_path)]) == 0
     printed, progress = capsys.readouterr()
     assert "run 3/3" in progress
-    lines = [line for line in printed.splitlines() if not line.startswith("figure:")]
+    lines = [line for line in printed.splitlines() if not line.startswith("picture:")]
     assert max(map(len, lines)) <= 80
     assert (tmp_path / "compare_jax_grad.png").stat().st_size > 10_000
     record = json.loads(path.read_text())

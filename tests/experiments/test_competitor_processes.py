@@ -1,4 +1,4 @@
-"""The processes of the competitors: how they are ended, and that none is left behind."""
+"""The processes of the competitors: how they end, and that none is left running."""
 
 import json
 import os
@@ -23,7 +23,7 @@ PATIENCE = 60.0
 
 
 def wait_until(done: Callable[[], bool]) -> bool:
-    """Whether it came to be so, before our patience was at its end."""
+    """Wait until a condition holds; return False after a timeout."""
     end = time.monotonic() + PATIENCE
     while not (is_so := done()) and time.monotonic() < end:
         time.sleep(0.05)
@@ -31,7 +31,7 @@ def wait_until(done: Callable[[], bool]) -> bool:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether there is no such process, or only its exit status is left."""
+    """Return whether there is no such process, or a zombie."""
     try:
         os.kill(pid, 0)
         if not Path("/proc/self/stat").exists():
@@ -42,20 +42,20 @@ def is_gone(pid: int) -> bool:
 
 
 def pids(path: Path) -> list[int]:
-    """The processes of the stand-in that hangs: its own, and that which it started."""
+    """The processes of the stand-in that hangs: its own, and the one that it started."""
     assert wait_until(path.exists)
     return [int(pid) for pid in path.read_text().split()]
 
 
 @pytest.fixture
 def pid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the stand-in that hangs writes down its processes."""
+    """The file to which the stand-in that hangs writes its processes."""
     path = tmp_path / "pids"
     monkeypatch.setenv(PIDS, str(path))
     return path
 
 
-def test_who_gives_no_answer_is_ended_with_all_that_it_started(pid_file):
+def test_a_worker_without_an_answer_is_killed_with_its_child_processes(pid_file):
     with WorkerProcess(HANGS, "xor", None, 0, PATIENCE) as worker:
         worker.receive()
         worker.ask("prepare")
@@ -66,7 +66,7 @@ def test_who_gives_no_answer_is_ended_with_all_that_it_started(pid_file):
         assert wait_until(lambda: all(is_gone(pid) for pid in pids(pid_file)))
 
 
-def test_a_worker_quits_with_its_peak_of_memory():
+def test_a_worker_quits_with_its_peak_memory():
     with WorkerProcess(STANDIN, "predict", 20, 0, PATIENCE) as worker:
         assert worker.receive() == {"versions": {}}
         assert worker.ask("prepare")["compile"] is None
@@ -82,7 +82,7 @@ def test_a_run_before_it_is_prepared_is_an_error():
 
 
 def start_comparison(folder: Path) -> "subprocess.Popen[str]":
-    """Start a comparison of which the first job never ends: the stand-in hangs in its only round."""
+    """Start a comparison whose first job never ends: the stand-in hangs in its only round."""
     jobs = ("--workloads", "predict,xor", "--competitors", f"multinn numpy,{HANGS}", "--repeats", "1")
     files = ("--out", str(folder), "--json", str(folder / "record.json"))
     return subprocess.Popen(
@@ -94,7 +94,7 @@ def start_comparison(folder: Path) -> "subprocess.Popen[str]":
     )
 
 
-def test_ctrl_c_leaves_tables_figure_and_record_and_no_process(pid_file, tmp_path):
+def test_ctrl_c_leaves_tables_picture_and_record_and_no_process(pid_file, tmp_path):
     path = tmp_path / "record.json"
     with start_comparison(tmp_path) as process:
         running = pids(pid_file)
@@ -103,7 +103,7 @@ def test_ctrl_c_leaves_tables_figure_and_record_and_no_process(pid_file, tmp_pat
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, errors
-    assert "interrupted: what follows is what was done" in errors
+    assert "interrupted: the tables show the finished runs" in errors
     assert "Traceback" not in errors
     assert "\npredict: 784-512" in printed
     assert "\nxor: " not in printed
@@ -114,7 +114,7 @@ def test_ctrl_c_leaves_tables_figure_and_record_and_no_process(pid_file, tmp_pat
     assert wait_until(lambda: all(is_gone(pid) for pid in running))
 
 
-def test_no_process_outlives_one_that_is_killed(pid_file, tmp_path):
+def test_no_process_outlives_a_killed_comparison(pid_file, tmp_path):
     with start_comparison(tmp_path) as process:
         running = pids(pid_file)
         assert wait_until((tmp_path / "record.json").exists)
@@ -125,7 +125,7 @@ def test_no_process_outlives_one_that_is_killed(pid_file, tmp_path):
     assert wait_until(lambda: all(is_gone(pid) for pid in running))
 
 
-def test_the_peak_of_memory_counts_what_was_given_back():
+def test_peak_memory_counts_freed_memory():
     memory = PeakMemory()
     before = memory.megabytes()
     np.ones(25_000_000)  # 200 MB

@@ -1,4 +1,4 @@
-"""The script that tells what convolutions cost, as a person runs it, on the smallest images."""
+"""The script for the cost of convolutions, as a person runs it, on the smallest images."""
 
 import json
 
@@ -25,6 +25,6 @@ def test_the_script_tabulates_and_records(tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--channels", "--size"])
-def test_layers_that_cannot_be_had_are_one_line_and_status_2(option, capsys):
+def test_impossible_layers_are_one_line_and_status_2(option, capsys):
     assert main(["--backends", "numpy", option, "1"]) == 2
     assert capsys.readouterr().err.startswith("error: Conv2D: expected")

@@ -13,20 +13,20 @@ import pytest
 
 from experiments.datasets import Dataset
 from experiments.digits.__main__ import confusion_matrix, main, make_trainer
-from experiments.digits.figures import draw_samples
 from experiments.digits.options import digits_parser, with_defaults
+from experiments.digits.pictures import draw_samples
 from multinn.schedules import Constant, CosineDecay
 from tests.support.helpers import ROOT, run_experiment
 
 REAL_MNIST = ROOT.parent / "shared" / "mnist"
 BACKENDS = ("numpy", "jax")
-FIGURES = ("learning_curves", "confusion_matrix", "samples")
+PICTURES = ("learning_curves", "confusion_matrix", "samples")
 BLUE, VERMILION = 0x0072B2, 0xD55E00
 
 
 @dataclass
 class Run:
-    """A run of the script: what it printed, the record, and where its figures are."""
+    """A run of the script: what it printed, the record, and the folder of its pictures."""
 
     output: str
     record: dict[str, Any]
@@ -53,14 +53,14 @@ def run(request, bundled) -> Run:
 
 
 def pixels_of(image: Path) -> np.ndarray:
-    """Return the colours of an image, (height, width), each as the number 0xRRGGBB."""
+    """Return the colors of an image, (height, width), each as the number 0xRRGGBB."""
     red, green, blue = np.moveaxis(np.rint(255 * matplotlib.image.imread(image)[:, :, :3]), 2, 0)
     return ((red * 256 + green) * 256 + blue).astype(int)
 
 
-def frame_rows(image: Path, colour: int) -> int:
-    """Return how many rows of an image have as many pixels of a colour as the side of a frame."""
-    return int(((pixels_of(image) == colour).sum(axis=1) >= 100).sum())
+def frame_rows(image: Path, color: int) -> int:
+    """Return how many rows of an image have the pixels of a horizontal side of a frame."""
+    return int(((pixels_of(image) == color).sum(axis=1) >= 100).sum())
 
 
 # The bundled digits
@@ -71,7 +71,7 @@ def test_the_bundled_digits_are_learned(run):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_record_tells_the_run(bundled, backend):
+def test_the_record_describes_the_run(bundled, backend):
     record = bundled[backend].record
     expected = {"experiment": "digits", "backend": backend, "dtype": "float64", "seed": 0}
     assert expected.items() <= record.items()
@@ -85,8 +85,8 @@ def test_the_record_tells_the_run(bundled, backend):
 def test_the_history_has_every_epoch(run):
     history = run.record["history"]
     assert [epoch["epoch"] for epoch in history] == list(range(1, 31))
-    figures = {"epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"}
-    assert all(epoch.keys() == figures for epoch in history)
+    metrics = {"epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"}
+    assert all(epoch.keys() == metrics for epoch in history)
 
 
 def test_the_results_are_those_after_the_last_epoch(run):
@@ -111,16 +111,16 @@ def test_the_output_shows_the_result_within_80_columns(run):
     accuracy = run.record["results"]["test_accuracy"]
     assert f"test accuracy  {accuracy:.2%}" in run.output
     assert "Confusion matrix" in run.output
-    report = [line for line in run.output.splitlines() if not line.startswith("figure: ")]
+    report = [line for line in run.output.splitlines() if not line.startswith("picture:")]
     assert max(map(len, report)) <= 80
 
 
-@pytest.mark.parametrize("figure", FIGURES)
-def test_the_figures_show_something(run, figure):
-    assert len(np.unique(pixels_of(run.folder / f"digits_{figure}.png"))) > 20
+@pytest.mark.parametrize("picture", PICTURES)
+def test_the_pictures_show_something(run, picture):
+    assert len(np.unique(pixels_of(run.folder / f"digits_{picture}.png"))) > 20
 
 
-def test_the_samples_tell_right_from_wrong_by_colour(run):
+def test_the_samples_show_right_and_wrong_in_different_colors(run):
     samples = run.folder / "digits_samples.png"
     assert frame_rows(samples, BLUE) > 0
     assert frame_rows(samples, VERMILION) > 0
@@ -275,7 +275,7 @@ def test_a_learning_rate_that_is_far_too_high_is_one_error(capsys):
         ),
     ],
 )
-def test_mnist_is_learned_alike_on_both_backends(tmp_path, arguments, least):
+def test_mnist_is_learned_on_both_backends(tmp_path, arguments, least):
     mnist = ["--dataset", "mnist", "--data-dir", str(REAL_MNIST), *arguments]
     accuracies = []
     for backend in BACKENDS:

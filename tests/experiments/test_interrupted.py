@@ -2,13 +2,13 @@
 
 import pytest
 
-from experiments.shared.interrupted import whole
+from experiments.shared.interrupted import raise_if_interrupted
 from multinn import History
 
 
 def test_a_run_that_was_interrupted_interrupts_the_experiment():
     history = History()
-    assert whole(history) is history
+    assert raise_if_interrupted(history) is history
     history.interrupted = True
     with pytest.raises(KeyboardInterrupt):
-        whole(history)
+        raise_if_interrupted(history)

@@ -1,4 +1,4 @@
-"""The language experiment: its windows, what it writes, and runs of a tiny model on both backends."""
+"""The language experiment: its windows, its samples, and runs of a tiny model on both backends."""
 
 import json
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def test_a_text_is_decoded_to_itself():
     assert text.decode(text.encode("late.\n")) == "late.\n"
 
 
-# What a model writes
+# Samples
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def untrained() -> Trainer:
 
 
 def written(trainer: Trainer, length: int = 20, temperature: float = 1.0, seed: int = 0) -> list[int]:
-    """Return what is written after two characters."""
+    """Let the model continue two characters."""
     prompt = np.array([3, 4], np.uint8)
     ids = write_on(trainer, prompt, length, context=8, temperature=temperature, seed=seed)
     return [int(index) for index in ids]
@@ -105,7 +105,7 @@ def test_at_temperature_zero_the_likeliest_character_is_written(untrained):
     ids = written(untrained, temperature=0.0)
     for place in range(2, 22):
         seen = ids[max(place - 8, 0) : place]
-        later = [5] * (8 - len(seen))  # which a causal model does not see
+        later = [5] * (8 - len(seen))  # a causal model does not see these
         logits = untrained.predict(np.array([seen + later], np.uint8))[0, len(seen) - 1]
         assert ids[place] == np.argmax(logits)
 
@@ -124,7 +124,7 @@ def test_characters_are_picked_by_their_probabilities(temperature, shares):
 
 @dataclass
 class Outcome:
-    """What a run printed and recorded."""
+    """The output, the record and the pictures of a run."""
 
     output: str
     record: dict[str, Any]
@@ -167,7 +167,7 @@ def test_the_backends_have_the_same_losses_and_samples(run):
         assert own == pytest.approx(other, rel=1e-4)
 
 
-def test_the_record_tells_the_run(run):
+def test_the_record_describes_the_run(run):
     assert {"experiment": "language", "backend": list(BACKENDS), "seed": 0}.items() <= run.record.items()
     assert run.record["results"]["baselines"].keys() == {"trigram", "4-gram"}
     assert run.record["seconds"]["train"] > 0.0
@@ -177,11 +177,11 @@ def test_the_output_shows_the_losses_within_80_columns(run):
     for each, name in zip(results_of(run), BACKENDS, strict=True):
         assert f"transformer, {name}" in run.output
         assert f"{each['held_out_loss']:.4f}" in run.output
-    report = [line for line in run.output.splitlines() if not line.startswith("figure: ")]
+    report = [line for line in run.output.splitlines() if not line.startswith("picture:")]
     assert max(map(len, report)) <= 80
 
 
-def test_the_figure_shows_something(run):
+def test_the_picture_shows_something(run):
     assert len(np.unique(matplotlib.image.imread(run.folder / "language_losses.png"))) > 20
 
 
@@ -200,14 +200,14 @@ def test_without_a_name_the_backend_is_that_of_the_environment(story, capsys, mo
     ("arguments", "message"),
     [
         (["--context", "2000"], "story.txt has 650 characters, too few for a context of 2000"),
-        (["--prompt", "Über"], "the prompt has the character 'Ü', which story.txt has not"),
+        (["--prompt", "Über"], "the prompt has the character 'Ü', which does not occur in story.txt"),
         (["--width", "9", "--heads", "2"], "TransformerBlock: expected features divisible by 2 heads"),
         (["--text", "absent.txt"], "the text absent.txt cannot be read"),
         (["--backends", "tensorflow"], "unknown backend 'tensorflow'"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_what_cannot_be_is_one_error(story, arguments, message, capsys):
+def test_an_impossible_option_is_one_error(story, arguments, message, capsys):
     assert main(["--text", str(story), *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")

@@ -34,13 +34,13 @@ def test_the_probabilities_are_those_counted_by_hand(expected):
     assert found.tolist() == pytest.approx([float(p) for p in expected.values()])
 
 
-def test_a_history_that_was_not_seen_leaves_it_to_the_shorter_one():
+def test_an_unseen_history_has_the_probabilities_of_the_shorter_one():
     model = count_ngrams(ABAA, 3, characters=2)
     expected = [float(BIGRAM[each]) for each in ("ba", "bb")]
     assert model.probabilities(windows("bba", "bbb")).tolist() == pytest.approx(expected)
 
 
-def test_a_character_that_was_not_seen_has_a_probability():
+def test_an_unseen_character_has_a_probability():
     model = count_ngrams(ABAA, 1, characters=3)
     assert model.probabilities(windows("c"))[0] == pytest.approx(2 / 3 / 6)
 

@@ -1,4 +1,4 @@
-"""The XOR experiment: the sources' runs to the last digits, and as a person runs the script."""
+"""The XOR experiment: the published runs to the last digits, and the script as a person runs it."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from experiments.xor.recipes import INPUTS, TARGETS
 from tests.support.xor_runs import BY_HAND, X, Y, run_xor, trained
 
 PNG = b"\x89PNG"
-RUN_FIGURES = ("xor_robust_loss.png", "xor_robust_surface.png")
+RUN_PICTURES = ("xor_robust_loss.png", "xor_robust_surface.png")
 
-# The sources' runs
+# The published runs
 
 
 @pytest.fixture(scope="module", params=["numpy", "jax"])
@@ -22,14 +22,14 @@ def library(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module", params=[*BY_HAND])
 def source_run(request: pytest.FixtureRequest, library: str, tmp_path_factory: pytest.TempPathFactory):
-    """The name of a recipe, what the script printed, and the record that it wrote."""
+    """The name of a recipe, the output of the script, and its record."""
     path = tmp_path_factory.mktemp("xor") / "record.json"
     result = run_xor("--recipe", request.param, "--json", str(path), backend=library)
     assert result.returncode == 0, result.stderr
     return request.param, result.stdout, json.loads(path.read_text())
 
 
-def test_the_losses_are_those_of_the_source(source_run):
+def test_the_losses_are_those_of_the_published_run(source_run):
     name, _, record = source_run
     losses = BY_HAND[name]().losses
     expected = [{"epoch": epoch, "loss": losses[epoch]} for epoch in range(0, 10_000, 1000)]
@@ -38,7 +38,7 @@ def test_the_losses_are_those_of_the_source(source_run):
         assert entry == pytest.approx(by_hand, rel=1e-12)
 
 
-def test_the_predictions_are_those_of_the_source(source_run):
+def test_the_predictions_are_those_of_the_published_run(source_run):
     name, _, record = source_run
     np.testing.assert_allclose(record["results"]["predictions"], BY_HAND[name]().predictions, rtol=1e-12)
 
@@ -55,7 +55,7 @@ def test_the_output_says_that_xor_was_not_learned(source_run):
     assert "XOR was NOT learned" in printed
 
 
-def test_the_record_names_the_run(source_run, library):
+def test_the_record_describes_the_run(source_run, library):
     name, _, record = source_run
     assert record["experiment"] == "xor"
     assert record["backend"] == library
@@ -75,17 +75,17 @@ def test_the_output_fits_a_terminal(source_run):
 
 def test_without_options_robust_runs_and_learns(tmp_path):
     path = tmp_path / "record.json"
-    result = run_xor("--json", str(path), "--out", str(tmp_path / "figures"))
+    result = run_xor("--json", str(path), "--out", str(tmp_path / "pictures"))
     assert (result.returncode, result.stderr) == (0, "")
     assert "XOR was learned" in result.stdout
     record = json.loads(path.read_text())
     assert record["options"]["recipe"] == "robust"
     assert record["backend"] == "numpy"
     assert record["results"]["learned"] is True
-    assert all((tmp_path / "figures" / name).read_bytes().startswith(PNG) for name in RUN_FIGURES)
+    assert all((tmp_path / "pictures" / name).read_bytes().startswith(PNG) for name in RUN_PICTURES)
 
 
-def test_runs_and_studies_that_do_not_learn_have_their_figures(tmp_path):
+def test_runs_and_studies_that_do_not_learn_have_pictures(tmp_path):
     common = ("--recipe", "notebook", "--epochs", "300", "--out", str(tmp_path))
     assert run_xor(*common).returncode == 0
     assert run_xor(*common, "--study", "2").returncode == 0
@@ -93,14 +93,14 @@ def test_runs_and_studies_that_do_not_learn_have_their_figures(tmp_path):
     assert written == {f"xor_notebook_{what}.png" for what in ("loss", "surface", "study")}
 
 
-def test_the_backend_option_goes_before_the_environment(tmp_path):
+def test_the_backend_option_overrides_the_environment(tmp_path):
     path = tmp_path / "record.json"
     result = run_xor("--epochs", "1", "--backend", "numpy", "--json", str(path), backend="nonsense")
     assert result.returncode == 0, result.stderr
     assert json.loads(path.read_text())["backend"] == "numpy"
 
 
-def test_seed_and_epochs_can_be_chosen(tmp_path):
+def test_seed_and_epochs_can_be_given(tmp_path):
     path = tmp_path / "record.json"
     run_xor("--recipe", "classroom", "--seed", "7", "--epochs", "25", "--json", str(path))
     record = json.loads(path.read_text())

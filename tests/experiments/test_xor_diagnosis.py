@@ -1,4 +1,4 @@
-"""What is said about a run that did not learn XOR."""
+"""The diagnosis of a run that did not learn XOR."""
 
 import jax
 import jax.numpy as jnp
@@ -31,16 +31,16 @@ def test_gradient_and_curvature_are_those_of_automatic_differentiation(name):
     recipe, run, _ = trained(name, RECIPES[name].default_seed)
     leaves, structure = jax.tree.flatten(run.params)
     is_trained = [name == "notebook" or leaf.ndim == 2 for leaf in leaves]
-    sizes = np.cumsum([leaf.size for leaf, chosen in zip(leaves, is_trained, strict=True) if chosen])
-    start = np.concatenate([x.ravel() for x, chosen in zip(leaves, is_trained, strict=True) if chosen])
+    sizes = np.cumsum([leaf.size for leaf, is_free in zip(leaves, is_trained, strict=True) if is_free])
+    start = np.concatenate([x.ravel() for x, is_free in zip(leaves, is_trained, strict=True) if is_free])
 
     def loss(vector):
         parts = iter(jnp.split(vector, sizes[:-1]))
-        chosen = [
+        free = [
             next(parts).reshape(leaf.shape) if is_free else leaf
             for leaf, is_free in zip(leaves, is_trained, strict=True)
         ]
-        first, _, second, _ = jax.tree.unflatten(structure, chosen)
+        first, _, second, _ = jax.tree.unflatten(structure, free)
         hidden = jax.nn.sigmoid(X @ first["W"] + first["b"])
         return 0.5 * jnp.sum((Y - jax.nn.sigmoid(hidden @ second["W"] + second["b"])) ** 2)
 
@@ -52,23 +52,23 @@ def test_gradient_and_curvature_are_those_of_automatic_differentiation(name):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_the_sources_end_where_the_loss_curves_upwards(name):
+def test_the_published_runs_end_where_the_loss_curves_upwards(name):
     recipe, run, trainer = trained(name, RECIPES[name].default_seed)
     assert "poor local minimum" in " ".join(explain(recipe, run, trainer))
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_the_sources_do_not_learn_in_ten_times_the_steps_either(name):
+def test_the_published_runs_do_not_learn_in_ten_times_the_steps_either(name):
     assert not trained(name, RECIPES[name].default_seed, 100_000)[1].learned
 
 
-def test_the_hidden_units_of_the_notebook_do_not_tell_two_inputs_apart():
+def test_the_hidden_units_of_the_notebook_do_not_distinguish_two_inputs():
     recipe, run, trainer = trained("notebook", 42)
     assert run.right == [True, False, True, False]
     assert "answer 0 1 and 1 1 almost alike" in " ".join(explain(recipe, run, trainer))
 
 
-def test_it_is_the_frozen_biases_that_keep_the_classroom_from_learning():
+def test_the_frozen_biases_keep_the_classroom_from_learning():
     recipe, run, trainer = trained("classroom", 0)
     freed = classroom(biases=True)
     assert np.abs(freed.predictions - Y[:, 0]).max() < 0.25
@@ -77,15 +77,15 @@ def test_it_is_the_frozen_biases_that_keep_the_classroom_from_learning():
     )[-1].replace("\n", " ")
 
 
-def test_a_plateau_is_called_one_and_more_steps_leave_it():
+def test_a_plateau_is_reported_as_one_and_more_steps_leave_it():
     recipe, run, trainer = trained("notebook", 65)
     assert "plateau or a saddle point" in " ".join(explain(recipe, run, trainer))
     assert trained("notebook", 65, 50_000)[1].learned
 
 
-def test_a_run_that_is_cut_short_is_said_to_be_under_way():
+def test_a_run_that_is_too_short_is_reported_as_not_converged():
     recipe, run, trainer = trained("robust", 0, 8)
-    assert "Training has not come to rest" in explain(recipe, run, trainer)[0]
+    assert "Training has not converged" in explain(recipe, run, trainer)[0]
 
 
 @pytest.mark.parametrize(

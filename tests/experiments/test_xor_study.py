@@ -58,7 +58,7 @@ def test_a_study_compiles_no_more_than_one_run(monkeypatch):
 
 
 def study_of(learned: list[bool], final_losses: list[float]) -> Study:
-    """Return a study of three epochs with these results, one a seed."""
+    """Return a study of three epochs with these results, one per seed."""
     study = Study(replace(RECIPES["notebook"], epochs=3), range(len(learned)))
     for is_learned, final in zip(learned, final_losses, strict=True):
         predictions = [0.0, 1.0, 1.0, 0.0 if is_learned else 0.5]
@@ -66,9 +66,9 @@ def study_of(learned: list[bool], final_losses: list[float]) -> Study:
     return study
 
 
-def test_the_table_of_a_study_tells_learned_from_not_learned():
+def test_the_table_of_a_study_has_rows_for_learned_and_not_learned():
     table = format_study(study_of([True, True, True, False], [0.001, 0.002, 0.003, 0.125]))
-    cells = [line.split() for line in table.splitlines()[2:]]
+    cells = [line.split() for line in table.splitlines()[3:]]
     assert cells[0] == ["learned", "3", "75.0", "%", "0.001", "0.0012", "0.002", "0.0028", "0.003"]
     assert cells[1] == ["not", "learned", "1", "25.0", "%", *["0.12"] * 5]
     assert max(len(line) for line in table.splitlines()) <= 80

@@ -1,4 +1,4 @@
-"""Computer algebra behind the interface of an array library: arrays whose entries are expressions."""
+"""Computer algebra with the interface of an array library: arrays of expressions."""
 
 from experiments.check_gradients.symbolic.backend import SymbolicBackend as SymbolicBackend
 from experiments.check_gradients.symbolic.errors import FullError as FullError

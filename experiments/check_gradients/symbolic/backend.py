@@ -1,4 +1,4 @@
-"""Computer algebra as one more backend, that only the proofs know."""
+"""Computer algebra as a backend, used only by the proofs."""
 
 from typing import ClassVar
 
@@ -12,10 +12,10 @@ from experiments.check_gradients.symbolic.namespace import SymbolicNamespace
 
 
 class SymbolicBackend(EagerBackend):
-    """Arrays of expressions: each float that comes in is a symbol, which stands for that number.
+    """Arrays of expressions: each float becomes a symbol whose value at the point is that number.
 
     Attributes:
-        field: of all expressions of this backend.
+        field: the field of all expressions of this backend.
     """
 
     name: ClassVar[str] = "sympy"

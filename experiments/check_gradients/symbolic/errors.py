@@ -1,9 +1,9 @@
-"""What can be in the way of a proof."""
+"""The errors of computer algebra."""
 
 
 class UnreachedError(Exception):
-    """What this algebra does not reach, and why."""
+    """Computer algebra cannot decide this; the message is the reason."""
 
 
 class FullError(Exception):
-    """There are more symbols and names than the field was made for."""
+    """There are more symbols and names than the capacity of the field."""

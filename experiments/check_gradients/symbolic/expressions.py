@@ -1,4 +1,4 @@
-"""One expression, which takes part in arithmetic as a float does."""
+"""Expressions with the arithmetic of floats."""
 
 import math
 from fractions import Fraction
@@ -19,17 +19,16 @@ _UNDERFLOW = -750.0
 class Expression:
     """A polynomial in the symbols and names of a field.
 
-    Comparisons are answered as at the point for which the field's symbols stand. So what was computed
-    holds wherever all these comparisons turn out the same: in a neighbourhood of the point, as none of
-    them may be a tie there.
+    Comparisons are decided by the values at the point. So results hold wherever all comparisons have
+    the same outcome: in a neighborhood of the point, as ties are errors.
 
     Attributes:
-        field: whose symbols and names they are.
-        polynomial: in the field's ring.
+        field: the field of the symbols and names.
+        polynomial: an element of the field's ring.
     """
 
     __slots__ = ("field", "polynomial")
-    __hash__ = None  # type: ignore[assignment]  # equality is that of a neighbourhood
+    __hash__ = None  # type: ignore[assignment]  # equality is decided at the point
 
     shape = ()
     ndim = 0
@@ -122,7 +121,7 @@ class Expression:
         return self.field.value(self.polynomial)
 
     def exp(self) -> "Expression":
-        """Return e to this power; 0 where that is 0 in floats, as at places that a mask takes out."""
+        """Return e to this power; 0 if a float would underflow, as at masked entries."""
         if float(self) < _UNDERFLOW:
             return lift(self.field, 0)
         return self._new(self.field.exp(self.polynomial))
@@ -136,15 +135,15 @@ class Expression:
         return self._new(self.field.root(self.polynomial))
 
     def expm1(self) -> Any:
-        """Return that less 1."""
+        """Return e to this power minus 1."""
         return self.exp() - 1
 
     def log1p(self) -> Any:
-        """Return the natural logarithm of 1 more."""
+        """Return the natural logarithm of this plus 1."""
         return (self + 1).log()
 
     def apply(self, function: str) -> "Expression":
-        """Return one of the functions that the field knows nothing of but their derivative."""
+        """Return the value of a function of which the field knows only the derivative."""
         return self._new(self.field.named(function, self.polynomial))
 
     def derivative(self, symbol: "Expression") -> "Expression":
@@ -153,7 +152,7 @@ class Expression:
         return self._new(_derivative(self.field, self.polynomial, index))
 
     def is_zero(self) -> bool:
-        """Tell whether this is identically zero, in the same neighbourhood."""
+        """Return whether this is identically zero in a neighborhood of the point."""
         return self.field.is_zero(self.polynomial)
 
     def _new(self, polynomial: Polynomial) -> "Expression":
@@ -170,25 +169,25 @@ class Expression:
         if difference.is_ground:
             return (value > 0) - (value < 0)
         if not abs(value) > _TIE:
-            raise UnreachedError("a comparison is too near a tie to be decided")
+            raise UnreachedError("a comparison is too close to a tie")
         self.field.comparisons += 1
         return 1 if value > 0 else -1
 
 
 def new_symbol(field: Field, at: float) -> Expression:
-    """Return a new symbol of a field, which stands for that number at the point."""
+    """Return a new symbol of a field whose value at the point is given."""
     return Expression(field, field.symbol(at))
 
 
 def lift(field: Field, value: Any) -> Expression:
-    """Return a number as an expression; an expression as it is."""
+    """Return a number as an expression; an expression is returned unchanged."""
     if isinstance(value, Expression):
         return value
     return Expression(field, field.constant(as_rational(value)))
 
 
 def _derivative(field: Field, p: Polynomial, symbol: int) -> Polynomial:
-    """Return ∂p / ∂symbol, by the chain rule: a name depends on the symbols in its argument."""
+    """Return ∂p / ∂symbol by the chain rule: a name depends on the symbols of its argument."""
     result = field.ring.zero
     for index in field.indices(p):
         if own := _derivative_of_generator(field, index, symbol):
@@ -216,9 +215,9 @@ def _is_infinite(value: Any) -> bool:
 
 @cache
 def rational(value: float) -> Fraction:
-    """Return the rational that a float of the source code stands for.
+    """Return the rational number that a float of the source code means.
 
-    The simplest to within rounding, such as 1 / 3 for 0.3333333333333333, else the one that is printed.
+    It is the simplest one within rounding, such as 1 / 3 for 0.3333333333333333, else the printed one.
 
     >>> rational(1 - 0.9), rational(1e-5), rational(0.7978845608028654)
     (Fraction(1, 10), Fraction(1, 100000), Fraction(3989422804014327, 5000000000000000))
@@ -235,7 +234,7 @@ def as_rational(value: Any) -> Fraction:
     """Return a number as a rational.
 
     Raises:
-        UnreachedError: it is none.
+        UnreachedError: the value is not a number.
     """
     if isinstance(value, Fraction):
         return value

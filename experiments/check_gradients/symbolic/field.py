@@ -1,12 +1,12 @@
-"""A field of expressions in which it can be decided whether one of them is identically zero.
+"""A field of expressions that can decide whether an expression is identically zero.
 
-An expression is a polynomial, in SymPy's ring of polynomials with rational coefficients, in *symbols*
-and in *names*. A name stands for a function of a polynomial in symbols and earlier names, such as
-e = exp(a), or r = 1 / a, which is the name with r a = 1. So all that layers compute is a polynomial,
-each derivative follows from SymPy's partial derivatives of polynomials and SymPy's derivative of each
-function, and an identity holds if a polynomial is zero once each 1 / a and 1 / √a is multiplied away.
-Names are taken as independent of one another: where they are not, an identity may go unproved, and one
-that is proved holds all the same.
+An expression is a polynomial with rational coefficients, in SymPy's ring, of *symbols* and *names*. A
+name is the value of a function of a polynomial of symbols and earlier names, such as e = exp(a), or
+r = 1 / a, the name with r a = 1. So every result of a layer is a polynomial. Derivatives follow from
+SymPy's partial derivatives of polynomials and SymPy's derivative of each function. An identity holds if
+a polynomial is zero after each 1 / a and 1 / √a is multiplied away.
+Names are treated as independent of one another. If they are not, a true identity may remain unproved,
+but a proved identity is always true.
 Source: M. Bronstein, Symbolic integration I, 2005, chapter 3 (differential fields).
 """
 
@@ -22,7 +22,7 @@ from experiments.check_gradients.symbolic.functions import (
     polynomial_ring,
 )
 
-Polynomial = Any  # of SymPy, whose types mypy does not know
+Polynomial = Any  # SymPy's; mypy does not know its types
 
 _MOST_WORK = 300_000
 _TINY = 1e-12
@@ -32,9 +32,9 @@ class Generator(NamedTuple):
     """A symbol, or the name of a function of a polynomial.
 
     Attributes:
-        at: the number that it stands for at the point.
-        function: which; None for a symbol.
-        argument: of the function.
+        at: the value at the point.
+        function: the name of the function; None for a symbol.
+        argument: the argument of the function.
     """
 
     at: float
@@ -43,14 +43,14 @@ class Generator(NamedTuple):
 
 
 class Field:
-    """Symbols and names, and what is known of them.
+    """A field of symbols and names.
 
     Attributes:
-        ring: SymPy's, with room for so many generators.
-        generators: what those in use stand for.
-        comparisons: how many were answered as at the point.
-        work: how many products of terms were formed.
-        derivatives: of generators, by (generator, symbol), as far as they are known.
+        ring: SymPy's ring of polynomials, with ``capacity`` generators.
+        generators: the generators in use.
+        comparisons: the number of comparisons that were decided at the point.
+        work: the number of products of terms that were computed.
+        derivatives: a cache of the derivatives of generators, by (generator, symbol).
     """
 
     def __init__(self, capacity: int) -> None:
@@ -63,7 +63,7 @@ class Field:
         self.derivatives: dict[tuple[int, int], Polynomial] = {}
 
     def symbol(self, at: float) -> Polynomial:
-        """Return a new symbol, which stands for that number at the point."""
+        """Return a new symbol whose value at the point is given."""
         return self._add(Generator(at))
 
     def constant(self, value: Any) -> Polynomial:
@@ -75,7 +75,7 @@ class Field:
         return [index for index, degree in enumerate(p.degrees()) if degree > 0]
 
     def value(self, p: Polynomial) -> float:
-        """Return the number that a polynomial is at the point."""
+        """Return the value of a polynomial at the point."""
         total = 0.0
         for exponents, coefficient in p.terms():
             product = float(coefficient)
@@ -97,9 +97,9 @@ class Field:
         return self._known[key]
 
     def inverse(self, p: Polynomial) -> Polynomial:
-        """Return 1 / p, of which only what is no product already gets a name."""
+        """Return 1 / p; only factors of p that are no powers of generators get new names."""
         if not abs(self.value(p)) > _TINY:
-            raise UnreachedError("a division by 0, or by what is almost 0 at the point")
+            raise UnreachedError("a division by a number that is 0 or almost 0 at the point")
         if p.is_ground:
             return self.constant(1 / p.LC)
         if (INVERSE, p) not in self._known:
@@ -116,7 +116,7 @@ class Field:
         """Return p q.
 
         Raises:
-            UnreachedError: that would be more work than this field is for.
+            UnreachedError: the limit of work is exceeded.
         """
         self._count(len(p) * len(q))
         return p * q
@@ -131,14 +131,14 @@ class Field:
     def root(self, p: Polynomial) -> Polynomial:
         """Return √p as p (1 / √p)."""
         if not self.value(p) > 0.0:
-            raise UnreachedError("a square root of what is not positive")
+            raise UnreachedError("a square root of a number that is not positive")
         inverse_root = self.named(INVERSE_ROOT, p)
         self._known.setdefault((INVERSE, p), inverse_root**2)
         self._known.setdefault((INVERSE, p * inverse_root), inverse_root)
         return p * inverse_root
 
     def exp(self, p: Polynomial) -> Polynomial:
-        """Return e to the power p, where e^(k log a) is aᵏ and a sum of symbols gives a product."""
+        """Return e to the power p: e^(k log a) becomes aᵏ, and a sum of symbols becomes a product."""
         result, rest = self.ring.one, p
         for exponents, coefficient in p.terms():
             factors = self._factors(exponents)
@@ -165,9 +165,9 @@ class Field:
         return self.power(exponential, int(ratio)) if ratio.denominator == 1 else self.named("exp", p)
 
     def log(self, p: Polynomial) -> Polynomial:
-        """Return the logarithm of p. Exponentials and quotients in p come out of it."""
+        """Return the logarithm of p; exponentials and quotients in p become sums."""
         if not self.value(p) > 0.0:
-            raise UnreachedError("a logarithm of what is not positive")
+            raise UnreachedError("a logarithm of a number that is not positive")
         numerator, exponents_of_inverses = p, []
         for index in reversed(self.indices(p)):
             generator = self.generators[index]
@@ -190,7 +190,7 @@ class Field:
         return total if rest == 1 else total + self.named("log", rest)
 
     def is_zero(self, p: Polynomial) -> bool:
-        """Tell whether p is identically zero, as far as names are independent of one another."""
+        """Return whether p is identically zero if names are independent of one another."""
         p = self._reduced(p)
         for index in reversed(self.indices(p)):
             if self.generators[index].function == INVERSE:
@@ -230,7 +230,7 @@ class Field:
         return self.named(INVERSE, name)
 
     def _fraction(self, p: Polynomial) -> tuple[Polynomial, Polynomial]:
-        """Return p as a fraction of polynomials in which no 1 / a is left."""
+        """Return p as a fraction of polynomials without names of 1 / a."""
         denominator = self.ring.one
         for index in reversed(range(len(self.generators))):
             if self.generators[index].function == INVERSE:
@@ -241,25 +241,25 @@ class Field:
         return p, denominator
 
     def _multiplied_away(self, p: Polynomial, index: int) -> Polynomial:
-        """Return p aᵈ without the name of 1 / a, where d is its degree in p."""
+        """Return p aᵈ without the name of 1 / a, where d is the degree of that name in p."""
         return self._completed(self._by_power(p, index), self.generators[index].argument)
 
     def _completed(self, parts: dict[int, Polynomial], a: Polynomial) -> Polynomial:
-        """Return the sum of the parts, each times a to the power that its own lacks of the highest."""
+        """Return the sum of parts[k] a^(d - k), where d is the highest power."""
         degree, total = max(parts, default=0), self.ring.zero
         for power, part in parts.items():
             total += self.product(part, self.power(a, degree - power))
         return total
 
     def _without_root(self, p: Polynomial, index: int) -> Iterator[Polynomial]:
-        """Yield polynomials without the name r of 1 / √a: p is zero if even and odd powers are."""
+        """Yield the even and the odd part of p in the name of 1 / √a, without it: p is 0 if both are."""
         parts = self._by_power(p, index)
         for parity in (0, 1):
             own = {power // 2: part for power, part in parts.items() if power % 2 == parity}
             yield self._completed(own, self.generators[index].argument)
 
     def _by_power(self, p: Polynomial, index: int) -> dict[int, Polynomial]:
-        """Return what a polynomial has beside each power of a generator."""
+        """Return the coefficient of each power of a generator in a polynomial."""
         parts: dict[int, dict[Any, Any]] = {}
         for exponents, coefficient in p.terms():
             rest = (*exponents[:index], 0, *exponents[index + 1 :])
@@ -267,7 +267,7 @@ class Field:
         return {power: self.ring.from_dict(part) for power, part in parts.items()}
 
     def _reduced(self, p: Polynomial) -> Polynomial:
-        """Return p with r a = 1 used for each name r of 1 / a: no r beside the leading term of a."""
+        """Return p reduced by r a = 1 for each name r of 1 / a: no term has r times a's leading term."""
         replacements = {}
         for index in self.indices(p):
             if self.generators[index].function == INVERSE:

@@ -1,4 +1,4 @@
-"""The functions that get names, and what SymPy knows of them."""
+"""The functions whose values get names: their definitions and derivatives in SymPy."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any
 INVERSE = "inverse"
 INVERSE_ROOT = "inverse_root"
 
-# Of one argument u, in SymPy's words.
+# The functions of u, in SymPy's notation.
 DEFINITIONS = {
     INVERSE: "1 / u",
     INVERSE_ROOT: "1 / sqrt(u)",
@@ -23,7 +23,7 @@ DEFINITIONS = {
 
 @cache
 def slope(function: str) -> Callable[[Any, Any], Any]:
-    """Return f', by SymPy, as a function of u and of f(u), for expressions.
+    """Return SymPy's f' as a function of u and f(u), for expressions.
 
     >>> slope("tanh")(0.0, 0.5)
     0.75
@@ -56,7 +56,7 @@ def numeric(function: str) -> Callable[[float], float]:
 
 
 def polynomial_ring(generators: int) -> Any:
-    """Return SymPy's ring of polynomials with rational coefficients in so many generators."""
+    """Return SymPy's ring of polynomials in that many generators, with rational coefficients."""
     from sympy import QQ
     from sympy.polys.rings import PolyRing
 

@@ -14,7 +14,7 @@ from experiments.check_gradients.symbolic.field import Field
 
 _FLOAT = np.dtype(object)
 
-# These move, add, multiply or compare entries, which NumPy does with objects of any kind.
+# NumPy's functions that move, add, multiply or compare entries work on objects of any type.
 _OF_NUMPY = """
     add all any arange argmax argmin asarray bitwise_and bitwise_left_shift bitwise_or
     bitwise_right_shift bitwise_xor bool broadcast_arrays broadcast_to concat cumulative_sum divide
@@ -28,7 +28,7 @@ class SymbolicNamespace:
     """Functions on NumPy arrays of `Expression`; arrays of integers and booleans are NumPy's own.
 
     Attributes:
-        field: of the expressions.
+        field: the field of the expressions.
     """
 
     float32 = _FLOAT
@@ -56,7 +56,7 @@ class SymbolicNamespace:
         return member if isinstance(member, type | float | None) else _as_array(member)
 
     def astype(self, x: Any, dtype: Any, copy: bool = True) -> Any:
-        """Return the array with entries that are expressions, or as integers or booleans."""
+        """Return the array with expressions, integers or booleans as entries."""
         x = np.asarray(x)
         if np.dtype(dtype).kind in "fO":
             return self._entrywise(lambda e: e)(x)
@@ -65,11 +65,11 @@ class SymbolicNamespace:
         return x.astype(dtype)
 
     def isdtype(self, dtype: Any, kind: Any) -> bool:
-        """Tell what kind of number a dtype is: expressions are real floating."""
+        """Return whether a dtype is of that kind; expressions are real floating numbers."""
         return np.isdtype(np.float64 if dtype == _FLOAT else dtype, kind)
 
     def finfo(self, dtype: Any) -> Any:
-        """Return the limits of float64, for whoever stays away from them."""
+        """Return the limits of float64."""
         return np.finfo(np.float64)
 
     def mean(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -118,7 +118,7 @@ class SymbolicNamespace:
 
 
 def _as_array(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function with arrays without axes for results, where NumPy returns entries."""
+    """Return the function with 0-dimensional arrays as results where NumPy returns entries."""
 
     @wraps(function)
     def on_arrays(*arguments: Any, **options: Any) -> Any:

@@ -1,19 +1,19 @@
-"""The figure of the language experiment: losses by epoch, beside those of n-gram models."""
+"""The picture of the language experiment: losses by epoch, and those of n-gram models."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments.language.report import LOSSES, Run
-from experiments.shared.pictures import COLOURS, new_figure, save_figure, style
+from experiments.shared.pictures import COLORS, legend_below, new_figure, save_figure, style
 
 
 def draw_losses(runs: Sequence[Run], baselines: Mapping[str, float], text: str, folder: Path) -> Path:
-    """Draw the training and the held-out loss by epoch, a line a backend, and the baselines.
+    """Draw the training and the held-out loss by epoch, for each backend, and the baselines.
 
     Args:
-        runs: each with the same epochs.
-        baselines: held-out losses, by name.
-        text: the name of what was learned.
+        runs: runs with the same epochs.
+        baselines: held-out losses by name.
+        text: the name of the text.
         folder: where ``language_losses.png`` is saved.
     """
     from matplotlib.ticker import MaxNLocator
@@ -23,14 +23,14 @@ def draw_losses(runs: Sequence[Run], baselines: Mapping[str, float], text: str, 
         axes = figure.subplots()
         for index, run in enumerate(runs):
             epochs = [record["epoch"] for record in run.history]
-            # The lines of backends that agree lie on each other: each later one is thinner.
+            # Backends that agree have the same lines: draw each later one thinner.
             width = 1.8 + 1.8 * (len(runs) - 1 - index)
-            colour = COLOURS[index % len(COLOURS)]
+            color = COLORS[index % len(COLORS)]
             for loss, name in LOSSES.items():
                 line = "-" if loss == "validation_loss" else ":"
                 values = [record[loss] for record in run.history]
                 label = f"{name}, {run.name}"
-                axes.plot(epochs, values, line, label=label, color=colour, linewidth=width, marker="o")
+                axes.plot(epochs, values, line, label=label, color=color, linewidth=width, marker="o")
         for name, value in baselines.items():
             axes.axhline(value, color="black", linestyle="--", linewidth=1.0)
             axes.annotate(
@@ -44,7 +44,7 @@ def draw_losses(runs: Sequence[Run], baselines: Mapping[str, float], text: str, 
             )
         axes.set_title(f"Predicting the next character of {text}")
         axes.set_xlabel("epoch")
-        axes.set_ylabel("cross-entropy, nats a character")
+        axes.set_ylabel("cross-entropy, nats per character")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.legend()
+        legend_below(axes, columns=min(len(runs), 3))
         return save_figure(figure, folder, "language_losses")

@@ -1,4 +1,4 @@
-"""The picture of the check of gradients: a row for each layer and loss, a column for each oracle."""
+"""The picture of the gradient checks: a row for each layer and loss, a column for each oracle."""
 
 import math
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ from multinn.testing.gradient_cases import LOSSES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LIMITS = (1e-17, 1e-5)  # the ends of the colours; 0 has that of the first
-_ROWS = 40  # of a panel, at most
-_WIDTH, _GAP = 1.0, 0.12  # of a column, and between two
+_LIMITS = (1e-17, 1e-5)  # the errors at the ends of the color map; 0 has the first color
+_ROWS = 40  # the most rows of a panel
+_WIDTH, _GAP = 1.0, 0.12  # of a column, and between two columns
 _ROW_HEIGHT = 0.19  # inches
 _GREEN, _RED = "#007A5A", "#D00000"
 
 
 class _Row(NamedTuple):
-    """A heading, or what there is of one class.
+    """A heading, or the row of a class.
 
     Attributes:
-        title: the name of the class.
-        cases: those of it; none for a heading.
+        title: the heading, or the name of the class.
+        cases: the cases of the class; empty for a heading.
     """
 
     title: str
@@ -35,12 +35,12 @@ class _Row(NamedTuple):
 
 
 def draw(checks: Sequence[Check], proofs: Proofs, folder: Path) -> None:
-    """Draw the largest errors of each layer and loss, and what is proved.
+    """Draw the largest errors of each layer and loss, and its proofs.
 
     Args:
         checks: at least one.
-        proofs: of the same cases; if there are none, there is no column for them.
-        folder: where `gradients.png` is saved.
+        proofs: the proofs of the same cases; without any, there is no column for them.
+        folder: where ``gradients.png`` is saved.
     """
     with style():
         from matplotlib.cm import ScalarMappable
@@ -49,15 +49,15 @@ def draw(checks: Sequence[Check], proofs: Proofs, folder: Path) -> None:
         panels = _panels(list(dict.fromkeys(check.case for check in checks)))
         height = 1.5 + _ROW_HEIGHT * max(map(len, panels))
         figure = new_figure(0.4 + 3.8 * max(len(panels), 2), height)
-        colours = ScalarMappable(LogNorm(*_LIMITS, clip=True), "cividis")
+        colors = ScalarMappable(LogNorm(*_LIMITS, clip=True), "cividis")
         for axes, rows in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _draw_panel(axes, rows, checks, proofs, colours)
+            _draw_panel(axes, rows, checks, proofs, colors)
             axes.set_ylim(max(map(len, panels)) - 0.4, -0.6)
         figure.suptitle(
             "Hand-derived gradients: the largest relative error by each oracle", x=0.01, ha="left"
         )
         bar = figure.colorbar(
-            colours, ax=figure.axes, orientation="horizontal", aspect=70, shrink=0.8, pad=0.1 / height
+            colors, ax=figure.axes, orientation="horizontal", aspect=70, shrink=0.8, pad=0.1 / height
         )
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=8)
@@ -70,7 +70,7 @@ def draw(checks: Sequence[Check], proofs: Proofs, folder: Path) -> None:
 
 
 def _panels(cases: Sequence[str]) -> list[list[_Row]]:
-    """Return the rows of each panel: layers, then losses, in columns of one length."""
+    """Return the rows of each panel: layers, then losses, in panels of about the same length."""
     losses = {case.name for case in LOSSES}
     rows = []
     for heading, is_loss in (("Layers", False), ("Losses", True)):
@@ -80,21 +80,21 @@ def _panels(cases: Sequence[str]) -> list[list[_Row]]:
         rows += [_Row(kind, tuple(case for case in own if case.split()[0] == kind)) for kind in kinds]
     length = math.ceil(len(rows) / math.ceil(len(rows) / _ROWS))
     panels = [rows[start : start + length] for start in range(0, len(rows), length)]
-    for panel, following in pairwise(panels):
-        if not panel[-1].cases:  # a heading belongs to what is below it
-            following.insert(0, panel.pop())
+    for panel, next_panel in pairwise(panels):
+        if not panel[-1].cases:  # a heading belongs to the rows below it
+            next_panel.insert(0, panel.pop())
     return panels
 
 
 def _draw_panel(
-    axes: "Axes", rows: Sequence[_Row], checks: Sequence[Check], proofs: Proofs, colours: Any
+    axes: "Axes", rows: Sequence[_Row], checks: Sequence[Check], proofs: Proofs, colors: Any
 ) -> None:
     names = [oracle.name for oracle in COLUMNS if any(check.oracle == oracle.name for check in checks)]
     lefts = [place * (_WIDTH + _GAP) for place in range(len(names) + 1)]
     for place, row in enumerate(rows):
         own = [check for check in checks if check.case in row.cases]
         for left, name in zip(lefts, names, strict=False):
-            _draw_errors(axes, left, place, [check for check in own if check.oracle == name], colours)
+            _draw_errors(axes, left, place, [check for check in own if check.oracle == name], colors)
         if row.cases:
             _draw_proofs(axes, lefts[-1], place, row.cases, proofs)
     tolerances = {check.oracle: check.tolerance for check in checks}
@@ -111,8 +111,8 @@ def _draw_panel(
     axes.spines[:].set_visible(False)
 
 
-def _draw_errors(axes: "Axes", left: float, place: int, checks: Sequence[Check], colours: Any) -> None:
-    """Draw the largest error on each backend as a stripe, and write the largest of all on top."""
+def _draw_errors(axes: "Axes", left: float, place: int, checks: Sequence[Check], colors: Any) -> None:
+    """Draw the largest error on each backend as a stripe, and print the largest of all on top."""
     from matplotlib.patches import Rectangle
 
     worst: dict[str, float] = {}
@@ -123,8 +123,8 @@ def _draw_errors(axes: "Axes", left: float, place: int, checks: Sequence[Check],
     width = _WIDTH / len(worst)
     for index, error in enumerate(worst.values()):
         corner = (left + index * width, place - 0.45)
-        colour = colours.to_rgba(max(error, _LIMITS[0]))
-        axes.add_patch(Rectangle(corner, width, 0.9, color=colour, linewidth=0))
+        color = colors.to_rgba(max(error, _LIMITS[0]))
+        axes.add_patch(Rectangle(corner, width, 0.9, color=color, linewidth=0))
     largest = max(worst.values())
     axes.text(
         left + _WIDTH / 2,

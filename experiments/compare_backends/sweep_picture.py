@@ -1,11 +1,11 @@
-"""The pictures of the sweep: seconds a step of each backend, and where one overtakes another."""
+"""The picture of the sweep: the time of a step on each backend, and the ratios to the first one."""
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.shared.pictures import new_figure, save_figure, style
+from experiments.shared.pictures import legend_below, new_figure, save_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,12 +18,12 @@ def draw_sweep(backends: Sequence[str], medians: Medians, folder: Path) -> Path 
     """Draw a panel of seconds over width for each batch size, and a heat map of each ratio.
 
     Args:
-        backends: their names, the first the one that the others are held against.
-        medians: seconds a step by backend, batch size and width.
-        folder: where the figure is saved.
+        backends: the names of the backends; ratios are to the first.
+        medians: seconds per step by backend, batch size and width.
+        folder: where the picture is saved.
 
     Returns:
-        The path of the figure; None if there is nothing to draw.
+        The path of the picture; None if there is nothing to draw.
     """
     if not medians:
         return None
@@ -44,7 +44,7 @@ def draw_sweep(backends: Sequence[str], medians: Medians, folder: Path) -> Path 
             ]
             axes = part.subplots()
             axes.set_title(
-                f"seconds of {other} over those of {backends[0]}: below 1, blue, {other} is faster",
+                f"seconds of {other} / seconds of {backends[0]}: blue, below 1, if {other} is faster",
                 fontsize=10,
             )
             _draw_heat_map(axes, ratios, batch_sizes, widths)
@@ -70,15 +70,15 @@ def _draw_lines(
         axes.set(xscale="log", yscale="log", xlabel="width")
         axes.set_xticks(widths, [str(width) for width in widths], fontsize=8, rotation=45)
         axes.minorticks_off()
-        axes.set_title(f"batch {batch_size}", fontsize=10)
-    panels[0].set_ylabel("seconds a step")
-    panels[0].legend()
+        axes.set_title(f"batch size {batch_size}", fontsize=10)
+    panels[0].set_ylabel("seconds per step")
+    legend_below(panels[0])
 
 
 def _draw_heat_map(
     axes: "Axes", ratios: list[list[float]], batch_sizes: Sequence[int], widths: Sequence[int]
 ) -> None:
-    """Draw ratios as colours from blue, below 1, to red, above, and as numbers."""
+    """Draw ratios as numbers on colors: blue below 1, red above."""
     logs = [[math.log2(ratio) for ratio in row] for row in ratios]
     axes.imshow(logs, cmap="RdBu_r", vmin=-4.0, vmax=4.0, aspect="auto")
     for row, column in ((r, c) for r in range(len(batch_sizes)) for c in range(len(widths))):
@@ -95,7 +95,7 @@ def _draw_heat_map(
         )
     axes.set_xticks(range(len(widths)), [str(width) for width in widths])
     axes.set_yticks(range(len(batch_sizes)), [str(size) for size in batch_sizes])
-    axes.set(xlabel="width", ylabel="batch")
+    axes.set(xlabel="width", ylabel="batch size")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

@@ -1,4 +1,4 @@
-"""The pictures of the digits experiment: learning curves, confusion matrix, sample predictions."""
+"""The pictures of the digits experiment: confusion matrix and sample predictions."""
 
 import math
 from pathlib import Path
@@ -8,60 +8,26 @@ import numpy as np
 
 from backends import HostArray
 from experiments.datasets import Dataset
-from experiments.shared.pictures import COLOURS, new_figure, save_figure, style
-from multinn import History
+from experiments.shared.pictures import COLORS, new_figure, save_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
 
-_RIGHT, _WRONG = COLOURS[0], COLOURS[1]
+_RIGHT, _WRONG = COLORS[0], COLORS[1]
 _COLUMNS = 10
 _WRONG_ROWS = 2
 
 
-def draw_learning_curves(history: History, loss: str, network: str, folder: Path, name: str) -> Path:
-    """Draw loss and accuracy by epoch, of the training and of the test images.
-
-    Args:
-        history: with ``accuracy`` and validation figures.
-        loss: what the loss is.
-        network: what was trained, for the title.
-        folder: where ``NAME_learning_curves.png`` is saved.
-        name: that of the data set.
-    """
-    epochs = history["epoch"]
-    marker = "o" if len(epochs) <= 15 else ""
-    with style():
-        figure = new_figure(9.0, 3.8)
-        figure.suptitle(f"Learning curves: {network}", x=0.01, ha="left")
-        panels = figure.subplots(1, 2)
-        for axes, column, title, scale in zip(
-            panels, ("loss", "accuracy"), (f"Loss: {loss}", "Accuracy (%)"), (1.0, 100.0), strict=True
-        ):
-            for key, label in (
-                (column, "training, mean over the epoch"),
-                (f"validation_{column}", "test, after the epoch"),
-            ):
-                values = scale * np.array(history[key])
-                axes.plot(epochs, values, label=label, marker=marker, markersize=4)
-            axes.set_title(title)
-            axes.set_xlabel("epoch")
-            axes.set_xlim(0.5, epochs[-1] + 0.5)
-            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-            axes.legend()
-        return save_figure(figure, folder, f"{name}_learning_curves")
-
-
 def draw_confusion_matrix(confusion: HostArray, network: str, folder: Path, name: str) -> Path:
-    """Draw the counts of each true and predicted label; the more mistakes, the darker.
+    """Draw the confusion matrix; the more mistakes, the darker.
 
     Args:
         confusion: (classes, classes) counts, true labels in rows.
-        network: what was trained, for the title.
+        network: describes the network, for the title.
         folder: where ``NAME_confusion_matrix.png`` is saved.
-        name: that of the data set.
+        name: the name of the data set.
     """
     classes = range(len(confusion))
     mistakes = np.where(np.eye(len(confusion), dtype=bool), 0, confusion)
@@ -91,8 +57,8 @@ def _write_count(axes: "Axes", row: int, column: int, count: int, dark: float) -
         axes.add_patch(_square(column, row, facecolor="#e4e4e4"))
         axes.text(column, row, f"{count}", ha="center", va="center", weight="bold")
     elif count:
-        colour = "white" if count > dark else "black"
-        axes.text(column, row, f"{count}", ha="center", va="center", color=colour)
+        color = "white" if count > dark else "black"
+        axes.text(column, row, f"{count}", ha="center", va="center", color=color)
 
 
 def _square(column: int, row: int, **look: Any) -> Any:
@@ -104,14 +70,14 @@ def _square(column: int, row: int, **look: Any) -> Any:
 def draw_samples(
     dataset: Dataset, probabilities: HostArray, network: str, folder: Path, name: str
 ) -> Path:
-    """Draw test images with their predictions: the most confident mistakes, and one right a label.
+    """Draw test images with their predictions: the most confident mistakes, and a right one per label.
 
     Args:
-        dataset: whose test images are shown.
-        probabilities: (examples, classes), what the network gives them.
-        network: what was trained, for the title.
+        dataset: its test images are drawn.
+        probabilities: (examples, classes), predicted for the test images.
+        network: describes the network, for the title.
         folder: where ``NAME_samples.png`` is saved.
-        name: that of the data set, or of the experiment.
+        name: the name of the data set, or of the experiment.
     """
     is_right = np.argmax(probabilities, axis=1) == dataset.y_test
     wrong = _most_confident(probabilities, np.flatnonzero(~is_right))
@@ -139,38 +105,38 @@ def _draw_images(
     rows: int,
     dataset: Dataset,
     probabilities: HostArray,
-    chosen: HostArray,
+    indices: HostArray,
     sign: str,
-    colour: str,
+    color: str,
 ) -> None:
-    part.suptitle(title, x=0.01, ha="left", color=colour, weight="bold", fontsize=10)
+    part.suptitle(title, x=0.01, ha="left", color=color, weight="bold", fontsize=10)
     panels = part.subplots(rows, _COLUMNS, squeeze=False).ravel()
-    for axes in panels[len(chosen) :]:
+    for axes in panels[len(indices) :]:
         axes.set_axis_off()
-    for axes, index in zip(panels, chosen, strict=False):
+    for axes, index in zip(panels, indices, strict=False):
         label, predicted = dataset.y_test[index], np.argmax(probabilities[index])
         axes.imshow(dataset.x_test[index].reshape(dataset.image_shape), cmap="gray_r", vmin=0, vmax=1)
         axes.grid(visible=False)
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.spines[:].set(visible=True, color=colour, linewidth=2.0)
+        axes.spines[:].set(visible=True, color=color, linewidth=2.0)
         axes.set_title(
             f"{sign} {predicted} ({probabilities[index, predicted]:.0%})\n"
             f"true {label} ({probabilities[index, label]:.0%})",
             loc="center",
             fontsize=9,
-            color=colour,
+            color=color,
         )
 
 
 def _most_confident(probabilities: HostArray, indices: HostArray) -> HostArray:
-    """Return the indices of examples in order of the probability of their prediction, highest first."""
+    """Return the indices sorted by the probability of the prediction, highest first."""
     order = np.argsort(-np.max(probabilities[indices], axis=1), kind="stable")
     return indices[order]
 
 
-def _first_of_each_label(labels: HostArray, chosen: HostArray) -> HostArray:
-    """Return the index of the first chosen example of each label that has one."""
-    candidates = np.flatnonzero(chosen)
+def _first_of_each_label(labels: HostArray, is_right: HostArray) -> HostArray:
+    """Return the index of the first right example of each label that has one."""
+    candidates = np.flatnonzero(is_right)
     _, first = np.unique(labels[candidates], return_index=True)
     return candidates[first]

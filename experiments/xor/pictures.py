@@ -1,11 +1,11 @@
-"""The figures of XOR: a run's losses, its decision surface, and the losses of many seeds."""
+"""The pictures of XOR: the losses and the decision surface of a run, and the losses of many seeds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.shared.pictures import COLOURS, new_figure, save_figure, style
+from experiments.shared.pictures import COLORS, new_figure, save_figure, style
 from experiments.xor.recipes import INPUTS, TARGETS, Recipe, Run
 from experiments.xor.study import Study
 from multinn import Trainer
@@ -13,22 +13,22 @@ from multinn import Trainer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LEARNED, _NOT_LEARNED = COLOURS[0], COLOURS[1]
+_LEARNED, _NOT_LEARNED = COLORS[0], COLORS[1]
 _BORDER = 0.15
 _GRID_POINTS = 131
 
 
 def draw_run(recipe: Recipe, run: Run, trainer: Trainer, seed: int, folder: Path) -> None:
-    """Save the figures of one run."""
+    """Save the pictures of one run."""
     verdict = "learned" if run.learned else "not learned"
-    what = f"XOR {verdict} by the recipe {recipe.name}, seed {seed}"
+    title = f"XOR {verdict} by the recipe {recipe.name}, seed {seed}"
     with style():
-        save_figure(_loss_figure(recipe, run, what), folder, f"xor_{recipe.name}_loss")
-        save_figure(_surface_figure(recipe, run, trainer, what), folder, f"xor_{recipe.name}_surface")
+        save_figure(_loss_figure(recipe, run, title), folder, f"xor_{recipe.name}_loss")
+        save_figure(_surface_figure(recipe, run, trainer, title), folder, f"xor_{recipe.name}_surface")
 
 
 def draw_study(study: Study, folder: Path) -> None:
-    """Save the figure of a study."""
+    """Save the picture of a study."""
     with style():
         save_figure(_study_figure(study), folder, f"xor_{study.recipe.name}_study")
 
@@ -71,7 +71,7 @@ def _surface_figure(recipe: Recipe, run: Run, trainer: Trainer, title: str) -> "
 
 
 def _draw_point(axes: Any, x: float, y: float, target: float, prediction: float) -> None:
-    """Draw an input with its target within, and its prediction towards the middle of the square."""
+    """Draw an input with its target inside, and its prediction towards the middle of the square."""
     axes.plot(x, y, "o", markersize=17, markerfacecolor="white", markeredgecolor="black")
     axes.text(x, y, f"{target:.0f}", ha="center", va="center", fontweight="bold")
     axes.annotate(
@@ -90,12 +90,12 @@ def _study_figure(study: Study) -> "Figure":
     figure = new_figure(7.2, 4.4)
     axes = figure.subplots()
     groups = [("learned", _LEARNED, curves[learned]), ("not learned", _NOT_LEARNED, curves[~learned])]
-    for name, colour, lines in groups:
-        # an empty line for the legend, which would else be as faint as the curves
-        axes.plot([], [], color=colour, label=f"{name}: {len(lines):,} of {len(study.seeds):,} seeds")
+    for name, color, lines in groups:
+        # an empty line for the legend, which would otherwise be as faint as the curves
+        axes.plot([], [], color=color, label=f"{name}: {len(lines):,} of {len(study.seeds):,} seeds")
         if len(lines):
             opacity = float(np.clip(30.0 / len(lines), 0.06, 0.8))
-            axes.plot(study.curve_epochs, lines.T, color=colour, alpha=opacity, linewidth=0.8)
+            axes.plot(study.curve_epochs, lines.T, color=color, alpha=opacity, linewidth=0.8)
     axes.set_yscale("log")
     axes.set(
         title=f"XOR by the recipe {study.recipe.name}", xlabel="epoch", ylabel=study.recipe.loss_name

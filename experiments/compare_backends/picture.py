@@ -1,33 +1,34 @@
-"""The bar chart of the comparison: every competitor's time in units of the floor's."""
+"""The bar chart of the comparison: the time of each competitor relative to the floor."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.compare_backends.report import Comparison, ratio_text, seconds_text
+from experiments.compare_backends.report import Comparison
 from experiments.compare_backends.runs import Timing
 from experiments.competitors import FLOOR, backend_of
-from experiments.shared.pictures import COLOURS, new_figure, save_figure, style
+from experiments.shared.pictures import COLORS, new_figure, save_figure, style
+from experiments.shared.tables import ratio_text, seconds_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PEER_COLOUR = "#B3B3B3"
+PEER_COLOR = "#B3B3B3"
 _BAR_HEIGHT = 0.235
 _PANEL_HEIGHT = 0.62
 
 
 def draw_comparison(comparison: Comparison, folder: Path, name: str = "compare_backends") -> Path | None:
-    """Draw one panel a job: a bar a competitor on a logarithmic axis, the fastest at the top.
+    """Draw a panel for each job, with a bar for each competitor on a logarithmic axis, fastest first.
 
-    Jobs of which nothing was measured against the floor are left out.
+    Jobs without a ratio to the floor are left out.
 
     Args:
-        comparison: what was measured.
-        folder: where the figure is saved.
-        name: of the figure.
+        comparison: the measurements.
+        folder: where the picture is saved.
+        name: the name of its file.
 
     Returns:
-        The path of the figure; None if there is nothing to draw.
+        The path of the picture; None if there is nothing to draw.
     """
     panels = {job: _bars(comparison, job) for job in comparison.workloads}
     panels = {job: bars for job, bars in panels.items() if bars}
@@ -46,14 +47,14 @@ def draw_comparison(comparison: Comparison, folder: Path, name: str = "compare_b
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         figure.supxlabel(
-            "seconds in steady state over those of the floor, the matrix products alone in NumPy",
+            "time relative to the floor, the matrix products alone in NumPy",
             fontsize=9,
         )
         return save_figure(figure, folder, name)
 
 
 def _bars(comparison: Comparison, job: str) -> list[tuple[float, Timing]]:
-    """Return the ratios to the floor of one job, the least first, with whose they are."""
+    """Return the ratios to the floor of one job with their timings, the smallest first."""
     ratios = [
         (comparison.to_floor(timing), timing)
         for competitor, timing in comparison.of(job).items()
@@ -64,10 +65,10 @@ def _bars(comparison: Comparison, job: str) -> list[tuple[float, Timing]]:
 
 
 def _draw_panel(axes: "Axes", bars: list[tuple[float, Timing]], comparison: Comparison) -> None:
-    colours = {name: COLOURS[index % 6] for index, name in enumerate(comparison.backends)}
+    colors = {name: COLORS[index % 6] for index, name in enumerate(comparison.backends)}
     for row, (ratio, timing) in enumerate(bars):
-        colour = colours.get(timing.competitor, PEER_COLOUR)
-        axes.barh(row, ratio - 1.0, left=1.0, color=colour, height=0.74)
+        color = colors.get(timing.competitor, PEER_COLOR)
+        axes.barh(row, ratio - 1.0, left=1.0, color=color, height=0.74)
         axes.annotate(
             f"{ratio_text(ratio)}×   {seconds_text(timing.median)} s",  # noqa: RUF001
             (max(ratio, 1.0), row),
@@ -78,7 +79,7 @@ def _draw_panel(axes: "Axes", bars: list[tuple[float, Timing]], comparison: Comp
         )
     axes.axvline(1.0, color="black", linewidth=1.0)
     axes.set_xscale("log")
-    # Room for the labels: on this axis, lengths are powers.
+    # Leave room for the labels; on a logarithmic axis, lengths are powers.
     left, most = min(1.0, bars[0][0]), max(2.0, bars[-1][0])
     axes.set_xlim(left / (most / left) ** 0.04, most * (most / left) ** 0.42)
     axes.set_yticks(range(len(bars)), [timing.competitor for _, timing in bars], fontsize=8)
@@ -89,7 +90,7 @@ def _draw_panel(axes: "Axes", bars: list[tuple[float, Timing]], comparison: Comp
 
 
 def _label_the_ratios(axes: "Axes") -> None:
-    """Label the axis with plain numbers: powers of ten if it is long, else also those between."""
+    """Label the axis with plain numbers: powers of ten, and on a short axis also 2 and 5 times these."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     left, right = axes.get_xlim()
