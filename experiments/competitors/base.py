@@ -1,4 +1,4 @@
-"""What a competitor is: a way to do a workload's job, timed in a process of its own."""
+"""The interface of competitors: ways to do a workload's job, each timed in a process of its own."""
 
 import time
 from abc import ABC, abstractmethod
@@ -10,20 +10,20 @@ from backends import HostArray
 from experiments.competitors.workloads import Workload
 
 Run = Callable[[], Any]
-"""Does all the work of one timed run, and returns when it is done, on the device, too."""
+"""Does the work of one timed run, and returns when it is done, also on the device."""
 
 
 class Competitor(ABC):
-    """One library, or one way to use it.
+    """A library, or one way to use it.
 
-    A process makes one competitor, and calls `load`, `prepare`, and then what `prepare` returned, first
-    once to warm up, then once a round. It imports optional libraries in its methods only, so that the
-    process that compares can look at the class where they are not installed.
+    A process creates one competitor and calls `load`, then `prepare`, then the function that `prepare`
+    returned: once to warm up, and once per round. Optional libraries are imported only in the methods,
+    so that the comparing process can create competitors that are not installed.
 
     Attributes:
-        name: as in tables and in ``--competitors``.
+        name: the name in tables and in ``--competitors``.
         requires: the modules that must be importable, such as ``("jax", "optax")``.
-        compile_seconds: what compiling took, if the competitor knows; read after the first run.
+        compile_seconds: the seconds of compilation, if known; read after the first run.
     """
 
     name: str
@@ -32,26 +32,26 @@ class Competitor(ABC):
 
     @abstractmethod
     def supports(self, workload: Workload) -> bool:
-        """Return whether it can do this job; asked where its libraries may not be installed."""
+        """Return whether it can do this job; its libraries may not be installed."""
 
     @abstractmethod
     def prepare(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> Run:
-        """Build the model, bring the data where it is wanted, and return what is timed.
+        """Build the model, copy the data to the device, and return the function that is timed.
 
-        What a run trained is where the next one goes on: no run initializes anew.
+        Each run continues the training of the run before.
 
         Args:
             workload: the job.
-            x: its inputs, as from `Workload.data`; not to be changed.
-            y: its targets, likewise.
-            seed: of the first parameters and of the orders of the examples.
+            x: the inputs of `Workload.data`, read-only.
+            y: the targets, read-only.
+            seed: the seed of the initial parameters and of the order of the examples.
         """
 
     def load(self) -> None:
-        """Import the libraries; memory is counted from here, and nothing here is timed."""
+        """Import the libraries; this is not timed, and their memory is not counted."""
         for module in self.requires:
             import_module(module)
 
     def clock(self) -> float:
-        """Return the time in seconds; a run took what this differs by before and after it."""
+        """Return the time in seconds; the time of a run is the difference before and after it."""
         return time.perf_counter()

@@ -1,4 +1,4 @@
-"""The floor: only the matrix products of a workload, at their shapes, in NumPy, into buffers."""
+"""The floor: only the matrix products of a workload, in NumPy, into preallocated arrays."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,31 +16,30 @@ from experiments.competitors.models import (
 from experiments.competitors.workloads import Network, Workload
 
 Product = tuple[HostArray, HostArray, HostArray]
-"""Two factors, and where their product goes."""
+"""Two factors, and the array for their product."""
 
 Size = tuple[int, int, int]
-"""The rows, inputs and units of a layer: of a convolution, a row is a patch."""
+"""The rows, inputs and units of a layer; a row of a convolution is a patch."""
 
 
 class Floor(ModelCompetitor):
-    """No gathering, no biases, activations, loss or update: what is left is the products.
+    """Only products: no batches, biases, activations, loss or update.
 
-    Of each layer: the outputs, the gradient of the weights, and, but for the first layer, that of the
-    inputs. A convolution is the product of its weights with the patches of its inputs, which are there
-    already.
+    The products of a layer are the outputs, the gradient of the weights and, except in the first layer,
+    the gradient of the inputs. A convolution is a product with patches, which exist beforehand.
     """
 
     name = "floor"
 
     def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "Products":
-        """Return the products; of the arguments, the workload and the seed count."""
+        """Return the products; the data is not used."""
         return Products(workload, seed)
 
 
 class Products(Model):
-    """The products of one step, and of the smaller last one, on numbers that stay the same.
+    """The products of a step, and of a smaller last step, on constant numbers.
 
-    The examples are the rows of the matrices or the columns, whichever is faster.
+    The examples are the rows or the columns of the matrices, whichever is faster.
     """
 
     def __init__(self, workload: Workload, seed: int) -> None:
@@ -57,14 +56,14 @@ class Products(Model):
         self._products, self._last_products = self._layouts[0]
 
     def train(self) -> None:
-        """Multiply what a training run multiplies."""
+        """Compute the products of a training run."""
         for _ in range(self._workload.epochs):
             for _ in range(self._steps):
                 _multiply(self._products)
             _multiply(self._last_products)
 
     def outputs(self) -> HostArray:
-        """Multiply what a prediction multiplies, and return the last product."""
+        """Compute the products of a prediction, and return the last one."""
         _multiply(self._products)
         return self._products[-1][-1]
 
@@ -88,7 +87,7 @@ def _multiply(products: Sequence[Product]) -> None:
 
 
 def layer_sizes(network: Network, batch: int) -> list[Size]:
-    """Return the size of each layer's product for a batch; none for a batch of 0."""
+    """Return the size of each layer's product for a batch; no sizes for a batch of 0."""
     if not batch:
         return []
     sizes: list[Size] = []
@@ -110,14 +109,14 @@ def layer_products(
     """Return the products of one step, on random numbers.
 
     Args:
-        sizes: of the layers.
+        sizes: the sizes of the layers.
         columns: whether the examples are the columns of the matrices.
-        training: whether there are gradients.
+        training: whether gradients are computed.
         generator: draws the numbers.
     """
 
     def matrix(rows: int, width: int) -> HostArray:
-        """Return random numbers, (rows, width), laid out in memory by rows or by columns."""
+        """Return random numbers, (rows, width), in row-major or column-major order."""
         if columns:
             return generator.random((width, rows), dtype=np.float32).T
         return generator.random((rows, width), dtype=np.float32)

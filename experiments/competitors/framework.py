@@ -13,19 +13,19 @@ from multinn import Trainer
 class Framework(Competitor):
     """multinn's trainer.
 
-    What is timed of training is what the trainer itself counts: the planning of the epochs with their
-    random orders, and the steps. Checking the examples and handing them to the backend, once a call of
-    `fit`, belongs to the loading of data, which no competitor is timed for.
+    The time of training is the trainer's own: the planning of the epochs with their random orders, and
+    the steps. Each call of `fit` also checks the examples and copies them to the backend. This belongs
+    to the loading of data, which is timed for no competitor.
     """
 
     def __init__(self, backend: str) -> None:
-        """Compete on the backend of that name, as in `backends.get_backend`."""
+        """Use the backend of that name; see `backends.get_backend`."""
         self.name = f"multinn {backend}"
         self._backend = backend
         self._trainer: Trainer | None = None
 
     def load(self) -> None:
-        """Import the array library, and start it."""
+        """Import and start the array library."""
         get_backend(self._backend)
 
     def supports(self, workload: Workload) -> bool:
@@ -33,7 +33,7 @@ class Framework(Competitor):
         return True
 
     def prepare(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> Run:
-        """Return a function that trains for the epochs of a run more, or that predicts."""
+        """Return a function that trains for the epochs of another run, or that predicts."""
         trainer = workload.trainer(get_backend(self._backend), seed)
 
         def run() -> None:
@@ -51,12 +51,12 @@ class Framework(Competitor):
         return run
 
     def clock(self) -> float:
-        """Return the seconds spent in training so far, or the time where nothing is trained."""
+        """Return the seconds of training so far, or the time if nothing is trained."""
         return time.perf_counter() if self._trainer is None else self._trainer.seconds.train
 
 
 def train(workload: Workload, trainer: Trainer, x: HostArray, y: HostArray) -> None:
-    """Train for the epochs of one run, in one call of the compiled program."""
+    """Train for the epochs of one run, in one compiled call."""
     raise_if_interrupted(
         trainer.fit(
             x,

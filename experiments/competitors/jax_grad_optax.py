@@ -1,4 +1,4 @@
-"""JAX as its users write it: `jax.grad`, an optimizer of optax, and loops inside compiled programs."""
+"""JAX as its users write it: `jax.grad`, an optimizer of optax, and compiled loops."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,9 +20,9 @@ Carry = tuple[Parameters, Any]
 
 
 class JaxGradOptax(ModelCompetitor):
-    """The functions by hand, differentiated and compiled by JAX.
+    """Functions differentiated and compiled by JAX.
 
-    An epoch is one compiled call, and so are all epochs where the batch is all there is.
+    An epoch is one compiled call; for full batches, all epochs are one call.
     """
 
     name = "jax.grad + optax"
@@ -36,7 +36,7 @@ class JaxGradOptax(ModelCompetitor):
 class JaxGradStepwise(JaxGradOptax):
     """The same with a call for each step, for networks with convolutions.
 
-    On a CPU, XLA is several times slower at a convolution inside a loop than at the same one outside.
+    On a CPU, a convolution of XLA is several times slower inside a loop than outside.
     """
 
     name = "jax.grad stepwise"
@@ -51,10 +51,10 @@ class JaxGradStepwise(JaxGradOptax):
 
 
 class JaxModel(Model):
-    """Parameters and the state of the optimizer, both donated to each call, and the data.
+    """Parameters and the optimizer's state, both donated to each call, and the data.
 
     Attributes:
-        parameters: the present ones.
+        parameters: the current parameters.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class JaxModel(Model):
 
 
 def _step(workload: Workload, optimizer: Any) -> Callable[..., tuple[Carry, Array]]:
-    """Return the function that trains on the rows, or on all where they are None."""
+    """Return a function that trains on the given rows, or on all examples if they are None."""
     import jax
     import optax
 
@@ -135,9 +135,9 @@ def _step(workload: Workload, optimizer: Any) -> Callable[..., tuple[Carry, Arra
 
 
 def _epoch(step: Callable[..., tuple[Carry, Array]]) -> Callable[..., tuple[Carry, Array]]:
-    """Return the function that trains on batches of one size, then on the smaller one, if there is one.
+    """Return a function that trains on full batches, then on a smaller one if there is one.
 
-    It returns the sum of the losses of the examples.
+    The function returns the sum of the losses of the examples.
     """
     from jax import lax
 
@@ -155,7 +155,7 @@ def _epoch(step: Callable[..., tuple[Carry, Array]]) -> Callable[..., tuple[Carr
 def _full_batch_epochs(
     step: Callable[..., tuple[Carry, Array]], epochs: int
 ) -> Callable[..., tuple[Carry, Array]]:
-    """Return the function that trains on all examples at once, for all epochs."""
+    """Return a function that trains on all examples at once, for all epochs."""
     from jax import lax
 
     def train(carry: Carry, x: Array, y: Array) -> tuple[Carry, Array]:

@@ -1,4 +1,4 @@
-"""Keras 3 with JAX beneath."""
+"""Keras 3 on JAX."""
 
 import os
 from typing import Any
@@ -10,12 +10,12 @@ from experiments.competitors.models import Model, ModelCompetitor
 from experiments.competitors.workloads import LeNet, Network, Workload
 
 SMALL_BATCH_BYTES = 16_384
-"""Up to this size, several batches in one execution are faster; beyond, joining them costs more."""
+"""Up to this size, several batches per execution are faster; above it, stacking them costs more."""
 
 MOST_STEPS_PER_EXECUTION = 100
 
 PREDICTION_BATCH_SIZE = 2500
-"""Faster than 1,000 rows at a time, and than 10,000."""
+"""Faster than 1,000 rows, and than 10,000."""
 
 
 class Keras(ModelCompetitor):
@@ -26,7 +26,7 @@ class Keras(ModelCompetitor):
 
     def load(self) -> None:
         """Import Keras and JAX, with JAX as the backend of Keras."""
-        # Keras reads this once, when it is imported.
+        # Keras reads the variable when it is imported.
         os.environ["KERAS_BACKEND"] = "jax"
         super().load()
 
@@ -38,8 +38,8 @@ class Keras(ModelCompetitor):
 class KerasModel(Model):
     """A compiled model and the data.
 
-    Where the batch is all there is, each epoch of `fit` would be one step, at the price of an epoch: the
-    examples are repeated in one long epoch instead, and nothing is shuffled.
+    For full batches, each epoch of `fit` would be one step with the overhead of an epoch. Instead, the
+    examples are repeated in one long epoch, without shuffling.
     """
 
     def __init__(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> None:
@@ -68,7 +68,7 @@ class KerasModel(Model):
 
     @property
     def steps_done(self) -> int:
-        """How many updates there have been."""
+        """The number of updates so far."""
         return int(self._model.optimizer.iterations)
 
     def train(self) -> None:

@@ -9,17 +9,17 @@ _RESET = Path("/proc/self/clear_refs")
 
 
 class PeakMemory:
-    """How far the resident memory has risen above what it was when this object was made."""
+    """The rise of the resident memory since this object was created."""
 
     def __init__(self) -> None:
-        """Start counting from here."""
+        """Start counting."""
         if _STATUS.exists():
-            with suppress(OSError):  # then an earlier peak may count, too
-                _RESET.write_text("5", encoding="ascii")  # the peak so far is forgotten
+            with suppress(OSError):  # if this fails, an earlier peak may count
+                _RESET.write_text("5", encoding="ascii")  # resets the peak
         self._before = _resident_megabytes("VmRSS")
 
     def megabytes(self) -> float | None:
-        """Return the rise in megabytes (10**6 bytes); None where the platform does not tell."""
+        """Return the rise in megabytes (10**6 bytes); None if the platform does not report it."""
         peak = _resident_megabytes("VmHWM")
         if peak is None or self._before is None:
             return None
@@ -27,9 +27,9 @@ class PeakMemory:
 
 
 def _resident_megabytes(linux_field: str) -> float | None:
-    """Return a figure of Linux's, else the peak, as all that other systems keep.
+    """Return a field of Linux's status of the process; on other systems the peak.
 
-    On Linux, `getrusage` would not do: a new process begins with its parent's peak.
+    `getrusage` is wrong on Linux: a new process starts with its parent's peak.
     """
     if _STATUS.exists():
         fields = dict(line.split(":", 1) for line in _STATUS.read_text("ascii").splitlines())

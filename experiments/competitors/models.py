@@ -1,4 +1,4 @@
-"""What the competitors share: models that train and predict, first parameters, settings."""
+"""Shared parts of the competitors: models that train and predict, initial parameters, settings."""
 
 import math
 import time
@@ -15,7 +15,7 @@ from experiments.competitors.base import Competitor, Run
 from experiments.competitors.workloads import LeNet, Network, Workload
 
 Parameters = list[tuple[Any, Any]]
-"""Layer by layer, W (inputs, units) or (height, width, inputs, units), and b (units,)."""
+"""For each layer, W (inputs, units) or (height, width, inputs, units), and b (units,)."""
 
 Setting = Callable[[], object]
 """Switches a library to one of its settings."""
@@ -25,18 +25,18 @@ TRIAL_SECONDS = 1.0
 
 
 class Model(ABC):
-    """A network with its data and its optimizer, in the hands of some library."""
+    """A network with its data and its optimizer, in some library."""
 
     @abstractmethod
     def train(self) -> object:
-        """Train for all epochs of a timed run, from where the last one ended."""
+        """Train for all epochs of a timed run, continuing the last one."""
 
     @abstractmethod
     def outputs(self) -> HostArray:
         """Return the outputs for all examples: logits, or the library's probabilities."""
 
     def settings(self) -> Sequence[Setting]:
-        """Return the settings of which the first run finds the fastest; none if there is no choice."""
+        """Return the settings, of which the first run finds the fastest; empty if there is no choice."""
         return ()
 
 
@@ -44,34 +44,34 @@ class ModelCompetitor(Competitor):
     """A competitor that builds a `Model`."""
 
     def supports(self, workload: Workload) -> bool:
-        """Return True: whoever cannot do a job says so."""
+        """Return True; a subclass overrides this if it cannot do every job."""
         return True
 
     @abstractmethod
     def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> Model:
-        """Return the model that does the job; arguments as those of `prepare`."""
+        """Return the model for the job; for the arguments see `prepare`."""
 
     def prepare(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> Run:
-        """Build the model, and return its training or its outputs, on its fastest setting."""
+        """Build the model, and return the function that trains or predicts, with the fastest setting."""
         model = self.build(workload, x, y, seed)
         run = model.train if workload.task == "train" else model.outputs
         return on_fastest_setting(run, model.settings())
 
 
 def on_fastest_setting(run: Run, settings: Sequence[Setting]) -> Run:
-    """Return the same work, on the setting that turns out fastest.
+    """Return a function that runs with the fastest setting, which its first call finds.
 
-    The first call finds it. With each setting it runs once to warm up, and then for a second, three
-    times at most; the shortest time counts.
+    Each setting runs once to warm up and then for a second, but at most three times; the shortest time
+    counts.
     """
-    chosen = len(settings) < 2
+    is_tuned = len(settings) < 2
 
     def tuned() -> Any:
-        nonlocal chosen
-        if not chosen:
+        nonlocal is_tuned
+        if not is_tuned:
             seconds = [_shortest_seconds(run, setting) for setting in settings]
             settings[int(np.argmin(seconds))]()
-            chosen = True
+            is_tuned = True
         return run()
 
     return tuned
@@ -89,12 +89,12 @@ def _shortest_seconds(run: Run, setting: Setting) -> float:
 
 
 def thread_settings(set_threads: Callable[[int], object]) -> list[Setting]:
-    """Return the settings "one thread" and "one thread a core", for a function that sets the number."""
+    """Return the settings "one thread" and "one thread per core"."""
     return [partial(set_threads, count) for count in sorted({1, usable_cores().count})]
 
 
 def blas_thread_settings() -> list[Setting]:
-    """Return the same for NumPy's BLAS."""
+    """Return the thread settings of NumPy's BLAS."""
     from threadpoolctl import ThreadpoolController
 
     controller = ThreadpoolController()
@@ -102,11 +102,11 @@ def blas_thread_settings() -> list[Setting]:
 
 
 def initial_parameters(network: Network, seed: int) -> Parameters:
-    """Return float32 parameters to start from: W by Glorot's uniform rule, b zero.
+    """Return the initial parameters, float32: Glorot's uniform W, and zero b.
 
     Args:
-        network: whose parameters; those of a LeNet are the two convolutions' and the dense layer's.
-        seed: of the draw.
+        network: the network; a LeNet has two convolutions and a dense layer.
+        seed: the seed of W.
     """
     generator = np.random.default_rng(seed)
     parameters: Parameters = []
@@ -119,7 +119,7 @@ def initial_parameters(network: Network, seed: int) -> Parameters:
 
 
 def weight_shapes(network: Network) -> list[tuple[int, ...]]:
-    """Return the shapes of the weights, as `Parameters` has them."""
+    """Return the shapes of W in `Parameters`."""
     if not isinstance(network, LeNet):
         return list(zip(network.widths[:-1], network.widths[1:], strict=True))
     height, width, inputs = network.input_shape
@@ -132,6 +132,6 @@ def weight_shapes(network: Network) -> list[tuple[int, ...]]:
 
 
 def epoch_batches(workload: Workload, generator: np.random.Generator) -> list[HostArray]:
-    """Return the rows of each batch of one epoch, in a new random order; the last may be smaller."""
+    """Return the rows of each batch of an epoch, in a new random order; the last may be smaller."""
     order = generator.permutation(workload.examples)
     return [order[at : at + workload.batch_size] for at in range(0, len(order), workload.batch_size)]

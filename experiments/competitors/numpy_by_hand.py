@@ -1,7 +1,7 @@
-"""Plain NumPy, as one writes it by hand without a framework: the yardstick of what a framework costs.
+"""Plain NumPy, as written by hand without a framework: it shows the cost of a framework.
 
-Functions of arrays that return new arrays, gradients derived by hand, batches gathered by indexing.
-Images are (batch, height, width, channels); a convolution is one product with the patches as rows.
+Functions return new arrays, gradients are derived by hand, batches are selected by indexing. Images are
+(batch, height, width, channels); a convolution is one product with the patches as rows.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Update = Callable[[Parameters, Parameters, Any], tuple[Parameters, Any]]
 
 
 class NumpyByHand(ModelCompetitor):
-    """The loop by hand."""
+    """A training loop by hand."""
 
     name = "numpy by hand"
 
@@ -38,10 +38,10 @@ class NumpyByHand(ModelCompetitor):
 
 
 class NumpyModel(Model):
-    """Parameters, the state of the optimizer, and the data.
+    """Parameters, the optimizer's state, and the data.
 
     Attributes:
-        parameters: the present ones.
+        parameters: the current parameters.
     """
 
     def __init__(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> None:
@@ -82,7 +82,7 @@ class NumpyModel(Model):
         return mlp_forward(network, self.parameters, self._x)[-1]
 
     def settings(self) -> list[Setting]:
-        """Return the numbers of threads."""
+        """Return the thread settings."""
         return blas_thread_settings()
 
 
@@ -90,7 +90,7 @@ class NumpyModel(Model):
 
 
 def optimizer_of(workload: Workload, parameters: Parameters) -> tuple[Update, Any]:
-    """Return the update and the first state of the workload's optimizer."""
+    """Return the update and the initial state of the workload's optimizer."""
     rate = workload.learning_rate
 
     def sgd(parameters: Parameters, gradients: Parameters, state: None) -> tuple[Parameters, None]:
@@ -128,7 +128,7 @@ def _adam_step(
     return p - scale * m / (np.sqrt(v * (1.0 / (1.0 - 0.999**t))) + 1e-8), (m, v)
 
 
-# --- losses: the value, and the gradient of the outputs ---
+# --- losses: the value, and the gradient with respect to the outputs ---
 
 
 def softmax_cross_entropy(logits: HostArray, labels: HostArray) -> tuple[float, HostArray]:
@@ -153,7 +153,7 @@ def half_squared_error(outputs: HostArray, targets: HostArray) -> tuple[float, H
 
 
 class Activation(NamedTuple):
-    """A function, and how a gradient goes back through it, given what came out."""
+    """A function of x, and its backward pass: dx from the outputs y and dy."""
 
     forward: Callable[[HostArray], HostArray]
     backward: Callable[[HostArray, HostArray], HostArray]
@@ -177,7 +177,7 @@ def gradients_of(workload: Workload) -> Gradients:
 
 
 def mlp_forward(network: Mlp, parameters: Parameters, x: HostArray) -> list[HostArray]:
-    """Return the input and what comes out of each layer, activated."""
+    """Return the input and the activated outputs of each layer."""
     activate = ACTIVATIONS[network.activation].forward
     values = [x]
     for W, b in parameters[:-1]:
@@ -222,7 +222,7 @@ def convolve(x: HostArray, W: HostArray, b: HostArray) -> tuple[HostArray, HostA
 
 
 def scatter_patches(d_columns: HostArray, shape: tuple[int, ...], kernel: int) -> HostArray:
-    """Return the gradient of x of that shape, from that of its patches: the adjoint of `patches`."""
+    """Return dx, of the given shape, from the gradient of its patches: the adjoint of `patches`."""
     batch, height, width, channels = shape
     height, width = height - kernel + 1, width - kernel + 1
     d_windows = d_columns.reshape(batch, height, width, kernel, kernel, channels)
@@ -240,7 +240,7 @@ def pool(x: HostArray) -> HostArray:
 
 
 def pool_backward(x: HostArray, y: HostArray, dy: HostArray) -> HostArray:
-    """Return dx: each dy goes to where the maximum was found."""
+    """Return dx: each dy goes to the position of the maximum."""
     largest: HostArray = x == y.repeat(2, axis=1).repeat(2, axis=2)
     return largest * dy.repeat(2, axis=1).repeat(2, axis=2)
 

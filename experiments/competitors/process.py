@@ -1,4 +1,4 @@
-"""A competitor's process, as seen by the process that compares."""
+"""A competitor's process, controlled by the comparing process."""
 
 import json
 import os
@@ -14,32 +14,32 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 _ROOT = Path(__file__).resolve().parents[2]
-# JAX would take most of a GPU's memory for the first process, and leave the others without.
+# Otherwise, the first process with JAX takes most of a GPU's memory.
 _ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 _SECONDS_TO_QUIT = 10.0
 
 
 class WorkerFailedError(Exception):
-    """A competitor that raised an error, died, or gave no answer in time: one line."""
+    """A competitor raised an error, died, or gave no answer in time; the message is one line."""
 
 
 class WorkerProcess:
-    """One competitor at one workload, in a process that ends, at the latest, with this one.
+    """A process for one competitor and one workload, which ends at the latest with this process.
 
-    Use it in a ``with`` statement: leaving it ends the process, and all that the competitor started.
+    Use it in a ``with`` statement, which kills the process and its children at the end.
     """
 
     def __init__(
         self, competitor: str, workload: str, examples: int | None, seed: int, timeout: float
     ) -> None:
-        """Start to load; `receive` returns when that is done.
+        """Start the process; `receive` returns when it has loaded its libraries.
 
         Args:
             competitor: its name, as in `experiments.competitors.load_competitor`.
             workload: its name.
-            examples: the most that the workload may have; as many as it should if None.
-            seed: of the competitor's randomness.
-            timeout: seconds that an answer may take.
+            examples: the maximal number of examples; None for no limit.
+            seed: the seed of the competitor.
+            timeout: the time limit of an answer in seconds.
         """
         self.timeout = timeout
         self._closed = False
@@ -53,7 +53,7 @@ class WorkerProcess:
             stderr=self._errors,
             text=True,
             env=_environment(),
-            # Ctrl-C in a terminal reaches this process alone, which then ends the others.
+            # Ctrl-C in a terminal reaches only the comparing process, which then kills the others.
             start_new_session=True,
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -76,10 +76,10 @@ class WorkerProcess:
         """Send a command, and return the answer.
 
         Raises:
-            WorkerFailedError: there was none, or it is an error.
+            WorkerFailedError: there was no answer, or it is an error.
         """
         assert self._process.stdin is not None
-        with suppress(OSError):  # it is gone; what is left to receive tells why
+        with suppress(OSError):  # the process has ended; `receive` reports why
             print(command, file=self._process.stdin, flush=True)
         return self.receive()
 
@@ -91,22 +91,22 @@ class WorkerProcess:
             self.close()
             raise WorkerFailedError(f"no answer within {self.timeout:g} s") from None
         if line is None:
-            raise WorkerFailedError(self._last_words())
+            raise WorkerFailedError(self._exit_reason())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise WorkerFailedError(_one_line(answer["error"]))
         return answer
 
     def quit(self) -> dict[str, Any]:
-        """Let the process end by itself, and return its last answer; see `ask`."""
+        """Let the process end, and return its last answer; see `ask`."""
         answer = self.ask("quit")
-        with suppress(subprocess.TimeoutExpired):  # it gave its answer; `close` ends it
+        with suppress(subprocess.TimeoutExpired):  # `close` kills it
             self._process.wait(_SECONDS_TO_QUIT)
         self.close()
         return answer
 
     def close(self) -> None:
-        """End the process, and all that it started, at once."""
+        """Kill the process and its children."""
         if self._closed:
             return
         self._closed = True
@@ -124,8 +124,8 @@ class WorkerProcess:
                 self._lines.put(line)
         self._lines.put(None)
 
-    def _last_words(self) -> str:
-        """Return what is known of a process that ended without an answer."""
+    def _exit_reason(self) -> str:
+        """Describe how the process ended without an answer."""
         try:
             status = self._process.wait(_SECONDS_TO_QUIT)
         except subprocess.TimeoutExpired:
@@ -147,8 +147,8 @@ def _kill(process: "subprocess.Popen[str]") -> None:
     if not hasattr(os, "killpg"):
         process.kill()
         return
-    with suppress(ProcessLookupError, PermissionError):  # all are gone
-        os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own
+    with suppress(ProcessLookupError, PermissionError):  # all have ended
+        os.killpg(process.pid, signal.SIGKILL)  # the process leads its own session
 
 
 def _one_line(text: str) -> str:

@@ -16,10 +16,10 @@ from experiments.competitors.workloads import Mlp, Workload
 
 
 class ScikitLearn(ModelCompetitor):
-    """MLPClassifier; it has no convolutions.
+    """MLPClassifier, which has no convolutions.
 
-    Its XOR network is the same, but it minimizes the cross-entropy: no estimator of scikit-learn has the
-    squared error of a sigmoid.
+    For XOR it minimizes the cross-entropy: no estimator of scikit-learn has the squared error of a
+    sigmoid.
     """
 
     name = "scikit-learn"
@@ -37,8 +37,8 @@ class ScikitLearn(ModelCompetitor):
 class ScikitLearnModel(Model):
     """A classifier and the data.
 
-    Several epochs are one fit that starts from the present parameters; with Adam, whose moments a fit
-    would forget, and for one epoch, it is a partial fit.
+    Several epochs of SGD are one fit with a warm start. With Adam, whose moments a fit would reset, and
+    for a single epoch, each epoch is a partial fit.
     """
 
     def __init__(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> None:
@@ -74,7 +74,7 @@ class ScikitLearnModel(Model):
             from sklearn.exceptions import ConvergenceWarning
 
             with warnings.catch_warnings():
-                # It says that it stopped after the epochs that were asked for.
+                # It warns that it stopped after the requested epochs.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 self._classifier.fit(self._x, self._y)
             return
@@ -87,5 +87,5 @@ class ScikitLearnModel(Model):
         return probabilities
 
     def settings(self) -> Sequence[Setting]:
-        """Return the numbers of threads."""
+        """Return the thread settings."""
         return blas_thread_settings()

@@ -1,4 +1,4 @@
-"""Thinc: hand-derived gradients, too, with NumPy beneath."""
+"""Thinc, which also has hand-derived gradients, on NumPy."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +18,7 @@ from experiments.competitors.workloads import Mlp, Workload
 
 
 class Thinc(ModelCompetitor):
-    """A chain of layers; it has no convolutions."""
+    """A chain of layers, without convolutions."""
 
     name = "thinc"
     requires = ("thinc",)
@@ -63,7 +63,7 @@ class ThincModel(Model):
         if self._workload.loss == "half_squared_error":
             d_outputs = outputs - y
         else:
-            # Softmax takes the gradient of the logits.
+            # The backward pass of Softmax takes the gradient of the logits.
             d_outputs = outputs
             d_outputs[np.arange(len(y)), y] -= 1.0
             d_outputs /= len(y)
@@ -71,12 +71,12 @@ class ThincModel(Model):
         self._model.finish_update(self._optimizer)
 
     def outputs(self) -> HostArray:
-        """Return the probabilities, or of a sigmoid the outputs."""
+        """Return the probabilities, or the outputs of a sigmoid."""
         outputs: HostArray = self._model.predict(self._x)
         return outputs
 
     def settings(self) -> Sequence[Setting]:
-        """Return BLIS, and NumPy's products on each number of threads."""
+        """Return the settings: BLIS, and NumPy's products with each number of threads."""
         settings: list[Setting] = [partial(self._set_ops, True)]
         for set_threads in blas_thread_settings():
             settings.append(partial(self._set_ops, False, set_threads))
@@ -95,7 +95,7 @@ def _chain(workload: Workload) -> Any:
     from thinc.api import Relu, Sigmoid, Softmax, chain, glorot_uniform_init
 
     assert isinstance(workload.network, Mlp)
-    # Thinc's own start for a sigmoid is zero, from which hidden units never part.
+    # By default, Thinc initializes a sigmoid layer with zeros, so its units would remain equal.
     hidden = partial(Sigmoid, init_W=glorot_uniform_init)
     if workload.network.activation == "relu":
         hidden = Relu

@@ -18,9 +18,9 @@ Module = Any
 
 
 class Torch(ModelCompetitor):
-    """A loop over batches, gathered as tensors, which a DataLoader would slow down.
+    """A loop over batches that are selected as tensors; a DataLoader would be slower.
 
-    The optimizer is as it comes.
+    The optimizer has its default implementation.
     """
 
     name = "torch"
@@ -32,13 +32,13 @@ class Torch(ModelCompetitor):
 
 
 class TorchFused(ModelCompetitor):
-    """The same with a fused optimizer: one pass over all parameters, in C++ and in every thread."""
+    """The same with a fused optimizer: one multi-threaded pass over all parameters, in C++."""
 
     name = "torch fused"
     requires = ("torch",)
 
     def supports(self, workload: Workload) -> bool:
-        """Return whether it can do this job: where nothing is updated, it would be the same."""
+        """Return whether the job is training; for prediction, it would be the same as `Torch`."""
         return workload.task == "train" and super().supports(workload)
 
     def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "TorchModel":
@@ -49,8 +49,8 @@ class TorchFused(ModelCompetitor):
 class TorchCompile(ModelCompetitor):
     """The same loop over batches, in which a whole step is one compiled function.
 
-    The step gathers the batch, differentiates with `torch.func.grad`, and updates the parameters in
-    place: so compiled, it runs twice as fast as a compiled loss with `backward` and an optimizer.
+    The step selects the batch, differentiates with `torch.func.grad`, and updates the parameters in
+    place. This is twice as fast as a compiled loss with `backward` and an optimizer.
     """
 
     name = "torch.compile"
@@ -103,7 +103,7 @@ class TorchModel(Model):
         return result
 
     def settings(self) -> Sequence[Setting]:
-        """Return the numbers of threads."""
+        """Return the thread settings."""
         import torch
 
         return thread_settings(torch.set_num_threads)
@@ -115,7 +115,7 @@ class CompiledTorchModel(Model):
     def __init__(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> None:
         import torch
 
-        # What was compiled for another model would count against the limit of compilations.
+        # Earlier models would count towards the limit of compilations.
         torch.compiler.reset()
         torch.manual_seed(seed)
         self._workload = workload
@@ -124,7 +124,7 @@ class CompiledTorchModel(Model):
         self._parameters = {name: p.detach().clone() for name, p in module.named_parameters()}
         moments = [{name: torch.zeros_like(p) for name, p in self._parameters.items()} for _ in "mv"]
         self._state = (torch.zeros(()), *moments) if workload.optimizer == "adam" else None
-        # The wrapper in C++ halves the time of a small step.
+        # A wrapper in C++ halves the time of a small step.
         compiled = {"dynamic": False, "fullgraph": True, "options": {"cpp_wrapper": True}}
         self._step = torch.compile(_compiled_step(workload, module), **compiled)
         self._outputs = torch.compile(partial(torch.func.functional_call, module), **compiled)
@@ -151,14 +151,14 @@ class CompiledTorchModel(Model):
         return result
 
     def settings(self) -> Sequence[Setting]:
-        """Return the numbers of threads."""
+        """Return the thread settings."""
         import torch
 
         return thread_settings(torch.set_num_threads)
 
 
 def _compiled_step(workload: Workload, module: Module) -> Callable[..., None]:
-    """Return the function that trains on the rows, or on all if there are none, in place."""
+    """Return a function that trains in place, on the given rows or on all examples."""
     from torch.func import functional_call, grad
 
     loss_function = _loss_function(workload)
@@ -215,7 +215,7 @@ def _loss_function(workload: Workload) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _data(workload: Workload, x: HostArray, y: HostArray) -> tuple[Tensor, Tensor]:
-    """Return tensors: images with their channels first by name, but last in memory; classes as int64."""
+    """Return tensors: images (batch, channels, height, width), channels last in memory; int64 labels."""
     import torch
 
     inputs, targets = torch.from_numpy(x), torch.from_numpy(y)

@@ -1,15 +1,15 @@
-"""The process of one competitor: it loads, prepares, and runs when it is told to.
+"""The process of one competitor: it loads, prepares and runs on command.
 
-Commands come in on the standard input, one a line, and each is answered by one line of JSON on the
-standard output. What the competitor itself prints goes to the standard error stream.
+Commands are lines on the standard input; each is answered by one line of JSON on the standard output.
+The output of the competitor itself goes to the standard error stream.
 
-    (start)     {"versions": {...}}: libraries and data are loaded
+    (start)     {"versions": {...}} when libraries and data are loaded
     prepare     {"first_call": seconds, "compile": seconds or null}
     run         {"seconds": seconds, "wall": seconds}
     quit        {"peak_megabytes": megabytes or null}, and the process ends
 
-An error is answered by {"error": "..."}, and ends the process. So does the end of the input: whoever
-asked is gone.
+An error is answered by {"error": "..."} and ends the process. The end of the input, when the comparing
+process has ended, also ends the process.
 """
 
 import argparse
@@ -39,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.competitors.worker")
     parser.add_argument("--competitor", required=True)
     parser.add_argument("--workload", required=True)
-    parser.add_argument("--examples", type=positive, help="the most that a workload may have")
+    parser.add_argument("--examples", type=positive, help="the maximal number")
     parser.add_argument("--seed", type=non_negative, default=0)
     options = parser.parse_args(arguments)
-    commands, answers = _take_the_channels()
+    commands, answers = _take_standard_streams()
     try:
         competitor = load_competitor(options.competitor)
         workload = all_workloads(options.examples)[options.workload]
@@ -61,7 +61,7 @@ def serve(
     commands: "queue.Queue[str]",
     answers: TextIO,
 ) -> None:
-    """Load, and then do what is asked, until it is to quit."""
+    """Load libraries and data, then execute commands until "quit"."""
     competitor.load()
     x, y = workload.data()
     memory = PeakMemory()
@@ -83,14 +83,14 @@ def serve(
 
 
 def _timed(competitor: Competitor, run: Run) -> tuple[float, float]:
-    """Return the seconds of one run, by the competitor's clock and by that on the wall."""
+    """Return the seconds of one run by the competitor's clock and by the wall clock."""
     start, own_start = time.perf_counter(), competitor.clock()
     run()
     return competitor.clock() - own_start, time.perf_counter() - start
 
 
 def _versions(competitor: Competitor) -> dict[str, str]:
-    """Return the version of each required module, by the name of the package that brings it."""
+    """Return the version of each required module by the name of its package."""
     packages = packages_distributions()
     found = {}
     for module in competitor.requires:
@@ -102,9 +102,9 @@ def _versions(competitor: Competitor) -> dict[str, str]:
     return found
 
 
-def _take_the_channels() -> tuple["queue.Queue[str]", TextIO]:
-    """Return the commands and the stream of the answers, which nobody else can read or write."""
-    source = os.fdopen(os.dup(0), "rb", buffering=0)  # no lock that a thread could hold at exit
+def _take_standard_streams() -> tuple["queue.Queue[str]", TextIO]:
+    """Return the commands and the stream for the answers; competitors can no longer access these."""
+    source = os.fdopen(os.dup(0), "rb", buffering=0)  # a buffer's lock could be held at exit
     answers = os.fdopen(os.dup(1), "w")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -122,7 +122,7 @@ def _read(source: RawIOBase, commands: "queue.Queue[str]") -> None:
         if command == "quit":
             return
     if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
-        os.killpg(0, signal.SIGKILL)  # with what the competitor has started
+        os.killpg(0, signal.SIGKILL)  # with the competitor's child processes
     os._exit(1)
 
 

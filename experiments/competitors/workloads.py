@@ -1,4 +1,4 @@
-"""The jobs whose time is compared: network, loss, optimizer, and data of the right size."""
+"""The jobs whose time is compared: network, loss, optimizer and data."""
 
 import math
 import time
@@ -32,9 +32,9 @@ class Mlp:
     """A multilayer perceptron.
 
     Attributes:
-        widths: of the input, of each hidden layer, and of the output.
-        activation: after each hidden layer.
-        activated_output: whether it follows the output layer, too.
+        widths: the widths of the input, of each hidden layer, and of the output.
+        activation: the activation after each hidden layer.
+        activated_output: whether the activation also follows the output layer.
     """
 
     widths: tuple[int, ...]
@@ -49,15 +49,15 @@ class Mlp:
 
 @dataclass(frozen=True)
 class LeNet:
-    """Two convolutions for images of 28 x 28, without padding: see `channels` and `kernel`.
+    """Two convolutions for images of 28 x 28, without padding.
 
-    Each convolution has a bias, and is followed by ReLU and a maximum pooling of 2 x 2. What comes out,
-    4 x 4 x 16, is flattened, and one dense layer gives the logits.
+    Each convolution has a bias and is followed by ReLU and max pooling of 2 x 2. The outputs,
+    4 x 4 x 16, are flattened, and a dense layer computes the logits.
 
     Attributes:
-        channels: of the first and the second convolution.
-        kernel: height and width of both.
-        classes: how many logits.
+        channels: the channels of the first and the second convolution.
+        kernel: the height and width of both kernels.
+        classes: the number of logits.
     """
 
     channels: tuple[int, int] = (8, 16)
@@ -77,21 +77,21 @@ Network = Mlp | LeNet
 class Workload:
     """One job.
 
-    A timed run of training is all of the epochs: each example counts once in each, the smaller last
-    batch is trained on, too, and each epoch has its own random order, unless the batch is all there is.
-    A timed run of prediction is the outputs of all examples.
+    A timed run of training is all epochs. Each example is used once per epoch, also in a smaller last
+    batch, and each epoch has its own random order, unless one batch has all examples. A timed run of
+    prediction computes the outputs of all examples.
 
     Attributes:
-        name: short, for the options of a script and its tables.
-        description: the network, the batch, and what one timed run is.
-        network: what it looks like.
-        batch_size: examples a step.
-        examples: how many there are.
-        epochs: how many one timed run has.
-        optimizer: of training: "sgd" or "adam", this with the usual moments 0.9, 0.999 and 1e-8.
-        learning_rate: of the optimizer.
-        loss: half of the squared error, summed over outputs and examples, or the cross-entropy of the
-            softmax of logits, averaged over the batch.
+        name: a short name, for options and tables.
+        description: the network, the batch, and the extent of a timed run.
+        network: the network.
+        batch_size: examples in a step.
+        examples: the number of examples.
+        epochs: the epochs of a timed run.
+        optimizer: "sgd", or "adam" with the usual 0.9, 0.999 and 1e-8.
+        learning_rate: the learning rate.
+        loss: half the squared error, summed over outputs and examples; or the softmax cross-entropy of
+            logits, averaged over the batch.
         task: "train" or "predict".
     """
 
@@ -108,18 +108,18 @@ class Workload:
 
     @property
     def shuffle(self) -> bool:
-        """Whether each epoch has its own random order: not where one batch is all examples."""
+        """Whether each epoch has its own random order: not if one batch has all examples."""
         return self.batch_size < self.examples
 
     @property
     def input_bytes(self) -> int:
-        """How much memory the inputs take."""
+        """The size of the inputs in bytes."""
         return 4 * self.examples * math.prod(self.network.input_shape)
 
     def data(self) -> Examples:
         """Return the inputs, (examples, ...) float32, and the targets; the same at each call.
 
-        Targets are (examples,) int32 classes for the cross-entropy, else (examples, outputs) float32.
+        Targets are int32 classes (examples,) for the cross-entropy, else float32 (examples, outputs).
         """
         return _DATA.get(self.name, _random_images)(self)
 
@@ -128,7 +128,7 @@ class Workload:
         return _lenet(self.network) if isinstance(self.network, LeNet) else _mlp(self.network)
 
     def trainer(self, backend: Backend, seed: int, dtype: str = "float32") -> Trainer:
-        """Return a trainer for this job, at its beginning."""
+        """Return an initialized trainer for this job."""
         loss: Loss = HalfSquaredError()
         if self.loss == "softmax_cross_entropy":
             loss = SoftmaxCrossEntropy()
@@ -141,14 +141,14 @@ class Workload:
 
 
 def settle(memory: int = 0) -> None:
-    """Wait for a moment, before a timed run, until what ran before has come to rest.
+    """Wait before a timed run until earlier work no longer disturbs it.
 
-    The threads of OpenBLAS go on spinning for some hundredths of a second after a product, and would
-    take the cores from another library. And a virtual machine can give memory back to its host when it
-    is free for a second or two: to copy MNIST then takes 0.2 to 0.4 s in place of 0.02 s.
+    The threads of OpenBLAS spin for some hundredths of a second after a product, and would occupy the
+    cores. A virtual machine may return memory to its host after a second or two; copying MNIST then
+    takes 0.2 to 0.4 s instead of 0.02 s.
 
     Args:
-        memory: bytes that a run may take to copy its data, which the machine is to have at hand.
+        memory: bytes that the run needs to copy its data; they are allocated and freed.
     """
     time.sleep(0.1)
     np.ones(memory, np.uint8)
@@ -158,7 +158,7 @@ def all_workloads(most: int | None = None) -> dict[str, Workload]:
     """Return the jobs by name.
 
     Args:
-        most: examples that a job may have, for a quick look; as many as it should if None.
+        most: the maximal number of examples of a job, for a quick look; None for no limit.
     """
     digits, mnist, images, rows = (
         count if most is None else min(count, most) for count in (1347, 60_000, 12_800, 10_000)
@@ -219,7 +219,7 @@ def all_workloads(most: int | None = None) -> dict[str, Workload]:
 
 
 def step_workload(width: int, batch_size: int, steps: int) -> Workload:
-    """Return one epoch of so many steps of the network width-width-10."""
+    """Return a job of one epoch with that many steps of the network width-width-10."""
     network = Mlp((width, width, 10))
     description = f"{width}-{width}-10, batch {batch_size}, SGD, {steps:,} steps"
     return Workload("step", description, network, batch_size, examples=steps * batch_size)

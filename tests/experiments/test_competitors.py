@@ -1,4 +1,4 @@
-"""Every competitor does a workload's job, or its time says nothing."""
+"""Every competitor does a workload's job; otherwise its time would mean nothing."""
 
 import time
 from dataclasses import replace
@@ -14,17 +14,17 @@ from experiments.competitors.numpy_by_hand import pool, pool_backward
 from experiments.competitors.workloads import LeNet, Mlp, all_workloads
 
 BY_HAND = [name for name in PEERS if name == "numpy by hand" or name.startswith("jax.grad")]
-# torch.compile takes half a minute a job: the comparison itself has to show that it trains.
+# torch.compile takes half a minute per job: only the comparison itself tests it.
 QUICK_TO_LOAD = [name for name in PEERS if name != "torch.compile"]
 TRAINING = [name for name, workload in all_workloads().items() if workload.task == "train"]
 
 
-# What libraries say to themselves: PyTorch's compiler uses what PyTorch deprecates.
+# PyTorch's compiler uses functions that PyTorch deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 
 
 def small(name):
-    """A workload with 100 examples, which leave a smaller last batch; XOR as it is."""
+    """A workload with 100 examples, so that the last batch is smaller; XOR is unchanged."""
     workload = all_workloads()[name]
     if name == "xor":
         return workload
@@ -35,7 +35,7 @@ def small(name):
 
 
 def examples_of(workload):
-    """Its own data where they can be learned, or images with a brighter square for each class."""
+    """The workload's data if it can be learned, else images with a brighter square for each class."""
     if workload.name in ("xor", "digits"):
         return workload.data()
     generator = np.random.default_rng(0)
@@ -71,7 +71,7 @@ def supported(names, workloads):
 
 @pytest.mark.parametrize("name", BY_HAND)
 @pytest.mark.parametrize("workload_name", ["digits", "mnist", "large", "lenet"])
-def test_two_epochs_by_hand_are_two_epochs_of_the_framework(name, workload_name):
+def test_two_epochs_by_hand_equal_two_epochs_of_multinn(name, workload_name):
     workload = small(workload_name)
     x, y = examples_of(workload)
     trainer = workload.trainer(get_backend("numpy"), seed=0)
@@ -86,7 +86,7 @@ def test_two_epochs_by_hand_are_two_epochs_of_the_framework(name, workload_name)
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_full_batches_by_hand_are_those_of_the_framework(name):
+def test_full_batches_by_hand_equal_those_of_multinn(name):
     workload = replace(small("xor"), epochs=200)
     x, y = examples_of(workload)
     trainer = workload.trainer(get_backend("numpy"), seed=0)
@@ -110,21 +110,21 @@ def assert_same_parameters(model, trainer):
 
 
 @pytest.mark.parametrize(("name", "workload_name"), supported(QUICK_TO_LOAD, TRAINING))
-def test_each_run_trains_further(name, workload_name):
-    """After a few runs, the examples are told apart: their data, targets and updates belong together."""
+def test_each_run_continues_the_training(name, workload_name):
+    """After a few runs, the examples are classified: data, targets and updates belong together."""
     workload = small(workload_name)
     x, y = examples_of(workload)
     model = build(name, workload, x, y)
     runs = 1 if workload_name == "xor" else -(-40 // workload.epochs)
     for _ in range(runs):
         model.train()
-    if hasattr(model, "steps_done"):  # by a library that puts several into one execution
+    if hasattr(model, "steps_done"):  # a library with several steps per execution
         steps = -(-workload.examples // workload.batch_size)
         assert model.steps_done == runs * workload.epochs * steps
     outputs = np.asarray(model.outputs())
     assert outputs.shape[0] == workload.examples
     if workload_name == "xor":
-        # A network of this size may stop at two of four right, which is an error of 1/8.
+        # A network of this size may get stuck with two right answers, an error of 1/8.
         assert np.mean((outputs[:, -1:] - y) ** 2) < 0.15
     else:
         assert outputs.shape == (workload.examples, 10)
@@ -140,7 +140,7 @@ def test_each_predicts(name):
     run = load(name).prepare(workload, *examples_of(workload), seed=0)
     first, second = np.array(run()), np.array(run())
     assert first.shape == (100, 10)
-    assert np.ptp(first) > 0 or name == "thinc"  # which starts from equal probabilities
+    assert np.ptp(first) > 0 or name == "thinc"  # starts from equal probabilities
     np.testing.assert_allclose(first, second, rtol=1e-5)
 
 

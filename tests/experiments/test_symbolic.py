@@ -1,4 +1,4 @@
-"""Proofs by computer algebra: what is proved, what is refuted, and the algebra itself."""
+"""Proofs by computer algebra: right and wrong gradients, and the algebra itself."""
 
 import math
 from fractions import Fraction
@@ -27,7 +27,7 @@ def test_gradients_are_proved(case):
         assert proof.identities > 0
 
 
-def test_what_is_not_reached_is_the_name_of_a_case_with_a_reason():
+def test_not_reached_has_names_of_cases_and_reasons():
     assert NOT_REACHED.keys() <= {case.name for case in CASES}
     assert all(NOT_REACHED.values())
 
@@ -129,13 +129,13 @@ def test_an_unknown_function_is_not_reached():
     }
 
 
-def test_what_is_too_large_is_not_reached(monkeypatch):
+def test_a_case_that_is_too_large_is_not_reached(monkeypatch):
     monkeypatch.setattr("experiments.check_gradients.symbolic.field._MOST_WORK", 100)
     with pytest.raises(UnreachedError, match="it takes more than 100 products of terms"):
         prove(LayerCase("large", Dense(3), (3, 3)))
 
 
-def test_what_is_known_to_be_out_of_reach_is_not_tried(monkeypatch):
+def test_a_case_of_not_reached_is_not_tried(monkeypatch):
     monkeypatch.setattr(gradient_proofs, "NOT_REACHED", {"Tanh": "for no reason"})
     calls = []
     found = prove_all([LayerCase("Tanh", Tanh(), (1, 1))], 0, lambda: calls.append(1))
@@ -144,7 +144,7 @@ def test_what_is_known_to_be_out_of_reach_is_not_tried(monkeypatch):
 
 
 def test_both_sides_of_a_kink_are_proved():
-    """Of the points that are drawn, some entries are on each side."""
+    """The drawn point has entries on each side."""
     case = next(case for case in CASES if case.name == "ReLU")
     x = case.draw(0).variables["x"]
     assert (x > 0).any()
@@ -182,7 +182,7 @@ def test_identities_of_the_functions():
         lambda x, y: x / y - 1,
     ],
 )
-def test_what_is_no_identity_is_not_taken_for_one(nearly):
+def test_a_false_identity_is_not_accepted(nearly):
     assert not nearly(*symbols(0.5, 0.5000001)).is_zero()
 
 
@@ -208,7 +208,7 @@ def test_derivatives(function, derivative):
     assert (function(x).derivative(x) - derivative(x)).is_zero()
 
 
-def test_comparisons_are_answered_at_the_point():
+def test_comparisons_are_decided_at_the_point():
     x, y = symbols(0.5, -1.5)
     assert x > y
     assert y < 0
@@ -220,7 +220,7 @@ def test_comparisons_are_answered_at_the_point():
 def test_a_tie_is_not_decided():
     x, y = symbols(0.5, 0.5)
     assert x == x
-    with pytest.raises(UnreachedError, match="too near a tie"):
+    with pytest.raises(UnreachedError, match="too close to a tie"):
         _ = x > y
 
 
@@ -235,25 +235,25 @@ def test_a_tie_is_not_decided():
         (1.0000001, Fraction(10_000_001, 10_000_000)),
     ],
 )
-def test_floats_stand_for_rationals(number, meaning):
+def test_floats_mean_simple_rationals(number, meaning):
     assert rational(number) == meaning
 
 
 @pytest.mark.parametrize("bad", [float("nan"), "x", None])
-def test_what_is_no_number_is_refused(bad):
+def test_an_operand_that_is_no_number_is_refused(bad):
     (x,) = symbols(1.0)
     with pytest.raises(UnreachedError, match="is not a number that algebra knows"):
         _ = x * bad
 
 
-def test_a_full_field_says_so():
+def test_a_full_field_is_an_error():
     backend = SymbolicBackend(1)
     with pytest.raises(FullError):
         backend.from_numpy(np.ones(2))
 
 
-def test_functions_of_arrays_give_the_numbers_of_numpy():
-    """At the point, as everything else is up to the symbols."""
+def test_functions_of_arrays_have_the_values_of_numpy():
+    """Compare the values at the point."""
     numbers = np.random.default_rng(0).normal(size=(2, 3))
     backend, numpy = SymbolicBackend(256), get_backend("numpy:eager")
     x = backend.from_numpy(numbers)

@@ -1,4 +1,4 @@
-"""Third parties' competitors that misbehave, for the tests of the comparison."""
+"""Competitors that misbehave, for the tests of the comparison."""
 
 import os
 import subprocess
@@ -30,14 +30,14 @@ class Standin(Competitor):
 
 
 class ProcessNumber(Standin):
-    """Says that a run takes as many seconds as its process has for a number."""
+    """Reports the number of its process as the seconds of a run."""
 
     def clock(self) -> float:
         return float(self.runs * os.getpid())
 
 
 class Noisy(Standin):
-    """Prints where the answers go."""
+    """Prints to the stream of the answers."""
 
     def run(self) -> None:
         super().run()
@@ -53,7 +53,7 @@ class Raises(Standin):
 
 
 class Dies(Standin):
-    """Ends its process in the first timed run, without a word."""
+    """Ends its process in the first timed run, without a message."""
 
     def run(self) -> None:
         super().run()
@@ -62,7 +62,7 @@ class Dies(Standin):
 
 
 class Crashes(Standin):
-    """Is ended by the system in the second timed run."""
+    """Is killed by a signal in the second timed run."""
 
     def run(self) -> None:
         super().run()
@@ -71,7 +71,7 @@ class Crashes(Standin):
 
 
 class Hangs(Standin):
-    """Starts a process of its own, writes down who they are, and never returns from the second run."""
+    """Starts a child process, writes both process numbers, and never returns from the second run."""
 
     def run(self) -> None:
         super().run()
@@ -85,7 +85,7 @@ class Hangs(Standin):
 
 
 class Needy(Standin):
-    """Needs what is nowhere."""
+    """Requires a module that does not exist."""
 
     requires = ("a_library_that_is_nowhere",)
 

@@ -1,4 +1,4 @@
-"""MNIST of 30 images, for the tests of what reads it."""
+"""A small MNIST of 30 images."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ Parts = dict[str, np.ndarray]
 
 
 def make_mnist_small(patch: pytest.MonkeyPatch) -> Parts:
-    """Make MNIST a set of 20 + 10 random images, and return its four uint8 arrays."""
+    """Replace MNIST by 20 + 10 random images, and return its four uint8 arrays."""
     rng = np.random.default_rng(0)
     parts = {
         "x_train": rng.integers(0, 256, (20, 28, 28), dtype=np.uint8),
@@ -36,7 +36,7 @@ def idx_bytes(array: np.ndarray) -> bytes:
 
 
 def write_idx_files(folder: Path, parts: Parts) -> None:
-    """Write the four files into a folder, which is made."""
+    """Create a folder with the four files."""
     folder.mkdir()
     for part, array in parts.items():
         (folder / IDX_NAMES[part]).write_bytes(idx_bytes(array))

@@ -1,4 +1,4 @@
-"""Runs of XOR that several test files share: the sources written by hand, the script, the recipes."""
+"""Runs of XOR for several test files: the published runs by hand, the script, the recipes."""
 
 import subprocess
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from experiments.xor.recipes import RECIPES, Recipe, Run
 from multinn import Trainer
 from tests.support.helpers import run_experiment
 
-# The sources, as anybody writes them: nothing below comes from the project.
+# The published runs in plain NumPy, without code of this project.
 
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 Y = np.array([[0], [1], [1], [0]])
@@ -74,7 +74,7 @@ def run_xor(*arguments: str, backend: str = "") -> subprocess.CompletedProcess[s
 
 @cache
 def trained(name: str, seed: int, epochs: int | None = None) -> tuple[Recipe, Run, Trainer]:
-    """Return a recipe, its run from a seed, and the trainer, on the backend that is quick at it."""
+    """Return a recipe, its run from a seed, and the trainer, on the faster backend."""
     recipe = RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
     trainer = recipe.new_trainer("jax" if recipe.epochs > 1000 else "numpy")
     recipe.start(trainer, seed)
