@@ -41,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "compare_backends",
         "Run the same jobs on each backend, each in its own processes, and compare the seconds and the "
         "memory, in float32. The floor is the time of the matrix products alone, in NumPy. Ctrl-C ends "
-        "the "
-        "comparison with the tables of the finished runs.",
+        "the comparison with the tables of the finished runs.",
         times_compilation=True,
     )
     add_backends(parser, "all that are installed; none if --competitors is given")

@@ -29,7 +29,7 @@ class Dataset:
 
     Attributes:
         name: "digits" or "mnist".
-        source: where the data came from, for people.
+        source: describes where the data came from.
         x_train: (n_train, features) float32 in [0, 1], a flattened image in each row.
         y_train: (n_train,) int32, the labels, 0 to 9.
         x_test: (n_test, features) float32 in [0, 1].

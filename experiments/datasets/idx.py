@@ -64,7 +64,7 @@ def read_idx(path: Path, shape: Shape) -> NDArray[np.uint8]:
 
 
 def _describe(header: bytes) -> str:
-    """Describe the first bytes of a file: by its shape if they are a header, else as they are."""
+    """Describe the first bytes of a file: the shape if they are a header, else the bytes."""
     if header[:3] == b"\0\0\x08" and len(header) > 3 and len(header) >= 4 + 4 * header[3]:
         return f"unsigned bytes of shape {struct.unpack_from(f'>{header[3]}I', header, 4)}"
     return f"a file that begins with the bytes {header.hex(' ')}" if header else "an empty file"

@@ -167,7 +167,7 @@ def defaults_text(option: str, defaults: Mapping[str, Mapping[str, Any]]) -> str
 
     Args:
         option: the name of the option.
-        defaults: by the value of another option, the defaults by option.
+        defaults: for each value of another option, the defaults by the name of the option.
     """
     by_value: dict[Any, list[str]] = {}
     for name, own in defaults.items():
@@ -180,8 +180,8 @@ def defaults_text(option: str, defaults: Mapping[str, Mapping[str, Any]]) -> str
 def load_backends(options: argparse.Namespace, *, all_by_default: bool = True) -> dict[str, Backend]:
     """Return the backends of ``--backends`` by name.
 
-    A backend that is given as ``package.module:Class`` gets the name that it gives itself. What the
-    backends compile is kept for later runs if `run_script` has set that option.
+    A backend ``package.module:Class`` is listed by its own name. Compiled programs are kept for later
+    runs if ``options.compilation_cache`` is set.
 
     Args:
         options: the parsed options.
@@ -304,7 +304,7 @@ def run_script(
 
 
 def _check_files(pictures: Path | None, record: Path | None) -> None:
-    """Create the folders of ``--out`` and ``--json``: what fails is to fail before the run."""
+    """Create the folders of ``--out`` and ``--json``, so that errors appear before the run."""
     if pictures and not find_spec("matplotlib"):
         raise UsageError('--out needs matplotlib: pip install "multinn[plot]"')
     if record:
