@@ -4,15 +4,16 @@ from functools import cache
 
 import pytest
 
-from backends import Backend
-from tests.conftest import BACKENDS, find_backend
+from backends import Backend, get_backend
+from tests.conftest import BACKENDS
 from tests.faults.scene import Scene
+from tests.strict_backend import StrictBackend
 
 
 @pytest.fixture(scope="session", params=["numpy", "numpy:eager", *BACKENDS[1:]])
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn, NumPy eager too."""
-    return find_backend(request.param)
+    return StrictBackend() if request.param == StrictBackend.name else get_backend(request.param)
 
 
 @pytest.fixture(scope="session")
