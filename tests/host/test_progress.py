@@ -1,4 +1,4 @@
-"""Progress: silent on request, lines in a pipe, a bar on a terminal, never on standard output."""
+"""Progress: silent on request, lines in a pipe, a bar in a terminal, nothing on standard output."""
 
 import os
 import subprocess
@@ -11,13 +11,13 @@ from multinn.host import progress as progress_module
 from multinn.host.progress import progress
 from tests.support.helpers import ROOT
 
-FIGURES = {"loss": 0.25, "accuracy": 0.9123, "validation_loss": 0.3, "validation_accuracy": 0.9}
+METRICS = {"loss": 0.25, "accuracy": 0.9123, "validation_loss": 0.3, "validation_accuracy": 0.9}
 
 THREE_EPOCHS = f"""
 from multinn.host.progress import progress
 with progress(3, "epoch") as advance:
     for _ in range(3):
-        advance(1, {FIGURES})
+        advance(1, {METRICS})
 print("results")
 """
 
@@ -34,12 +34,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def test_silence_on_request(capsys):
     with progress(2, "epoch", show=False) as advance:
-        advance(1, FIGURES)
-        advance(1, FIGURES)
+        advance(1, METRICS)
+        advance(1, METRICS)
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_line_for_each_of_few_reports(capsys):
+def test_the_first_and_the_last_unit_get_a_line_at_once(capsys, clock):
     with progress(3, "epoch") as advance:
         for loss in (0.5, 0.25, 1e-7):
             advance(1, {"loss": loss, "accuracy": 0.9})
@@ -47,19 +47,19 @@ def test_a_line_for_each_of_few_reports(capsys):
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "epoch 1/3  loss 0.5  accuracy 0.9",
-        "epoch 2/3  loss 0.25  accuracy 0.9",
         "epoch 3/3  loss 1e-07  accuracy 0.9",
     ]
 
 
-def test_a_report_may_stand_for_several_units_and_show_nothing(capsys):
+def test_a_report_may_count_several_units_and_have_no_metrics(capsys, clock):
     with progress(250, "seed") as advance:
         for done in (100, 100, 50):
+            clock.now += 1.0
             advance(done, {})
     assert capsys.readouterr().err.splitlines() == ["seed 100/250", "seed 200/250", "seed 250/250"]
 
 
-def test_of_many_reports_the_first_the_last_and_one_a_second(capsys, clock):
+def test_between_the_first_and_the_last_there_is_a_line_a_second(capsys, clock):
     with progress(1000, "epoch") as advance:
         for epoch in range(1000):
             clock.now = 1000.0 + epoch / 400.0
@@ -68,7 +68,7 @@ def test_of_many_reports_the_first_the_last_and_one_a_second(capsys, clock):
     assert lines == ["epoch 1/1000", "epoch 401/1000", "epoch 801/1000", "epoch 1000/1000"]
 
 
-def test_a_run_that_ends_early_shows_its_last_unit(capsys, clock):
+def test_a_run_that_ends_early_shows_its_last_whole_unit(capsys, clock):
     with progress(1000, "epoch") as advance:
         for epoch in range(3):
             advance(1, {"loss": epoch})
@@ -76,8 +76,21 @@ def test_a_run_that_ends_early_shows_its_last_unit(capsys, clock):
     assert capsys.readouterr().err.splitlines() == ["epoch 1/1000  loss 0", "epoch 3/1000  loss 2"]
 
 
-def test_parts_of_a_unit_get_a_line_every_half_a_minute(capsys, clock):
-    """Of 2 epochs in 70 parts each, a part a second."""
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_error_or_ctrl_c_comes_after_the_last_line(capsys, clock, error):
+    def fail_after_three() -> None:
+        with progress(1000, "epoch") as advance:
+            for _ in range(3):
+                advance(1, {})
+            raise error
+
+    with pytest.raises(error):
+        fail_after_three()
+    assert capsys.readouterr().err.splitlines() == ["epoch 1/1000", "epoch 3/1000"]
+
+
+def test_within_a_unit_there_is_a_line_every_half_a_minute(capsys, clock):
+    """Two epochs take 70 seconds each."""
     with progress(2, "epoch") as advance:
         for second in range(1, 141):
             clock.now = 1000.0 + second
@@ -87,21 +100,34 @@ def test_parts_of_a_unit_get_a_line_every_half_a_minute(capsys, clock):
     assert lines[2] == "epoch 1/2  loss 0.01429"
 
 
-def test_few_units_in_parts_get_a_line_each(capsys, clock):
+def test_no_units_done_are_a_line_only_every_half_a_minute(capsys, clock):
+    """The first epoch of `fit_batches` has no known length."""
+    with progress(2, "epoch") as advance:
+        for second in range(1, 41):
+            clock.now = 1000.0 + second
+            advance(0.0, {"loss": 1.0})
+    assert capsys.readouterr().err.splitlines() == ["epoch 0.0/2  loss 1"]
+
+
+def test_parts_add_up_to_whole_units(capsys, clock):
     with progress(3, "epoch") as advance:
-        for _ in range(21):
+        for part in range(1, 22):
+            clock.now = 1000.0 + part
             advance(1 / 7, {})
     assert capsys.readouterr().err.splitlines() == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
 
 
-def test_an_error_within_is_passed_on():
-    with pytest.raises(ZeroDivisionError), progress(2, "epoch") as advance:
-        advance(1, {"loss": 1 / 0})
-
-
-def test_plain_lines_on_a_terminal_without_rich(capsys, monkeypatch):
+def test_a_terminal_without_rich_gets_lines(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with progress(1, "epoch") as advance:
+        advance(1, {"loss": 0.5})
+    assert capsys.readouterr().err == "epoch 1/1  loss 0.5\n"
+
+
+def test_a_pipe_gets_lines_even_if_colors_are_forced(capsys, monkeypatch):
+    pytest.importorskip("rich")
+    monkeypatch.setenv("FORCE_COLOR", "1")
     with progress(1, "epoch") as advance:
         advance(1, {"loss": 0.5})
     assert capsys.readouterr().err == "epoch 1/1  loss 0.5\n"
@@ -109,12 +135,12 @@ def test_plain_lines_on_a_terminal_without_rich(capsys, monkeypatch):
 
 @pytest.fixture(
     scope="module",
-    params=[(80, THREE_EPOCHS), (120, THREE_EPOCHS), (80, IN_PARTS)],
-    ids=["80 columns", "120 columns", "in parts"],
+    params=[(60, THREE_EPOCHS), (120, THREE_EPOCHS), (80, IN_PARTS)],
+    ids=["60 columns", "120 columns", "in parts"],
 )
 def terminal(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """What a program shows on a terminal of so many columns, and on its standard output."""
-    pty = pytest.importorskip("pty", reason="a terminal is made here as POSIX has it")
+    """Return the output of a program to a terminal of some width, and its standard output."""
+    pty = pytest.importorskip("pty", reason="only POSIX has pseudo-terminals")
     pytest.importorskip("rich")
     columns, program = request.param
     ours, theirs = pty.openpty()
@@ -131,27 +157,26 @@ def terminal(request: pytest.FixtureRequest) -> tuple[str, str]:
     try:
         while chunk := os.read(ours, 65536):
             shown += chunk
-    except OSError:  # how Linux says that the other end was closed
+    except OSError:  # on Linux, the other end was closed
         pass
     output, _ = process.communicate(timeout=60)
     os.close(ours)
     return shown.decode(), output
 
 
-def test_results_stay_apart_from_a_bar(terminal):
+def test_results_are_apart_from_the_bar(terminal):
     shown, output = terminal
     assert output == "results\n"
     assert "results" not in shown
 
 
-def test_the_bar_is_drawn_on_one_line_over_and_over(terminal):
+def test_the_bar_stays_on_one_line(terminal):
     shown, _ = terminal
     assert "━" in shown
     assert shown.count("\n") == 1
 
 
-def test_the_bar_tells_how_far_it_is_and_the_loss(terminal):
-    """However narrow the terminal: what does not fit may be cut, the count of epochs not."""
+def test_the_bar_shows_the_count_and_the_loss_in_a_narrow_terminal(terminal):
     last = terminal[0].rsplit("\r\x1b[2K", 1)[-1]
     assert "epoch" in last
     assert "3/3" in last
