@@ -1,7 +1,7 @@
 """Early stopping."""
 
 from multinn.callbacks.monitor import Monitor
-from multinn.host.checks import check_at_least_one
+from multinn.host.checks import check_integers
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
 from multinn.training.history import Record
@@ -40,7 +40,7 @@ class EarlyStopping(Callback):
         Raises:
             TypeError, ValueError: an option has an impossible value.
         """
-        check_at_least_one(patience=patience)
+        check_integers(patience=patience)
         self.monitor = Monitor("EarlyStopping", monitor, mode, min_delta)
         self.best_epoch: int | None = None
         self.needs = (monitor,)

@@ -3,7 +3,7 @@
 from numbers import Real
 
 from multinn.callbacks.monitor import Monitor
-from multinn.host.checks import check_at_least_one
+from multinn.host.checks import check_integers
 from multinn.optimizers.scaled import learning_rate_scale, with_learning_rate_scale
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
@@ -41,7 +41,7 @@ class ReduceLearningRateOnPlateau(Callback):
         Raises:
             TypeError, ValueError: an option has an impossible value.
         """
-        check_at_least_one(patience=patience)
+        check_integers(patience=patience)
         for name, value in (("factor", factor), ("min_scale", min_scale)):
             if not isinstance(value, Real) or not 0.0 <= value < 1.0:
                 raise ValueError(

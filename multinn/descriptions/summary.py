@@ -10,6 +10,7 @@ import numpy as np
 
 from backends import Shape, Tree, tree
 from multinn.host.checks import check_shape
+from multinn.host.text import shorten
 
 _WIDTHS = (38, 25, 13)  # with two spaces between them, 80 in all
 
@@ -85,10 +86,7 @@ def _noting(layer: Any, indent: str, rows: list[_Row], numbers: Iterator[int]) -
 
 def _line(*cells: str) -> str:
     """Return the cells in their columns, the last, of numbers, aligned to the right."""
-    name, shape, number = (
-        cell if len(cell) <= width else f"{cell[: width - 1]}…"
-        for cell, width in zip(cells, _WIDTHS, strict=True)
-    )
+    name, shape, number = (shorten(cell, width) for cell, width in zip(cells, _WIDTHS, strict=True))
     return f"{name:<{_WIDTHS[0]}}  {shape:<{_WIDTHS[1]}}  {number:>{_WIDTHS[2]}}"
 
 

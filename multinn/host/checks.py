@@ -1,5 +1,6 @@
-"""Checks of data on the host: one clear error before anything is computed."""
+"""Checks of arguments and data on the host, before anything is computed."""
 
+import math
 from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, SupportsFloat
@@ -8,23 +9,23 @@ import numpy as np
 
 from backends import HostArray
 
-_ENTRIES_A_PIECE = 2**18  # what is looked for is a mask of that size, not of the size of the data
+_CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
 
 
 def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
     """Return ``x`` as an array (examples, ...), with at least one example.
 
-    Integers of at most 32 bits and booleans keep their dtype, floats and larger integers get ``dtype``.
+    Booleans and integers of at most 32 bits keep their dtype; floats and larger integers are converted.
 
     Raises:
-        TypeError: it is not numeric.
-        ValueError: it is empty, ragged, has no feature axis, or holds NaN or infinity.
+        TypeError: ``x`` is not numeric.
+        ValueError: ``x`` is empty or ragged, has no feature axis, or holds NaN or infinity.
     """
     array = _as_numeric(x, name)
     if array.ndim < 2:
         raise ValueError(
             f"{name}: expected an array of shape (examples, features, ...), got {array.shape}; "
-            f"if it is one feature use {name}.reshape(-1, 1), if one example {name}.reshape(1, -1)"
+            f"use {name}.reshape(-1, 1) for one feature, {name}.reshape(1, -1) for one example"
         )
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one example and one feature, got {array.shape}")
@@ -35,11 +36,11 @@ def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
 
 
 def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
-    """Return ``y`` as a finite array with that many rows, in its own dtype.
+    """Return ``y`` as a finite array (examples, ...), in its own dtype.
 
     Raises:
-        TypeError: it is not numeric.
-        ValueError: the number of rows differs, or it holds NaN or infinity.
+        TypeError: ``y`` is not numeric.
+        ValueError: the number of rows differs, or ``y`` holds NaN or infinity.
     """
     array = _as_numeric(y, name)
     _check_length(array, examples, name)
@@ -50,18 +51,18 @@ def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
 def check_weights(
     weights: Any, examples: int, dtype: str, *, all_zero: bool = False, name: str = "weights"
 ) -> HostArray:
-    """Return ``weights`` as an array (examples,) of that dtype, none negative.
+    """Return ``weights`` as an array (examples,) of numbers of 0 or more.
 
     Args:
-        weights: of all examples, or of one batch.
-        examples: how many there are.
-        dtype: that of the result.
-        all_zero: whether they may all be zero, as those of one batch.
-        name: what messages call them.
+        weights: one weight per example, of all examples or of one batch.
+        examples: the number of examples.
+        dtype: the dtype of the result.
+        all_zero: whether all weights may be zero, which one batch allows.
+        name: the name in messages.
 
     Raises:
-        TypeError: they are not numeric.
-        ValueError: wrong shape, a negative or non-finite weight, or a sum of zero.
+        TypeError: the weights are not numeric.
+        ValueError: the shape is wrong, a weight is negative, NaN or infinite, or all are zero.
     """
     array = _as_numeric(weights, name)
     _check_length(array, examples, name)
@@ -73,16 +74,16 @@ def check_weights(
         raise ValueError(f"{name}: expected 0 or more, got {array[row]} at row {row}")
     array = rounded(array, dtype, name)
     if not (all_zero or array.any()):
-        raise ValueError(f"{name}: expected at least one above 0, got zeros only")
+        raise ValueError(f"{name}: expected at least one above 0, got only zeros")
     return array
 
 
-def check_input_shape(inputs: HostArray, expected: tuple[int, ...], name: str) -> None:
+def check_example_shape(inputs: HostArray, expected: tuple[int, ...], name: str) -> None:
     """Raise ValueError unless each example has the expected shape."""
     if inputs.shape[1:] != expected:
         raise ValueError(
             f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}; "
-            "give the same features, or start anew with another trainer"
+            "give the same features, or make a new trainer"
         )
 
 
@@ -90,7 +91,7 @@ def check_shape(input_shape: Any) -> tuple[Any, ...]:
     """Return the shape of one example as a tuple.
 
     Raises:
-        TypeError: it is no shape, such as a number alone, or a length in it is no integer.
+        TypeError: it is not a sequence of integers, or of shapes.
     """
     if not isinstance(input_shape, Iterable) or isinstance(input_shape, str):
         raise TypeError(
@@ -106,18 +107,17 @@ def check_shape(input_shape: Any) -> tuple[Any, ...]:
 
 
 def _has_integers(shape: tuple[Any, ...]) -> bool:
-    """Return whether all lengths are integers, also those of a tuple of shapes."""
     return all(
         _has_integers(length) if isinstance(length, tuple) else is_integer(length) for length in shape
     )
 
 
-def check_parameter(path: str, drawn: HostArray, given: Any) -> Any:
-    """Return a parameter that is given, if it has the shape of the one that the model draws itself.
+def check_parameter(path: str, drawn: HostArray, given: Any) -> HostArray:
+    """Return a given parameter as an array, if it has the shape that the model draws.
 
     Raises:
-        TypeError: it is no array that NumPy can read.
-        ValueError: it has another shape, or holds NaN or infinity.
+        TypeError: NumPy cannot read it as an array.
+        ValueError: the shape differs, or it holds NaN or infinity.
     """
     array = as_host_array(given, f"parameter {path}")
     if array.shape != drawn.shape:
@@ -128,21 +128,22 @@ def check_parameter(path: str, drawn: HostArray, given: Any) -> Any:
     return array
 
 
-def check_seed(seed: int, owner: str = "Trainer") -> None:
-    """Raise TypeError or ValueError unless the seed is an integer of 0 or more."""
-    if not is_integer(seed):
-        raise TypeError(f"{owner}: expected an integer seed, got {seed!r}")
-    if seed < 0:
-        raise ValueError(f"{owner}: expected a seed of 0 or more, got {seed}")
+def is_integer(value: Any, minimum: float = -math.inf) -> bool:
+    """Return whether a value is an integer of Python or NumPy, no boolean, of at least the minimum."""
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= minimum
 
 
-def is_integer(value: Any) -> bool:
-    """Tell whether a value is an integer, of Python or NumPy; True and False are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+def check_integers(*, minimum: int = 1, **values: Any) -> None:
+    """Raise TypeError or ValueError unless each value is an integer of at least the minimum."""
+    for name, value in values.items():
+        if not is_integer(value):
+            raise TypeError(f"{name}: expected an integer, got {value!r}")
+        if value < minimum:
+            raise ValueError(f"{name}: expected at least {minimum}, got {value}")
 
 
 def check_ignored_class(name: str, ignored_class: int | None) -> None:
-    """Raise ValueError unless it is an integer of 32 bits, as classes are, or None."""
+    """Raise ValueError unless ``ignored_class`` is a 32-bit integer, as classes are, or None."""
     if ignored_class is None:
         return
     if not isinstance(ignored_class, Integral):
@@ -154,30 +155,21 @@ def check_ignored_class(name: str, ignored_class: int | None) -> None:
         )
 
 
-def check_at_least_one(**values: int) -> None:
-    """Raise TypeError or ValueError unless each is an integer of 1 or more."""
-    for name, value in values.items():
-        if not is_integer(value):
-            raise TypeError(f"{name}: expected an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
-
-
 def check_number(owner: str, name: str, value: Any) -> None:
-    """Raise TypeError unless it is one number, of Python or of any array library."""
+    """Raise TypeError unless the value is one number, of Python or of any array library."""
     if not isinstance(value, SupportsFloat) or np.ndim(value) != 0:  # type: ignore[arg-type]
         raise TypeError(f"{owner}: expected {name}: a number, got {value!r}")
 
 
 def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
-    """Return finite numbers in that dtype.
+    """Return finite numbers, converted to a dtype.
 
     Raises:
-        ValueError: one is too large for it.
+        ValueError: a number is too large for the dtype.
     """
     if array.dtype == dtype:
         return array
-    with np.errstate(over="ignore"):  # what overflows is infinite, and reported as that
+    with np.errstate(over="ignore"):  # an overflow gives infinity, which is reported below
         result = array.astype(dtype)
     if np.dtype(dtype).itemsize < array.dtype.itemsize:
         check_finite(result, name, f"the number there is too large for {dtype}: scale such values")
@@ -185,19 +177,19 @@ def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
 
 
 def check_finite(array: HostArray, name: str, remedy: str = "drop or impute such values first") -> None:
-    """Raise ValueError with the place of the first NaN or infinity, if there is one."""
+    """Raise ValueError at the first NaN or infinity, naming its place."""
     found = first_not_finite(array)
     if found:
         raise ValueError(f"{name}: expected finite numbers, got {found}; {remedy}")
 
 
 def first_not_finite(array: HostArray) -> str | None:
-    """Return the first NaN or infinity and its place, such as "nan at row 3, column 1"; else None."""
+    """Return the first NaN or infinity with its place, such as "nan at row 3, column 1", or None."""
     if array.dtype.kind != "f":
         return None
     if array.ndim == 0:
         array = array.reshape(1)
-    rows = max(1, _ENTRIES_A_PIECE * len(array) // max(1, array.size))
+    rows = max(1, _CHUNK * len(array) // max(1, array.size))
     for start in range(0, len(array), rows):
         wrong = ~np.isfinite(array[start : start + rows])
         if wrong.any():
@@ -210,8 +202,8 @@ def first_place(wrong: HostArray, first_row: int = 0) -> tuple[tuple[int, ...], 
     """Return the first index at which ``wrong`` is True, and its name, such as "row 3, column 1".
 
     Args:
-        wrong: booleans, of some rows of an array.
-        first_row: the number of the first of them.
+        wrong: a mask of some rows of an array.
+        first_row: the number of the first of these rows.
     """
     row, *others = (int(i) for i in np.argwhere(wrong)[0])
     index = (row + first_row, *others)
@@ -234,10 +226,10 @@ def _as_numeric(values: Any, name: str) -> HostArray:
 
 
 def as_host_array(values: Any, name: str) -> HostArray:
-    """Return an array of any library, or lists of numbers, as an array of NumPy.
+    """Return an array of any library, or nested lists of numbers, as a NumPy array.
 
     Raises:
-        TypeError: a library does not give its array to NumPy, such as that of a GPU.
+        TypeError: NumPy cannot read the array, for example because it is on a GPU.
         ValueError: the rows have different lengths, or entries are masked.
     """
     check_not_masked(values, name)
@@ -245,7 +237,7 @@ def as_host_array(values: Any, name: str) -> HostArray:
         return np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name}: expected rows of one common length: {error}") from error
-    except (TypeError, RuntimeError) as error:  # RuntimeError is what PyTorch raises
+    except (TypeError, RuntimeError) as error:  # PyTorch raises RuntimeError
         kind = f"{type(values).__module__}.{type(values).__name__}"
         raise TypeError(
             f"{name}: expected an array that NumPy can read, got a {kind}: convert it first: {error}"
@@ -253,7 +245,7 @@ def as_host_array(values: Any, name: str) -> HostArray:
 
 
 def check_not_masked(values: Any, name: str) -> None:
-    """Raise ValueError where an array has masked entries, which NumPy would take for numbers."""
+    """Raise ValueError if an array has masked entries, whose values NumPy would use."""
     masked = int(np.sum(values.mask)) if isinstance(values, np.ma.MaskedArray) else 0
     if masked:
         raise ValueError(

@@ -7,13 +7,7 @@ import numpy as np
 
 from backends import Backend, HostArray, Shape, Tree, get_backend, tree
 from multinn.errors import NotInitializedError
-from multinn.host.checks import (
-    check_at_least_one,
-    check_inputs,
-    check_parameter,
-    check_seed,
-    check_shape,
-)
+from multinn.host.checks import check_inputs, check_integers, check_parameter, check_shape
 from multinn.host.interrupts import uninterrupted
 from multinn.layers import Layer
 from multinn.losses import Loss
@@ -72,7 +66,7 @@ class BaseTrainer:
                 raise TypeError(f"Trainer: expected an instance of {kind.__name__}, got {part!r}")
         if not isinstance(metrics, Mapping | None):
             raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
-        check_seed(seed)
+        check_integers(minimum=0, seed=seed)
         check_metrics(metrics or {})
         self.backend = get_backend(backend)
         self.dtype = dtype
@@ -145,7 +139,7 @@ class BaseTrainer:
             ValueError: the model cannot take such inputs, or ``params`` do not fit the model.
         """
         if seed is not None:
-            check_seed(seed)
+            check_integers(minimum=0, seed=seed)
         input_shape = check_shape(input_shape)
         drawn, output_shape = self._draw(input_shape, self.seed if seed is None else seed)
         chosen = drawn if params is None else tree.map_with_paths(check_parameter, drawn, params)
@@ -168,7 +162,7 @@ class BaseTrainer:
             NotInitializedError: there are no parameters yet.
             TypeError, ValueError: the data do not fit the model or the loss.
         """
-        check_at_least_one(batch_size=batch_size)
+        check_integers(batch_size=batch_size)
         inputs = check_inputs(x, self.dtype)
         examples = check_examples(self.program, inputs, y, weights, self._known_shapes())
         with self.backend.precision(self.dtype):
@@ -186,7 +180,7 @@ class BaseTrainer:
             NotInitializedError: there are no parameters yet.
             TypeError, ValueError: the data do not fit the model.
         """
-        check_at_least_one(batch_size=batch_size)
+        check_integers(batch_size=batch_size)
         input_shape, _ = self._known_shapes()
         inputs = check_inputs(x, self.dtype)
         check_model_inputs(self.model, inputs, input_shape, "x")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from backends import HostArray
-from multinn.host.checks import as_host_array, check_at_least_one, check_seed, check_weights
+from multinn.host.checks import as_host_array, check_integers, check_weights
 from multinn.training.plan import epoch_order
 
 Batch = tuple[Any, ...]
@@ -48,8 +48,8 @@ class ShuffledBatches:
     shuffle: bool = True
 
     def __post_init__(self) -> None:
-        check_at_least_one(batch_size=self.batch_size)
-        check_seed(self.seed, "ShuffledBatches")
+        check_integers(batch_size=self.batch_size)
+        check_integers(minimum=0, seed=self.seed)
         for name in ("x", "y"):
             object.__setattr__(self, name, _with_rows_by_number(getattr(self, name), name))
         if len(self.x) != len(self.y) or not len(self.x):

@@ -8,7 +8,7 @@ import numpy as np
 
 from backends import HostArray, Shape
 from multinn.host.checks import (
-    check_input_shape,
+    check_example_shape,
     check_inputs,
     check_number,
     check_targets,
@@ -71,7 +71,7 @@ def check_examples(
 
 def check_model_inputs(model: Layer, inputs: HostArray, input_shape: Shape, name: str) -> None:
     """Raise ValueError unless the inputs have that shape, and values that the model can take."""
-    check_input_shape(inputs, input_shape, name)
+    check_example_shape(inputs, input_shape, name)
     try:
         model.check_inputs(inputs)
     except ValueError as error:

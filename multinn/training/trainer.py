@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from multinn.host.checks import check_at_least_one, check_inputs
+from multinn.host.checks import check_inputs, check_integers
 from multinn.training.base import BaseTrainer
 from multinn.training.batch_run import BatchRun
 from multinn.training.batches import Batches, check_batches, with_first
@@ -96,7 +96,7 @@ class Trainer(BaseTrainer):
                 last finite parameters, or those that `EarlyStopping` restores, and its history the
                 epochs before.
         """
-        check_at_least_one(epochs=epochs, batch_size=batch_size, report_every=report_every)
+        check_integers(epochs=epochs, batch_size=batch_size, report_every=report_every)
         checked_callbacks = check_callbacks(callbacks, self._reported(validation_data is not None))
         inputs = check_inputs(x, self.dtype)
         shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
@@ -155,7 +155,7 @@ class Trainer(BaseTrainer):
             TypeError, ValueError, DivergenceError: as in `fit`, or there are no batches. After an error
                 in a later batch, the trainer is at the last whole epoch.
         """
-        check_at_least_one(epochs=epochs, report_every=report_every)
+        check_integers(epochs=epochs, report_every=report_every)
         check_batches(batches, epochs)
         checked_callbacks = check_callbacks(callbacks, self._reported(validation_data is not None))
         with ThreadPoolExecutor(1) as reader, self.backend.precision(self.dtype):

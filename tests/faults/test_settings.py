@@ -116,7 +116,7 @@ ROWS = [
         "a negative seed, Trainer.initialize",
         lambda s: s.trainer.initialize((3,), seed=-1),
         ValueError,
-        Says("Trainer:", "a seed of 0 or more", "got -1"),
+        Says("seed:", "at least 0", "got -1"),
     ),
     Fault(
         "a length that is no integer, Trainer.initialize",

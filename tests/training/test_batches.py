@@ -191,7 +191,7 @@ def test_impossible_batches_are_refused(batches, error, message):
         ((X, Y[:3]), "ShuffledBatches: expected as many rows of y as of x, .*got 3 and 10"),
         ((X, Y, WEIGHTS[:3]), "weights: expected 10 rows"),
         ((X, Y, None, 0), "batch_size: expected at least 1"),
-        ((X, Y, None, 4, -1), "ShuffledBatches: expected a seed of 0 or more, got -1"),
+        ((X, Y, None, 4, -1), "seed: expected at least 0, got -1"),
     ],
 )
 def test_impossible_arrays_are_refused(arguments, message):

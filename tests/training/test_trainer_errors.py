@@ -110,7 +110,7 @@ def test_bad_data_are_refused_at_inference(call: Callable[[Trainer], object], me
 @pytest.mark.parametrize(
     ("keywords", "error", "message"),
     [
-        ({"seed": -1}, ValueError, "Trainer: expected a seed of 0 or more, got -1"),
+        ({"seed": -1}, ValueError, "seed: expected at least 0, got -1"),
         ({"metrics": {"epoch": accuracy}}, ValueError, "the history uses the name 'epoch' itself"),
         ({"metrics": {"validation_loss": accuracy}}, ValueError, "'validation_loss'"),
     ],
@@ -282,8 +282,8 @@ def test_a_hopeless_learning_rate_gives_one_error_and_no_warning(backend, loss, 
         ({"metrics": {"a": "accuracy"}}, "Trainer: expected the metric 'a' as a function of"),
         ({"metrics": {"a": Accuracy}}, "such as multinn.accuracy or multinn.F1.., got <class"),
         ({"metrics": {"a": lambda y, p: 0.0}}, "Trainer: expected the metric 'a' as a function of"),
-        ({"seed": None}, "Trainer: expected an integer seed, got None"),
-        ({"seed": True}, "Trainer: expected an integer seed, got True"),
+        ({"seed": None}, "seed: expected an integer, got None"),
+        ({"seed": True}, "seed: expected an integer, got True"),
     ],
 )
 def test_parts_of_another_kind_are_refused(arguments: dict[str, Any], message):
