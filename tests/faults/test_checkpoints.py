@@ -136,7 +136,7 @@ def written_by_two(scene: Scene) -> Any:
 
 
 CHANGED = Says(
-    "changed.safetensors:", "what was written", "some of its bits have changed", "earlier checkpoint"
+    "changed.safetensors:", "as it was saved", "some of its bits have changed", "earlier checkpoint"
 )
 FOREIGN = Says(
     "changed.safetensors:", "a checkpoint of this library", "89 50 4e 47", "that Trainer.save wrote"

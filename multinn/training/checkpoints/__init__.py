@@ -1,4 +1,4 @@
-"""Checkpoints: a run on disk, to go on with later, in another process or on another backend."""
+"""Checkpoints: files from which training continues, in another process or on another backend."""
 
 from multinn.host.atomic import PathLike as PathLike
 from multinn.training.checkpoints.content import Owner as Owner

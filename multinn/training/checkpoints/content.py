@@ -1,17 +1,19 @@
-"""What a checkpoint holds: a program as descriptions, and how far it has come as arrays."""
+"""The content of a checkpoint: descriptions of a training program, and its progress as arrays."""
 
+import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import Backend, HostArray, Shape, Tree
+from backends import Backend, HostArray, Shape
 from multinn.errors import DescriptionError, InvalidCheckpointError
 from multinn.host.atomic import PathLike
+from multinn.host.checks import check_integers
 from multinn.host.version import own_version
 from multinn.layers import Layer
 from multinn.losses import Loss
@@ -27,17 +29,17 @@ _BEST = "best."
 
 
 class Progress(NamedTuple):
-    """How far training has come.
+    """The progress of training.
 
-    With the data, it decides all that follows: random keys and shuffles depend on the seed and on the
-    numbers of the step and the epoch alone.
+    Together with the data, it determines the rest of a run: random keys and shuffles depend only on the
+    seed, the step and the epoch.
 
     Attributes:
         state: trees of NumPy arrays.
-        seed: of the trainer.
-        epoch: how many epochs are done.
-        step: how many steps are done.
-        shapes: of one input and of one output.
+        seed: the seed of the trainer.
+        epoch: the number of epochs that are done.
+        step: the number of steps that are done.
+        shapes: the shapes of one input and of one output.
         history: the records so far.
     """
 
@@ -50,11 +52,11 @@ class Progress(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """What a trainer belongs to, such as an estimator.
+    """The owner of a trainer, such as an estimator.
 
     Attributes:
-        description: what JSON can hold, with the name of the class as ``class``.
-        best: the state to come back to when training ends, trees of NumPy arrays; or None.
+        description: a dict for JSON, with the name of the class as ``class``.
+        best: the state that the end of training restores, trees of NumPy arrays; or None.
     """
 
     description: Content
@@ -64,7 +66,7 @@ class Owner(NamedTuple):
 def save(
     path: PathLike, program: TrainingProgram, progress: Progress, owner: Owner | None = None
 ) -> None:
-    """Write a checkpoint; `Trainer.save` says what can fail."""
+    """Write a checkpoint. The errors are those of `Trainer.save`."""
     records = [list(group) for _, group in groupby(progress.history, key=list)]
     content = {
         "versions": _versions(program.backend),
@@ -93,47 +95,47 @@ def save(
 
 
 def load(path: PathLike, backend: Backend) -> tuple[TrainingProgram, Progress]:
-    """Return what was saved, to go on with on that backend; `Trainer.load` says what can fail."""
-    with open(path, "rb") as opened:
-        reader = file.Reader(opened, path)
-        with invalid(path):
-            _check_owner(reader.content, None)
-            program = _program(reader.content, backend)
-            return program, _progress(reader, program)[0]
+    """Return the program on a backend, and its progress. The errors are those of `Trainer.load`."""
+    program, progress, _ = load_owned(path, backend, None)
+    return program, progress
 
 
-def load_owned(path: PathLike, backend: Backend, kind: str) -> tuple[TrainingProgram, Progress, Owner]:
-    """Return what was saved with an owner of the class of that name; it fails as `load` does."""
-    with open(path, "rb") as opened:
-        reader = file.Reader(opened, path)
-        with invalid(path):
-            description = _check_owner(reader.content, kind)
-            program = _program(reader.content, backend)
-            progress, best = _progress(reader, program)
-            return program, progress, Owner(description, best)
+def load_owned(
+    path: PathLike, backend: Backend, kind: str | None
+) -> tuple[TrainingProgram, Progress, Owner]:
+    """Do the same as `load` for a trainer whose owner has the class of that name."""
+    with _read(path, kind) as (reader, description):
+        program = _program(reader.content, backend)
+        progress, best = _progress(reader, program)
+        return program, progress, Owner(description, best)
 
 
 def load_progress(path: PathLike, program: TrainingProgram) -> Progress:
-    """Return how far training of the same model has come; `Trainer.load_state` says what can fail."""
+    """Return the progress of the same model. The errors are those of `Trainer.load_state`."""
+    with _read(path, None) as (reader, _):
+        model = Layer.from_dict(_entry(reader.content, "model"))
+        if model.to_dict() != program.model.to_dict():
+            raise ValueError(
+                f"expected the model {program.model!r}, got {model!r}; load it with Trainer.load"
+            )
+        dtype = _entry(reader.content, "dtype")
+        if dtype != program.dtype:
+            raise ValueError(f"expected the dtype {program.dtype}, got {dtype!r}")
+        return _progress(reader, program)[0]
+
+
+@contextmanager
+def _read(path: PathLike, kind: str | None) -> Iterator[tuple[file.Reader, Content]]:
+    """Yield a reader, and the description of the owner; ``kind`` is its class, or None for no owner."""
     with open(path, "rb") as opened:
         reader = file.Reader(opened, path)
         with invalid(path):
-            _check_owner(reader.content, None)
-            model = Layer.from_dict(_entry(reader.content, "model"))
-            if model.to_dict() != program.model.to_dict():
-                raise ValueError(
-                    f"expected the model {program.model!r}, got {model!r}; "
-                    "Trainer.load makes a trainer of it"
-                )
-            dtype = _entry(reader.content, "dtype")
-            if dtype != program.dtype:
-                raise ValueError(f"expected the dtype {program.dtype}, got {dtype!r}")
-            return _progress(reader, program)[0]
+            yield reader, _owner(reader.content, kind)
 
 
 @contextmanager
 def invalid(path: PathLike) -> Iterator[None]:
-    """Turn what is wrong with the content into the one error for it."""
+    """Raise InvalidCheckpointError in place of any error that invalid content causes."""
     try:
         yield
     except InvalidCheckpointError:
@@ -142,17 +144,15 @@ def invalid(path: PathLike) -> Iterator[None]:
         raise InvalidCheckpointError(f"{os.fspath(path)}: {error}") from error
 
 
-def _check_owner(content: Content, kind: str | None) -> Content:
-    """Return the description of the owner, which is to be of that class, or no owner."""
+def _owner(content: Content, kind: str | None) -> Content:
     owner = content.get("owner", {})
     if not isinstance(owner, dict):
         raise ValueError(f"expected a description of an owner, got {owner!r}")
     found = owner.get("class")
     if found != kind:
-        expected = kind or "Trainer"
+        kind, found = kind or "Trainer", found or "Trainer"
         raise ValueError(
-            f"expected a checkpoint of {expected}, got one of {found or 'Trainer'}: load it with "
-            f"{found or 'Trainer'}.load"
+            f"expected a checkpoint of {kind}, got one of {found}: load it with {found}.load"
         )
     return owner
 
@@ -199,75 +199,51 @@ def _program(content: Content, backend: Backend) -> TrainingProgram:
 
 
 def _progress(reader: file.Reader, program: TrainingProgram) -> tuple[Progress, TrainingState | None]:
-    """Return how far training has come, and the best state, if an owner keeps it."""
+    """Return the progress, and the best state if an owner keeps one."""
     content = reader.content
-    input_shape = _shape(_entry(content, "input_shape"))
+    counts = {name: _entry(content, name) for name in ("seed", "epoch", "step")}
+    input_shape = tuple(_list(content, "input_shape"))
+    lengths = {f"input_shape[{axis}]": length for axis, length in enumerate(input_shape)}
+    check_integers(minimum=0, **counts, **lengths)
     expected, output_shape = expected_state(program, input_shape, reader.size)
-    if _entry(content, "output_shape") != _lists(output_shape):
-        raise ValueError(f"expected the output_shape {output_shape}, got {content.get('output_shape')}")
-    seed, epoch, step = (_count(name, _entry(content, name)) for name in ("seed", "epoch", "step"))
+    if _entry(content, "output_shape") != json.loads(json.dumps(output_shape)):
+        raise ValueError(f"expected the output_shape {output_shape}, got {content['output_shape']}")
     tensors = reader.tensors()
-    history = _history(_entry(content, "records"), tensors)
+    history = _history(content, tensors)
     kept = [name for name in tensors if name.startswith(_BEST)] if "owner" in content else []
     of_best = {name.removeprefix(_BEST): tensors.pop(name) for name in kept}
     best = matching_state(expected, of_best) if of_best else None
     state = matching_state(expected, tensors)
-    return Progress(state, seed, epoch, step, (input_shape, output_shape), history), best
+    return Progress(state, **counts, shapes=(input_shape, output_shape), history=history), best
 
 
-def _history(names: Any, tensors: dict[str, HostArray]) -> History:
-    """Return the history, and take its arrays out of the tensors."""
+def _history(content: Content, tensors: dict[str, HostArray]) -> History:
+    """Return the history, and remove its arrays from the tensors."""
     records: list[Record] = []
-    for index, columns in enumerate(_list_of(_names, names, "records")):
-        rows = _take(tensors, f"history.records.{index}", (-1, len(columns)))
-        for row in rows.tolist():
-            record = dict(zip(columns, row, strict=True))
-            records.append(record | {"epoch": int(record["epoch"])} if "epoch" in record else record)
+    for index, columns in enumerate(_list(content, "records")):
+        if not (isinstance(columns, list) and all(isinstance(name, str) for name in columns)):
+            raise ValueError(f"records: expected lists of the names of columns, got {columns!r}")
+        rows = _pop(tensors, f"history.records.{index}", len(columns))
+        records.extend(dict(zip(columns, row, strict=True)) for row in rows)
+    for record in records:
+        if "epoch" in record:
+            record["epoch"] = int(record["epoch"])
     history = History(records)
-    history.losses = _take(tensors, "history.losses", (-1,)).tolist()
+    history.losses = _pop(tensors, "history.losses")
     return history
 
 
-def _take(tensors: dict[str, HostArray], name: str, shape: Shape) -> HostArray:
-    """Take out an array of float64 of that shape, in which -1 is any length."""
-    array = tensors.pop(name, None)
-    if array is None or array.dtype != np.float64 or not _has_shape(array, shape):
-        raise ValueError(f"expected the tensor {name!r}, float64 of shape {shape}")
-    return array
+def _pop(tensors: dict[str, HostArray], name: str, *row_shape: int) -> list[Any]:
+    """Remove an array of float64 from the tensors, and return its rows."""
+    array = tensors.pop(name, np.zeros(()))
+    if array.dtype != np.float64 or array.ndim == 0 or array.shape[1:] != row_shape:
+        raise ValueError(f"expected the tensor {name!r}, float64 of shape {('rows', *row_shape)}")
+    rows: list[Any] = array.tolist()
+    return rows
 
 
-def _has_shape(array: HostArray, shape: Shape) -> bool:
-    return array.ndim == len(shape) and all(
-        expected in (-1, length) for expected, length in zip(shape, array.shape, strict=True)
-    )
-
-
-def _names(value: Any) -> list[str]:
-    return _list_of(_name, value, "a record")
-
-
-def _name(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"expected the name of a column, got {value!r}")
-    return value
-
-
-def _shape(value: Any) -> Shape:
-    return tuple(_list_of(lambda length: _count("a length", length), value, "input_shape"))
-
-
-def _list_of(convert: Callable[[Any], Any], value: Any, name: str) -> list[Any]:
+def _list(content: Content, name: str) -> list[Any]:
+    value = _entry(content, name)
     if not isinstance(value, list):
         raise ValueError(f"{name}: expected a list, got {value!r}")
-    return [convert(entry) for entry in value]
-
-
-def _lists(shape: Tree) -> Any:
-    """Return a shape, or a tuple of shapes, as JSON has it."""
-    return [_lists(each) for each in shape] if isinstance(shape, tuple) else shape
-
-
-def _count(name: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"expected {name}, an integer of 0 or more, got {value!r}")
     return value

@@ -1,9 +1,9 @@
-"""The format of a checkpoint: one safetensors file, sealed by a checksum.
+"""The format of a checkpoint: one safetensors file with a checksum.
 
-The metadata of the file have one entry, ``multinn``: a JSON object that describes the content, with the
-version of the format and the seal, the SHA-256 of the whole file in which the seal itself is 64 zeros.
-Later versions of the format keep the entry, the version and the seal, so that a file can be told to be
-newer, or damaged, by whoever reads it.
+The metadata of the file have one entry, ``multinn``: a JSON object that describes the content. It also
+holds the version of the format and the checksum, the SHA-256 of the whole file with 64 zeros in place of
+the checksum. Later formats keep this entry, the version and the checksum, so that every version of the
+library can tell a newer file from a damaged one.
 """
 
 import hashlib
@@ -28,33 +28,33 @@ FORMAT = 1
 
 Content = dict[str, Any]
 
-_NO_SEAL = "0" * 64
-_LENGTH = 8  # bytes, which say how long the header is
+_NO_CHECKSUM = "0" * 64
+_LENGTH = 8  # the bytes that hold the length of the header
 _REMEDY = "take another copy, or an earlier checkpoint"
 _START = b'{"__metadata__":{"multinn":'
 
 
 def write(path: PathLike, content: Content, tensors: Mapping[str, HostArray]) -> None:
-    """Write a checkpoint whole or not at all.
+    """Write a checkpoint completely or not at all.
 
     Args:
-        path: replaced where it exists.
-        content: what JSON can hold.
-        tensors: by name.
+        path: of the file, which is replaced if it exists.
+        content: a dict for JSON.
+        tensors: arrays by name.
 
     Raises:
         ImportError: safetensors is not installed.
-        OSError: the file cannot be written; what was there stays.
+        OSError: the file cannot be written; a former file stays.
     """
     numpy_format = _safetensors()
-    text = json.dumps({"sha256": _NO_SEAL, "format": FORMAT, **content}, allow_nan=False)
-    # safetensors copies the memory of an array as it lies.
+    text = json.dumps({"sha256": _NO_CHECKSUM, "format": FORMAT, **content}, allow_nan=False)
+    # safetensors copies the memory of an array, whatever the order of its axes.
     in_order = {name: np.asarray(leaf, order="C") for name, leaf in tensors.items()}
     data = numpy_format.save(in_order, {"multinn": text})
     length = int.from_bytes(data[:_LENGTH], "little")
-    start = _place_of_seal(data[: _LENGTH + length], _NO_SEAL)
+    start = _find_checksum(data[: _LENGTH + length], _NO_CHECKSUM)
     if start < 0 or not data.startswith(_START, _LENGTH):
-        raise RuntimeError("this version of safetensors writes a header that could not be read back")
+        raise RuntimeError("this version of safetensors writes a header that cannot be read back")
     with replacing(path) as file:
         file.write(data)
         file.seek(start)
@@ -62,11 +62,11 @@ def write(path: PathLike, content: Content, tensors: Mapping[str, HostArray]) ->
 
 
 class Reader:
-    """A checkpoint whose seal has been checked.
+    """Reads a checkpoint after verifying its checksum.
 
     Attributes:
-        content: what `write` was given.
-        size: of the file, in bytes.
+        content: the content that `write` got.
+        size: the size of the file in bytes.
     """
 
     content: Content
@@ -77,13 +77,13 @@ class Reader:
 
         Args:
             file: open for reading, at its start.
-            path: its name, for messages.
+            path: the name of the file in messages.
 
         Raises:
             ImportError: safetensors is not installed.
             OSError: the file cannot be read.
-            ForeignFileError, DamagedCheckpointError, NewerCheckpointError: it is no checkpoint, it is
-                not what was written, or in a later format.
+            CheckpointError: ForeignFileError, the file is no checkpoint; DamagedCheckpointError, it has
+                changed; NewerCheckpointError, its format is newer; InvalidCheckpointError, it has none.
         """
         self._numpy_format = _safetensors()
         self._file = file
@@ -91,12 +91,12 @@ class Reader:
         self.size = os.fstat(file.fileno()).st_size
         header = self._read_header()
         self.content = self._parse(header)
-        self._check_seal(header)
+        self._verify_checksum(header)
         version = self.content.get("format")
         if isinstance(version, int) and version > FORMAT:
             raise NewerCheckpointError(
-                f"{self._path}: a checkpoint of format {version}, this version of the library reads "
-                f"formats up to {FORMAT}: load it with a later one"
+                f"{self._path}: a checkpoint of format {version}; this version of the library reads "
+                f"formats up to {FORMAT}: load it with a later version"
             )
         if version != FORMAT or isinstance(version, bool):
             raise InvalidCheckpointError(
@@ -107,7 +107,7 @@ class Reader:
         """Return all arrays, by name.
 
         Raises:
-            InvalidCheckpointError: they are not what safetensors allows, or NumPy has.
+            InvalidCheckpointError: safetensors refuses the file, or NumPy lacks a dtype.
         """
         from safetensors import SafetensorError
 
@@ -120,12 +120,12 @@ class Reader:
         return tensors
 
     def _read_header(self) -> bytes:
-        """Return the length of the header, and the header, if it looks like one of ours."""
+        """Return the first bytes of the file: the length of the header, and the header."""
         start = self._file.read(_LENGTH + len(_START))
         length, text = start[:_LENGTH], start[_LENGTH:]
         if not start:
             raise DamagedCheckpointError(
-                f"{self._path}: the file is empty, and not what was written: {_REMEDY}"
+                f"{self._path}: expected a checkpoint, got an empty file: {_REMEDY}"
             )
         if any(length[4:]) or not _START.startswith(text):
             raise ForeignFileError(
@@ -145,29 +145,29 @@ class Reader:
             self._report_damage()
         return content
 
-    def _check_seal(self, header: bytes) -> None:
-        seal = self.content.get("sha256")
-        start = _place_of_seal(header, seal) if isinstance(seal, str) and len(seal) == 64 else -1
+    def _verify_checksum(self, header: bytes) -> None:
+        expected = str(self.content.get("sha256"))
+        start = _find_checksum(header, expected) if len(expected) == 64 else -1
         if start < 0:
             self._report_damage()
-        checksum = hashlib.sha256(header[:start] + _NO_SEAL.encode() + header[start + 64 :])
-        while piece := self._file.read(2**16):
-            checksum.update(piece)
-        if checksum.hexdigest() != seal:
+        checksum = hashlib.sha256(header[:start] + _NO_CHECKSUM.encode() + header[start + 64 :])
+        while chunk := self._file.read(2**16):
+            checksum.update(chunk)
+        if checksum.hexdigest() != expected:
             self._report_damage()
 
     def _report_damage(self) -> NoReturn:
         raise DamagedCheckpointError(
-            f"{self._path}: the file is not what was written: it is cut off, or some of its bits have "
-            f"changed; its SHA-256 is not the one that it holds: {_REMEDY}"
+            f"{self._path}: expected the file as it was saved, but it is cut off, or some of its bits have "
+            f"changed: its SHA-256 differs from the one in it; {_REMEDY}"
         )
 
 
-def _place_of_seal(header: bytes, seal: str) -> int:
-    """Return where the seal begins: in a JSON object that is a string of another one."""
+def _find_checksum(header: bytes, checksum: str) -> int:
+    """Return the position of the checksum, or -1. Its JSON object is a string in another JSON object."""
     key = b'\\"sha256\\": \\"'
-    place = header.find(key + seal.encode())
-    return place if place < 0 else place + len(key)
+    position = header.find(key + checksum.encode())
+    return position if position < 0 else position + len(key)
 
 
 def _refuse_constant(name: str) -> NoReturn:

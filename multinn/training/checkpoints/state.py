@@ -1,4 +1,4 @@
-"""The arrays of a state of training by their names, and back in its structure."""
+"""Named arrays from a training state, and a training state from named arrays."""
 
 import math
 import re
@@ -15,7 +15,7 @@ _FORMER_NAME = re.compile(r"^(optimizer_state\.(?:optimizer\.)*)(gradients|squar
 
 
 class _LimitedGenerator(np.random.Generator):
-    """Draws no more numbers in all than a file has bytes: a forged one could ask for any."""
+    """Draws no more numbers in total than a file has bytes: a forged file could ask for any number."""
 
     def __init__(self, most: int) -> None:
         super().__init__(np.random.PCG64(0))
@@ -38,7 +38,7 @@ class _LimitedGenerator(np.random.Generator):
 def expected_state(
     program: TrainingProgram, input_shape: Shape, most: int
 ) -> tuple[TrainingState, Shape]:
-    """Return the structure of the state, with arrays of the right shapes that take no memory."""
+    """Return a state with arrays of the right shapes that take no memory, and the output shape."""
     params, output_shape = program.model.init(_LimitedGenerator(most), input_shape)
     params = tree.map(lambda leaf: np.broadcast_to(np.zeros((), program.dtype), leaf.shape), params)
     state = first_state(program.model, program.optimizer, params, program.dtype)
@@ -49,7 +49,7 @@ def expected_state(
 
 
 def matching_state(expected: TrainingState, tensors: dict[str, HostArray]) -> TrainingState:
-    """Return the tensors in the structure of the expected state, if they are just those."""
+    """Return the tensors in the structure of the expected state, if they match it exactly."""
     outline = named_arrays(expected)
     for name in [*tensors]:
         present = _FORMER_NAME.sub(lambda match: match[1] + _PRESENT[match[2]], name)
@@ -72,12 +72,12 @@ def matching_state(expected: TrainingState, tensors: dict[str, HostArray]) -> Tr
 
 
 def named_arrays(state: TrainingState) -> dict[str, Any]:
-    """Return the arrays by their places, such as ``params.0.W``."""
+    """Return the arrays by their paths, such as ``params.0.W``."""
     parts = [tree.leaves_with_paths({part: values}) for part, values in state._asdict().items()]
     leaves = [leaf for part in parts for leaf in part]
     named = dict(leaves)
     if len(named) < len(leaves):
-        raise ValueError(f"two arrays of the state have one place, of {sorted(named)}")
+        raise ValueError(f"two arrays of the state have the same path, one of {sorted(named)}")
     return named
 
 
