@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from backends import Array, Backend
 from multinn.descriptions.hyperparameters import Hyperparameters
-from multinn.host.checks import check_at_least_one
+from multinn.host.checks import check_integers
 from multinn.metrics.base import check_classes, target_classes, weighted_mean
 
 
@@ -24,7 +24,7 @@ class TopK(Hyperparameters):
     k: int = 5
 
     def __post_init__(self) -> None:
-        check_at_least_one(k=self.k)
+        check_integers(k=self.k)
 
     def __call__(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None

@@ -17,7 +17,6 @@ from multinn.sklearn.parameters import SOLVERS
 from multinn.sklearn.saving import save
 from multinn.sklearn.stopping import EPOCHS_A_CALL, HeldOut, Improvement
 from multinn.training.base import BaseTrainer
-from multinn.training.callback import Callbacks
 from multinn.training.history import Record
 from multinn.training.plan import Examples
 
@@ -82,7 +81,7 @@ def fit_stochastic(
             batch_size=_batch_size(estimator, len(examples.x)),
             shuffle=estimator.shuffle,
             progress=bool(estimator.verbose),
-            callbacks=Callbacks([rules, *given]),
+            callbacks=[rules, *given],
         )
     if estimator.verbose and estimator.converged_:
         name = "validation score" if estimator.early_stopping else "training loss"

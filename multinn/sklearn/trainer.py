@@ -1,6 +1,6 @@
 """The trainer of the estimators."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any, SupportsIndex
@@ -15,7 +15,7 @@ from multinn.optimizers import Optimizer
 from multinn.sklearn.network import dense_places, moved
 from multinn.sklearn.optimizers import state_after
 from multinn.training import checkpoints
-from multinn.training.callback import Callbacks
+from multinn.training.callback import Callback
 from multinn.training.checkpoints import Owner, PathLike, Progress, with_present_names
 from multinn.training.compiled import RecentPrograms
 from multinn.training.examples import PlacedExamples, check_examples
@@ -229,7 +229,7 @@ class PenalizedTrainer(Trainer):
         batch_size: int,
         shuffle: bool,
         progress: bool,
-        callbacks: Callbacks,
+        callbacks: Sequence[Callback],
     ) -> History:
         """Train for some epochs more, and return their history.
 

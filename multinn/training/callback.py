@@ -1,24 +1,21 @@
-"""What callbacks are."""
+"""The contract of callbacks."""
 
 from collections.abc import Collection, Iterable
-from contextlib import ExitStack
 from typing import Any
-
-import numpy as np
 
 from multinn.training.base import BaseTrainer
 from multinn.training.history import Record
 
 
 class Callback:
-    """What is called while a trainer trains. The base does nothing.
+    """The base class of callbacks, which a trainer calls during a run. Its methods do nothing.
 
-    An instance belongs to one run at a time, and starts anew with each. What it raises ends the run, and
-    leaves the trainer at its last whole epoch, unless another callback has a better state.
+    An instance belongs to one run at a time, and starts anew with each run. An error that it raises ends
+    the run, with the trainer at the last whole epoch, unless another callback restores a better state.
 
     Attributes:
-        needs: names of figures that records have to have; a run without them is refused.
-        adds: names of figures that `on_report` adds to the record, for the callbacks that follow.
+        needs: names of metrics that each record must have; `fit` raises ValueError without them.
+        adds: names of metrics that `on_report` adds to the record, for the callbacks after this one.
 
     >>> class StopBelow(Callback):
     ...     def on_report(self, trainer, record):
@@ -29,64 +26,37 @@ class Callback:
     adds: Collection[str] = ()
 
     def on_fit_start(self, trainer: BaseTrainer) -> None:
-        """Do what comes before the first step; the trainer has parameters."""
+        """Run before the first step; the trainer has parameters."""
 
     def on_report(self, trainer: BaseTrainer, record: Record) -> bool | None:
-        """Look at a record of the history, with the figures of the validation data.
-
-        All callbacks see the record before the run stops.
+        """Run after a record is added to the history. All callbacks see it before the run stops.
 
         Args:
-            trainer: at the end of the epoch of the record.
-            record: the last of the history.
+            trainer: the trainer, at the end of the epoch of the record.
+            record: the last record of the history, with the metrics of the validation data.
 
         Returns:
-            True to stop training; anything else to go on.
+            True to stop training; anything else to continue.
         """
         return None
 
     def on_fit_end(self, trainer: BaseTrainer) -> None:
-        """Do what comes last, though the run was stopped or interrupted; not on errors."""
+        """Run at the end, also of a run that was stopped or interrupted, but not after an error."""
 
     def on_fit_error(self, trainer: BaseTrainer) -> None:
-        """Do what comes last instead where an error, such as a divergence, ended the run."""
+        """Run at the end in place of `on_fit_end`, if an error such as a divergence ended the run."""
 
 
-class Callbacks(list[Callback]):
-    """The callbacks of one run, which are called one after the other."""
-
-    def on_fit_start(self, trainer: BaseTrainer) -> None:
-        """Call them before the first step."""
-        for callback in self:
-            callback.on_fit_start(trainer)
-
-    def on_report(self, trainer: BaseTrainer, record: Record) -> bool:
-        """Call all of them, and tell whether the answer of one is True, of Python or of NumPy."""
-        answers = [callback.on_report(trainer, record) for callback in self]
-        return any(isinstance(answer, bool | np.bool) and bool(answer) for answer in answers)
-
-    def on_fit_end(self, trainer: BaseTrainer) -> None:
-        """Call them last."""
-        for callback in self:
-            callback.on_fit_end(trainer)
-
-    def on_fit_error(self, trainer: BaseTrainer) -> None:
-        """Call all of them where an error ended the run, though one of them raises another."""
-        with ExitStack() as stack:
-            for callback in reversed(self):
-                stack.callback(callback.on_fit_error, trainer)
-
-
-def check_callbacks(callbacks: Any, figures: Iterable[str]) -> Callbacks:
-    """Return callbacks that can be called with records of these figures.
+def check_callbacks(callbacks: Any, metrics: Iterable[str]) -> list[Callback]:
+    """Return the callbacks as a list, if records with these metrics satisfy them.
 
     Raises:
-        TypeError: they are something else.
-        ValueError: one needs another figure.
+        TypeError: they are not an iterable of callbacks.
+        ValueError: a callback needs another metric.
     """
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks: expected a list of callbacks, got {callbacks!r}")
-    checked, reported = Callbacks(callbacks), set(figures)
+    checked, reported = list(callbacks), set(metrics)
     for callback in checked:
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks: expected instances of Callback, got {callback!r}")

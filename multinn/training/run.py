@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -14,7 +14,7 @@ from multinn.host.interrupts import uninterrupted
 from multinn.host.progress import Advance, progress, write_line
 from multinn.training import inference
 from multinn.training.base import BaseTrainer
-from multinn.training.callback import Callbacks
+from multinn.training.callback import Callback
 from multinn.training.calls import Calls, divide, estimate_seconds
 from multinn.training.compiled import signature
 from multinn.training.divergence import Divergence, find_divergence
@@ -57,7 +57,7 @@ class BaseRun:
     epochs: int
     report_every: int = 1
     validation: Sequence[Examples] | None = None
-    callbacks: Callbacks = field(default_factory=Callbacks)
+    callbacks: Sequence[Callback] = ()
     show: bool = False
     history: History = field(default_factory=History)
 
@@ -69,7 +69,8 @@ class BaseRun:
     @contextmanager
     def running(self) -> Iterator[Advance]:
         """Show progress, call the callbacks first and last, and let Ctrl-C end the run."""
-        self.callbacks.on_fit_start(self.trainer)
+        for callback in self.callbacks:
+            callback.on_fit_start(self.trainer)
         try:
             with progress(self.epochs, "epoch", self.show) as advance:
                 yield advance
@@ -78,10 +79,13 @@ class BaseRun:
             write_line(f"interrupted: the trainer is at the end of epoch {self.trainer.epoch}")
         except BaseException as error:
             try:
-                self.callbacks.on_fit_error(self.trainer)
+                with ExitStack() as stack:  # calls every callback, even if one raises another error
+                    for callback in reversed(self.callbacks):
+                        stack.callback(callback.on_fit_error, self.trainer)
             finally:
                 raise error
-        self.callbacks.on_fit_end(self.trainer)
+        for callback in self.callbacks:
+            callback.on_fit_end(self.trainer)
 
     def _call(
         self, state: TrainingState, data: Examples, plan: Plan
@@ -163,7 +167,8 @@ class BaseRun:
                 self.history.append(record)
                 trainer.history.append(record)
         record = self.history[-1]
-        self.history.stopped = self.callbacks.on_report(trainer, record)
+        answers = [callback.on_report(trainer, record) for callback in self.callbacks]
+        self.history.stopped = any(isinstance(each, bool | np.bool) and bool(each) for each in answers)
         return {name: value for name, value in record.items() if name != "epoch"}
 
 

@@ -136,7 +136,7 @@ def written_by_two(scene: Scene) -> Any:
 
 
 CHANGED = Says(
-    "changed.safetensors:", "as it was saved", "some of its bits have changed", "earlier checkpoint"
+    "changed.safetensors:", "as it was saved", "cut off, or some of its bits", "earlier checkpoint"
 )
 FOREIGN = Says(
     "changed.safetensors:", "a checkpoint of this library", "89 50 4e 47", "that Trainer.save wrote"
@@ -170,7 +170,7 @@ ROWS = [
         "swapped for one of another model",
         of_another_model,
         InvalidCheckpointError,
-        Says("other.safetensors:", "expected the model Sequential(", "got Dense(", "Trainer.load makes"),
+        Says("other.safetensors:", "expected the model Sequential(", "got Dense(", "Trainer.load"),
     ),
     Fault(
         "missing",

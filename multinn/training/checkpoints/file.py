@@ -125,7 +125,7 @@ class Reader:
         length, text = start[:_LENGTH], start[_LENGTH:]
         if not start:
             raise DamagedCheckpointError(
-                f"{self._path}: expected a checkpoint, got an empty file: {_REMEDY}"
+                f"{self._path}: expected the file as it was saved, but it is empty: {_REMEDY}"
             )
         if any(length[4:]) or not _START.startswith(text):
             raise ForeignFileError(
@@ -158,8 +158,8 @@ class Reader:
 
     def _report_damage(self) -> NoReturn:
         raise DamagedCheckpointError(
-            f"{self._path}: expected the file as it was saved, but it is cut off, or some of its bits have "
-            f"changed: its SHA-256 differs from the one in it; {_REMEDY}"
+            f"{self._path}: expected the file as it was saved, but it is cut off, or some of its bits "
+            f"have changed: its SHA-256 differs from the one in it; {_REMEDY}"
         )
 
 
