@@ -1,7 +1,6 @@
 """Hyperparameters of layers, losses, optimizers, schedules and initializers, and their descriptions.
 
-A description is a dict that JSON can hold. It names classes as `multinn.register` knows them, never a
-place to import from.
+A description is a dict for JSON. It holds the names of registered classes, never an import path.
 """
 
 import math
@@ -21,11 +20,11 @@ from multinn.errors import DescriptionError
 Description = dict[str, Any]
 
 
-class Hyperparameters(ABC):  # noqa: B024  # what is abstract differs between its subclasses
+class Hyperparameters(ABC):  # noqa: B024  # each subclass has its own abstract methods
     """The base of frozen dataclasses of hyperparameters.
 
-    Scalars of NumPy become Python numbers: a NumPy float64, such as an entry of `numpy.logspace`, would
-    promote float32 arrays of NumPy, and of no other library. A value that contradicts its annotation
+    NumPy scalars become Python numbers: a NumPy float64, such as an entry of `numpy.logspace`, would
+    promote float32 arrays on NumPy, but on no other library. A value that contradicts its annotation
     raises TypeError.
 
     >>> from multinn import SGD
@@ -40,32 +39,33 @@ class Hyperparameters(ABC):  # noqa: B024  # what is abstract differs between it
             cls.__post_init__ = _with_checks(check)  # type: ignore[assignment, method-assign]
 
     def __post_init__(self) -> None:
-        _make_numbers_plain(self)
+        _convert_scalars(self)
         _check_types(type(self), vars(self))
 
     def to_dict(self) -> Description:
         """Return a description for JSON: the name of the class, and all hyperparameters.
 
         Raises:
-            DescriptionError: a class is not registered, or a hyperparameter is not made of numbers,
-                strings, tuples and other registered classes.
+            DescriptionError: a class is not registered, or a hyperparameter is no number, string, None,
+                or tuple or registered class of these.
 
         >>> from multinn import Dropout, ReLU, Sequential
         >>> Sequential([ReLU(), Dropout(0.1)]).to_dict()
         {'class': 'Sequential', 'layers': [{'class': 'ReLU'}, {'class': 'Dropout', 'rate': 0.1}]}
         """
         description = _describe_instance(self, type(self).__name__)
-        build(type(self), description)  # an error now is better than one when the instance is gone
+        build(type(self), description)  # an error is better now than on loading
         return description
 
     @classmethod
     def from_dict(cls, description: Description) -> Self:
-        """Return the instance that `to_dict` described; it has to be an instance of this class.
+        """Return an instance of this class from its description by `to_dict`.
 
-        Only the code of registered classes runs: `multinn.register` adds your own.
+        Only code of registered classes runs; `multinn.register` registers your own.
 
         Raises:
-            DescriptionError: a class is unknown; or a hyperparameter is unknown, missing or invalid.
+            DescriptionError: the description is of another class, or a class in it is unknown, or a
+                hyperparameter is unknown, missing or invalid.
 
         >>> from multinn import Layer
         >>> Layer.from_dict({"class": "Dropout", "rate": 0.25})
@@ -78,10 +78,10 @@ Built = TypeVar("Built", bound=Hyperparameters)
 
 
 def build(kind: type[Built], description: Any) -> Built:
-    """Return the instance of ``kind`` that was described.
+    """Return the instance of ``kind`` with this description.
 
     Raises:
-        DescriptionError: the description is not one of such an instance; the message names the place.
+        DescriptionError: the description is invalid; the message names the place.
     """
     try:
         instance = _build_instance(description, "")
@@ -95,23 +95,23 @@ def build(kind: type[Built], description: Any) -> Built:
 def _with_checks(check: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(check)
     def post_init(self: Any) -> None:
-        _make_numbers_plain(self)
-        _check_types(type(self), vars(self), _checked_first)
+        _convert_scalars(self)
+        _check_types(type(self), vars(self), _is_checked_first)
         check(self)
-        if type(self).__post_init__ is post_init:  # a base class may check before fields are converted
+        if type(self).__post_init__ is post_init:  # in a base class, fields may not be converted yet
             _check_types(type(self), vars(self))
 
     return post_init
 
 
-def _make_numbers_plain(instance: Any) -> None:
+def _convert_scalars(instance: Any) -> None:
     for field in fields(instance):
         value = getattr(instance, field.name)
         if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
             object.__setattr__(instance, field.name, value.item())
 
 
-_NAMES: dict[Any, str] = {
+_TYPE_NAMES: dict[Any, str] = {
     float: "a number",
     int: "an integer",
     bool: "True or False",
@@ -127,18 +127,20 @@ def _check_types(
 
     Args:
         kind: a dataclass.
-        values: the values of its fields by name; fields without a value are not checked.
-        selects: only fields for whose annotation it returns True are checked.
+        values: values of its fields by name.
+        selects: returns whether fields with an annotation are checked.
     """
     for name, hint in _annotations(kind).items():
         if name in values and selects(hint) and not _fits(values[name], hint):
-            raise TypeError(f"{kind.__name__}: expected {name}: {_shown(hint)}, got {values[name]!r}")
+            raise TypeError(
+                f"{kind.__name__}: expected {name}: {_type_text(hint)}, got {values[name]!r}"
+            )
 
 
-def _checked_first(hint: Any) -> bool:
-    """Return whether values are checked before the class's own checks, which would compare them.
+def _is_checked_first(hint: Any) -> bool:
+    """Return whether a value is checked before the class's own checks, which compare it.
 
-    Integers are left to the class, which knows their bounds, and tuples, which it may make from lists.
+    Integers come later, since the class names their bounds, and tuples, since it may convert lists.
     """
     kinds = _alternatives(hint)
     return bool({float, bool} & set(kinds)) and not any(map(get_origin, kinds))
@@ -146,10 +148,10 @@ def _checked_first(hint: Any) -> bool:
 
 @cache
 def _annotations(kind: Any) -> dict[str, Any]:
-    """Return the annotations of the fields that the constructor takes."""
+    """Return the annotations of the constructor's fields."""
     try:
         hints = get_type_hints(kind)
-    except NameError:  # a user's class may use names that only a type checker knows
+    except NameError:  # a user's class may use names that only type checkers import
         return {}
     return {field.name: hints[field.name] for field in fields(kind) if field.init}
 
@@ -159,7 +161,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has that type; an integer is a float, a boolean is neither."""
+    """Return whether a value has the type of the annotation; integers are floats, booleans are not."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return any(_fits(value, each) for each in arguments)
@@ -170,7 +172,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (int, float):
         return isinstance(value, Real if hint is float else Integral) and not isinstance(value, bool)
     kind = origin or hint
-    return isinstance(value, kind) if isinstance(kind, type) else True  # True for such as Any
+    return isinstance(value, kind) if isinstance(kind, type) else True  # any value fits Any and the like
 
 
 def _entries_fit(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
@@ -179,19 +181,19 @@ def _entries_fit(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
     return len(values) == len(hints) and all(map(_fits, values, hints))
 
 
-def _shown(hint: Any) -> str:
-    """Return a type in words: "a number or Schedule", "one of 'same', 'valid'"."""
+def _type_text(hint: Any) -> str:
+    """Describe an annotation in words: "a number or Schedule", "one of 'same', 'valid'"."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin is tuple and arguments[-1] is ...:
-        return f"a tuple of {_shown(arguments[0])}"
+        return f"a tuple of {_type_text(arguments[0])}"
     if origin is tuple:
-        return f"a tuple ({', '.join(map(_shown, arguments))})"
+        return f"a tuple ({', '.join(map(_type_text, arguments))})"
     if len(_alternatives(hint)) > 1:
-        return " or ".join(map(_shown, _alternatives(hint)))
+        return " or ".join(map(_type_text, _alternatives(hint)))
     plain = isinstance(hint, type) and origin is None
-    return _NAMES.get(hint, hint.__name__ if plain else str(hint).replace("typing.", ""))
+    return _TYPE_NAMES.get(hint, hint.__name__ if plain else str(hint).replace("typing.", ""))
 
 
 def _describe_instance(instance: Hyperparameters, place: str) -> Description:
@@ -212,15 +214,15 @@ def _describe(value: Any, place: str) -> Any:
         return _describe_instance(value, place)
     if isinstance(value, tuple | list):
         return [_describe(entry, f"{place}[{index}]") for index, entry in enumerate(value)]
-    return _plain(value, place)
+    return _json_value(value, place)
 
 
-def _plain(value: Any, place: str) -> Any:
-    """Return a value that JSON has by itself; JSON has no inf and no nan."""
+def _json_value(value: Any, place: str) -> Any:
+    """Return the value if it is one of JSON, which has no inf and no nan."""
     if not isinstance(value, NoneType | bool | int | float | str):
         raise DescriptionError(
-            f"{place}: expected numbers, strings, None, and tuples and registered classes of such, "
-            f"got {value!r}"
+            f"{place}: expected a number, a string, None, or a tuple or registered class of these, got "
+            f"{value!r}"
         )
     if isinstance(value, float) and not math.isfinite(value):
         raise DescriptionError(f"{place}: expected a finite number, got {value}")
@@ -255,7 +257,7 @@ def _build(description: Any, place: str) -> Any:
         return _build_instance(description, place)
     if isinstance(description, list | tuple):
         return tuple(_build(entry, f"{place}[{index}]") for index, entry in enumerate(description))
-    return _plain(description, place)
+    return _json_value(description, place)
 
 
 def _check_names(kind: type, description: Mapping[str, Any], place: str) -> None:

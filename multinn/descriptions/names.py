@@ -1,4 +1,4 @@
-"""The table of names: registered classes and functions by the names that descriptions hold."""
+"""The table of registered classes and functions by their names in descriptions."""
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
@@ -14,13 +14,15 @@ def add(name: str, thing: Callable[..., Any]) -> None:
     """Add a class or a function under a name.
 
     Raises:
-        ValueError: the name is not an identifier, or is taken by something else.
+        ValueError: the name is not an identifier, or is in use for something else.
     """
     if not all(part.isidentifier() for part in name.split(".")):
-        raise ValueError(f"register: {name!r} is not a name; define the class or function with one")
+        raise ValueError(
+            f"register: expected a class or function with a name, got {name!r}; define it with one"
+        )
     if _by_name.setdefault(name, thing) is not thing:
         raise ValueError(
-            f"register: the name {name!r} is taken by {_by_name[name]!r}; {thing!r} needs another"
+            f"register: {_by_name[name]!r} has the name {name!r} already; give {thing!r} another one"
         )
     _names[thing] = name
 
@@ -36,13 +38,13 @@ def name_of(thing: Callable[..., Any]) -> str:
     except (KeyError, TypeError):  # TypeError: it cannot be hashed
         shown = getattr(thing, "__qualname__", repr(thing))
         raise DescriptionError(
-            f"{shown} is not registered, and a description can hold only registered names: register "
-            "your own class or function with multinn.register"
+            f"{shown} is not registered, and descriptions hold only registered names: register your own "
+            "class or function with multinn.register"
         ) from None
 
 
 def named(name: str) -> Callable[..., Any]:
-    """Return the class or function of that name.
+    """Return the class or function with that name.
 
     Raises:
         DescriptionError: the name is unknown.

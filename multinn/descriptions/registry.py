@@ -15,19 +15,19 @@ Registered = TypeVar("Registered", bound=Callable[..., Any])
 def register(thing: Registered) -> Registered:
     """Register your own class or metric, so that descriptions and checkpoints can name it.
 
-    They hold only its ``__name__``: a program that reads one has to register the same class or function
-    first.
+    They hold only its ``__name__``: a program that reads them must first register the same class or
+    function.
 
     Args:
-        thing: a dataclass that is a Layer, Loss, Optimizer, Schedule, Initializer, or another kind of
-            Hyperparameters; or a function that serves as a metric.
+        thing: a dataclass that is a Layer, Loss, Optimizer, Schedule, Initializer or other kind of
+            Hyperparameters; or a function that is a metric.
 
     Returns:
-        ``thing`` itself, so that `register` can be used as a decorator.
+        ``thing`` itself, so that `register` is also a decorator.
 
     Raises:
-        TypeError: it is neither.
-        ValueError: it has no name, or another class or function has the same.
+        TypeError: ``thing`` is no such class and no function.
+        ValueError: ``thing`` has no name, or another class or function has the same name.
 
     >>> from dataclasses import dataclass
     >>> import multinn
@@ -43,15 +43,15 @@ def register(thing: Registered) -> Registered:
     """
     if not (inspect.isfunction(thing) or is_concrete(thing)):
         raise TypeError(
-            "register: expected a function, or a class that can be instantiated and is a dataclass of "
-            f"Hyperparameters, such as a Layer; got {thing!r}"
+            "register: expected a function, or a dataclass of Hyperparameters without abstract methods, "
+            f"such as a Layer; got {thing!r}"
         )
     names.add(thing.__name__, thing)
     return thing
 
 
 def is_concrete(thing: Any) -> bool:
-    """Return whether this is a dataclass of Hyperparameters that can be instantiated."""
+    """Return whether this is a dataclass of Hyperparameters without abstract methods."""
     if not (isinstance(thing, type) and issubclass(thing, Hyperparameters)):
         return False
     return is_dataclass(thing) and not inspect.isabstract(thing)
@@ -64,8 +64,8 @@ def register_module(
 
     Args:
         module: a module or a package.
-        prefix: is put before each name.
-        kind: selects what is registered.
+        prefix: a prefix of each name.
+        kind: returns whether an object is registered.
     """
     for name, value in vars(module).items():
         own = f"{getattr(value, '__module__', '')}.".startswith(f"{module.__name__}.")

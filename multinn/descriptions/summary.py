@@ -16,23 +16,23 @@ _WIDTHS = (38, 25, 13)  # with two spaces between them, 80 in all
 
 
 def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> str:
-    """Return a table of the layers within: the shapes of their outputs, and how many parameters.
+    """Return a table of a layer and the layers in it: their output shapes and numbers of parameters.
 
     Args:
-        layer: has an ``init`` as a `Layer` has.
+        layer: a `Layer`.
         input_shape: the shape of one example, without the batch axis.
-        dtype: in which it is trained: the size of a number.
+        dtype: the dtype of training, for the number of bytes.
 
     Raises:
-        TypeError: the shape is none.
+        TypeError: input_shape is not a tuple of integers.
         ValueError: the layer cannot take inputs of that shape.
     """
     rows: list[_Row] = []
-    noting = _noting(layer, "", rows, count())
-    params, _ = noting.init(np.random.default_rng(0), check_shape(input_shape))
+    recording = _recording(layer, "", rows, count())
+    params, _ = recording.init(np.random.default_rng(0), check_shape(input_shape))
     lines = [_line("layer", "output shape", "parameters"), "-" * (sum(_WIDTHS) + 4)]
     for row in rows:
-        shape = _shown(row.output_shape)
+        shape = _shape_text(row.output_shape)
         lines.append(_line(row.name, shape, f"{row.parameters:,}"))
     lines.append(lines[1])
     lines.append(f"parameters: {_size(params, dtype)}")
@@ -44,22 +44,20 @@ def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> str:
 
 @dataclass
 class _Row:
-    """What a line of the table says of one layer."""
-
     name: str
     output_shape: Shape = ()
     parameters: int = 0
 
 
-def _noting(layer: Any, indent: str, rows: list[_Row], numbers: Iterator[int]) -> Any:
-    """Return a copy of a layer whose `init` notes what it returns, and so do the layers within.
+def _recording(layer: Any, indent: str, rows: list[_Row], numbers: Iterator[int]) -> Any:
+    """Return a copy of a layer whose `init` adds a row to the table, as do the layers in it.
 
-    The class of the copy is one of its own, so that copies of the copy note as well. Layers within are
-    numbered in the order in which their parameters are drawn, as these are.
+    Each copy has a class of its own, so that copies of it record, too. The layers in it are numbered in
+    the order of their parameters, in which `init` is called.
     """
     kind: Any = type(layer)
 
-    class Noting(kind):  # type: ignore[misc]  # a class that is known when it runs
+    class Recording(kind):  # type: ignore[misc]  # the class is not known before
         def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
             number = f"{next(numbers)} " if indent else ""
             row = _Row(f"{indent}{number}{kind.__name__}")
@@ -71,29 +69,29 @@ def _noting(layer: Any, indent: str, rows: list[_Row], numbers: Iterator[int]) -
     Noting.__name__ = kind.__name__  # for error messages
     inner = count()
 
-    def noting(value: Any) -> Any:
+    def convert(value: Any) -> Any:
         if isinstance(value, tuple):
-            return tuple(map(noting, value))
+            return tuple(map(convert, value))
         is_layer = callable(getattr(value, "init", None))
-        return _noting(value, f"{indent}  ", rows, inner) if is_layer else value
+        return _recording(value, f"{indent}  ", rows, inner) if is_layer else value
 
     copied = copy.copy(layer)
     for field in fields(copied):
-        object.__setattr__(copied, field.name, noting(getattr(copied, field.name)))
-    object.__setattr__(copied, "__class__", Noting)
+        object.__setattr__(copied, field.name, convert(getattr(copied, field.name)))
+    object.__setattr__(copied, "__class__", Recording)
     return copied
 
 
 def _line(*cells: str) -> str:
-    """Return the cells in their columns, the last, of numbers, aligned to the right."""
+    """Return a line of the table. The last column holds numbers, aligned to the right."""
     name, shape, number = (shorten(cell, width) for cell, width in zip(cells, _WIDTHS, strict=True))
     return f"{name:<{_WIDTHS[0]}}  {shape:<{_WIDTHS[1]}}  {number:>{_WIDTHS[2]}}"
 
 
-def _shown(shape: Any) -> str:
-    """Return the shape with its batch axis; that of a layer with several outputs is a tuple of such."""
+def _shape_text(shape: Any) -> str:
+    """Return a shape with its batch axis as text, or a tuple of the shapes of several outputs."""
     if shape and isinstance(shape[0], tuple):
-        return f"({', '.join(map(_shown, shape))})"
+        return f"({', '.join(map(_shape_text, shape))})"
     return f"({', '.join(['batch', *map(str, shape)])}{'' if shape else ','})"
 
 

@@ -1,1 +1,1 @@
-"""Work on the host, outside of arrays: checks, progress, interrupts, files."""
+"""Tasks on the host outside of arrays: checks of arguments, progress, interrupts, files."""

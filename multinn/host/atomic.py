@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import os
 import secrets
@@ -21,34 +21,33 @@ _KINDS = {
 
 @contextmanager
 def replacing(path: PathLike) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of ``path`` when the context ends well.
+    """Yield a new file that replaces ``path`` when the context ends without an error.
 
-    Whatever fails before, ``path`` stays as it was, and the new file is removed. Who reads ``path``
-    meanwhile sees the old file or the new one, whole; of several writers, the last one's stays. When
-    the context has ended, the new file is on the disk, also after a loss of power. A process that is
-    killed within leaves the new file behind, beside ``path``, as ``.unfinished-`` and random digits.
+    After an error, ``path`` is unchanged and the new file is removed. A reader always sees a complete
+    file, the old or the new one; of several writers, the last wins. After the context, the new file
+    survives a loss of power. A process that is killed in the context leaves a file ``.unfinished-...``.
 
     Args:
-        path: whose folder exists. Where it is a symbolic link, the file that it leads to is replaced.
+        path: the file, in a folder that exists. The target of a symbolic link is replaced.
 
     Raises:
         OSError: the file cannot be written, or ``path`` is a device, a FIFO or a socket.
     """
     target = Path(os.path.realpath(path))
-    with _naming(path):
+    with _errors_naming(path):
         _check_kind(path)
         yield from _replacing(target)
     _sync_folder(target.parent)
 
 
 def _check_kind(path: PathLike) -> None:
-    """Raise OSError for a device and the like, which a file would replace for all who use it."""
+    """Raise OSError for a device and the like: a file would replace it for all its users."""
     with suppress(FileNotFoundError):
         kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
         if kind is not None:
             raise OSError(
-                f"{os.fspath(path)}: expected a regular file, or none, got {kind}, which stays as it "
-                "is; choose another path"
+                f"{os.fspath(path)}: expected a regular file or none, got {kind}, which is unchanged; "
+                "choose another path"
             )
 
 
@@ -72,27 +71,26 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _naming(path: PathLike) -> Iterator[None]:
-    """Let an error of the system name the file that was asked for, and not the unfinished one."""
+def _errors_naming(path: PathLike) -> Iterator[None]:
+    """Let an error of the system name ``path`` in place of the unfinished file."""
     try:
         yield
     except OSError as error:
         if error.errno is None:
             raise
-        message = f"{error.strerror}: this could not be written, what was there before stays"
+        message = f"{error.strerror}: the file could not be written, a former file is unchanged"
         raise OSError(error.errno, message, os.fspath(path)) from error
 
 
 def _discard(file: BinaryIO, path: Path) -> None:
-    """Close and remove the file, whatever else goes wrong."""
-    with suppress(OSError):  # what is still buffered may not fit on the disk either
+    with suppress(OSError):  # closing writes the buffer, which may not fit on the disk either
         file.close()
     path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system can."""
-    if not hasattr(os, "O_DIRECTORY"):
+    """Write the names in a folder to the disk."""
+    if not hasattr(os, "O_DIRECTORY"):  # as on Windows
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -1,4 +1,4 @@
-"""Modules that have moved, for pickles that name a class by its former module."""
+"""Former names of modules, for old pickles, which name classes by their modules."""
 
 import sys
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ _NOW = {
 
 
 class FormerModules(MetaPathFinder, Loader):
-    """Finds each former module as one that has the contents of the present one."""
+    """Imports a former module as a module with the attributes of the present one."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return how to load a former module, or None for any other name."""
+        """Return the spec of a former module, or None for any other name."""
         return ModuleSpec(fullname, self) if fullname in _NOW else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Look up the attributes of a former module in the present one."""
+        """Let a former module look up its attributes in the present one."""
         now = import_module(_NOW[module.__name__])
 
         def look_up(name: str) -> Any:
@@ -42,5 +42,5 @@ class FormerModules(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Let imports find former modules; modules that exist come first."""
+    """Let imports find former modules, after modules that exist."""
     sys.meta_path.append(FormerModules())

@@ -1,4 +1,4 @@
-"""What Ctrl-C must not tear apart."""
+"""Code that Ctrl-C does not interrupt."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from types import FrameType
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put off Ctrl-C until the end of the context, which should be short."""
+    """Delay Ctrl-C until the end of the context, which should be short."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield

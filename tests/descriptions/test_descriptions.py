@@ -1,4 +1,4 @@
-"""Descriptions: what JSON can hold of layers, losses, optimizers, and back."""
+"""Descriptions of layers, losses and optimizers for JSON, and instances from descriptions."""
 
 import inspect
 import json
@@ -93,7 +93,7 @@ INSTANCES: list[Any] = [
 
 
 def with_distinct_names(instances: list[Any]) -> list[Any]:
-    """The instances as parameters of a test, each class numbered."""
+    """Return the instances as parameters of a test, numbered within each class."""
     seen: dict[str, int] = {}
     parameters = []
     for instance in instances:
@@ -104,7 +104,7 @@ def with_distinct_names(instances: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("instance", with_distinct_names(INSTANCES))
-def test_what_is_described_comes_back_from_json(instance):
+def test_an_instance_survives_a_round_trip_through_json(instance):
     text = json.dumps(instance.to_dict(), allow_nan=False)
     again = type(instance).from_dict(json.loads(text))
     assert again == instance
@@ -112,12 +112,12 @@ def test_what_is_described_comes_back_from_json(instance):
 
 
 def is_of_the_core(name: str, kind: type) -> bool:
-    """Whether it is of the library, and not of the estimators, which may be imported or not."""
+    """Return whether a class is of the library; the estimators may not be imported."""
     return kind.__module__.startswith("multinn.") and not name.startswith("sklearn.")
 
 
 def test_every_class_of_the_library_is_registered_and_among_the_instances():
-    """So that a new layer or optimizer is held to the test above; a schedule needs a line there."""
+    """A new class then takes part in the test above."""
     registered = {kind for name, kind in registered_classes() if is_of_the_core(name, kind)}
     modules = [multinn, optimizers, schedules, initializers, multinn.metrics]
     exported = {
@@ -160,12 +160,12 @@ def test_floats_come_back_exactly(scale):
     assert repr(again) == repr(layer)
 
 
-def test_numbers_of_numpy_are_described_as_those_of_python():
+def test_numpy_numbers_are_described_as_python_numbers():
     layer = Conv2D(np.int64(2), (np.int64(3), np.int32(1)))
     assert Layer.from_dict(json.loads(json.dumps(layer.to_dict()))) == Conv2D(2, (3, 1))
 
 
-def test_what_has_a_default_may_be_left_out():
+def test_hyperparameters_with_defaults_may_be_missing():
     assert Layer.from_dict({"class": "Dense", "units": 4}) == Dense(4)
 
 
@@ -197,7 +197,7 @@ DENSE = Dense(4).to_dict()
         (Layer, DENSE | {"units": True}, "^Dense: expected units: an integer, got True"),
         (Layer, DENSE | {"units": 4.0}, "^Dense: expected units: an integer, got 4.0"),
         (Layer, DENSE | {"units": 0}, "^Dense: expected units of at least 1, got 0"),
-        (Layer, DENSE | {"units": {4}}, "^Dense.units: expected numbers, strings, None, and tuples"),
+        (Layer, DENSE | {"units": {4}}, "^Dense.units: expected a number, a string, None, or a tuple"),
         (Layer, DENSE | {"use_bias": 1}, "^Dense: expected use_bias: True or False, got 1"),
         (
             Layer,
@@ -247,12 +247,12 @@ DENSE = Dense(4).to_dict()
     ],
     ids=str,
 )
-def test_an_impossible_description_is_refused(kind, description, message):
+def test_an_invalid_description_is_refused(kind, description, message):
     with pytest.raises(DescriptionError, match=message):
         kind.from_dict(description)
 
 
-def test_a_description_may_not_be_nested_without_end():
+def test_a_description_that_is_nested_too_deeply_is_refused():
     description: dict[str, Any] = {"class": "ReLU"}
     for _ in range(2000):
         description = {"class": "Residual", "layer": description}
@@ -274,13 +274,13 @@ def test_a_hyperparameter_that_json_cannot_hold_is_not_described():
         layer.to_dict()
 
 
-def test_a_registered_class_of_ones_own_is_described():
+def test_a_registered_class_of_the_user_is_described():
     model = Sequential([Doubled(2), Dense(1)])
     assert model.to_dict()["layers"][0] == {"class": "Doubled", "times": 2}
     assert Layer.from_dict(model.to_dict()) == model
 
 
-def test_a_class_of_ones_own_has_to_be_registered():
+def test_an_unregistered_class_of_the_user_is_not_described():
     @dataclass(frozen=True)
     class Mine(Doubled):
         pass
@@ -295,7 +295,7 @@ class Listed(Doubled):
     sizes: list[int] = field(default_factory=list)
 
 
-def test_what_could_not_be_built_again_is_not_described():
+def test_an_instance_that_could_not_be_built_again_is_not_described():
     with pytest.raises(DescriptionError, match=r"^Listed: expected sizes: list\[int\], got \(1, 2\)"):
         Listed(sizes=[1, 2]).to_dict()
 
@@ -307,19 +307,19 @@ class Powered(Doubled):
 
 
 @pytest.mark.parametrize("power", [True, 1.0])
-def test_what_equals_a_choice_and_is_of_another_type_is_refused(power):
+def test_a_value_that_equals_a_choice_but_has_another_type_is_refused(power):
     with pytest.raises(DescriptionError, match=rf"^Powered: expected power: one of .*, got {power}"):
         Layer.from_dict({"class": "Powered", "power": power})
 
 
-def test_registering_twice_is_registering_once():
+def test_registering_twice_changes_nothing():
     assert register(Doubled) is Doubled
 
 
 @pytest.mark.parametrize("name", ["Doubled", "Dense", "accuracy"])
-def test_a_name_is_given_once(name):
+def test_a_name_in_use_is_refused(name):
     other = dataclass(frozen=True)(type(name, (Doubled,), {"__module__": __name__}))
-    with pytest.raises(ValueError, match=rf"^register: the name '{name}' is taken by"):
+    with pytest.raises(ValueError, match=rf"^register: .* has the name '{name}' already; give"):
         register(other)
 
 
@@ -327,12 +327,12 @@ def test_a_name_is_given_once(name):
     "thing", [Layer, int, Dense(2), "Dense", dataclass(type("Plain", (), {}))], ids=str
 )
 def test_only_functions_and_classes_of_hyperparameters_are_registered(thing):
-    with pytest.raises(TypeError, match=r"^register: expected a function, or a class"):
+    with pytest.raises(TypeError, match=r"^register: expected a function, or a dataclass"):
         register(thing)
 
 
 def test_a_lambda_is_not_registered():
-    with pytest.raises(ValueError, match=r"^register: '<lambda>' is not a name"):
+    with pytest.raises(ValueError, match=r"^register: expected .* with a name, got '<lambda>'"):
         register(unnamed)
 
 
@@ -346,7 +346,7 @@ def test_a_lambda_is_not_registered():
     ],
     ids=["accuracy", "halved", "Accuracy", "Huber"],
 )
-def test_a_metric_comes_back(metric, description):
+def test_a_metric_survives_a_round_trip_through_json(metric, description):
     assert describe_metric(metric) == description
     again = build_metric(json.loads(json.dumps(description)))
     assert getattr(again, "__self__", again) == getattr(metric, "__self__", metric)
@@ -354,11 +354,11 @@ def test_a_metric_comes_back(metric, description):
 
 @pytest.mark.parametrize("metric", [unnamed, len, Dense(2).init], ids=["lambda", "builtin", "method"])
 def test_other_functions_are_not_described(metric):
-    with pytest.raises(DescriptionError, match="is not registered, and a description"):
+    with pytest.raises(DescriptionError, match="is not registered, and descriptions"):
         describe_metric(metric)
 
 
 @pytest.mark.parametrize("description", ["Dense", "nothing", DENSE, 3, {"class": "SGD"}], ids=str)
-def test_what_describes_no_metric_is_refused(description):
+def test_a_description_of_something_else_is_no_metric(description):
     with pytest.raises(DescriptionError, match=r"^expected a|^unknown name"):
         build_metric(description)

@@ -1,4 +1,4 @@
-"""Hyperparameters may be numbers of NumPy: they promote nothing."""
+"""Checks and conversions of hyperparameters."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ TENTH = np.float64(0.1)
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_numbers_of_numpy_promote_nothing(backend, layer, optimizer):
+def test_numpy_numbers_do_not_promote_arrays(backend, layer, optimizer):
     model = Sequential([layer, Dense(np.int64(2))])
     trainer = Trainer(model, MeanSquaredError(), optimizer, backend=backend)
     trainer.fit(X, Y, epochs=1, batch_size=5, progress=False)
@@ -72,7 +72,7 @@ def test_numbers_of_numpy_promote_nothing(backend, layer, optimizer):
         (lambda: Freeze(SGD(), (1,)), r"Freeze: expected a tuple of patterns, .*, got \(1,\)"),
     ],
 )
-def test_what_is_of_another_type_is_refused_by_name(make, message):
+def test_a_value_of_another_type_is_refused_by_its_name(make, message):
     with pytest.raises(TypeError, match=message):
         make()
 
@@ -82,7 +82,7 @@ class Named(Hyperparameters):
     name: str
 
     def __post_init__(self) -> None:
-        """Check nothing more."""
+        """Check only the annotations."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Sized(Named):
         object.__setattr__(self, "sizes", tuple(self.sizes))
 
 
-def test_a_class_may_bring_a_hyperparameter_into_form_after_the_check_of_its_base():
+def test_a_class_may_convert_a_hyperparameter_after_the_checks_of_its_base_class():
     assert Sized("a", [1, 2]).sizes == (1, 2)
     with pytest.raises(TypeError, match="Sized: expected name: a string, got 3"):
         Sized(3, ())

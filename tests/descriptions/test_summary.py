@@ -32,7 +32,7 @@ NESTED = Sequential(
 
 
 def cells(line: str) -> tuple[str, str, str]:
-    """The columns of a line: the name, indented, the shape, and the number."""
+    """Return the columns of a line: the indented name, the shape and the number."""
     return line[:38].rstrip(), line[38:67].strip(), line[67:].strip()
 
 
@@ -56,14 +56,14 @@ def test_each_layer_has_a_line_with_shape_and_parameters():
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
-def test_the_total_is_that_of_the_parameters(case):
+def test_the_total_counts_all_parameters(case):
     params, _ = draw(case.layer, case.shape[1:])
     expected = sum(leaf.size for leaf in tree.leaves(params))
     summary = case.layer.summary(case.shape[1:], "float64")
     assert f"\nparameters: {expected:,} ({8 * expected:,} bytes in float64)" in summary
 
 
-def test_the_state_of_layers_is_counted_apart():
+def test_the_state_of_layers_is_counted_separately():
     last = Sequential([BatchNorm(), Dense(2)]).summary((3,)).splitlines()[-1]
     assert last == "state of the layers: 12 (48 bytes in float32)"
 
@@ -79,12 +79,12 @@ def test_the_state_of_layers_is_counted_apart():
     ],
     ids=["many parameters", "many axes", "many outputs", "deep", "no axis"],
 )
-def test_it_fits_80_columns(layer, input_shape):
+def test_the_table_fits_80_columns(layer, input_shape):
     lines = layer.summary(input_shape).splitlines()
     assert max(map(len, lines)) == 80
 
 
-def test_it_is_the_same_before_and_after_training():
+def test_the_table_is_the_same_before_and_after_training():
     before = MODEL.summary((3,))
     fit(make_trainer(model=MODEL), 1)
     assert MODEL.summary((3,)) == before
@@ -100,6 +100,6 @@ def test_an_axis_without_a_length_is_refused():
         Dense(2).summary((None, 3))
 
 
-def test_a_number_is_no_shape():
+def test_a_number_is_refused_as_a_shape():
     with pytest.raises(TypeError, match=r"input_shape: expected a tuple, .*, such as \(4,\), got 3"):
         Dense(2).summary(3)

@@ -142,7 +142,7 @@ FOREIGN = Says(
     "changed.safetensors:", "a checkpoint of this library", "89 50 4e 47", "that Trainer.save wrote"
 )
 FULL = Says(
-    "run.safetensors", "what was there before stays", "No space left on device", "could not be written"
+    "run.safetensors", "a former file is unchanged", "No space left on device", "could not be written"
 )
 
 ROWS = [

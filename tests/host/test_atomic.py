@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ from multinn.host.atomic import replacing
 
 
 class FullError(OSError):
-    """What stands for a disk without space."""
+    """A disk without space."""
 
 
 def write(path, data):
@@ -39,7 +39,7 @@ def test_a_path_may_be_a_string_without_a_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
 @pytest.mark.parametrize("error", [FullError, KeyboardInterrupt])
 @pytest.mark.parametrize("old", [b"old", None], ids=["old file", "no file"])
-def test_whatever_fails_the_old_file_stays(tmp_path, monkeypatch, step, error, old):
+def test_after_any_error_the_old_file_is_unchanged(tmp_path, monkeypatch, step, error, old):
     path = tmp_path / "file"
     if old is not None:
         path.write_bytes(old)
@@ -60,9 +60,9 @@ def test_whatever_fails_the_old_file_stays(tmp_path, monkeypatch, step, error, o
     assert not old or path.read_bytes() == old
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
-def test_a_disk_that_is_full_as_the_file_is_closed(tmp_path, monkeypatch):
-    """What is still in the buffer cannot be written either."""
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_disk_that_is_full_when_the_file_is_closed_leaves_the_old_file(tmp_path, monkeypatch):
+    """The rest of the buffer cannot be written either."""
     (tmp_path / "file").write_bytes(b"old")
     open_file = atomic.Path.open
 
@@ -78,34 +78,34 @@ def test_a_disk_that_is_full_as_the_file_is_closed(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
-def test_the_file_is_for_all_whom_the_umask_allows(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has these modes")
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path):
     write(tmp_path / "file", b"new")
     (tmp_path / "other").touch()
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("file", "other")}
     assert len(modes) == 1
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has these modes")
 def test_a_private_file_stays_private(tmp_path):
     (tmp_path / "file").touch(0o600)
     write(tmp_path / "file", b"new")
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX has FIFOs")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has FIFOs")
 @pytest.mark.parametrize("name", ["fifo", "link"])
-def test_what_is_no_file_is_not_replaced(tmp_path, name):
+def test_a_fifo_is_not_replaced(tmp_path, name):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to(tmp_path / "fifo")
-    with pytest.raises(OSError, match=f"{name}: expected a regular file, or none, got a FIFO"):
+    with pytest.raises(OSError, match=f"{name}: expected a regular file or none, got a FIFO"):
         write(tmp_path / name, b"new")
     assert sorted(os.listdir(tmp_path)) == ["fifo", "link"]
     assert stat.S_ISFIFO((tmp_path / name).stat().st_mode)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="symbolic links need no permission")
-def test_a_symbolic_link_leads_to_the_new_file(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere symbolic links may need a permission")
+def test_the_target_of_a_symbolic_link_is_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "folder" / "file")
     write(tmp_path / "link", b"new")

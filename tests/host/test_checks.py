@@ -1,4 +1,4 @@
-"""Data on the host: what is taken, and one clear error for what is not."""
+"""Checks of data on the host: what is accepted, and one clear error for the rest."""
 
 import math
 import re
@@ -42,18 +42,18 @@ def test_floats_and_large_integers_become_floats_of_the_dtype(x, dtype):
 
 
 @pytest.mark.parametrize("kind", ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32"])
-def test_booleans_and_small_integers_are_taken_as_they_are(kind):
+def test_booleans_and_small_integers_are_not_converted(kind):
     x = np.array([[0, 1], [1, 0]], kind)
     assert check_inputs(x, "float32") is x
 
 
-def test_integers_in_the_other_order_of_bytes_become_native():
+def test_integers_in_the_other_byte_order_become_native():
     x = np.array([[1, 2], [3, 4]], ">i2")
     np.testing.assert_array_equal(check_inputs(x, "float32"), x.astype(np.int16), strict=True)
 
 
 @pytest.mark.parametrize(("x", "message"), OBJECTS)
-def test_what_is_not_a_number_is_refused(x, message):
+def test_data_other_than_numbers_are_refused(x, message):
     with pytest.raises(TypeError, match=message):
         check_inputs(x, "float32")
 
@@ -65,7 +65,7 @@ def test_ragged_rows_are_refused(check):
         check([[1.0, 2.0], [3.0]], *arguments)
 
 
-def test_one_axis_is_refused_with_both_ways_out():
+def test_one_axis_is_refused_with_both_remedies():
     message = (
         r"x: expected an array of shape \(examples, features, ...\), got \(3,\); .*reshape\(-1, 1\)"
     )
@@ -74,7 +74,7 @@ def test_one_axis_is_refused_with_both_ways_out():
 
 
 @pytest.mark.parametrize("x", [3.0, [], np.zeros((0, 3)), np.zeros((3, 0)), np.zeros((2, 0, 2))])
-def test_nothing_is_refused(x):
+def test_data_without_examples_or_features_are_refused(x):
     with pytest.raises(ValueError, match="x: expected"):
         check_inputs(x, "float32")
 
@@ -88,7 +88,7 @@ def test_nothing_is_refused(x):
         ((4, 3, 2), (2, 1, 0), "row 2, index 1, index 0"),
     ],
 )
-def test_what_is_not_finite_is_told_with_its_place(shape, place, where, wrong):
+def test_nan_and_infinity_are_reported_with_their_place(shape, place, where, wrong):
     array = np.zeros(shape, np.float32)
     array[place] = wrong
     with pytest.raises(ValueError, match=f"data: expected finite numbers, got {wrong} at {where};"):
@@ -96,7 +96,7 @@ def test_what_is_not_finite_is_told_with_its_place(shape, place, where, wrong):
 
 
 @pytest.mark.parametrize("shape", [(600_000,), (3000, 400), (3, 500_000)])
-def test_the_place_is_right_in_data_that_are_looked_through_in_pieces(shape):
+def test_the_place_is_right_in_data_that_are_checked_in_chunks(shape):
     array = np.zeros(shape, np.float32)
     place = tuple(length - 1 for length in shape)
     array[place] = NAN
@@ -111,7 +111,7 @@ def test_a_check_needs_little_memory():
     assert peak_memory(lambda: check_inputs(x, "float32")) < 2**20
 
 
-def test_the_first_of_several_is_told():
+def test_the_first_of_several_is_reported():
     x = np.zeros((4, 3))
     x[3, 0] = x[1, 2] = NAN
     with pytest.raises(ValueError, match="at row 1, column 2"):
@@ -145,14 +145,14 @@ def test_targets_must_be_finite_numbers():
 
 
 @pytest.mark.parametrize("shape", [(4,), [4], np.array([4]), (np.int64(4),), ((5, 4), (6, 3)), ()])
-def test_shapes_of_integers_are_taken_as_tuples(shape):
+def test_shapes_of_integers_become_tuples(shape):
     assert check_shape(shape) == tuple(shape)
 
 
 @pytest.mark.parametrize(
     "shape", [(None,), (None, 3), ("a",), (3.0,), (True,), ((5, 4), (6, None)), [[5], [4]]]
 )
-def test_shapes_of_other_things_than_integers_are_refused(shape):
+def test_shapes_with_other_entries_than_integers_are_refused(shape):
     got = re.escape(repr(tuple(shape)))
     with pytest.raises(TypeError, match=f"input_shape: expected integers, .* got {got}$"):
         check_shape(shape)

@@ -1,4 +1,4 @@
-"""Ctrl-C waits for the end of what it must not tear apart."""
+"""Ctrl-C waits for the end of code that must not be interrupted."""
 
 import signal
 import threading
@@ -19,7 +19,7 @@ def test_an_interrupt_comes_after_the_context():
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert done == ["the rest"]
-    with pytest.raises(KeyboardInterrupt):  # as before
+    with pytest.raises(KeyboardInterrupt):  # the former handler is back
         signal.raise_signal(signal.SIGINT)
 
 

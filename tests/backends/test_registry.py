@@ -1,4 +1,4 @@
-"""From a name to a backend: the environment variable, and one clear error for each mistake."""
+"""The registry of backends: names, devices, the environment variable, and one clear error for each."""
 
 import pytest
 
@@ -20,17 +20,17 @@ def test_numpy_is_the_default():
     assert get_backend().name == "numpy"
 
 
-def test_an_empty_variable_is_an_unset_one(monkeypatch):
+def test_an_empty_variable_counts_as_unset(monkeypatch):
     monkeypatch.setenv("MULTINN_BACKEND", "")
     assert get_backend().name == "numpy"
 
 
-def test_the_variable_chooses(monkeypatch):
+def test_the_variable_selects_the_backend(monkeypatch):
     monkeypatch.setenv("MULTINN_BACKEND", "jax:cpu")
     assert (get_backend().name, get_backend().device) == ("jax", "cpu:0")
 
 
-def test_an_argument_goes_over_the_variable(monkeypatch):
+def test_an_argument_overrides_the_variable(monkeypatch):
     monkeypatch.setenv("MULTINN_BACKEND", "jax")
     assert get_backend("numpy").name == "numpy"
 
@@ -45,13 +45,13 @@ def test_numpy_on_the_cpu(name):
     assert (get_backend(name).name, get_backend(name).device) == ("numpy", "cpu")
 
 
-def test_a_backend_is_returned_as_it_is():
+def test_a_backend_is_returned_unchanged():
     backend = get_backend("jax")
     assert get_backend(backend) is backend
 
 
 @pytest.mark.parametrize("name", ["numpy", "jax"])
-def test_one_name_gives_one_instance_however_it_is_asked_for(name, monkeypatch):
+def test_one_name_gives_one_instance_from_argument_or_variable(name, monkeypatch):
     monkeypatch.setenv("MULTINN_BACKEND", name)
     assert get_backend() is get_backend(name)
 
@@ -75,7 +75,7 @@ def test_a_misspelt_name_gets_a_suggestion(name, suggestion):
         get_backend(name)
 
 
-def test_a_name_that_is_empty_is_no_name():
+def test_an_empty_name_is_unknown():
     with pytest.raises(UnknownBackendError, match="unknown backend '', expected one of numpy, jax"):
         get_backend("")
 
@@ -118,19 +118,19 @@ def test_a_wrong_argument_does_not_name_the_variable(monkeypatch):
         "numpy:",
     ],
 )
-def test_a_device_that_is_not_there_is_refused(name):
+def test_an_unknown_device_is_refused(name):
     with pytest.raises(DeviceNotFoundError, match="no device"):
         get_backend(name)
 
 
-def test_a_missing_device_is_told_which_there_are():
+def test_the_error_for_a_device_lists_the_devices_there_are():
     with pytest.raises(DeviceNotFoundError, match="no device 'cpu:99' on this machine; it finds 'jax:"):
         get_backend("jax:cpu:99")
 
 
 @pytest.fixture(scope="module")
 def without_jax() -> list[str]:
-    """What a program prints where jax is missing: the installed backends, and three errors."""
+    """Return the output of a program without JAX: the installed backends, and three errors."""
     result = run_python(
         """
 import sys
@@ -149,16 +149,16 @@ for argument in ("jax", "jax:gpu", None):
     return result.stdout.splitlines()
 
 
-def test_jax_without_jax_is_not_among_the_installed(without_jax):
+def test_without_jax_its_backend_is_not_installed(without_jax):
     assert without_jax[0] == str([name for name in installed_backends() if name != "jax"])
 
 
-def test_jax_without_jax_names_the_pip_line(without_jax):
+def test_without_jax_the_error_names_the_pip_line(without_jax):
     expected = """backend 'jax' needs jax, which is not installed: pip install "multinn[jax]\""""
     assert [message[: len(expected)] for message in without_jax[1:]] == [expected] * 3
 
 
-def test_jax_without_jax_names_the_variable_that_asked_for_it(without_jax):
+def test_without_jax_the_error_names_the_variable_that_selected_it(without_jax):
     assert ["MULTINN_BACKEND" in message for message in without_jax[1:]] == [False, False, True]
 
 
@@ -171,7 +171,7 @@ def test_jax_without_jax_names_the_variable_that_asked_for_it(without_jax):
         (DeviceNotFoundError, ValueError),
     ],
 )
-def test_errors_are_of_one_family(error, builtin):
+def test_errors_share_one_base_class(error, builtin):
     assert issubclass(error, BackendError)
     assert issubclass(error, builtin)
 
