@@ -66,7 +66,7 @@ def _recording(layer: Any, indent: str, rows: list[_Row], numbers: Iterator[int]
             row.parameters = _count(params)
             return params, row.output_shape
 
-    Noting.__name__ = kind.__name__  # for error messages
+    Recording.__name__ = kind.__name__  # for error messages
     inner = count()
 
     def convert(value: Any) -> Any:

@@ -28,7 +28,7 @@ from multinn.training.program import ModelState, TrainingProgram, TrainingState,
 
 
 class BaseTrainer:
-    """A model and its state on one backend: everything of a trainer but `fit`.
+    """A model and its state on one backend: everything in a trainer except `fit`.
 
     The attributes are those of `Trainer`.
     """
@@ -142,9 +142,9 @@ class BaseTrainer:
             check_integers(minimum=0, seed=seed)
         input_shape = check_shape(input_shape)
         drawn, output_shape = self._draw(input_shape, self.seed if seed is None else seed)
-        chosen = drawn if params is None else tree.map_with_paths(check_parameter, drawn, params)
+        start = drawn if params is None else tree.map_with_paths(check_parameter, drawn, params)
         self.seed = self.seed if seed is None else seed
-        self._start(chosen, (input_shape, output_shape))
+        self._start(start, (input_shape, output_shape))
 
     def evaluate(
         self, x: Any, y: Any, *, weights: Any = None, batch_size: int = 1024

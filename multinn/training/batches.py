@@ -1,4 +1,4 @@
-"""Batches that are read while training, so that the data need not fit in memory."""
+"""Batches that are read during training, for data that do not fit in memory."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
@@ -19,21 +19,21 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class ShuffledBatches:
-    """Batches of arrays, in the order in which `Trainer.fit` takes them, each read at its turn.
+    """Batches of arrays in the order of `Trainer.fit`, each read when it is needed.
 
-    Called with the number of an epoch, from 0, it yields the batches of that epoch.
+    An instance takes the number of an epoch, from 0, and yields the batches of that epoch.
 
     Attributes:
-        x: (examples, ...), such as `numpy.load` gives with ``mmap_mode="r"``, or a `numpy.memmap`. Lists
-            and tables of pandas become arrays, in whole.
-        y: (examples, ...), likewise.
+        x: (examples, ...), such as a `numpy.memmap`, or the result of `numpy.load` with
+            ``mmap_mode="r"``. Lists and pandas tables are converted to arrays in memory.
+        y: (examples, ...), as x.
         weights: (examples,) or None; they are divided by their mean.
-        batch_size: examples a batch; the last of an epoch has what is left over.
-        seed: that of the trainer, for the same order.
+        batch_size: examples in a batch; the last batch of an epoch takes the rest.
+        seed: with the seed of the trainer, the order is that of `Trainer.fit`.
         shuffle: whether each epoch has its own random order, if it has more than one batch.
 
     Raises:
-        TypeError, ValueError: the arrays have different lengths or none, or a number is impossible.
+        TypeError, ValueError: the arrays have different lengths or are empty, or a number is invalid.
 
     >>> batches = ShuffledBatches(np.arange(5)[:, None], np.arange(5), batch_size=2, shuffle=False)
     >>> [y.tolist() for x, y in batches(0)]
@@ -64,7 +64,7 @@ class ShuffledBatches:
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield (x, y) or (x, y, weights) of each batch of an epoch."""
         count = len(self.x)
-        # One batch is all examples in their order, as in fit.
+        # A single batch keeps the order of the examples, as in fit.
         order = epoch_order(count, self.seed, epoch, self.shuffle and self.batch_size < count)
         arrays = (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
         for start in range(0, count, self.batch_size):
@@ -73,10 +73,10 @@ class ShuffledBatches:
 
 
 def _with_rows_by_number(values: Any, name: str) -> Any:
-    """Return an array that gives rows by their numbers: pandas gives them by label, lists not at all.
+    """Return an array whose index is a row's number, not its label as in pandas.
 
     Raises:
-        TypeError: it is sparse.
+        TypeError: the array is sparse.
     """
     if hasattr(values, "toarray"):
         raise TypeError(
@@ -91,7 +91,7 @@ def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
     """Return the batches of an epoch, from 0.
 
     Raises:
-        TypeError: a function returns something else.
+        TypeError: ``batches`` is a function that returns something else.
     """
     if not callable(batches):
         return batches
@@ -104,26 +104,26 @@ def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
 
 
 def with_first(batches: Batches, epoch: int, reader: Executor) -> tuple[Batches, Batch]:
-    """Return batches that are the same, and the first of an epoch, which is begun once.
+    """Return the same batches, and the first batch of an epoch; that epoch is iterated only once.
 
     Args:
-        batches: those of each epoch.
-        epoch: from 0.
+        batches: the batches of each epoch.
+        epoch: the number of the epoch, from 0.
         reader: the thread that reads all batches.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the epoch has no batches.
     """
-    begun = iter(batches_of(batches, epoch))
-    first = reader.submit(next, begun, None).result()
+    rest = iter(batches_of(batches, epoch))
+    first = reader.submit(next, rest, None).result()
     if first is None:
         raise ValueError(f"fit_batches: no batches for epoch {epoch + 1}")
-    whole = chain([first], begun)
-    return lambda number: whole if number == epoch else batches_of(batches, number), first
+    whole_epoch = chain([first], rest)
+    return lambda number: whole_epoch if number == epoch else batches_of(batches, number), first
 
 
 def check_batches(batches: Any, epochs: int) -> None:
-    """Raise TypeError or ValueError unless there can be batches for so many epochs."""
+    """Raise TypeError or ValueError unless the batches can last for that many epochs."""
     if callable(batches):
         return
     if not isinstance(batches, Iterable):
@@ -133,16 +133,16 @@ def check_batches(batches: Any, epochs: int) -> None:
         )
     if epochs > 1 and isinstance(batches, Iterator):
         raise ValueError(
-            f"fit_batches: a generator gives its batches once, not for {epochs} epochs: give a function "
-            "of the number of the epoch that returns one"
+            f"fit_batches: expected batches for {epochs} epochs, got an iterator, which gives them only "
+            "once; give a function of the number of the epoch that returns one"
         )
 
 
 def prefetched(items: Iterable[Item], reader: Executor) -> Iterator[Item]:
-    """Yield the items, each made by the reader, a thread, while the one before is in use."""
+    """Yield the items. A thread, the reader, makes each item while the one before is in use."""
     iterator = iter(items)
     end: Any = object()
-    following = reader.submit(next, iterator, end)
-    while (item := following.result()) is not end:
-        following = reader.submit(next, iterator, end)
+    next_item = reader.submit(next, iterator, end)
+    while (item := next_item.result()) is not end:
+        next_item = reader.submit(next, iterator, end)
         yield item

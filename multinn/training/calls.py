@@ -19,9 +19,9 @@ from multinn.training.program import TrainingProgram, TrainingState
 
 MOST_ENTRIES = 2**22  # numbers in the plan of one call: 16 MiB, whatever the number of epochs
 
-_SHARE = 16  # the first try takes this part of the batch, in case a step takes very long
-_LONG = 1.0
-_TRIES, _TRYING = 5, 0.05
+_SHARE = 16  # the first try takes 1/16 of the batch, in case a step takes very long
+_LONG_STEP = 1.0  # seconds
+_MOST_TRIES, _MOST_TRYING = 5, 0.05  # tries, seconds
 _FACTOR = 8.0
 _GUESS = _FACTOR**-2
 
@@ -136,9 +136,9 @@ def estimate_seconds(program: TrainingProgram, state: TrainingState, batch: Exam
     few = tree.map(lambda leaf: leaf[: max(1, leaf.shape[0] // _SHARE)], batch)
     try:
         seconds = timed(few) * _SHARE
-        if seconds < _LONG:
+        if seconds < _LONG_STEP:
             tries = [timed(batch)]
-            while len(tries) < _TRIES and sum(tries) < _TRYING:
+            while len(tries) < _MOST_TRIES and sum(tries) < _MOST_TRYING:
                 tries.append(timed(batch))
             seconds = min(tries)
     except Exception:  # for example, a layer of the user that only another library can run

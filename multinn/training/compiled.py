@@ -33,7 +33,7 @@ class Seconds:
 class RecentPrograms:
     """A least-recently-used cache of compiled functions, bounded by their number and their memory.
 
-    A function that keeps memory of its own is found as long as anybody else holds it.
+    A dropped function that keeps memory of its own is still found while anything else refers to it.
 
     Args:
         least: the number of functions that are kept whatever memory they take.
@@ -97,11 +97,11 @@ class CompiledPrograms:
         self.__init__(*state)  # type: ignore[misc]
 
     def share(self, programs: RecentPrograms, family: Hashable) -> None:
-        """Also use the functions of others, add to them, and keep fewer of its own.
+        """Also use a cache that several trainers share, and keep fewer functions here.
 
         Args:
-            programs: the functions that are shared.
-            family: everything that the functions of this trainer depend on.
+            programs: the shared cache.
+            family: a key for everything on which the functions of this trainer depend.
         """
         self._shared, self._family = programs, family
         self._own = RecentPrograms(least=8, most_bytes=2**28)

@@ -1,4 +1,4 @@
-"""Training on batches that come one by one: the run of `fit`, without all data in memory."""
+"""`Trainer.fit_batches`: the same run as `fit`, without all data in memory."""
 
 import threading
 from collections.abc import Iterator
@@ -29,19 +29,19 @@ from tests.support.small_runs import WEIGHTS, X, Y, assert_same_bits, fit, make_
 
 
 def fit_batches(trainer: Trainer, epochs: int, batches: Any = None, **keywords: Any) -> Trainer:
-    """Train on the ten examples in the order of `fit`, unless on other batches."""
+    """Train on the ten examples in the order of `fit`, or on other batches."""
     batches = ShuffledBatches(X, Y, batch_size=4) if batches is None else batches
     trainer.fit_batches(batches, epochs=epochs, **{"progress": False} | keywords)
     return trainer
 
 
-# The same run as of `fit`
+# The same run as `fit`
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
 @pytest.mark.parametrize("batch_size", [4, 5, 10])
 @pytest.mark.parametrize("backend", ["numpy", "array_api_strict"], indirect=True)
-def test_the_run_is_that_of_fit_to_the_bit(backend, weights, batch_size):
+def test_a_run_equals_fit_to_the_bit(backend, weights, batch_size):
     batches = ShuffledBatches(X, Y, weights, batch_size=batch_size)
     one = fit_batches(make_trainer(backend), 3, batches, validation_data=(X, Y))
     other = make_trainer(backend)
@@ -51,8 +51,8 @@ def test_the_run_is_that_of_fit_to_the_bit(backend, weights, batch_size):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_the_run_is_that_of_fit_to_rounding(backend):
-    """A compiler rounds one step differently within a loop."""
+def test_a_run_equals_fit_to_rounding(backend):
+    """A compiler may round a step differently in a loop."""
     if backend == "torch":
         pytest.importorskip("torch")
     one, other = fit_batches(make_trainer(backend), 3), fit(make_trainer(backend), 3)
@@ -62,35 +62,35 @@ def test_the_run_is_that_of_fit_to_rounding(backend):
 
 
 def test_progress_moves_within_an_epoch(monkeypatch):
-    """By the number of batches of the epoch before, of which the first has none."""
-    told: list[Any] = []
+    """The epoch before gives the number of batches, so the first epoch moves only at its end."""
+    shown: list[Any] = []
 
     @contextmanager
     def progress(total: int, unit: str, show: bool = True) -> Iterator[Any]:
-        yield lambda done, figures: told.append((done, figures))
+        yield lambda done, metrics: shown.append((done, metrics))
 
     monkeypatch.setattr(run_module, "progress", progress)
     monkeypatch.setattr(batch_run, "_SECONDS", 0.0)
     trainer = fit_batches(make_trainer(), 2)
-    assert [done for done, _ in told] == pytest.approx([0, 0, 0, 1, 1 / 3, 1 / 3, 1 / 12, 1 / 4])
-    losses = [figures["loss"] for _, figures in told]
+    assert [done for done, _ in shown] == pytest.approx([0, 0, 0, 1, 1 / 3, 1 / 3, 1 / 12, 1 / 4])
+    losses = [metrics["loss"] for _, metrics in shown]
     assert losses[3::4] == trainer.history.losses
     assert np.average(losses[:3], weights=[4, 4, 2]) == pytest.approx(losses[3])
 
 
-def test_progress_is_told_of_batches_that_weigh_nothing(monkeypatch):
+def test_progress_is_finite_for_batches_of_weight_zero(monkeypatch):
     monkeypatch.setattr(batch_run, "_SECONDS", 0.0)
     batches = ShuffledBatches(X, Y, np.arange(10.0) < 2, batch_size=2, shuffle=False)
     trainer = fit_batches(make_trainer(), 1, batches)
     assert np.isfinite(trainer.history.losses).all()
 
 
-def test_a_run_goes_on_where_the_last_one_ended():
+def test_a_run_continues_where_the_last_one_ended():
     one = fit(fit_batches(fit_batches(make_trainer(), 1), 2), 1)
     assert_same_bits(one, fit(make_trainer(), 4))
 
 
-def test_batches_of_a_file_that_is_mapped_to_memory(tmp_path):
+def test_batches_can_come_from_a_memory_mapped_file(tmp_path):
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     one = fit_batches(make_trainer(), 2, ShuffledBatches(mapped, Y, batch_size=4))
@@ -98,8 +98,8 @@ def test_batches_of_a_file_that_is_mapped_to_memory(tmp_path):
 
 
 @pytest.mark.parametrize("y", [[0, 1, 2], pandas.Series([0, 1, 2], [2, 1, 0])], ids=["list", "pandas"])
-def test_rows_are_taken_by_their_number(y):
-    """Not by the labels of pandas, which a split or a sort has in another order."""
+def test_rows_are_taken_by_number(y):
+    """Labels of pandas are in another order after a split or a sort."""
     batches = ShuffledBatches(np.arange(3)[:, None], y, batch_size=2)
     assert all((x[:, 0] == y).all() for x, y in batches(0))
 
@@ -115,22 +115,22 @@ def test_memory_holds_a_few_batches():
     assert peak_memory(lambda: fit_batches(trainer, 1, batches)) < 8 * a_batch
 
 
-# What batches can be
+# Kinds of batches
 
 
-def test_a_list_of_batches_of_different_sizes_is_gone_through_each_epoch():
+def test_a_list_of_batches_of_different_sizes_is_read_in_each_epoch():
     batches = [(X[:3], Y[:3]), (X[3:], Y[3:])]
     trainer = fit_batches(make_trainer(), 2, batches, report_every=2)
     assert (trainer.epoch, trainer.step, trainer.history["epoch"]) == (2, 4, [2])
 
 
-def test_a_generator_gives_all_its_batches_for_one_epoch():
+def test_a_generator_is_enough_for_one_epoch():
     trainer = fit_batches(make_trainer(), 1, ((X[i : i + 1], Y[i : i + 1]) for i in range(10)))
     assert trainer.step == 10
 
 
 class Stream:
-    """Gives its batches once, though it is no iterator."""
+    """An iterable that yields its batches only once, but is no iterator."""
 
     def __init__(self) -> None:
         self.batches = ((X[i : i + 1], Y[i : i + 1]) for i in range(10))
@@ -139,7 +139,7 @@ class Stream:
         return self.batches
 
 
-def test_a_stream_loses_no_batch_where_the_model_begins():
+def test_a_stream_loses_no_batch_when_parameters_are_drawn():
     assert fit_batches(make_trainer(), 1, Stream()).step == 10
 
 
@@ -166,7 +166,7 @@ def test_a_function_is_called_with_the_number_of_the_epoch():
     ("batches", "error", "message"),
     [
         (3, TypeError, "fit_batches: expected an iterable of batches"),
-        (iter([(X, Y)]), ValueError, "a generator gives its batches once, not for 2 epochs"),
+        (iter([(X, Y)]), ValueError, "expected batches for 2 epochs, got an iterator"),
         ([], ValueError, "fit_batches: no batches for epoch 1"),
         ([X], ValueError, r"batches: expected \(x, y\) or \(x, y, weights\) each"),
         ([(X, Y[:3])], ValueError, "y: expected 10 rows"),
@@ -180,7 +180,7 @@ def test_a_function_is_called_with_the_number_of_the_epoch():
         ([(X, Y), (X, Y, WEIGHTS)], ValueError, "weights with all batches of an epoch, or with none"),
     ],
 )
-def test_impossible_batches_are_refused(batches, error, message):
+def test_invalid_batches_are_refused(batches, error, message):
     with pytest.raises(error, match=message):
         fit_batches(make_trainer(), 2, batches)
 
@@ -194,7 +194,7 @@ def test_impossible_batches_are_refused(batches, error, message):
         ((X, Y, None, 4, -1), "seed: expected at least 0, got -1"),
     ],
 )
-def test_impossible_arrays_are_refused(arguments, message):
+def test_invalid_arrays_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ShuffledBatches(*arguments)
 
@@ -206,7 +206,7 @@ def test_sparse_arrays_are_refused():
         ShuffledBatches(scipy.sparse.csr_array(X), Y)
 
 
-def test_a_batch_may_weigh_nothing():
+def test_all_weights_of_a_batch_may_be_zero():
     batches = [(X[:5], Y[:5], np.zeros(5)), (X[5:], Y[5:], np.full(5, 2.0))]
     trainer = make_trainer()
     assert np.isfinite(fit_batches(trainer, 2, batches).history.losses).all()
@@ -215,7 +215,7 @@ def test_a_batch_may_weigh_nothing():
 # How a run ends
 
 
-def test_a_batch_that_fails_leaves_the_last_whole_epoch():
+def test_an_error_in_a_batch_leaves_the_last_whole_epoch():
     def batches(epoch: int) -> Iterator[Any]:
         yield from ShuffledBatches(X, Y, batch_size=4)(epoch)
         if epoch == 2:
@@ -249,7 +249,7 @@ def test_callbacks_stop_the_run():
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
-def test_a_divergence_is_told_with_its_step(backend):
+def test_a_divergence_is_reported_with_its_step(backend):
     huge = np.full((4, 3), 1e30, np.float32)
     batches = [(X[:4], Y[:4]), (huge, Y[:4])]
     trainer = make_trainer(backend, Sequential([Dense(2)]), optimizer=SGD(0.1))

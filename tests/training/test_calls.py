@@ -1,4 +1,4 @@
-"""How epochs are divided into calls: all of them, none too long, and few lengths, each one program."""
+"""The division of epochs into calls: none too long, and few different lengths to compile."""
 
 import itertools
 import math
@@ -16,7 +16,9 @@ entries_of = st.sampled_from([3, 1000, 60_000, 10**7])
 
 
 @given(epochs_of, steps_of, st.booleans(), entries_of, stops, paces)
-def test_all_is_done_and_no_call_is_too_long(epochs, full_steps, tail, entries, stop_every, pace):
+def test_calls_cover_all_epochs_and_none_is_too_long(
+    epochs, full_steps, tail, entries, stop_every, pace
+):
     calls = divide(
         epochs,
         full_steps,
@@ -41,7 +43,7 @@ def test_all_is_done_and_no_call_is_too_long(epochs, full_steps, tail, entries, 
 
 
 @given(epochs_of, steps_of, st.booleans(), entries_of, paces)
-def test_one_program_or_two(epochs, full_steps, tail, entries, pace):
+def test_there_are_at_most_two_lengths(epochs, full_steps, tail, entries, pace):
     calls = divide(epochs, full_steps, tail=tail, entries=entries, seconds=0.5, seconds_a_step=pace)
     for lengths in calls:
         assert len(set(lengths)) <= 2
@@ -50,15 +52,15 @@ def test_one_program_or_two(epochs, full_steps, tail, entries, pace):
 
 
 @given(st.integers(1, 400), st.integers(2, 50), st.integers(1, 20))
-def test_where_equal_lengths_fit_there_is_one_program(count, length, slack):
-    """Calls of half the length that would do are not too many."""
+def test_equal_lengths_are_used_where_they_fit(count, length, slack):
+    """Calls may be half as long as possible for that."""
     most = min(length + slack, 2 * length)
     calls = divide(count * length, 1, tail=False, entries=1, seconds=most + 0.5, seconds_a_step=1.0)
     assert len(set(calls.epochs)) == 1
 
 
 @given(epochs_of, steps_of, st.booleans(), paces)
-def test_there_are_not_many_more_calls_than_are_needed(epochs, full_steps, tail, pace):
+def test_there_are_at_most_about_twice_as_many_calls_as_necessary(epochs, full_steps, tail, pace):
     calls = divide(epochs, full_steps, tail=tail, entries=10, seconds=0.5, seconds_a_step=pace)
     steps = full_steps + tail
     most_steps = 0.5 / pace if pace else math.inf
@@ -73,13 +75,13 @@ def test_without_a_limit_all_epochs_are_one_call():
     assert divide(10_007, 1, tail=False, entries=2) == Calls([10_007], [])
 
 
-def test_stops_and_a_rest_share_one_program_where_they_have_a_common_length():
+def test_calls_between_stops_have_a_common_length_if_there_is_one():
     assert divide(6, 9, tail=True, entries=9, stop_every=4) == Calls([2, 2, 2], [])
     assert divide(25, 9, tail=True, entries=9, stop_every=10) == Calls([5] * 5, [])
     assert divide(23, 9, tail=True, entries=9, stop_every=10) == Calls([10, 10, 3], [])
 
 
-def test_the_smaller_batch_is_a_part_of_its_own_or_goes_with_the_shorter_last():
+def test_the_smaller_batch_is_its_own_part_or_joins_a_shorter_last_part():
     def parts(full_steps: int, tail: bool) -> list[int]:
         return divide(1, full_steps, tail=tail, entries=9, seconds=4.0, seconds_a_step=1.0).parts
 
@@ -89,5 +91,5 @@ def test_the_smaller_batch_is_a_part_of_its_own_or_goes_with_the_shorter_last():
     assert parts(11, tail=True) == [4, 4, 4]
 
 
-def test_one_full_step_and_the_smaller_batch_stay_together_however_long_they_take():
+def test_one_full_step_and_the_smaller_batch_stay_together():
     assert divide(2, 1, tail=True, entries=9, seconds=1.0, seconds_a_step=9.0) == Calls([1, 1], [])

@@ -1,4 +1,4 @@
-"""A run that goes on from a checkpoint is the run that never stopped, to the bit."""
+"""A run that continues from a checkpoint equals an undisturbed run to the bit."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ EVERYTHING = ExponentialMovingAverage(AccumulateGradients(ClipByGlobalNorm(Adam(
 
 
 def assert_same(one: Trainer, other: Trainer) -> None:
-    """Compare all that training changes, and what is predicted from it."""
+    """Compare everything that training changes, and predictions."""
     assert_same_bits(one, other)
     layer_states = (trainer.backend.to_numpy(trainer.state.layer_state) for trainer in (one, other))
     tree.map(np.testing.assert_array_equal, *layer_states)
@@ -68,7 +68,7 @@ def trainer_of(backend, **keywords) -> Trainer:
     return make_trainer(backend, MODEL, seed=3, **keywords)
 
 
-def test_every_optimizer_is_tried():
+def test_every_optimizer_is_in_the_list():
     tried = {type(optimizer) for optimizer in OPTIMIZERS}
     known = [kind for _, kind in registered_classes() if issubclass(kind, Optimizer)]
     assert {kind for kind in known if kind.__module__.startswith(optimizers.__name__)} == tried
@@ -76,22 +76,22 @@ def test_every_optimizer_is_tried():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda each: type(each).__name__)
-def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path, optimizer, dtype):
-    """In batches of 4, 4 and 2, three epochs and three more."""
+def test_a_resumed_run_equals_an_undisturbed_one(tmp_path, optimizer, dtype):
+    """Three epochs and three more, each with batches of 4, 4 and 2 examples."""
     keywords = {"optimizer": optimizer, "dtype": dtype}
     fit(trainer_of("numpy", **keywords), 3).save(tmp_path / "checkpoint")
     resumed = fit(Trainer.load(tmp_path / "checkpoint", "numpy"), 3)
     assert_same(resumed, fit(trainer_of("numpy", **keywords), 6))
 
 
-def test_a_run_goes_on_in_the_same_way_on_each_backend(tmp_path, backend):
+def test_a_run_resumes_on_each_backend(tmp_path, backend):
     trainer = fit(trainer_of(backend, optimizer=EVERYTHING, dtype="float64"), 3)
     trainer.save(tmp_path / "checkpoint")
     resumed = fit(Trainer.load(tmp_path / "checkpoint", backend), 3)
     assert_same(resumed, fit(trainer, 3))
 
 
-def test_a_run_goes_on_in_another_process(tmp_path):
+def test_a_run_resumes_in_another_process(tmp_path):
     trainer = fit(trainer_of("jax"), 3)
     trainer.save(tmp_path / "checkpoint")
     result = run_python(
@@ -107,7 +107,7 @@ def test_a_run_goes_on_in_another_process(tmp_path):
 @pytest.mark.parametrize(
     "keywords", [{"weights": WEIGHTS}, {"shuffle": False}], ids=["weights", "order"]
 )
-def test_a_run_goes_on_with_the_same_arguments_of_fit(tmp_path, keywords):
+def test_a_run_resumes_with_the_same_arguments_of_fit(tmp_path, keywords):
     fit(trainer_of("numpy"), 2, **keywords).save(tmp_path / "checkpoint")
     resumed = fit(Trainer.load(tmp_path / "checkpoint"), 2, **keywords)
     assert_same(resumed, fit(trainer_of("numpy"), 4, **keywords))
@@ -127,8 +127,8 @@ def test_saving_changes_nothing(tmp_path):
     assert_same(fit(trainer, 3), fit(trainer_of("numpy"), 6))
 
 
-def test_parameters_given_in_another_order_in_memory_go_on_the_same(tmp_path):
-    """In batches of one, the last bits of a product depend on that order."""
+def test_given_parameters_in_another_memory_order_resume_the_same(tmp_path):
+    """In batches of one, the last bits of a product depend on the order."""
     params = tree.map(np.asfortranarray, MODEL.init(np.random.default_rng(0), (3,))[0])
     first, second = trainer_of("numpy"), trainer_of("numpy")
     for trainer in (first, second):
@@ -139,7 +139,7 @@ def test_parameters_given_in_another_order_in_memory_go_on_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(("first", "second"), [("numpy", "jax"), ("jax", "numpy")])
-def test_a_run_goes_on_on_another_backend_to_rounding(tmp_path, first, second):
+def test_a_run_resumes_on_another_backend_to_rounding(tmp_path, first, second):
     fit(trainer_of(first, dtype="float64"), 3).save(tmp_path / "checkpoint")
     resumed = fit(Trainer.load(tmp_path / "checkpoint", second), 3)
     assert resumed.backend.name == second
@@ -152,7 +152,7 @@ def test_a_run_goes_on_on_another_backend_to_rounding(tmp_path, first, second):
     np.testing.assert_allclose(resumed.history.losses, undisturbed.history.losses, rtol=1e-10)
 
 
-def test_the_environment_chooses_the_backend_where_nothing_else_does(tmp_path, monkeypatch):
+def test_the_environment_selects_the_backend_if_no_argument_does(tmp_path, monkeypatch):
     trainer = trainer_of("jax")
     trainer.initialize((3,))
     trainer.save(tmp_path / "checkpoint")

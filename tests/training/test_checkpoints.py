@@ -1,4 +1,4 @@
-"""Checkpoint files: what they hold, and what becomes of those that are damaged, wrong or foreign."""
+"""Checkpoint files: their content, and errors for damaged, invalid and foreign files."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def path(tmp_path):
 
 @cache
 def saved_bytes(folder: str) -> bytes:
-    """A checkpoint after two epochs."""
+    """Return a checkpoint after two epochs."""
     path = os.path.join(folder, "saved")
     fit(make_trainer(metrics=METRICS), 2).save(path)
     with open(path, "rb") as file:
@@ -70,7 +70,7 @@ def load_bytes(path, data: bytes) -> Trainer:
 
 
 def is_loaded(path, data: bytes, *errors: type[CheckpointError]) -> bool:
-    """Load a file, or get one of the errors, in twice the memory of the file and 1 MiB."""
+    """Return whether a file loads without one of the errors, in at most 2 x its size and 1 MiB."""
     path.write_bytes(data)
     loaded = []
 
@@ -82,7 +82,7 @@ def is_loaded(path, data: bytes, *errors: type[CheckpointError]) -> bool:
     return bool(loaded)
 
 
-def test_a_checkpoint_holds_all_that_training_changes(path):
+def test_a_checkpoint_holds_everything_that_training_changes(path):
     trainer = fit(make_trainer(metrics=METRICS, seed=7), 3, validation_data=(X, Y), report_every=2)
     trainer.save(path)
     loaded = Trainer.load(path)
@@ -115,7 +115,7 @@ def test_a_trainer_without_parameters_is_not_saved(path):
     assert not path.exists()
 
 
-def test_figures_that_are_not_finite_are_kept(path):
+def test_metrics_that_are_not_finite_are_kept(path):
     trainer = fit(make_trainer(), 1)
     trainer.history[0].update({"nan": float("nan"), "inf": float("-inf")})
     trainer.save(path)
@@ -136,20 +136,20 @@ def test_any_reader_of_safetensors_finds_the_parameters(path):
         assert json.loads(file.metadata()["multinn"])["model"] == MODEL.to_dict()
 
 
-def test_arrays_in_another_order_in_memory_are_saved_as_they_are(path):
+def test_arrays_in_another_memory_order_are_saved_correctly(path):
     trainer = fit(make_trainer(), 1)
     trainer.params[0]["W"] = np.asfortranarray(trainer.params[0]["W"])
     trainer.save(path)
     np.testing.assert_array_equal(Trainer.load(path).params[0]["W"], trainer.params[0]["W"])
 
 
-def test_a_layer_of_ones_own_comes_back(path):
+def test_a_layer_of_the_user_is_saved_and_loaded(path):
     model = Sequential([Doubled(), Dense(2)])
     fit(make_trainer(model=model), 1).save(path)
     assert Trainer.load(path).model == model
 
 
-def test_a_lambda_is_named_when_it_cannot_be_saved(path):
+def test_the_error_for_a_lambda_names_the_metric(path):
     path.write_bytes(b"old")
     trainer = fit(make_trainer(metrics={"mine": unnamed}), 1)
     with pytest.raises(DescriptionError, match=r"^metric 'mine': <lambda> is not registered"):
@@ -157,7 +157,7 @@ def test_a_lambda_is_named_when_it_cannot_be_saved(path):
     assert path.read_bytes() == b"old"
 
 
-def test_two_arrays_in_one_place_are_not_saved(path):
+def test_two_arrays_with_one_path_are_not_saved(path):
     trainer = fit(make_trainer(), 1)
     trainer.state = trainer.state._replace(params={"a.b": np.ones(1), "a": {"b": np.ones(1)}})
     with pytest.raises(ValueError, match="two arrays of the state have the same path"):
@@ -172,14 +172,14 @@ def test_loading_needs_about_twice_the_memory_of_the_file(path):
         assert peak_memory(lambda: Trainer.load(path)) < 2.1 * path.stat().st_size
 
 
-def test_the_errors_are_four_and_one():
+def test_four_errors_share_one_base_class():
     assert set(CheckpointError.__subclasses__()) == ERRORS
     for one in ERRORS:
         assert [other for other in ERRORS if issubclass(other, one)] == [one]
 
 
 @given(data=st.data())
-def test_no_truncation_is_loaded(tmp_path_factory, saved, data):
+def test_a_truncated_file_is_not_loaded(tmp_path_factory, saved, data):
     length = data.draw(st.integers(0, len(saved) - 1))
     with pytest.raises(DamagedCheckpointError):
         load_bytes(tmp_path_factory.getbasetemp() / "cut", saved[:length])
@@ -187,13 +187,13 @@ def test_no_truncation_is_loaded(tmp_path_factory, saved, data):
 
 @given(place=st.floats(0.0, 1.0, exclude_max=True), bit=st.integers(0, 7))
 @example(place=0.0, bit=0)
-def test_no_file_with_a_flipped_bit_is_loaded(tmp_path_factory, saved, place, bit):
+def test_a_file_with_a_flipped_bit_is_not_loaded(tmp_path_factory, saved, place, bit):
     changed = bytearray(saved)
     index = int(place * len(saved))
     changed[index] ^= 1 << bit
     with pytest.raises((DamagedCheckpointError, ForeignFileError)) as error:
         load_bytes(tmp_path_factory.getbasetemp() / "flipped", bytes(changed))
-    # Where the first bytes are others, nobody can tell what the file was.
+    # If one of the first bytes changes, the file may be of any format.
     assert error.type is DamagedCheckpointError or index < 40
 
 
@@ -202,7 +202,7 @@ def test_no_file_with_a_flipped_bit_is_loaded(tmp_path_factory, saved, place, bi
 @example(struct.pack("<Q", 2) + b"{}")
 @example(struct.pack("<Q", 2**63) + b'{"__metadata__":{"multinn":"')
 @example(struct.pack("<Q", 2**31) + b'{"__metadata__":{"multinn":"')
-def test_what_is_no_checkpoint_is_not_loaded(tmp_path_factory, content):
+def test_another_file_is_not_loaded(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any"
     assert not is_loaded(path, content, DamagedCheckpointError, ForeignFileError)
 
@@ -216,18 +216,18 @@ def test_what_is_no_checkpoint_is_not_loaded(tmp_path_factory, content):
     ],
     ids=["text", "safetensors", "safetensors of others"],
 )
-def test_another_file_is_told_apart(path, content):
+def test_the_error_for_another_file_says_that_it_is_no_checkpoint(path, content):
     with pytest.raises(ForeignFileError, match=r"run\.safetensors: not a checkpoint of this library"):
         load_bytes(path, content)
 
 
-def test_a_newer_format_is_told_apart(path, saved):
+def test_the_error_for_a_newer_format_names_the_formats(path, saved):
     data = resealed(saved, lambda content, _: content.update(format=2, model="something else"))
     with pytest.raises(NewerCheckpointError, match=r"a checkpoint of format 2; .* formats up to 1"):
         load_bytes(path, data)
 
 
-def test_what_the_forger_does_is_no_error_by_itself(path, saved):
+def test_a_forged_file_with_valid_content_is_loaded(path, saved):
     assert_same_bits(load_bytes(path, resealed(saved, lambda *_: None)), load_bytes(path, saved))
 
 
@@ -292,7 +292,7 @@ def tensor(name: str, value: Any) -> Callable[..., None]:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_content_that_cannot_be_is_refused(path, saved, change, message):
+def test_invalid_content_is_refused(path, saved, change, message):
     with pytest.raises(InvalidCheckpointError, match=rf"run\.safetensors: .*{message}"):
         load_bytes(path, resealed(saved, change))
 
@@ -310,7 +310,7 @@ ANY_JSON = st.recursive(
 
 @given(data=st.data(), value=ANY_JSON)
 def test_any_forged_content_is_loaded_or_refused(tmp_path_factory, saved, data, value):
-    """Some are possible, such as another seed."""
+    """Some content is valid, such as another seed."""
     name = data.draw(st.sampled_from(sorted(content_of(saved))))
     forged = resealed(saved, put(**{name: value}))
     path = tmp_path_factory.getbasetemp() / "forged"
@@ -318,11 +318,11 @@ def test_any_forged_content_is_loaded_or_refused(tmp_path_factory, saved, data, 
 
 
 @pytest.mark.parametrize("forged", [{"input_shape": [10**12]}, {"model": Dense(10**12).to_dict()}])
-def test_a_forged_model_larger_than_memory_takes_none(path, saved, forged):
+def test_a_forged_model_larger_than_memory_takes_no_memory(path, saved, forged):
     assert not is_loaded(path, resealed(saved, put(**forged)), InvalidCheckpointError)
 
 
-def test_offsets_that_safetensors_refuses_are_refused(path, saved):
+def test_invalid_offsets_of_safetensors_are_refused(path, saved):
     sealed = json.loads(
         json.loads(saved[8 : 8 + int.from_bytes(saved[:8], "little")])["__metadata__"]["multinn"]
     )
@@ -359,7 +359,7 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_changes(path, keywords
     assert_same_bits(fit(trainer, 1), fit(undisturbed, 1))
 
 
-def test_safetensors_is_asked_for_where_it_is_missing(tmp_path):
+def test_the_error_without_safetensors_names_the_pip_line(tmp_path):
     (tmp_path / "safetensors.py").write_text("raise ModuleNotFoundError('no')")
     result = run_python(
         "import numpy as np, multinn as m\n"
@@ -378,7 +378,7 @@ def test_safetensors_is_asked_for_where_it_is_missing(tmp_path):
     assert (result.stdout, result.stderr) == (2 * expected, "")
 
 
-def test_a_safetensors_that_writes_otherwise_is_noticed(path, monkeypatch):
+def test_a_header_that_could_not_be_read_is_not_written(path, monkeypatch):
     class Other:
         @staticmethod
         def save(tensors, metadata):
@@ -390,7 +390,7 @@ def test_a_safetensors_that_writes_otherwise_is_noticed(path, monkeypatch):
     assert not path.exists()
 
 
-def test_metrics_of_the_library_come_back(path):
+def test_metrics_of_the_library_are_saved_and_loaded(path):
     metrics = {"a": accuracy, "b": Accuracy(-1)}
     trainer = make_trainer(metrics=metrics)
     trainer.initialize((3,))

@@ -1,4 +1,4 @@
-"""Weights of classes: scikit-learn's formula, and the same run as with weights of examples."""
+"""Class weights: scikit-learn's formula, and the same run as with weights of examples."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.support.small_runs import CLASSES, PLAIN, WEIGHTS, assert_same_bits, 
 LABELS = np.random.default_rng(0).choice([0, 1, 4], 50, p=[0.7, 0.2, 0.1])
 
 
-def test_balanced_weights_are_scikit_learns():
+def test_balanced_weights_equal_scikit_learns():
     expected = compute_sample_weight("balanced", LABELS)
     np.testing.assert_allclose(with_class_weights(LABELS, "balanced"), expected)
     each = dict(
@@ -22,13 +22,13 @@ def test_balanced_weights_are_scikit_learns():
     np.testing.assert_allclose(with_class_weights(LABELS, each), expected)
 
 
-def test_a_class_without_a_weight_weighs_one_and_weights_multiply():
+def test_a_missing_class_has_weight_one_and_weights_multiply():
     for weight in (3, np.float32(3.0), np.array(3.0)):
         product = with_class_weights(np.array([0, 1, 1]), {1: weight}, np.array([1.0, 2.0, 0.5]))
         np.testing.assert_array_equal(product, [1.0, 6.0, 1.5])
 
 
-def test_a_run_with_class_weights_is_that_with_weights_of_examples():
+def test_a_run_with_class_weights_equals_one_with_weights_of_examples():
     loss = SoftmaxCrossEntropy()
     one = make_trainer(model=PLAIN, loss=loss)
     fit(one, 2, y=CLASSES, class_weights={1: 3.0}, weights=WEIGHTS)
@@ -58,6 +58,6 @@ def test_binary_targets_have_classes():
         ([[0, 1], [1, 0]], "balanced", ValueError, r"one class each, got \(2, 2\)"),
     ],
 )
-def test_impossible_class_weights_are_refused(y, weights, error, message):
+def test_invalid_class_weights_are_refused(y, weights, error, message):
     with pytest.raises(error, match=f"class_weights: .*{message}"):
         with_class_weights(np.array(y), weights)

@@ -1,4 +1,4 @@
-"""Compiled programs are used again, and those that were used last are kept: memory has a bound."""
+"""The least-recently-used cache of compiled functions, and how trainers use it."""
 
 import copy
 import pickle
@@ -24,7 +24,7 @@ class Program:
 
 
 def kept(programs: RecentPrograms, keys: str) -> str:
-    """Return those of the keys that are there, and use none of them."""
+    """Return the keys that are in the cache, without using them."""
     return "".join(key for key in keys if key in programs._programs)
 
 
@@ -35,11 +35,11 @@ def filled(keys: str, nbytes: int = 0, **bounds: int) -> RecentPrograms:
     return programs
 
 
-def test_as_many_as_there_may_be_are_kept():
+def test_the_number_of_functions_has_a_bound():
     assert kept(filled("abcd", most=2), "abcd") == "cd"
 
 
-def test_what_is_used_again_is_recent():
+def test_a_function_that_is_used_again_is_recent():
     programs = filled("abc", most=3)
     assert programs.get("a") is not None
     programs.add("d", Program(0))
@@ -51,7 +51,7 @@ def test_memory_has_a_bound():
     assert kept(filled("abcd", nbytes=101, most_bytes=100), "abcd") == ""
 
 
-def test_a_few_are_kept_whatever_they_take():
+def test_a_few_functions_are_kept_whatever_memory_they_take():
     assert kept(filled("abcd", nbytes=200, least=3, most_bytes=100), "abcd") == "bcd"
 
 
@@ -61,7 +61,7 @@ def test_a_function_without_memory_of_its_own_counts_nothing():
     assert programs.get("a") is np.exp
 
 
-def test_what_somebody_else_keeps_is_found():
+def test_a_function_that_is_in_use_elsewhere_is_found():
     programs, program = RecentPrograms(most_bytes=100), Program(101)
     programs.add("a", program)
     assert kept(programs, "a") == ""
@@ -70,7 +70,7 @@ def test_what_somebody_else_keeps_is_found():
     assert programs.get("a") is None
 
 
-def test_a_compiled_function_tells_the_memory_that_it_keeps():
+def test_a_compiled_function_reports_the_memory_that_it_keeps():
     x = np.zeros((1000, 100), np.float32)
     compiled: Any = get_backend("numpy").jit(lambda x: np.sum(np.exp(x)), x)
     assert x.nbytes <= compiled.nbytes < 1.1 * x.nbytes
@@ -78,7 +78,7 @@ def test_a_compiled_function_tells_the_memory_that_it_keeps():
     assert compiled.nbytes >= 2 * x.nbytes
 
 
-def test_a_program_is_compiled_once_for_those_that_share_it():
+def test_trainers_that_share_a_cache_compile_a_function_once():
     shared, backend, x = RecentPrograms(), get_backend("numpy"), np.zeros(3)
     first, second, other = (CompiledPrograms(backend, Seconds()) for _ in range(3))
     for programs, family in ((first, "a"), (second, "a"), (other, "b")):
@@ -90,7 +90,7 @@ def test_a_program_is_compiled_once_for_those_that_share_it():
     assert other.get(np.tanh, x) is not program
 
 
-def test_a_copy_compiles_anew():
+def test_a_copy_compiles_again():
     programs = CompiledPrograms(get_backend("numpy"), Seconds())
     program = programs.get(np.tanh, np.zeros(3))
     for copied in (copy.deepcopy(programs), pickle.loads(pickle.dumps(programs))):

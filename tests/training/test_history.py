@@ -25,7 +25,7 @@ def test_a_column_leaves_out_the_records_that_lack_it():
     assert History(RECORDS)["validation_loss"] == [0.75]
 
 
-def test_an_unknown_name_is_told_which_there_are():
+def test_the_error_for_an_unknown_name_lists_the_names():
     with pytest.raises(
         KeyError, match=r"'accuracy' was not reported; there are \['epoch', 'loss', 'val"
     ):
@@ -42,7 +42,7 @@ def test_a_history_is_a_list_of_plain_records():
     assert json.loads(json.dumps(History(RECORDS))) == RECORDS
 
 
-def test_a_history_does_not_grow_with_the_list_that_it_was_made_from():
+def test_a_history_copies_the_list_of_records():
     records = list(RECORDS)
     history = History(records)
     records.append({"epoch": 4})

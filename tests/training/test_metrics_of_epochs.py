@@ -1,4 +1,4 @@
-"""How the figures of steps are combined to those of epochs."""
+"""Combining the metrics of steps to the metrics of epochs."""
 
 import numpy as np
 import pytest
@@ -32,12 +32,12 @@ def test_a_batch_of_weighted_examples_counts_by_their_weights():
     assert metrics_of(full, tail).record(1) == expected
 
 
-def test_a_figure_that_is_a_sum_is_added_up():
-    figures = metrics_of(FULL, TAIL, MEANS | {"loss": "sum"})
-    assert figures.columns["loss"].tolist() == [27.0, 10.0]
+def test_a_metric_that_is_a_sum_is_added_up():
+    metrics = metrics_of(FULL, TAIL, MEANS | {"loss": "sum"})
+    assert metrics.columns["loss"].tolist() == [27.0, 10.0]
 
 
-def test_every_epoch_has_its_figures_and_every_step_in_its_order():
+def test_every_epoch_has_its_metrics_and_its_steps_in_order():
     assert step_columns((FULL, TAIL))["loss"].tolist() == [[9.0, 9.0, 9.0], [1.0, 2.0, 7.0]]
     columns = metrics_of(FULL, TAIL).columns
     np.testing.assert_allclose(columns["loss"], [9.0, (2 * 1 + 2 * 2 + 7) / 5])
@@ -48,12 +48,12 @@ def test_equal_batches_count_equally():
     assert metrics_of(FULL, None).record(1) == {"loss": 1.5, "accuracy": 0.75}
 
 
-def test_figures_come_in_the_order_of_the_metrics():
+def test_a_record_has_the_order_of_the_metrics():
     backwards = {name: FULL[name] for name in reversed(FULL)}
     assert list(metrics_of(backwards, None).record(1)) == ["loss", "accuracy"]
 
 
-def test_records_tell_their_epochs():
+def test_records_have_the_numbers_of_their_epochs():
     assert metrics_of(FULL, None).records([7, 8], [0, 1]) == [
         {"epoch": 7, "loss": 9.0, "accuracy": 0.0},
         {"epoch": 8, "loss": 1.5, "accuracy": 0.75},

@@ -1,4 +1,4 @@
-"""The plan of a run: every example once an epoch, however it is cut."""
+"""The plan of a run: every example once in each epoch, however the run is divided."""
 
 import itertools
 
@@ -36,7 +36,7 @@ def plan_of(
 
 
 def orders(plan: Plan, examples: int) -> list[list[int]]:
-    """The examples of each epoch, in the order in which they are seen."""
+    """Return the examples of each epoch in the order of the steps."""
     epochs = plan.keys.shape[0]
     if plan.rows is None:
         return [list(range(examples)) for _ in range(epochs)]
@@ -77,7 +77,7 @@ def test_all_batches_but_the_last_are_full(examples, batch_size):
 
 
 @given(examples=counts, batch_size=batch_sizes, shuffle=st.booleans(), data=st.data())
-def test_the_parts_of_an_epoch_are_the_epoch(examples, batch_size, shuffle, data):
+def test_the_parts_of_an_epoch_add_up_to_the_epoch(examples, batch_size, shuffle, data):
     plan = plan_of(examples, batch_size, shuffle=shuffle)
     steps = len(keys_in_order(plan))
     cuts = data.draw(st.sets(st.integers(1, steps)).map(lambda stops: sorted({0, *stops, steps})))
@@ -98,7 +98,7 @@ def test_the_parts_of_an_epoch_are_the_epoch(examples, batch_size, shuffle, data
     seed=seeds,
     shuffle=st.booleans(),
 )
-def test_a_run_cut_in_two_is_the_same_run(examples, batch_size, before, after, seed, shuffle):
+def test_two_runs_in_a_row_have_the_plan_of_one(examples, batch_size, before, after, seed, shuffle):
     def planned(**keywords: int) -> Plan:
         return plan_of(examples, batch_size, seed=seed, shuffle=shuffle, **keywords)
 
@@ -106,8 +106,8 @@ def test_a_run_cut_in_two_is_the_same_run(examples, batch_size, before, after, s
     steps = len(keys_in_order(first))
     second = planned(epochs=after, first_epoch=before, first_step=steps)
     assert orders(whole, examples) == orders(first, examples) + orders(second, examples)
-    cut = np.concatenate([keys_in_order(first), keys_in_order(second)])
-    np.testing.assert_array_equal(keys_in_order(whole), cut)
+    joined = np.concatenate([keys_in_order(first), keys_in_order(second)])
+    np.testing.assert_array_equal(keys_in_order(whole), joined)
 
 
 @given(examples=counts, batch_size=batch_sizes, epochs=st.integers(1, 3), first=st.integers(0, 2**40))
@@ -117,7 +117,7 @@ def test_each_step_has_the_key_of_its_number(examples, batch_size, epochs, first
 
 
 @given(examples=counts, batch_size=batch_sizes, epochs=st.integers(1, 3))
-def test_without_shuffling_the_order_is_that_of_the_data(examples, batch_size, epochs):
+def test_without_shuffling_the_order_of_the_data_is_kept(examples, batch_size, epochs):
     plan = plan_of(examples, batch_size, epochs=epochs, shuffle=False)
     assert orders(plan, examples) == [list(range(examples))] * epochs
 
@@ -126,7 +126,7 @@ def test_the_order_does_not_depend_on_the_batch_size():
     assert orders(plan_of(30, 7), 30) == orders(plan_of(30, 15), 30)
 
 
-def test_each_epoch_and_each_seed_has_an_order_of_its_own():
+def test_each_epoch_and_each_seed_has_its_own_order():
     seen = orders(plan_of(30, 15, epochs=20), 30) + orders(plan_of(30, 15, epochs=20, seed=1), 30)
     assert len({tuple(order) for order in seen}) == 40
 

@@ -1,4 +1,4 @@
-"""The trainer: what is learned, reported, evaluated and predicted."""
+"""The trainer: training, reports, evaluation and prediction."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ from tests.support.small_runs import CLASSES, MODEL, PLAIN, WEIGHTS, X, Y, fit, 
 
 
 def numpy_outputs(trainer: Trainer, x: np.ndarray) -> np.ndarray:
-    """The outputs of the plain model, computed once more."""
+    """Compute the outputs of the plain model in NumPy."""
     first, _, last = host(trainer)[0]
     outputs: np.ndarray = np.tanh(x @ first["W"] + first["b"]) @ last["W"] + last["b"]
     return outputs
 
 
-def test_given_parameters_are_where_training_starts(backend):
+def test_training_starts_from_given_parameters(backend):
     drawn, _ = PLAIN.init(np.random.default_rng(9), (3,))
     given = tree.map(np.float32, drawn)
     trainer = make_trainer(backend, PLAIN, optimizer=SGD(0.0))
@@ -55,7 +55,7 @@ def test_given_parameters_are_not_changed_by_training():
 
 
 def test_given_parameters_are_copied(backend):
-    """What the caller does with the arrays afterwards is no matter of the trainer's."""
+    """The caller may change the arrays afterwards."""
     given = tree.map(np.float32, PLAIN.init(np.random.default_rng(9), (3,))[0])
     trainer = make_trainer(backend, PLAIN)
     trainer.initialize((3,), params=given)
@@ -65,7 +65,7 @@ def test_given_parameters_are_copied(backend):
     np.testing.assert_array_equal(trainer.predict(X), before)
 
 
-def test_the_order_in_memory_of_given_parameters_changes_no_bits():
+def test_the_memory_order_of_given_parameters_changes_no_bits():
     params, _ = Dense(30).init(np.random.default_rng(0), (300,))
     given = [params, params | {"W": np.asfortranarray(params["W"])}]
     trainers = [make_trainer(model=Dense(30)) for _ in given]
@@ -82,7 +82,7 @@ def test_data_are_not_changed_by_training():
     np.testing.assert_array_equal(y, Y)
 
 
-def test_counters_count():
+def test_epochs_and_steps_are_counted():
     trainer = fit(make_trainer(), 3)
     assert (trainer.epoch, trainer.step) == (3, 9)
     fit(trainer, 1, batch_size=10)
@@ -98,8 +98,8 @@ def test_training_learns(backend):
     assert ((trainer.predict(x) > 0.0) == y).all()
 
 
-def test_weights_stand_for_repeated_examples():
-    """In one batch of all, in the order of the data."""
+def test_weights_count_as_repetitions_of_examples():
+    """All examples are in one batch, in their order."""
     counts = WEIGHTS.astype(int)
     keywords = {"batch_size": 99, "shuffle": False}
     weighted = fit(make_trainer(model=PLAIN), 5, weights=WEIGHTS, **keywords)
@@ -116,21 +116,21 @@ def test_weights_stand_for_repeated_examples():
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
 @pytest.mark.parametrize("loss", [MeanSquaredError(), HalfSquaredError()], ids=str)
-def test_the_loss_of_an_epoch_is_that_of_all_its_examples(loss, weights):
-    """With a learning rate of 0 it is that of `evaluate`, the ragged last batch counted by its size."""
+def test_the_loss_of_an_epoch_is_the_mean_over_its_examples(loss, weights):
+    """With a learning rate of 0 it equals the loss of `evaluate`; the last batch counts by its size."""
     trainer = make_trainer("numpy", PLAIN, loss, optimizer=SGD(0.0), metrics={"mae": Huber(0.1).value})
     record = fit(trainer, 1, weights=weights).history[-1]
     expected = trainer.evaluate(X, Y, weights=weights)
     assert record == {"epoch": 1, **{name: pytest.approx(expected[name], rel=1e-5) for name in expected}}
 
 
-def test_the_loss_of_an_epoch_is_that_of_all_its_examples_on_each_backend(backend):
+def test_the_loss_of_an_epoch_is_the_mean_over_its_examples_on_each_backend(backend):
     trainer = make_trainer(backend, PLAIN, optimizer=SGD(0.0))
     loss = fit(trainer, 1, weights=WEIGHTS).history[-1]["loss"]
     assert loss == pytest.approx(trainer.evaluate(X, Y, weights=WEIGHTS)["loss"], rel=1e-5)
 
 
-def test_the_history_has_a_record_a_report_and_a_loss_an_epoch():
+def test_the_history_has_a_record_per_report_and_a_loss_per_epoch():
     trainer = make_trainer(metrics={"mae": MeanAbsoluteError().value})
     history = trainer.fit(X, Y, epochs=5, report_every=2, validation_data=(X[:3], Y[:3]), progress=False)
     assert history["epoch"] == [2, 4, 5]
@@ -148,29 +148,29 @@ def test_fit_returns_its_own_records_and_the_trainer_keeps_all():
     assert trainer.history.losses[2:] == second.losses
 
 
-def test_validation_is_an_evaluation(backend):
+def test_validation_equals_an_evaluation(backend):
     trainer = make_trainer(backend, loss=SoftmaxCrossEntropy(), metrics={"accuracy": accuracy})
     fit(trainer, 2, y=CLASSES, validation_data=(X[:5], CLASSES[:5]))
-    figures = trainer.evaluate(X[:5], CLASSES[:5])
-    assert set(figures) == {"loss", "accuracy"}
-    for name, value in figures.items():
+    result = trainer.evaluate(X[:5], CLASSES[:5])
+    assert set(result) == {"loss", "accuracy"}
+    for name, value in result.items():
         assert trainer.history[-1][f"validation_{name}"] == pytest.approx(value, rel=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 10, 1024])
-def test_an_evaluation_is_a_plain_computation_whatever_the_batch_size(backend, batch_size):
+def test_an_evaluation_is_correct_for_each_batch_size(backend, batch_size):
     trainer = make_trainer(backend, PLAIN, metrics={"mae": MeanAbsoluteError().value})
     trainer.initialize((3,))
     error = numpy_outputs(trainer, X) - Y
-    figures = trainer.evaluate(X, Y, batch_size=batch_size)
-    assert figures == {
+    result = trainer.evaluate(X, Y, batch_size=batch_size)
+    assert result == {
         "loss": pytest.approx(np.mean(error**2), rel=1e-5),
         "mae": pytest.approx(np.mean(np.abs(error)), rel=1e-5),
     }
 
 
 @pytest.mark.parametrize("scale", [1e37, 1e-37])
-def test_the_weights_of_an_evaluation_are_relative(backend, scale):
+def test_only_the_relative_weights_of_an_evaluation_count(backend, scale):
     trainer = make_trainer(backend, model=PLAIN)
     trainer.initialize((3,))
     weights = np.arange(1.0, 11.0)
@@ -184,19 +184,19 @@ def test_an_evaluation_takes_weights():
     error = numpy_outputs(trainer, X) - Y
     expected = np.average(np.mean(error**2, axis=1), weights=WEIGHTS)
     for batch_size in (3, 10):
-        figures = trainer.evaluate(X, Y, weights=WEIGHTS, batch_size=batch_size)
-        assert figures["loss"] == pytest.approx(expected, rel=1e-5)
+        result = trainer.evaluate(X, Y, weights=WEIGHTS, batch_size=batch_size)
+        assert result["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
     "loss", [MeanSquaredError(), HalfSquaredError(), MeanAbsoluteError(), Huber()], ids=str
 )
-def test_any_loss_is_a_metric_whatever_the_batch_size(loss):
+def test_a_loss_is_a_metric_for_each_batch_size(loss):
     trainer = make_trainer(model=PLAIN, loss=loss, metrics={"same": loss.value})
     trainer.initialize((3,))
     for batch_size in (3, 10):
-        figures = trainer.evaluate(X, Y, batch_size=batch_size)
-        assert figures["same"] == pytest.approx(figures["loss"], rel=1e-6)
+        result = trainer.evaluate(X, Y, batch_size=batch_size)
+        assert result["same"] == pytest.approx(result["loss"], rel=1e-6)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
@@ -211,13 +211,13 @@ def test_predictions_are_the_outputs_of_the_model(backend, count, batch_size):
     np.testing.assert_allclose(outputs, numpy_outputs(trainer, x), rtol=1e-4, atol=1e-6)
 
 
-def test_predictions_do_not_drop_units():
+def test_predictions_have_no_dropout():
     trainer = make_trainer()
     trainer.initialize((3,))
     np.testing.assert_array_equal(trainer.predict(X), trainer.predict(X))
 
 
-def test_images_are_taken_as_they_are(backend):
+def test_images_need_no_conversion(backend):
     model = Sequential([Flatten(), Dense(2)])
     trainer = make_trainer(backend, model)
     fit(trainer, 1, x=np.ones((10, 4, 3), np.uint8))
@@ -225,22 +225,22 @@ def test_images_are_taken_as_they_are(backend):
 
 
 @pytest.mark.parametrize("call", [lambda t: t.predict(X), lambda t: t.evaluate(X, Y)])
-def test_without_parameters_nothing_can_be_predicted(call: Callable[[Trainer], object]):
+def test_a_trainer_without_parameters_cannot_predict(call: Callable[[Trainer], object]):
     with pytest.raises(NotInitializedError, match="call fit or initialize first"):
         call(make_trainer())
 
 
-def test_the_optimizer_is_adam_and_the_backend_numpy_if_none_is_named():
+def test_adam_and_numpy_are_the_defaults():
     trainer = Trainer(MODEL, MeanSquaredError())
     assert (trainer.backend.name, trainer.program.optimizer) == ("numpy", Adam())
 
 
-def test_the_environment_chooses_the_backend(monkeypatch):
+def test_the_environment_selects_the_backend(monkeypatch):
     monkeypatch.setenv("MULTINN_BACKEND", "jax")
     assert Trainer(MODEL, MeanSquaredError()).backend.name == "jax"
 
 
-def test_float64_is_trained_in_float64_and_leaves_no_trace(backend):
+def test_training_in_float64_changes_no_global_setting(backend):
     trainer = fit(make_trainer(backend, dtype="float64"), 1, validation_data=(X, Y))
     params, state = host(trainer)
     assert {leaf.dtype for leaf in tree.leaves(params)} == {np.dtype("float64")}
@@ -262,8 +262,8 @@ def test_silence_on_request(capsys):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
-def test_a_weight_counts_in_relation_to_all_examples_and_not_to_its_batch(batch_size):
-    """The best constant is the weighted mean of the targets, here almost 0, however the data are cut."""
+def test_a_weight_counts_relative_to_all_examples_and_not_to_its_batch(batch_size):
+    """The best constant is the weighted mean of the targets, almost 0, whatever the batches are."""
     x, y = np.ones((4, 1)), np.array([[0.0], [0.0], [0.0], [10.0]])
     trainer = Trainer(Sequential([Dense(1, use_bias=False)]), MeanSquaredError(), SGD(0.1))
     weights = np.array([1.0, 1.0, 1.0, 1e-6])
@@ -292,21 +292,21 @@ class UnitLength(ParameterFree):
         return (dy - x * along) / norm, {}
 
 
-def test_evaluation_meets_no_example_that_is_not_there(backend):
+def test_an_evaluation_is_not_disturbed_by_padding(backend):
     trainer = make_trainer(backend, Sequential([UnitLength(), Dense(2)]))
     trainer.fit(X[:5], Y[:5], epochs=1, validation_data=(X[:5], Y[:5]), progress=False)
     assert np.isfinite(trainer.evaluate(X[:5], Y[:5])["loss"])
     assert np.isfinite(trainer.history["validation_loss"]).all()
 
 
-def test_huge_weights_count_as_equal_ones():
+def test_huge_equal_weights_change_nothing():
     runs = []
     for weights in (np.full(10, 3e38, np.float32), None):
         runs.append(fit(make_trainer(model=PLAIN), 2, weights=weights))
     tree.map(np.testing.assert_allclose, *(host(run)[0] for run in runs))
 
 
-def test_counts_may_be_small_integers_of_numpy():
+def test_counts_may_be_small_numpy_integers():
     trainer = make_trainer(model=PLAIN)
     trainer.fit(X, Y, epochs=np.uint8(250), batch_size=np.uint8(5), progress=False)
     assert trainer.step == 500

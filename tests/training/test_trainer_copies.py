@@ -1,4 +1,4 @@
-"""Trainers and backends are copied, and sent to other processes."""
+"""Copies and pickles of trainers and backends."""
 
 import copy
 import pickle
@@ -18,7 +18,7 @@ def pickled(value):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
-def test_a_copy_goes_on_by_itself(copied):
+def test_a_copy_is_independent(copied):
     optimizer = Adam(schedules.ExponentialDecay(0.1, 0.5, 10))
     trainer = fit(make_trainer(optimizer=optimizer, metrics={"huber": Huber(0.5).value}), 2)
     other = copied(trainer)
@@ -45,7 +45,7 @@ def test_a_copy_keeps_the_dtype_and_the_library(copied, dtype):
     assert all(isinstance(leaf, jax.Array) for leaf in leaves)
 
 
-def test_a_copy_has_the_very_backend(backend):
+def test_a_copy_has_the_same_backend_object(backend):
     assert copy.deepcopy(make_trainer(backend)).backend is backend
     assert copy.copy(backend) is backend
 

@@ -1,4 +1,4 @@
-"""The trainer's errors: bad input is named before anything is trained, and divergence is caught."""
+"""The trainer's errors: invalid input is reported before training, and a divergence stops it."""
 
 import math
 import warnings
@@ -76,7 +76,7 @@ def with_value(array: np.ndarray, place: tuple[int, ...], value: float) -> np.nd
         ({"batch_size": 2.5}, TypeError, "batch_size"),
     ],
 )
-def test_bad_data_are_refused_and_change_nothing(data, error, message):
+def test_invalid_data_are_refused_and_change_nothing(data, error, message):
     trainer = make_trainer()
     trainer.initialize((3,))
     before = host(trainer)
@@ -102,7 +102,7 @@ def test_a_refused_first_fit_does_not_fix_the_shape_of_the_inputs():
         (lambda t: t.evaluate(X, Y, weights=np.zeros(10)), "weights: expected at least one above 0"),
     ],
 )
-def test_bad_data_are_refused_at_inference(call: Callable[[Trainer], object], message):
+def test_invalid_data_are_refused_at_inference(call: Callable[[Trainer], object], message):
     with pytest.raises(ValueError, match=message):
         call(reference_run(make_trainer().backend, 1))
 
@@ -115,7 +115,7 @@ def test_bad_data_are_refused_at_inference(call: Callable[[Trainer], object], me
         ({"metrics": {"validation_loss": accuracy}}, ValueError, "'validation_loss'"),
     ],
 )
-def test_wrong_settings_are_refused(keywords, error, message):
+def test_invalid_settings_are_refused(keywords, error, message):
     with pytest.raises(error, match=message):
         make_trainer(**keywords)
 
@@ -140,15 +140,15 @@ def test_inputs_that_the_model_cannot_take_are_refused():
         make_trainer().initialize(())
 
 
-def test_a_model_without_parameters_can_be_fitted_and_does_nothing(backend):
-    """A baseline: the loss is reported, and there is nothing to change."""
+def test_a_model_without_parameters_can_be_fitted(backend):
+    """A baseline: training reports the loss, and changes nothing."""
     trainer = make_trainer(backend, Sequential([ReLU(), Dropout(0.0)]))
     fit(trainer, 1, x=np.abs(Y))
     np.testing.assert_array_equal(trainer.predict(np.abs(Y)), np.abs(Y))
 
 
-# After five steps of 0.01, a step far too large: at 10³⁰ the next loss is infinite; at 10³⁶, and with
-# inputs of 10⁴, the step itself leaves the range of float32.
+# The step after five steps of 0.01 is far too large: with 10³⁰ the next loss is infinite; with 10³⁶ and
+# inputs of 10⁴ the parameters overflow.
 LARGE_STEP = SGD(StepDecay(0.01, 1e32, every=5))
 LARGER_STEP = SGD(StepDecay(0.01, 1e38, every=5))
 LINEAR = Sequential([Dense(2)])
@@ -169,7 +169,7 @@ def all_finite(trainer: Trainer) -> bool:
 
 
 def test_a_loss_that_overflows_stops_the_run():
-    """The sixth step goes too far; the seventh, the first of epoch 3, sees an infinite loss."""
+    """The sixth step is too large; the loss of the seventh, the first of epoch 3, is infinite."""
     trainer, error = diverge("numpy", MeanSquaredError(), LARGE_STEP, report_every=4)
     assert (error.epoch, error.step) == (3, 1)
     assert "the loss became NaN or infinite at epoch 3, step 1" in str(error)
@@ -183,8 +183,8 @@ def test_a_parameter_that_overflows_stops_the_run(backend):
     assert all_finite(trainer)
 
 
-def test_the_last_finite_parameters_are_held(backend):
-    """With one batch an epoch they are those after five epochs: the second of the second report."""
+def test_the_trainer_holds_the_last_finite_parameters(backend):
+    """With one batch per epoch, these are the parameters after five epochs."""
     keywords = {"x": FAR, "batch_size": 10, "shuffle": False}
     trainer, error = diverge(backend, MeanAbsoluteError(), LARGER_STEP, 9, report_every=4, **keywords)
     before = fit(
@@ -202,15 +202,15 @@ def test_the_last_finite_parameters_are_held(backend):
     ],
 )
 def test_a_square_that_overflows_stops_the_run(model, optimizer, size, what):
-    """That of the inputs in a variance, or of a gradient: the loss and the parameters stay finite."""
+    """A variance squares the inputs, Adam the gradient; the loss and the parameters stay finite."""
     trainer = make_trainer("numpy", model, MeanAbsoluteError(), optimizer=optimizer)
     with pytest.raises(DivergenceError, match=f"{what} became NaN or infinite at epoch 1, step 1"):
         fit(trainer, 1, x=X * np.float32(size))
     assert all(np.isfinite(leaf).all() for leaf in tree.leaves(trainer.state))
 
 
-def test_a_divergence_that_is_not_found_again_is_one_of_its_first_step(monkeypatch):
-    """Step by step, sums may be rounded otherwise than in one call."""
+def test_a_divergence_that_does_not_repeat_is_reported_at_the_first_step(monkeypatch):
+    """Single steps may be rounded differently from one call."""
     monkeypatch.setattr(run, "find_divergence", lambda *_: None)
     trainer, error = diverge("numpy", MeanAbsoluteError(), LARGER_STEP, x=FAR)
     assert (error.epoch, error.step) == (2, 1)
@@ -228,8 +228,8 @@ def test_the_epochs_before_the_divergence_are_kept(report_every):
 @pytest.mark.parametrize(
     ("backend", "seconds"), [("numpy", 0.2), ("numpy", 1.0), ("jax", 1.0)], indirect=["backend"]
 )
-def test_a_divergence_is_found_in_the_part_of_an_epoch_that_was_one_call(monkeypatch, backend, seconds):
-    """As if the run were one call: see the tests before."""
+def test_a_divergence_in_a_part_of_an_epoch_is_found(monkeypatch, backend, seconds):
+    """It is the same as in a run of one call."""
     monkeypatch.setattr(run_module, "estimate_seconds", lambda *_: seconds)
     trainer, error = diverge(backend, MeanAbsoluteError(), LARGER_STEP, x=FAR, progress=True)
     assert (error.epoch, error.step) == (2, 3)
@@ -240,7 +240,7 @@ def test_a_divergence_is_found_in_the_part_of_an_epoch_that_was_one_call(monkeyp
 
 @pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
 def test_a_divergence_late_in_a_long_call_is_found(backend):
-    """Steps of 0.01 up to epoch 300; the one after is far too large."""
+    """Steps are 0.01 up to epoch 300, and far too large after it."""
     optimizer = SGD(StepDecay(0.01, 1e32, every=300))
     trainer, error = diverge(backend, MeanSquaredError(), optimizer, 500, batch_size=10)
     assert (error.epoch, error.step) == (302, 1)
@@ -249,7 +249,7 @@ def test_a_divergence_late_in_a_long_call_is_found(backend):
 
 
 @pytest.mark.parametrize("backend", ["numpy"], indirect=True)
-def test_training_goes_on_from_the_last_finite_parameters(backend):
+def test_training_can_continue_from_the_last_finite_parameters(backend):
     diverged, _ = diverge(backend, MeanAbsoluteError(), LARGER_STEP, x=FAR)
     follower = make_trainer(backend, LINEAR, MeanAbsoluteError(), optimizer=SGD(1e-7))
     follower.initialize((3,), params=host(diverged)[0])
@@ -286,12 +286,12 @@ def test_a_hopeless_learning_rate_gives_one_error_and_no_warning(backend, loss, 
         ({"seed": True}, "seed: expected an integer, got True"),
     ],
 )
-def test_parts_of_another_kind_are_refused(arguments: dict[str, Any], message):
+def test_arguments_of_another_type_are_refused(arguments: dict[str, Any], message):
     with pytest.raises(TypeError, match=message):
         make_trainer(**arguments)
 
 
-def test_an_error_in_the_validation_data_says_so_and_starts_nothing():
+def test_an_error_in_the_validation_data_says_so_and_draws_no_parameters():
     trainer = make_trainer(loss=SoftmaxCrossEntropy())
     with pytest.raises(ValueError, match=r"validation y: .* got 9 at row 0"):
         fit(trainer, 1, y=CLASSES, validation_data=(X, CLASSES + 9 - CLASSES[0]))

@@ -1,4 +1,4 @@
-"""Runs: every example counts, each program compiles once, and a run can be cut and repeated."""
+"""Runs: every example counts, functions compile once, and a run can be divided and repeated."""
 
 import itertools
 import threading
@@ -19,12 +19,12 @@ from multinn.training import run as run_module
 from tests.support.memory import peak_memory
 from tests.support.small_runs import X, Y, assert_same_bits, fit, make_trainer, reference_run
 
-EAGER = ["array_api_strict"]  # runs Python at every step, so that a layer or a metric can look on
+EAGER = ["array_api_strict"]  # runs Python in every step, which a layer or a metric can then record
 
 
 @dataclass(frozen=True)
 class Recorder(ParameterFree):
-    """Notes the first feature of every example that it sees while training."""
+    """Records the first feature of every example in training."""
 
     batches: list[list[float]] = field(default_factory=list, hash=False, compare=False)
 
@@ -39,7 +39,7 @@ class Recorder(ParameterFree):
 
 @dataclass(frozen=True)
 class Counter(ParameterFree):
-    """Counts how often its forward pass is run, or traced."""
+    """Records each run or trace of its forward pass."""
 
     calls: list[int] = field(default_factory=list, hash=False, compare=False)
 
@@ -59,7 +59,7 @@ def test_every_example_is_seen_once_an_epoch(backend, batch_size, shuffle):
     recorder = Recorder()
     trainer = make_trainer(backend, Sequential([recorder, Dense(2)]))
     fit(trainer, 2, x=x, batch_size=batch_size, shuffle=shuffle)
-    seen = list(itertools.chain(*recorder.batches))[-20:]  # before them, what the estimate took
+    seen = list(itertools.chain(*recorder.batches))[-20:]  # the first steps are for the estimate
     first, second = seen[:10], seen[10:]
     assert sorted(first) == sorted(second) == list(range(10))
     assert (first == second) == (not shuffle or batch_size >= 10)  # a single batch has no order
@@ -67,13 +67,13 @@ def test_every_example_is_seen_once_an_epoch(backend, batch_size, shuffle):
 
 
 def test_a_run_compiles_once():
-    """Each program is traced for each batch size once, whatever the number of epochs and of calls."""
+    """Each function is traced once for each batch size."""
     counter = Counter()
     trainer = make_trainer("jax", Sequential([counter, Dense(2)]))
     data = {"validation_data": (X[:5], Y[:5])}
     fit(trainer, 3, **data)
     traced, seconds = list(counter.calls), trainer.seconds.compile
-    # The rest, the full batches, the padded validation; and in NumPy, for an estimate, 1 and 4.
+    # The last batch, the full batches, the padded validation; and in NumPy, for an estimate, 1 and 4.
     assert sorted(set(traced)) == [1, 2, 4, 8]
     assert traced.count(2) == traced.count(8) == 1
     fit(trainer, 2, **data)
@@ -98,7 +98,7 @@ def test_three_epochs_and_three_more_are_six(backend):
     assert_same_bits(fit(fit(make_trainer(backend), 3), 3), reference_run(backend, 6))
 
 
-def test_how_often_is_reported_changes_nothing(backend):
+def test_the_number_of_reports_changes_nothing(backend):
     run = fit(make_trainer(backend), 6, report_every=4)
     assert_same_bits(run, reference_run(backend, 6))
 
@@ -117,14 +117,14 @@ def test_the_same_seed_gives_the_same_run():
     assert fit(make_trainer(seed=8), 2).history.losses != fit(make_trainer(seed=7), 2).history.losses
 
 
-def test_starting_anew_repeats_the_run():
+def test_starting_again_repeats_the_run():
     trainer = fit(make_trainer(), 2)
     trainer.initialize((3,))
     assert (trainer.epoch, trainer.step, len(trainer.history)) == (0, 0, 0)
     assert_same_bits(fit(trainer, 3), fit(make_trainer(), 3))
 
 
-def test_starting_anew_with_another_seed_is_that_seeds_run():
+def test_starting_again_with_another_seed_gives_its_run():
     trainer = make_trainer()
     trainer.initialize((3,), seed=5)
     assert trainer.seed == 5
@@ -132,13 +132,13 @@ def test_starting_anew_with_another_seed_is_that_seeds_run():
 
 
 def interrupt_at(epochs: float) -> Callable[..., Any]:
-    """Something in place of the progress bar that interrupts the run there."""
+    """Return a substitute for the progress bar that interrupts the run after these epochs."""
 
     @contextmanager
     def interrupt(total: int, unit: str, show: bool = True) -> Iterator[Callable[..., None]]:
         done = 0.0
 
-        def advance(more: float, figures: object) -> None:
+        def advance(more: float, metrics: object) -> None:
             nonlocal done
             done += more
             if done > epochs - 1e-6:
@@ -149,8 +149,8 @@ def interrupt_at(epochs: float) -> Callable[..., Any]:
     return interrupt
 
 
-def take_to_be_slow(patch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let a step pass for one that takes so long."""
+def pretend_slow_steps(patch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set the estimate of the time of a step."""
     patch.setattr(run_module, "estimate_seconds", lambda *_: seconds)
 
 
@@ -165,11 +165,11 @@ def take_to_be_slow(patch: pytest.MonkeyPatch, seconds: float) -> None:
     ],
     indirect=["backend"],
 )
-def test_an_interrupted_run_can_go_on(monkeypatch, capsys, backend, seconds, epochs):
-    """What was done of an epoch is dropped, and done again."""
+def test_an_interrupted_run_can_continue(monkeypatch, capsys, backend, seconds, epochs):
+    """The steps of an unfinished epoch are dropped and repeated."""
     trainer = make_trainer(backend)
     with monkeypatch.context() as patch:
-        take_to_be_slow(patch, seconds)
+        pretend_slow_steps(patch, seconds)
         patch.setattr(run_module, "progress", interrupt_at(epochs))
         history = trainer.fit(X, Y, epochs=6, batch_size=4)
     assert (history.interrupted, history["epoch"]) == (True, [1, 2])
@@ -180,7 +180,7 @@ def test_an_interrupted_run_can_go_on(monkeypatch, capsys, backend, seconds, epo
 
 
 @pytest.mark.parametrize("backend", EAGER, indirect=True)
-def test_a_run_interrupted_within_a_call_can_go_on(backend):
+def test_a_run_interrupted_in_a_call_can_continue(backend):
     calls = []
 
     def metric(backend: Backend, outputs: Any, targets: Any, weights: Any) -> Any:
@@ -201,7 +201,7 @@ def silent_run(backend: Backend, batch_size: int) -> Trainer:
     return fit(make_trainer(backend), 6, batch_size=batch_size)
 
 
-# For the 3 steps of an epoch: all in one call, two epochs a call, one, and a call a step.
+# With 3 steps per epoch: all in one call, two epochs per call, one epoch, and one step.
 PACES = [0.0, 0.08, 0.2, 1.0]
 
 
@@ -214,26 +214,25 @@ PACES = [0.0, 0.08, 0.2, 1.0]
     ],
     indirect=["backend"],
 )
-def test_how_a_run_is_cut_into_calls_changes_nothing(monkeypatch, backend, batch_size, seconds):
-    """Nor does it matter whether progress is shown."""
+def test_calls_and_progress_change_no_bits(monkeypatch, backend, batch_size, seconds):
     silent = silent_run(backend, batch_size)
-    take_to_be_slow(monkeypatch, seconds)
+    pretend_slow_steps(monkeypatch, seconds)
     shown = fit(make_trainer(backend), 6, batch_size=batch_size, progress=True)
     assert_same_bits(shown, silent)
     assert shown.history == silent.history
 
 
-def test_a_part_of_an_epoch_may_weigh_nothing(monkeypatch):
-    take_to_be_slow(monkeypatch, 1.0)
+def test_all_weights_of_a_part_of_an_epoch_may_be_zero(monkeypatch):
+    pretend_slow_steps(monkeypatch, 1.0)
     weights = np.arange(10.0) >= 6
     trainer = fit(make_trainer(), 2, weights=weights, shuffle=False, batch_size=2, progress=True)
     assert np.isfinite(trainer.history.losses).all()
 
 
 @pytest.mark.parametrize("seconds", PACES[::3])
-def test_a_run_that_is_shown_compiles_once(monkeypatch, seconds):
-    """The full batches in one program, the rest in it or in one more."""
-    take_to_be_slow(monkeypatch, seconds)
+def test_a_run_with_progress_compiles_once(monkeypatch, seconds):
+    """The full batches are one program; the last batch is in it or in another."""
+    pretend_slow_steps(monkeypatch, seconds)
     counter = Counter()
     trainer = make_trainer("jax", Sequential([counter, Dense(2)]))
     fit(trainer, 6, progress=True)
@@ -242,8 +241,7 @@ def test_a_run_that_is_shown_compiles_once(monkeypatch, seconds):
     assert sorted(counter.calls) == [2, 4]
 
 
-def test_many_epochs_are_one_call(monkeypatch):
-    """Though each is reported."""
+def test_many_epochs_with_reports_are_one_call(monkeypatch):
     trainer = make_trainer()
     runs = []
     compiled = trainer.programs.get
@@ -257,7 +255,7 @@ def test_many_epochs_are_one_call(monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_number_of_epochs(monkeypatch):
-    """But for the records: the plan of 16 times as many epochs is made in 16 calls."""
+    """Only the records grow: the plan of 16 times as many epochs is made in 16 calls."""
     x, y = np.ones((4096, 3), np.float32), np.ones((4096, 2), np.float32)
     monkeypatch.setattr(calls_module, "MOST_ENTRIES", 2**15)
 
@@ -270,12 +268,11 @@ def test_memory_does_not_grow_with_the_number_of_epochs(monkeypatch):
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
-def test_bytes_stay_bytes(backend):
-    """Training, validation and prediction make floats of a batch, and not of all the data."""
+def test_bytes_are_converted_to_floats_batch_by_batch(backend):
     x = np.random.default_rng(0).integers(0, 256, (20_000, 100)).astype(np.uint8)
     trainer = make_trainer(backend, Sequential([Rescale(), Dense(2)]))
     data = {"x": x, "y": x[:, :2], "batch_size": 100, "validation_data": (x, x[:, :2])}
-    fit(trainer, 1, **data)  # what is compiled is kept, and does not count
+    fit(trainer, 1, **data)  # compiled functions are kept and do not count
     as_floats = x.size * 4
     assert peak_memory(lambda: fit(trainer, 1, **data)) < 0.9 * as_floats
     assert peak_memory(lambda: trainer.predict(x)) < 0.5 * as_floats
@@ -293,7 +290,7 @@ def test_bytes_stay_bytes(backend):
     indirect=["backend"],
 )
 @pytest.mark.parametrize("batch_size", [4, 10])
-def test_integers_train_as_the_same_floats_do(backend, kind, batch_size):
+def test_integers_train_as_the_same_floats(backend, kind, batch_size):
     x = (10 * X).astype(kind)
     keywords = {"batch_size": batch_size, "shuffle": False}
     integers = fit(make_trainer(backend), 3, x=x, **keywords)
@@ -308,7 +305,7 @@ def assert_undisturbed(trainers: list[Trainer], epochs: int) -> None:
         assert_same_bits(trainer, reference_run(trainer.backend, epochs, trainer.dtype))
 
 
-def test_trainers_in_threads_do_not_meet():
+def test_trainers_in_threads_do_not_disturb_each_other():
     kinds = [("jax", "float32"), ("jax", "float64"), ("numpy", "float32")]
     trainers = [make_trainer(backend, dtype=dtype) for backend, dtype in kinds]
     threads = [threading.Thread(target=fit, args=(trainer, 6)) for trainer in trainers]

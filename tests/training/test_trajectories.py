@@ -1,4 +1,4 @@
-"""The same seed gives the same run on every backend: bits where bits are promised, else to rounding."""
+"""The same seed gives the same run on every backend, to the bit where promised, else to rounding."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -77,7 +77,7 @@ RUNS: dict[str, tuple[Sequential, Loss, Optimizer]] = {
 
 @dataclass(frozen=True)
 class SumOfOutputs(Loss):
-    """l = Σ_j y_j: its gradient is 1, so that all arithmetic of a linear model on integers is exact."""
+    """l = Σ_j y_j, with gradient 1: all arithmetic of a linear model on integers is exact."""
 
     reduction = "sum"
 
@@ -95,7 +95,7 @@ def run(backend: Backend, name: str, dtype: str) -> Trainer:
 
 
 @cache
-def numpys_run(name: str, dtype: str) -> Trainer:
+def numpy_run(name: str, dtype: str) -> Trainer:
     return run(get_backend("numpy"), name, dtype)
 
 
@@ -109,7 +109,7 @@ others = pytest.mark.parametrize("backend", ["jax", "array_api_strict"], indirec
 @others
 @pytest.mark.parametrize("name", RUNS)
 def test_float64_trajectories_agree_to_ten_digits_after_200_steps(backend, name):
-    actual, expected = run(backend, name, "float64"), numpys_run(name, "float64")
+    actual, expected = run(backend, name, "float64"), numpy_run(name, "float64")
     np.testing.assert_allclose(actual.history.losses, expected.history.losses, rtol=1e-10)
     largest = max(np.abs(leaf).max() for leaf in tree.leaves(parameters(expected)))
     tree.map(
@@ -121,27 +121,27 @@ def test_float64_trajectories_agree_to_ten_digits_after_200_steps(backend, name)
 
 @pytest.mark.parametrize("name", RUNS)
 def test_compiled_numpy_gives_the_bits_of_eager_numpy(name):
-    eager, compiled = run(get_backend("numpy:eager"), name, "float32"), numpys_run(name, "float32")
+    eager, compiled = run(get_backend("numpy:eager"), name, "float32"), numpy_run(name, "float32")
     assert eager.history.losses == compiled.history.losses
     tree.map(np.testing.assert_array_equal, parameters(eager), parameters(compiled))
 
 
 @others
 def test_float32_trajectories_stay_close(backend):
-    actual, expected = run(backend, "momentum", "float32"), numpys_run("momentum", "float32")
-    # What begins as a rounding of 6e-8 has 200 steps to grow: with momentum it is near 1e-5.
+    actual, expected = run(backend, "momentum", "float32"), numpy_run("momentum", "float32")
+    # A rounding error of 6e-8 grows in 200 steps: with momentum to about 1e-5.
     np.testing.assert_allclose(actual.history.losses, expected.history.losses, rtol=1e-4)
 
 
 def test_float32_follows_float64():
-    narrow, wide = numpys_run("Adam", "float32"), numpys_run("Adam", "float64")
+    narrow, wide = numpy_run("Adam", "float32"), numpy_run("Adam", "float64")
     np.testing.assert_allclose(narrow.history.losses, wide.history.losses, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_the_runs_learn_something(name):
-    """Trajectories that stand still would agree, too."""
-    losses = numpys_run(name, "float64").history.losses
+    """Constant trajectories would agree, too."""
+    losses = numpy_run(name, "float64").history.losses
     assert np.mean(losses[-5:]) < 0.95 * losses[0]
 
 
@@ -161,7 +161,7 @@ def test_initial_parameters_are_the_same_bits(backend, dtype):
 @others
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_shuffles_and_dropout_masks_are_the_same_bits(backend, dtype):
-    """Sums of powers of two are exact: W tells which examples were kept, the losses in which order."""
+    """Sums of powers of two are exact: W shows which examples were kept, the losses their order."""
     x = 2.0 ** np.arange(8)[:, None]
     weights = []
     for each in (get_backend("numpy"), backend):

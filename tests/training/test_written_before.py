@@ -30,7 +30,7 @@ def unpickled(name: str) -> Any:
 
 
 @pytest.mark.parametrize("how", ["checkpoint", "pickle"])
-def test_a_trainer_goes_on_where_it_was(how):
+def test_a_trainer_continues_its_run(how):
     file = FOLDER / "trainer.safetensors"
     trainer = Trainer.load(file, "numpy") if how == "checkpoint" else unpickled("trainer")
     np.testing.assert_allclose(trainer.predict(X), EXPECTED["predictions"], rtol=1e-5)
@@ -40,7 +40,7 @@ def test_a_trainer_goes_on_where_it_was(how):
 
 
 @pytest.mark.parametrize("how", ["checkpoint", "pickle"])
-def test_a_classifier_predicts_what_it_did(how):
+def test_a_classifier_predicts_as_before(how):
     file = FOLDER / "classifier.safetensors"
     classifier = MLPClassifier.load(file) if how == "checkpoint" else unpickled("classifier")
     np.testing.assert_allclose(classifier.predict_proba(X), EXPECTED["probabilities"], rtol=1e-5)
@@ -71,7 +71,7 @@ def test_a_file_with_a_former_and_a_present_name_is_refused():
 
 
 @pytest.mark.parametrize("how", ["checkpoint", "pickle"])
-def test_a_regressor_predicts_what_it_did(how):
+def test_a_regressor_predicts_as_before(how):
     file = FOLDER / "regressor.safetensors"
     regressor = MLPRegressor.load(file) if how == "checkpoint" else unpickled("regressor")
     np.testing.assert_allclose(regressor.predict(X), EXPECTED["numbers"], rtol=1e-5)

@@ -86,7 +86,7 @@ def normalize_pairs(layer: Any, *names: str, minimum: int = 1) -> None:
     for name in names:
         value = getattr(layer, name)
         both = value if isinstance(value, tuple | list) else (value, value)
-        if len(both) != 2 or not all(_is_integer(each, minimum) for each in both):
+        if len(both) != 2 or not all(is_integer(each, minimum) for each in both):
             raise ValueError(
                 f"{type(layer).__name__}: expected {name} of at least {minimum}, one integer or a pair, "
                 f"got {value!r}"
@@ -135,11 +135,7 @@ def normalize_padding_1d(layer: Any, *rules: Rule) -> None:
 
 
 def _is_margin(margin: Any) -> bool:
-    return len(margin) == 2 and all(_is_integer(each, 0) for each in margin)
-
-
-def _is_integer(value: Any, minimum: int) -> bool:
-    return is_integer(value) and int(value) >= minimum
+    return len(margin) == 2 and all(is_integer(each, 0) for each in margin)
 
 
 def check_images(layer: Layer, input_shape: Shape, geometry: Geometry) -> None:
