@@ -133,8 +133,8 @@ def check_batches(batches: Any, epochs: int) -> None:
         )
     if epochs > 1 and isinstance(batches, Iterator):
         raise ValueError(
-            f"fit_batches: expected batches for {epochs} epochs, got an iterator, which gives them only "
-            "once; give a function of the number of the epoch that returns one"
+            f"fit_batches: expected batches for {epochs} epochs, got an iterator, which is read once; "
+            "give a function of the number of the epoch that returns one"
         )
 
 

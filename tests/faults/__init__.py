@@ -1,1 +1,1 @@
-"""The error table: what goes wrong for a user, what the library says, and that nothing is lost."""
+"""The error table: each mistake or failure gives one clear error, and nothing is lost."""

@@ -1,4 +1,4 @@
-"""The backends of the error table, and what its faults happen to."""
+"""The backends and the scenes of the error table."""
 
 from functools import cache
 
@@ -18,7 +18,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory):
-    """Return a function that gives the scene of a backend, made once."""
+    """Return a function that returns the scene of a backend, the same in each call."""
     return cache(lambda backend: Scene(backend, tmp_path_factory.mktemp("scene")))
 
 

@@ -1,7 +1,7 @@
-"""The rows of the error table, and the one way in which all of them are run.
+"""The rows of the error table, and the function that runs them.
 
-A `Fault` is refused, with one message that says all that its user needs, and nothing is lost. Where it
-is right to go on, a `Success` says what comes out, by another way to compute it.
+A `Fault` raises an error whose message says everything that the user needs, and nothing is lost. A
+`Success` looks like a fault, but the library can continue; its result is also computed in another way.
 """
 
 import warnings
@@ -19,13 +19,13 @@ Action = Callable[[Scene], Any]
 
 
 class Says(NamedTuple):
-    """Words that a message must have.
+    """Parts of a message.
 
     Attributes:
-        thing: what is wrong, by the name that its user knows.
-        expected: what it should be.
-        got: what it is.
-        remedy: what to do, where more is to do than to give what is expected.
+        thing: the name of the thing that is wrong.
+        expected: what was expected.
+        got: what came instead.
+        remedy: what to do, if that is more than to give what was expected.
     """
 
     thing: str
@@ -36,14 +36,14 @@ class Says(NamedTuple):
 
 @dataclass(frozen=True)
 class Fault:
-    """One row.
+    """A row with an error.
 
     Attributes:
-        name: what is wrong, and where.
-        do: does it.
-        error: the type of the error, to the letter.
-        says: what its message has to say.
-        after: what else holds afterwards; that the scene is the same is always checked.
+        name: the fault, and the function in which it occurs.
+        do: causes the fault.
+        error: the exact type of the error.
+        says: parts of its message.
+        after: checks more than that the scene is unchanged; or None.
     """
 
     name: str
@@ -58,19 +58,19 @@ class Fault:
 
 @dataclass(frozen=True)
 class Success:
-    """One row of what looks like a fault and is none.
+    """A row without an error.
 
     Attributes:
-        name: what it is.
-        do: returns what comes out, a tree of arrays and numbers.
-        right: returns what has to come out, computed in another way.
-        tolerance: relative; 0 for the same bits.
-        warns: what has to be said in a warning, if anything.
+        name: the case, and the function in which it occurs.
+        do: returns the result, a tree of arrays and numbers.
+        expected: returns the expected result, computed in another way.
+        tolerance: relative and absolute; 0 for the same bits.
+        warns: a part of the warning, or None for no warning.
     """
 
     name: str
     do: Action
-    right: Action
+    expected: Action
     tolerance: float = 1e-5
     warns: str | None = None
 
@@ -79,7 +79,7 @@ class Success:
 
 
 def check(row: Fault | Success, scene: Scene) -> None:
-    """Run a row; whatever it does, the scene stays as it was."""
+    """Run a row, and check that the scene is unchanged."""
     before = scene.content()
     if isinstance(row, Fault):
         _check_fault(row, scene)
@@ -93,7 +93,7 @@ def _check_fault(fault: Fault, scene: Scene) -> None:
         fault.do(scene)
     assert caught.type is fault.error
     message = str(caught.value)
-    missing = [words for words in fault.says if words not in message]
+    missing = [part for part in fault.says if part not in message]
     assert not missing, f"the message {message!r} does not say {missing}"
     if fault.after is not None:
         fault.after(scene, caught.value)
@@ -103,11 +103,11 @@ def _check_success(success: Success, scene: Scene) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = success.do(scene)
-    said = [str(warning.message) for warning in caught]
-    assert bool(said) == (success.warns is not None), said
-    assert all((success.warns or "") in message for message in said)
+    messages = [str(warning.message) for warning in caught]
+    assert bool(messages) == (success.warns is not None), messages
+    assert all((success.warns or "") in message for message in messages)
     tree.map(
         lambda a, e: np.testing.assert_allclose(a, e, rtol=success.tolerance, atol=success.tolerance),
         result,
-        success.right(scene),
+        success.expected(scene),
     )

@@ -1,4 +1,4 @@
-"""What a fault happens to: a trainer, two estimators and a checkpoint, all in use, on one backend."""
+"""The scene of a fault: a trainer, two estimators and a checkpoint in use, on one backend."""
 
 import warnings
 from pathlib import Path
@@ -25,18 +25,18 @@ SETTINGS: dict[str, Any] = {
 
 
 class Scene:
-    """All of them have learned something, which no fault may take away.
+    """Trainers and estimators whose state no fault may change.
 
     Attributes:
-        backend: on which they are.
-        folder: has the checkpoint, and nothing else.
-        scratch: a folder for anything.
-        checkpoint: of the trainer.
-        trainer: a linear model of two numbers.
-        class_trainer: one of three classes, which has not trained yet.
-        classifier: fitted, of three classes.
-        regressor: fitted, of two numbers.
-        other: what the last row made for itself.
+        backend: the backend of all of them.
+        folder: a folder that holds only the checkpoint.
+        scratch: a folder for other files.
+        checkpoint: the path of the trainer's checkpoint.
+        trainer: a trained linear model with two outputs.
+        class_trainer: a model of three classes, which is not trained yet.
+        classifier: a fitted classifier of three classes.
+        regressor: a fitted regressor with two outputs.
+        other: an object that the last row made.
     """
 
     other: Any = None
@@ -58,7 +58,7 @@ class Scene:
             self.regressor = self.new_regressor().fit(X, Y)
 
     def new_trainer(self, **keywords: Any) -> Trainer:
-        """Return a trainer as that of the scene was at first, with the same compiled programs."""
+        """Return a new trainer like that of the scene, with the same compiled functions."""
         arguments: dict[str, Any] = {"optimizer": SGD(0.1), "loss": MeanSquaredError()} | keywords
         trainer = make_trainer(self.backend, LINEAR, **arguments)
         if not keywords:
@@ -66,37 +66,37 @@ class Scene:
         return trainer
 
     def new_classifier(self, **keywords: Any) -> MLPClassifier:
-        """Return a classifier with the settings of that of the scene, but for these."""
+        """Return a classifier with the settings of the scene, updated by these."""
         return MLPClassifier(**{"backend": self.backend} | SETTINGS | keywords)
 
     def new_regressor(self, **keywords: Any) -> MLPRegressor:
-        """Return a regressor with the settings of that of the scene, but for these."""
+        """Return a regressor with the settings of the scene, updated by these."""
         return MLPRegressor(**{"backend": self.backend} | SETTINGS | keywords)
 
     def content(self) -> dict[str, Any]:
-        """Return all that could be lost, to the bit, in a form that can be compared."""
+        """Return everything that a fault could change, to the bit, for comparisons."""
         return {
-            "trainer": _of_trainer(self.trainer),
-            "class_trainer": _of_trainer(self.class_trainer),
-            "classifier": _of_estimator(self.classifier),
-            "regressor": _of_estimator(self.regressor),
+            "trainer": _trainer_content(self.trainer),
+            "class_trainer": _trainer_content(self.class_trainer),
+            "classifier": _estimator_content(self.classifier),
+            "regressor": _estimator_content(self.regressor),
             "files": {path.name: path.read_bytes() for path in self.folder.iterdir()},
         }
 
 
 def with_value(array: Any, place: tuple[int, ...], value: float) -> np.ndarray:
-    """Return a copy with another number in one place."""
+    """Return a copy with another value at one index."""
     changed = np.array(array, np.float64)
     changed[place] = value
     return changed
 
 
-def _of_trainer(trainer: Trainer) -> Any:
+def _trainer_content(trainer: Trainer) -> Any:
     arrays = [(str(leaf.dtype), leaf.shape, leaf.tobytes()) for leaf in tree.leaves(host(trainer))]
     history = list(trainer.history), trainer.history.losses[:]
     return arrays, history, trainer.epoch, trainer.step, trainer.seed, trainer.input_shape
 
 
-def _of_estimator(estimator: Any) -> Any:
+def _estimator_content(estimator: Any) -> Any:
     others = {name: repr(value) for name, value in vars(estimator).items() if name != "trainer_"}
-    return _of_trainer(estimator.trainer_), others
+    return _trainer_content(estimator.trainer_), others

@@ -1,4 +1,4 @@
-"""The error table, of backends that cannot be had."""
+"""The error table: backends that are not available."""
 
 import sys
 from contextlib import nullcontext
@@ -29,7 +29,7 @@ BROKEN = Says(
 
 
 def load_jax(source: str):
-    """Return what asks for JAX, where the module of its backend is this one."""
+    """Return an action that gets JAX, with this source as the module of its backend."""
 
     def load(scene: Scene) -> None:
         (scene.scratch / "backend_of_jax.py").write_text(source)
@@ -74,7 +74,7 @@ ROWS = [
         UNKNOWN._replace(got="'JAX'", remedy="did you mean 'jax'?"),
     ),
     Fault(
-        "no name, Trainer",
+        "a number as backend, Trainer",
         lambda s: make_trainer(3),  # type: ignore[arg-type]
         TypeError,
         Says("backend:", "a Backend or the name of one", "got 3", "such as 'numpy'"),
@@ -97,19 +97,19 @@ ROWS = [
         BROKEN._replace(got="OSError: libcuda.so"),
     ),
     Fault(
-        "broken: its library is half there",
+        "broken: its library lacks a function",
         load_jax("from math import no_such_function"),
         BrokenBackendError,
         BROKEN._replace(got="ImportError: cannot import name 'no_such_function'"),
     ),
     Fault(
-        "broken: it fails on start",
+        "broken: it fails to start",
         load_jax("def make(device): raise RuntimeError('no driver')"),
         BrokenBackendError,
         BROKEN._replace(expected="failed to start on device", got="RuntimeError: no driver"),
     ),
     Fault(
-        "broken: it is something else",
+        "broken: it is no backend",
         load_jax("def make(device): return 3"),
         BrokenBackendError,
         BROKEN._replace(
@@ -119,13 +119,13 @@ ROWS = [
         ),
     ),
     Fault(
-        "a device that is not there",
+        "an unknown device",
         lambda s: get_backend("numpy:gpu"),
         DeviceNotFoundError,
         Says("backend 'numpy'", "expected 'numpy', 'numpy:cpu'", "no device 'gpu'", "'numpy:eager'"),
     ),
     Fault(
-        "a precision that is not there",
+        "an unknown precision",
         lambda s: s.backend.precision("float128"),
         PrecisionError,
         Says("backend", "'float32' or 'float64'", "'float128'", "computes in"),
@@ -138,7 +138,7 @@ def test_backends(scene: Scene, row: Fault):
     check(row, scene)
 
 
-def test_float64_is_had_or_refused_but_never_narrowed(scene: Scene):
+def test_float64_is_kept_or_refused_but_never_narrowed(scene: Scene):
     x = np.full((1, 3), 1.0 + 2.0**-40)
     message = r"would turn float64 into float32 .*with backend.precision\('float64'\):"
     narrows = isinstance(scene.backend, type(get_backend("jax")))

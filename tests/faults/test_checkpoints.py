@@ -1,4 +1,4 @@
-"""The error table, of checkpoints: the disk, the file, and other processes."""
+"""The error table: checkpoints, on the disk and from other processes."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ from tests.support.small_runs import fit, host, make_trainer
 
 
 def load(change: Callable[[bytes], bytes]) -> Callable[[Scene], None]:
-    """Return what takes the state of the scene's own checkpoint, changed."""
+    """Return an action that loads the state of the scene's checkpoint after a change of its bytes."""
 
     def do(scene: Scene) -> None:
         path = scene.scratch / "changed.safetensors"
@@ -42,7 +42,7 @@ def flip(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
 
 
-def of_another_model(scene: Scene) -> None:
+def load_another_model(scene: Scene) -> None:
     path = scene.scratch / "other.safetensors"
     other = make_trainer(scene.backend, Dense(3))
     other.initialize((3,))
@@ -52,7 +52,7 @@ def of_another_model(scene: Scene) -> None:
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Let nothing that is written arrive on the disk."""
+    """Let each write to the disk fail."""
 
     def fail(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -64,7 +64,7 @@ def full_disk() -> Iterator[None]:
 
 @contextmanager
 def unwritable(number: int) -> Iterator[None]:
-    """Let no file be opened to be written: unlike the system, of root, too."""
+    """Let each opening of a file for writing fail, also for the root user."""
     original = Path.open
 
     def open_to_read(path: Path, mode: str = "r", **options: Any) -> Any:
@@ -78,9 +78,9 @@ def unwritable(number: int) -> Iterator[None]:
 
 
 @contextmanager
-def little_room() -> Iterator[None]:
-    """Let no file become longer than 400 bytes, which the system sees to."""
-    resource = pytest.importorskip("resource", reason="POSIX has this limit")
+def limited_file_size() -> Iterator[None]:
+    """Let the system limit files to 400 bytes."""
+    resource = pytest.importorskip("resource", reason="only POSIX has this limit")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (400, hard))
     try:
@@ -90,7 +90,7 @@ def little_room() -> Iterator[None]:
 
 
 def save(context: Callable[[], Any]) -> Callable[[Scene], None]:
-    """Return what saves another state over the scene's checkpoint, in that context."""
+    """Return an action that saves another state over the scene's checkpoint in a context."""
 
     def do(scene: Scene) -> None:
         trainer = make_trainer(scene.backend, seed=1)
@@ -116,7 +116,7 @@ def is_at_the_epoch_that_was_not_saved(scene: Scene, _: BaseException) -> None:
 
 
 def written_by_two(scene: Scene) -> Any:
-    """Which seeds were seen, while trainers of two seeds saved, and how many files are left over."""
+    """Return the numbers of foreign seeds in the file while two trainers save, and of files left."""
     folder = scene.scratch / "two"
     folder.mkdir()
     path = folder / "run.safetensors"
@@ -146,8 +146,8 @@ FULL = Says(
 )
 
 ROWS = [
-    Fault("cut off", load(lambda data: data[:-100]), DamagedCheckpointError, CHANGED),
-    Fault("cut off in the header", load(lambda data: data[:100]), DamagedCheckpointError, CHANGED),
+    Fault("truncated", load(lambda data: data[:-100]), DamagedCheckpointError, CHANGED),
+    Fault("truncated in the header", load(lambda data: data[:100]), DamagedCheckpointError, CHANGED),
     Fault(
         "a bit flipped in an array", load(lambda data: flip(data, -3)), DamagedCheckpointError, CHANGED
     ),
@@ -157,9 +157,9 @@ ROWS = [
         DamagedCheckpointError,
         CHANGED,
     ),
-    Fault("something after the end", load(lambda data: data + b"\0"), DamagedCheckpointError, CHANGED),
+    Fault("a byte after the end", load(lambda data: data + b"\0"), DamagedCheckpointError, CHANGED),
     Fault("empty", load(lambda _: b""), DamagedCheckpointError, CHANGED._replace(got="empty")),
-    Fault("a picture", load(lambda _: b"\x89PNG\r\n\x1a\n" + bytes(99)), ForeignFileError, FOREIGN),
+    Fault("an image", load(lambda _: b"\x89PNG\r\n\x1a\n" + bytes(99)), ForeignFileError, FOREIGN),
     Fault(
         "an IDX file",
         load(lambda _: b"\0\0\x08\x03\0\0\0\x01\0\0\0\x01\0\0\0\x01\x07"),
@@ -167,8 +167,8 @@ ROWS = [
         FOREIGN._replace(got="00 00 08 03"),
     ),
     Fault(
-        "swapped for one of another model",
-        of_another_model,
+        "a checkpoint of another model",
+        load_another_model,
         InvalidCheckpointError,
         Says("other.safetensors:", "expected the model Sequential(", "got Dense(", "Trainer.load"),
     ),
@@ -179,7 +179,7 @@ ROWS = [
         Says("absent", "file", "No such file"),
     ),
     Fault(
-        "a folder in its place",
+        "a folder in place of the file",
         lambda s: s.trainer.load_state(s.folder),
         IsADirectoryError,
         Says("kept", "Is a directory", "directory"),
@@ -203,13 +203,13 @@ ROWS = [
         FULL._replace(got="Read-only file system"),
     ),
     Fault(
-        "saved into the folder of somebody else",
+        "saved into a folder without permission",
         save(lambda: unwritable(errno.EACCES)),
         PermissionError,
         FULL._replace(got="Permission denied"),
     ),
     Fault("a full disk", save(full_disk), OSError, FULL),
-    Fault("a file that may not grow", save(little_room), OSError, FULL._replace(got="File too large")),
+    Fault("a limited file size", save(limited_file_size), OSError, FULL._replace(got="File too large")),
     Fault(
         "a full disk while training",
         train_on_a_full_disk,
@@ -217,7 +217,7 @@ ROWS = [
         FULL._replace(thing="best.safetensors"),
         is_at_the_epoch_that_was_not_saved,
     ),
-    Success("two runs that write one checkpoint", written_by_two, lambda s: (0, 1), tolerance=0.0),
+    Success("two runs that save one checkpoint", written_by_two, lambda s: (0, 1), tolerance=0.0),
 ]
 
 
@@ -240,16 +240,16 @@ class Kill(Callback):
         if trainer.epoch == 3:
             kill()
 
-def within(place, name):
+def save_until(place, name):
     setattr(place, name, kill)
     fit(Trainer.load("run"), 1).save("run")
 
 fit(make_trainer(), 1).save("run")
 for moment in (
-    lambda: within(shutil, "copymode"),
-    lambda: within(os, "fsync"),
-    lambda: within(os, "replace"),
-    lambda: within(atomic, "_sync_folder"),
+    lambda: save_until(shutil, "copymode"),
+    lambda: save_until(os, "fsync"),
+    lambda: save_until(os, "replace"),
+    lambda: save_until(atomic, "_sync_folder"),
     lambda: fit(Trainer.load("run"), 9, callbacks=[Kill(), SaveCheckpoint("run")]),
 ):
     child = os.fork()
@@ -262,12 +262,9 @@ assert_same_bits(fit(Trainer.load("run"), 2), fit(make_trainer(), 4))
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="processes are killed by a signal of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has this signal")
 def test_checkpoints_of_processes_that_are_killed(tmp_path: Path):
-    """With kill -9: as a file is begun, written, complete, and renamed; and in the middle of a run.
-
-    Of files: on NumPy alone.
-    """
+    """With kill -9 at each step of saving, and in the middle of a run; only on NumPy."""
     result = run_python(f"import os\nos.chdir({str(tmp_path)!r})\n{KILLED}")
     assert (result.stdout.split(), result.stderr) == (["1", "1", "1", "2", "2"], "")
     left_over = [name for name in os.listdir(tmp_path) if name != "run"]

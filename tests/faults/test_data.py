@@ -1,4 +1,4 @@
-"""The error table, of the data that are handed over: what they are, and NaN and infinity in them."""
+"""The error table: kinds of data, and NaN and infinity in them."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ NAN_X = Says("x:", "finite numbers", "nan at row 3, column 1", "drop or impute")
 
 
 def of_another_library(backend: Backend, tree_of_arrays: Any) -> Any:
-    """The arrays as those of a library that is not the backend's."""
+    """Return the arrays as arrays of another library than the backend's."""
     other = StrictBackend()
     if backend.name == other.name:
         jax = pytest.importorskip("jax")
@@ -27,7 +27,7 @@ def of_another_library(backend: Backend, tree_of_arrays: Any) -> Any:
 
 
 class Locked:
-    """An array that cannot be read on the host, as one of PyTorch that needs a gradient."""
+    """An array that NumPy cannot read, such as an array of PyTorch with a gradient."""
 
     shape = X.shape
 
@@ -145,7 +145,7 @@ NOT_FINITE = [
         NAN_X._replace(got="-inf at row 0, column 2"),
     ),
     Fault(
-        "a number that float32 does not have, Trainer.fit",
+        "a number too large for float32, Trainer.fit",
         lambda s: fit(s.trainer, 1, x=with_value(X, (4, 0), 1e300)),
         ValueError,
         NAN_X._replace(got="inf at row 4, column 0", remedy="scale such values"),
@@ -226,8 +226,7 @@ def test_data(scene: Scene, row: Fault | Success):
     check(row, scene)
 
 
-def test_refused_data_of_a_first_partial_fit_leave_nothing_behind(scene: Scene):
-    """The classes, too, are open again."""
+def test_invalid_data_in_a_first_partial_fit_leave_the_classes_open(scene: Scene):
     classifier = scene.new_classifier()
     with pytest.raises(ValueError, match="row 3, column 1"):
         classifier.partial_fit(with_value(X, (3, 1), NAN), CLASSES, classes=[0, 1, 2, 3])

@@ -1,4 +1,4 @@
-"""The error table, of hyperparameters and settings that cannot be."""
+"""The error table: invalid hyperparameters and settings."""
 
 import math
 
@@ -24,7 +24,7 @@ from tests.support.small_runs import X, Y, fit
 
 
 def refit(scene: Scene, **settings: object) -> None:
-    """Fit the classifier again with other settings, which it keeps only if they can be."""
+    """Fit the classifier again with other settings, and restore its settings."""
     before = scene.classifier.get_params()
     try:
         scene.classifier.set_params(**settings).fit(X, CLASSES)
@@ -56,7 +56,7 @@ ROWS = [
         CLASSIFIER,
     ),
     Fault(
-        "a learning rate that is text, SGD",
+        "text as a learning rate, SGD",
         lambda s: SGD("0.1"),  # type: ignore[arg-type]
         TypeError,
         Says("SGD:", "learning_rate: a number", "got '0.1'"),
@@ -119,37 +119,37 @@ ROWS = [
         Says("seed:", "at least 0", "got -1"),
     ),
     Fault(
-        "a length that is no integer, Trainer.initialize",
+        "a shape that has a float, Trainer.initialize",
         lambda s: s.trainer.initialize((3.0,)),  # type: ignore[arg-type]
         TypeError,
         Says("input_shape:", "expected integers", "got (3.0,)", "without the batch"),
     ),
     Fault(
-        "a length that is not known, Layer.summary",
+        "a shape that has None, Layer.summary",
         lambda s: s.trainer.model.summary((None,)),  # type: ignore[arg-type]
         TypeError,
         Says("input_shape:", "expected integers", "got (None,)", "without the batch"),
     ),
     Fault(
-        "a weight of a class that is text, Trainer.fit",
+        "text as the weight of a class, Trainer.fit",
         lambda s: fit(s.class_trainer, 1, y=CLASSES, class_weights={0: "a"}),
         TypeError,
         Says("class_weights:", "the weight of class 0: a number", "got 'a'"),
     ),
     Fault(
-        "a min_delta that is text, EarlyStopping",
+        "text as min_delta, EarlyStopping",
         lambda s: EarlyStopping("loss", min_delta="a"),  # type: ignore[arg-type]
         TypeError,
         Says("EarlyStopping:", "min_delta: a number", "got 'a'"),
     ),
     Fault(
-        "a list for a model, Trainer",
+        "a list as model, Trainer",
         lambda s: Trainer([Dense(2)], s.trainer.program.loss, backend=s.backend),  # type: ignore[arg-type]
         TypeError,
         Says("Trainer:", "an instance of Layer", "got [Dense("),
     ),
     Fault(
-        "a metric that is called as the loss is, Trainer",
+        "a metric with the name loss, Trainer",
         lambda s: s.new_trainer(metrics={"loss": Accuracy()}),
         ValueError,
         Says("for the metric", "the history uses the name 'loss' itself", "'loss'", "choose another"),
@@ -167,13 +167,13 @@ ROWS = [
         Says("sample_weight:", "0 or more", "got -1.0 at row 0"),
     ),
     Fault(
-        "an activation that is misspelt, MLPClassifier",
+        "a misspelt activation, MLPClassifier",
         lambda s: refit(s, activation="rellu"),
         ValueError,
         Says("activation:", "one of identity", "'rellu'", "or a layer"),
     ),
     Fault(
-        "a loss that is misspelt, MLPRegressor",
+        "a misspelt loss, MLPRegressor",
         lambda s: s.new_regressor(loss="mse").fit(X, Y),
         ValueError,
         Says("loss:", "one of squared_error", "'mse'", "or a loss"),
@@ -185,25 +185,25 @@ ROWS = [
         Says("solver='lbfgs'", "one function of all examples", "dropout", "use solver='adam'"),
     ),
     Fault(
-        "another layer after the first fit, MLPClassifier",
+        "other layers in a warm start, MLPClassifier",
         lambda s: refit(s, warm_start=True, hidden_layer_sizes=(4,)),
         ValueError,
         Says("parameter 0.W", "the same layers", "hidden_layer_sizes", "has changed since the last fit"),
     ),
     Fault(
-        "a validation part without examples, MLPRegressor",
+        "too few examples for validation, MLPRegressor",
         lambda s: s.new_regressor(early_stopping=True, validation_fraction=0.1).fit(X, Y),
         ValueError,
         Says("validation set", "is too small", "validation_fraction", "Increase"),
     ),
     Fault(
-        "a monitor of what is not reported, Trainer.fit",
+        "a monitor that is not reported, Trainer.fit",
         lambda s: fit(s.trainer, 1, callbacks=[EarlyStopping()]),
         ValueError,
         Says("EarlyStopping:", "there are ['epoch', 'loss']", "'validation_loss'", "validation_data"),
     ),
     Fault(
-        "a monitor of what is not reported, MLPClassifier",
+        "a monitor that is not reported, MLPClassifier",
         lambda s: refit(
             s, callbacks=EarlyStopping("validation_score", mode="max"), early_stopping=False
         ),

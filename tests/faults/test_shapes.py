@@ -1,4 +1,4 @@
-"""The error table, of the data that are handed over: their shapes, and the classes in them."""
+"""The error table: the shapes of data, and classes."""
 
 from typing import Any
 
@@ -44,31 +44,31 @@ SHAPES = [
         Says("array", "Expected 2D array", "got 1D array", "reshape(-1, 1)"),
     ),
     Fault(
-        "lengths that differ, Trainer.fit",
+        "different lengths, Trainer.fit",
         lambda s: fit(s.trainer, 1, x=X[:9]),
         ValueError,
         Says("y:", "9 rows", "got 10", "as many as x has"),
     ),
     Fault(
-        "lengths that differ, weights of Trainer.fit",
+        "different lengths, weights of Trainer.fit",
         lambda s: fit(s.trainer, 1, weights=np.ones(9)),
         ValueError,
         Says("weights:", "10 rows", "got 9", "as many as x has"),
     ),
     Fault(
-        "lengths that differ, Trainer.evaluate",
+        "different lengths, Trainer.evaluate",
         lambda s: s.trainer.evaluate(X, Y[:3]),
         ValueError,
         Says("y:", "10 rows", "got 3", "as many as x has"),
     ),
     Fault(
-        "lengths that differ, MLPClassifier.fit",
+        "different lengths, MLPClassifier.fit",
         lambda s: s.classifier.fit(X[:9, :2], CLASSES),
         ValueError,
         Says("samples", "expected as many rows", "[9, 10]", "of y as of X"),
     ),
     Fault(
-        "lengths that differ, sample_weight of MLPClassifier.fit",
+        "different lengths, sample_weight of MLPClassifier.fit",
         lambda s: s.classifier.fit(X[:, :2], CLASSES[::-1] + 1, np.ones(9)),
         ValueError,
         Says("sample_weight", "expected (10,)", "(9,)", "shape"),
@@ -111,7 +111,7 @@ def of_one_class(classifier: Any) -> Any:
 
 
 def one_class_run(scene: Scene) -> float:
-    """The loss before the first step, where z = x₁ + x₂ + x₃ and all targets are 0: log(1 + exp(z))."""
+    """Return the loss before the first step: log(1 + exp(z)) for z = x₁ + x₂ + x₃ and targets of 0."""
     trainer = make_trainer(scene.backend, Dense(1), BinaryCrossEntropy())
     trainer.initialize((3,), {"W": np.ones((3, 1)), "b": np.zeros(1)})
     return fit(trainer, 1, y=np.zeros((10, 1)), batch_size=10).history.losses[0]
@@ -146,7 +146,7 @@ LABELS = [
         Says("classes", "must be passed", "partial_fit", "on the first call"),
     ),
     Fault(
-        "numbers for classes, MLPClassifier.fit",
+        "continuous numbers as classes, MLPClassifier.fit",
         lambda s: s.classifier.fit(X, Y[:, 0]),
         ValueError,
         Says("label type", "Unknown", "-1.00", "label"),

@@ -1,4 +1,4 @@
-"""The error table, of what happens while training: to go on is right, or to stop in good order."""
+"""The error table: events in training after which it continues, or stops in a valid state."""
 
 import signal
 import warnings
@@ -26,13 +26,13 @@ from tests.faults.rows import Fault, Says, Success, check
 from tests.faults.scene import SETTINGS, Scene
 from tests.support.small_runs import X, Y, fit, host, make_trainer
 
-# Steps of 0.1 up to the sixth, of three an epoch; the seventh is far too large.
+# With three steps per epoch: the first six have rate 0.1, the seventh is far too large.
 LARGE_STEP = SGD(StepDecay(0.1, 1e32, every=6))
 LOGITS = 1e4 * np.array([[1.0, 0.0, -1.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
 
 
-def descended(batch_size: int, epochs: int) -> dict[str, np.ndarray]:
-    """Gradient descent by hand, on the mean squared error of y = x W + b, from W = 0 and b = 0."""
+def descend(batch_size: int, epochs: int) -> dict[str, np.ndarray]:
+    """Return the result of gradient descent on the mean squared error of y = x W + b, from zeros."""
     W, b = np.zeros((3, 2)), np.zeros(2)
     for _ in range(epochs):
         for start in range(0, len(X), batch_size):
@@ -48,7 +48,7 @@ def run_from_zero(scene: Scene, batch_size: int) -> Any:
     return host(fit(trainer, 2, batch_size=batch_size, shuffle=False))[0][0]
 
 
-def learned(estimator: Any) -> Any:
+def fit_coefficients(estimator: Any) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Stochastic Optimizer")  # one epoch is too few
         estimator.fit(X.astype(np.float64), Y)
@@ -58,11 +58,13 @@ def learned(estimator: Any) -> Any:
 def scikit_learn(batch_size: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return learned(reference.MLPRegressor(**SETTINGS | {"batch_size": batch_size, "shuffle": False}))
+        return fit_coefficients(
+            reference.MLPRegressor(**SETTINGS | {"batch_size": batch_size, "shuffle": False})
+        )
 
 
 def at_large_logits(scene: Scene) -> Any:
-    """The loss, and the biases after a step of 1."""
+    """Return the loss, and the biases after a step of 1."""
     trainer = make_trainer(scene.backend, Dense(3), SoftmaxCrossEntropy(), optimizer=SGD(1.0))
     trainer.initialize((3,), {"W": LOGITS, "b": np.zeros(3)})
     loss = fit(trainer, 1, x=np.eye(3), y=np.array([0, 0, 2])).history.losses
@@ -93,7 +95,7 @@ def probabilities_at_large_logits(scene: Scene) -> Any:
 
 
 class Interrupt(Callback):
-    """Ctrl-C, at the end of the second epoch."""
+    """Simulates Ctrl-C at the end of the second epoch."""
 
     def on_report(self, trainer: Trainer, record: dict[str, float]) -> None:
         if trainer.epoch == 2:
@@ -104,7 +106,7 @@ def interrupted_and_resumed(scene: Scene) -> Any:
     trainer = scene.new_trainer()
     history = trainer.fit(X, Y, epochs=9, batch_size=4, progress=False, callbacks=[Interrupt()])
     assert (history.interrupted, history["epoch"]) == (True, [1, 2])
-    return all_of(fit(trainer, 1))
+    return run_content(fit(trainer, 1))
 
 
 def undisturbed(scene: Scene, epochs: int) -> Trainer:
@@ -114,12 +116,12 @@ def undisturbed(scene: Scene, epochs: int) -> Trainer:
     return trainer
 
 
-def all_of(trainer: Trainer) -> Any:
+def run_content(trainer: Trainer) -> Any:
     return host(trainer), trainer.history.losses, trainer.epoch, trainer.step
 
 
 def interrupted_estimator(scene: Scene, interrupt: bool) -> Any:
-    """A regressor after two epochs, of nine if it is interrupted."""
+    """Return the results of a regressor after two epochs, by Ctrl-C or max_iter."""
 
     def watch(regressor: Any) -> None:
         if interrupt and regressor.n_iter_ == 2:
@@ -133,7 +135,7 @@ def interrupted_estimator(scene: Scene, interrupt: bool) -> Any:
 
 
 def lbfgs(scene: Scene, iterations: int, interrupt: bool) -> Any:
-    """The parameters of a regressor after some iterations, as Ctrl-C or ``max_iter`` ends them."""
+    """Return the results of a regressor after some iterations, ended by Ctrl-C or max_iter."""
     done = 0
 
     @contextmanager
@@ -155,7 +157,7 @@ def lbfgs(scene: Scene, iterations: int, interrupt: bool) -> Any:
 
 
 def failing_batches(scene: Scene) -> Any:
-    """A reader that fails in the third epoch: the trainer is at the end of the second."""
+    """Return the state of a trainer whose batches fail in the third epoch."""
 
     def batches(epoch: int) -> Iterator[Any]:
         yield X, Y
@@ -174,7 +176,7 @@ def diverge(scene: Scene) -> None:
 
 
 def has_the_epochs_before(scene: Scene, error: BaseException) -> None:
-    """The parameters are the last finite ones, within the third epoch."""
+    """Check for the last finite parameters, in the third epoch, and the history of two epochs."""
     assert isinstance(error, DivergenceError)
     assert (error.epoch, error.step) == (3, 2)
     assert np.isfinite(host(scene.other)[0][0]["W"]).all()
@@ -195,23 +197,23 @@ SUCCESSES = [
     Success(
         "a batch larger than the data, Trainer.fit",
         lambda s: run_from_zero(s, 999),
-        lambda s: descended(10, 2),
+        lambda s: descend(10, 2),
     ),
     Success(
-        "a last batch that is smaller, Trainer.fit",
+        "a smaller last batch, Trainer.fit",
         lambda s: run_from_zero(s, 4),
-        lambda s: descended(4, 2),
+        lambda s: descend(4, 2),
     ),
     Success(
         "a batch larger than the data, MLPRegressor.fit",
-        lambda s: learned(s.new_regressor(batch_size=999)),
+        lambda s: fit_coefficients(s.new_regressor(batch_size=999)),
         lambda s: scikit_learn(10),
         tolerance=1e-9,
         warns="larger than sample size. It is going to be clipped",
     ),
     Success(
-        "a last batch that is smaller, MLPRegressor.fit",
-        lambda s: learned(s.new_regressor(shuffle=False)),
+        "a smaller last batch, MLPRegressor.fit",
+        lambda s: fit_coefficients(s.new_regressor(shuffle=False)),
         lambda s: scikit_learn(4),
         tolerance=1e-9,
     ),
@@ -227,9 +229,9 @@ SUCCESSES = [
         lambda s: (np.exp(log_softmax(LOGITS, axis=1)), log_softmax(LOGITS, axis=1)),
     ),
     Success(
-        "Ctrl-C, Trainer.fit goes on later",
+        "Ctrl-C, Trainer.fit continues later",
         interrupted_and_resumed,
-        lambda s: all_of(undisturbed(s, 3)),
+        lambda s: run_content(undisturbed(s, 3)),
         tolerance=1e-6,
     ),
     Success(
@@ -247,7 +249,7 @@ SUCCESSES = [
         warns="Training interrupted by user.",
     ),
     Success(
-        "a reader that fails, Trainer.fit_batches",
+        "an error in batches, Trainer.fit_batches",
         failing_batches,
         lambda s: (host(fit(s.new_trainer(), 2, batch_size=10))[0], 2, 2),
     ),
