@@ -1,4 +1,4 @@
-"""What every test can ask for, and the settings of hypothesis."""
+"""Fixtures of all tests, and the settings of hypothesis."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tests.support.strict_backend import StrictBackend
 
 BACKENDS = ["numpy", "jax", "array_api_strict", "torch"]
 
-# A shell lets what it runs in the background ignore Ctrl-C, which some tests send.
+# Shells make background processes ignore Ctrl-C, which some tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -26,7 +26,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 @pytest.fixture(autouse=True)
 def no_backend_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of who runs the tests out of them."""
+    """Ignore a backend that the environment selects."""
     monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
 
 

@@ -1,4 +1,4 @@
-"""The house rules that one source for all array libraries rests on, read off the source itself."""
+"""Rules of the architecture, checked in the source code."""
 
 import ast
 import itertools
@@ -40,29 +40,28 @@ OPTIONAL_LIBRARIES = ARRAY_LIBRARIES | {
     "thinc",
 }
 
-# The only files that import an array library other than NumPy, and which.
+# The only files that import array libraries other than NumPy, and these libraries.
 BACKENDS = {
     "backends/cupy_backend.py": {"array_api_compat", "cupy", "cupyx"},
     "backends/jax_backend.py": {"jax"},
     "backends/torch_backend.py": {"array_api_compat", "torch"},
 }
 
-# Which files may import an array library, within a function, and why.
+# Files that may import an array library, in a function, and the reason.
 LAZY_IMPORTS = {
     "experiments/check_gradients/oracles.py": "one oracle is JAX's own differentiation",
-    "experiments/competitors/jax_grad_optax.py": "what our speed is measured against",
-    "experiments/compare_jax_grad/plain_jax.py": "likewise",
-    "experiments/competitors/torch_models.py": "likewise",
+    "experiments/competitors/jax_grad_optax.py": "a competitor in measurements of speed",
+    "experiments/compare_jax_grad/plain_jax.py": "a competitor in measurements of speed",
+    "experiments/competitors/torch_models.py": "a competitor in measurements of speed",
 }
 
-
-# Packages that nothing else imports, and the libraries that they are for.
+# Packages that import optional libraries at once, since only users of these libraries import them.
 WHOLE_PACKAGES = {"multinn/sklearn": {"scipy", "sklearn"}}
 
-# Which files may import what stands above their package, within a function, and why.
+# Files that may import a package above their own, in a function, and the reason.
 UPWARDS = {
-    "backends/conformance/__main__.py": "a long run shows progress as multinn does",
-    "backends/conformance/library.py": "what a backend carries is checked, too",
+    "backends/conformance/__main__.py": "a long run shows the progress of multinn",
+    "backends/conformance/library.py": "layers and training on a backend are checked, too",
 }
 
 MOST_LINES = 500  # of a file
@@ -70,7 +69,7 @@ MOST_FILES = {"multinn": 8, "experiments": 7}  # at the root of a package
 
 
 def sources(package: str) -> dict[str, ast.Module]:
-    """The files of a package, by their path from the root."""
+    """Return the syntax trees of the files of a package, by path."""
     return {
         path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
         for path in sorted((ROOT / package).rglob("*.py"))
@@ -83,7 +82,7 @@ ABOVE_BACKENDS = PACKAGES["multinn"] | PACKAGES["experiments"]
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Every module that is imported anywhere below."""
+    """Yield each module that is imported anywhere in the tree."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -98,7 +97,7 @@ def tops(tree: ast.AST) -> set[str]:
 
 
 def at_module_level(tree: ast.Module) -> ast.Module:
-    """The tree without the bodies of functions, and without what only a type checker runs."""
+    """Return the tree without functions, and without code for type checkers."""
 
     class Outside(ast.NodeTransformer):
         def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
@@ -116,7 +115,7 @@ def places(violation: dict[str, list[str]]) -> str:
 
 
 def violations(files: dict[str, ast.Module], kind: type[ast.AST], test: Callable[[Any], bool]) -> str:
-    """Every node of that type for which the test is true, one a line, with its file."""
+    """Return the nodes of a type for which the test is true, a line for each."""
     return "\n".join(
         f"{path}:{node.lineno}: {ast.unparse(node)}"
         for path, tree in files.items()
@@ -161,13 +160,13 @@ def test_the_root_of_a_package_holds_few_files(package):
 
 
 def test_no_two_files_import_each_other():
-    """Not even in a roundabout way, within a function, or for type checkers alone."""
+    """There is no cycle of imports, not even in functions or for type checkers."""
     graph = {module_of(path): imported_modules(tree) for path, tree in ALL.items()}
     sorter = TopologicalSorter(graph)
     try:
         sorter.prepare()
     except CycleError as error:
-        pytest.fail("a circle of imports: " + " <- ".join(error.args[1]))
+        pytest.fail("a cycle of imports: " + " <- ".join(error.args[1]))
 
 
 def module_of(path: str) -> str:
@@ -175,7 +174,7 @@ def module_of(path: str) -> str:
 
 
 def imported_modules(tree: ast.AST) -> set[str]:
-    """The modules of the project that are imported anywhere below; of a name in a module, the module."""
+    """Return the modules of the project that are imported anywhere in the tree."""
     modules = {module_of(path) for path in ALL}
     found = set()
     for node in ast.walk(tree):
@@ -192,13 +191,13 @@ def test_imports_are_absolute():
     assert not any(relative.values()), places(relative)
 
 
-def test_each_array_library_is_imported_by_the_file_of_its_backend_alone():
+def test_only_the_file_of_its_backend_imports_an_array_library():
     found = {path: tops(tree) & ARRAY_LIBRARIES for path, tree in PACKAGES["backends"].items()}
     assert {path: names for path, names in found.items() if names} == BACKENDS
 
 
 def test_multinn_imports_no_array_library_and_no_single_backend():
-    """Of backends, it knows what the package itself offers, and trees."""
+    """It imports only the package `backends` itself, and `backends.tree`."""
     inside = {path.stem for path in (ROOT / "backends").iterdir()} - {"tree"}
     forbidden = ARRAY_LIBRARIES | {f"backends.{name}" for name in inside}
     found = {
@@ -209,16 +208,16 @@ def test_multinn_imports_no_array_library_and_no_single_backend():
 
 
 def within(name: str, modules: set[str]) -> bool:
-    """Whether the name is that of one of the modules, or of something in it."""
+    """Return whether the name is one of the modules, or in one of them."""
     return any(f"{name}.".startswith(f"{module}.") for module in modules)
 
 
-def test_experiments_import_array_libraries_where_it_is_allowed():
+def test_only_listed_experiments_import_array_libraries():
     found = {path for path, tree in PACKAGES["experiments"].items() if tops(tree) & ARRAY_LIBRARIES}
     assert found <= set(LAZY_IMPORTS)
 
 
-def test_what_is_optional_is_imported_where_it_is_used():
+def test_optional_libraries_are_imported_in_functions():
     files = {path: tree for path, tree in ALL.items() if path not in BACKENDS}
     found = {
         path: sorted(
@@ -233,10 +232,10 @@ def package(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def test_no_backend_is_told_apart_by_its_name_outside_backends():
-    """Neither compared, nor matched, nor taken apart: a name is there to be shown."""
+def test_no_code_outside_backends_depends_on_the_name_of_a_backend():
+    """A name is never compared, matched or parsed, only shown."""
 
-    def tells_apart(node: ast.AST) -> bool:
+    def depends_on_name(node: ast.AST) -> bool:
         if isinstance(node, ast.Compare):
             return any(is_a_name(part) for part in (node.left, *node.comparators))
         if isinstance(node, ast.Match):
@@ -250,11 +249,11 @@ def test_no_backend_is_told_apart_by_its_name_outside_backends():
             return node.value in ("numpy", "jax", "torch", "cupy")
         return isinstance(node, ast.Attribute) and ast.unparse(node).endswith("backend.name")
 
-    assert not violations(ABOVE_BACKENDS, ast.AST, tells_apart)
+    assert not violations(ABOVE_BACKENDS, ast.AST, depends_on_name)
 
 
-def test_no_backend_is_told_apart_by_its_class_or_namespace_outside_backends():
-    def asks_for_a_kind(node: ast.AST) -> bool:
+def test_no_code_outside_backends_depends_on_the_class_or_namespace_of_a_backend():
+    def depends_on_class(node: ast.AST) -> bool:
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
             return "Backend" in ast.unparse(node.args[1])
         if isinstance(node, ast.Compare):
@@ -262,7 +261,7 @@ def test_no_backend_is_told_apart_by_its_class_or_namespace_outside_backends():
             return any(part.endswith((".xp", "Backend")) or part == "xp" for part in parts)
         return False
 
-    assert not violations(ABOVE_BACKENDS, ast.AST, asks_for_a_kind)
+    assert not violations(ABOVE_BACKENDS, ast.AST, depends_on_class)
 
 
 def test_one_file_reads_the_environment_variable():
@@ -306,14 +305,14 @@ def test_no_global_setting_of_a_library_is_changed():
         )
 
     files = {
-        path: unless_asked_for(tree)
+        path: without_keep_compiled(tree)
         for path, tree in (PACKAGES["backends"] | PACKAGES["multinn"]).items()
     }
     assert not violations(files, ast.AST, changes)
 
 
-def unless_asked_for(tree: ast.Module) -> ast.Module:
-    """The tree without `Backend.keep_compiled`, with which a script asks for a global setting."""
+def without_keep_compiled(tree: ast.Module) -> ast.Module:
+    """Return the tree without `Backend.keep_compiled`, which changes a global setting on request."""
 
     class Rest(ast.NodeTransformer):
         def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
@@ -324,7 +323,7 @@ def unless_asked_for(tree: ast.Module) -> ast.Module:
 
 
 def test_the_contract_of_a_backend_stays_thin():
-    """A new member needs a reason: what no composition of the standard's functions can do."""
+    """A new member must do what no composition of the standard's functions can do."""
     assert Backend.__abstractmethods__ == {
         "version",
         "from_numpy",
@@ -337,7 +336,7 @@ def test_the_contract_of_a_backend_stays_thin():
     }
 
 
-def test_importing_brings_in_no_optional_library():
+def test_importing_multinn_imports_no_optional_library():
     result = run_python("import sys, backends, multinn; print(*sys.modules)")
     assert result.stderr == ""
     modules = {name.partition(".")[0] for name in result.stdout.split()}
@@ -345,7 +344,7 @@ def test_importing_brings_in_no_optional_library():
     assert not modules & OPTIONAL_LIBRARIES
 
 
-def test_the_lowest_versions_that_are_tested_are_those_that_are_declared():
+def test_the_lowest_declared_versions_are_tested():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     declared = dict(re.findall(r"([\w-]+)>=([\d.]+)", " ".join(itertools.chain(*groups))))

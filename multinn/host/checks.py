@@ -124,7 +124,7 @@ def check_parameter(path: str, drawn: HostArray, given: Any) -> HostArray:
         raise ValueError(
             f"parameter {path}: expected shape {drawn.shape}, as the model draws it, got {array.shape}"
         )
-    check_finite(array, f"parameter {path}", "they are of a run that diverged, or damaged")
+    check_finite(array, f"parameter {path}", "they may be damaged, or of a run that diverged")
     return array
 
 

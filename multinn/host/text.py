@@ -2,5 +2,5 @@
 
 
 def shorten(text: str, width: int) -> str:
-    """Return the text; if it is longer than ``width``, cut it and end it with "…"."""
+    """Return the text, truncated to ``width`` characters with "…" at the end if it is longer."""
     return text if len(text) <= width else f"{text[: width - 1]}…"

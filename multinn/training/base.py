@@ -28,7 +28,7 @@ from multinn.training.program import ModelState, TrainingProgram, TrainingState,
 
 
 class BaseTrainer:
-    """A model and its state on one backend: everything in a trainer except `fit`.
+    """A model and its state on one backend: a trainer without `fit`.
 
     The attributes are those of `Trainer`.
     """

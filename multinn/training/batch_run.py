@@ -98,7 +98,7 @@ class _ProgressWithin:
 
     Attributes:
         shown: the fraction of the epoch that was shown; 0 in the first, whose length is unknown.
-        start: the first batch after those that were shown.
+        start: the number of batches that were shown.
     """
 
     def __init__(self, advance: Advance, expected: int) -> None:

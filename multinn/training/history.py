@@ -1,4 +1,4 @@
-"""The history of a run, and how the metrics of its steps combine to those of its epochs."""
+"""The history of a run, and the metrics of its epochs, combined from steps and batches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,11 +108,11 @@ def join(columns: Sequence[Columns], axis: int) -> Columns:
 def combine_steps(
     steps: Mapping[str, HostArray], batch_sizes: Sequence[int], reductions: Mapping[str, Reduction]
 ) -> EpochMetrics:
-    """Combine the loss and the metrics of steps to those of epochs.
+    """Return the loss and the metrics of epochs, combined from their steps.
 
     Args:
         steps: from `step_columns`.
-        batch_sizes: the size of each batch of an epoch, its weight where there is no ``weight``.
+        batch_sizes: the size of each batch of an epoch, which is its weight if there is no ``weight``.
         reductions: from `TrainingProgram.reductions`.
     """
     weights = steps.get("weight", np.array([batch_sizes], np.float64))

@@ -1,4 +1,4 @@
-"""Examples, and the plan of which of them each step sees."""
+"""Examples, and the plan of the examples in each step."""
 
 from typing import NamedTuple
 

@@ -179,7 +179,7 @@ class Run(BaseRun):
     Attributes:
         examples: on the host and on the backend.
         batch_size: at most the number of examples.
-        shuffle: whether each epoch has an order of its own.
+        shuffle: whether each epoch has its own random order.
         stop_every: epochs after which a call must end; None for only after the last.
         stretches: the epochs in parts that each end with a report; None for one part.
     """
