@@ -10,7 +10,7 @@ from multinn.training.history import Record
 class Callback:
     """The base class of callbacks, which a trainer calls during a run. Its methods do nothing.
 
-    An instance belongs to one run at a time, and starts again with each run. An error that it raises ends
+    An instance belongs to one run at a time and starts again with each run. An error that it raises ends
     the run, with the trainer at the last whole epoch, unless another callback restores a better state.
 
     Attributes:
