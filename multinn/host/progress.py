@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 Advance = Callable[[float, Mapping[str, float]], None]
-_Show = Callable[[float, str], None]  # takes the units done so far, and the metrics as text
 
 
 @contextmanager
@@ -43,31 +42,26 @@ def write_line(text: str) -> None:
 
 
 def _can_draw() -> bool:
-    try:
-        from rich.console import Console
-    except ImportError:
+    if not find_spec("rich"):
         return False
+    from rich.console import Console
+
     console = Console(stderr=True)
-    if console.is_jupyter:
-        return find_spec("ipywidgets") is not None  # rich needs it there
-    return console.is_interactive and sys.stderr.isatty()
+    notebook = console.is_jupyter and bool(find_spec("ipywidgets"))  # rich needs it there
+    return notebook or (console.is_interactive and sys.stderr.isatty())
 
 
 @contextmanager
-def _bar(total: int, unit: str) -> Iterator[_Show]:
+def _bar(total: int, unit: str) -> Iterator[Callable[[float, str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
     rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
-    columns = (
-        TextColumn(unit),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=12),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[metrics]}", markup=False, table_column=rest),
-    )
-    with Progress(*columns, console=Console(stderr=True), expand=True) as bar:
+    metrics_column = TextColumn("{task.fields[metrics]}", markup=False, table_column=rest)
+    columns = (MofNCompleteColumn(), BarColumn(bar_width=12), TimeRemainingColumn(compact=True))
+    console = Console(stderr=True)
+    with Progress(TextColumn(unit), *columns, metrics_column, console=console, expand=True) as bar:
         task = bar.add_task(unit, total=total, metrics="")
         try:
             yield lambda done, metrics: bar.update(task, completed=done, metrics=metrics)
@@ -76,7 +70,7 @@ def _bar(total: int, unit: str) -> Iterator[_Show]:
 
 
 @contextmanager
-def _lines(total: int, unit: str) -> Iterator[_Show]:
+def _lines(total: int, unit: str) -> Iterator[Callable[[float, str], None]]:
     """Write the first and the last whole unit, and between them at most one line a second.
 
     Within a unit, write a line if there was none for 30 seconds.

@@ -119,7 +119,7 @@ def test_parts_add_up_to_whole_units(capsys, clock):
 
 def test_a_terminal_without_rich_gets_lines(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setitem(sys.modules, "rich", None)
     with progress(1, "epoch") as advance:
         advance(1, {"loss": 0.5})
     assert capsys.readouterr().err == "epoch 1/1  loss 0.5\n"
