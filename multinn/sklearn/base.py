@@ -1,13 +1,15 @@
-"""The base of the classifier and the regressor: fit and predict."""
+"""The base class of the classifier and the regressor."""
 
 import math
 from abc import abstractmethod
 from copy import deepcopy
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from backends import HostArray, tree
@@ -18,11 +20,11 @@ from multinn.sklearn import lbfgs
 from multinn.sklearn.callbacks import check_estimator_callbacks
 from multinn.sklearn.data import (
     Data,
-    checked_weights,
-    dense,
-    errors_with_places,
+    check_sample_weight,
+    locate_errors,
+    to_dense,
     unchanged_on_error,
-    validated,
+    validate,
 )
 from multinn.sklearn.epochs import NOT_FINITE, fit_stochastic, start_curves
 from multinn.sklearn.network import build, draw
@@ -33,13 +35,23 @@ from multinn.sklearn.stopping import HeldOut
 from multinn.sklearn.trainer import Coefficients, PenalizedTrainer
 from multinn.training.plan import Examples
 
-_DENSE_ROWS = 4096  # rows of sparse inputs that are dense at once, in predict
+_DENSE_ROWS = 4096  # predict converts sparse inputs in chunks of this many rows
+
+
+def has_epochs(estimator: Any) -> bool:
+    """Return True, or raise AttributeError if the solver does not train in epochs."""
+    if estimator.solver not in SOLVERS:
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. "
+            f"{estimator.solver} is not stochastic."
+        )
+    return True
 
 
 class BaseMLP(PortableEstimator):
     """A multilayer perceptron with the interface of scikit-learn.
 
-    A subclass defines the loss, and the meaning of targets and outputs.
+    A subclass defines the loss and the meaning of targets and outputs.
     """
 
     _parameter_constraints = CONSTRAINTS
@@ -47,15 +59,11 @@ class BaseMLP(PortableEstimator):
 
     @abstractmethod
     def _loss(self) -> tuple[Loss, str]:
-        """Return the loss, and the activation that makes predictions of the outputs."""
+        """Return the loss, and the name of the activation that turns outputs into predictions."""
 
     @abstractmethod
-    def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
+    def _check_y(self, y: HostArray, *, new_model: bool, incremental: bool) -> HostArray:
         """Return targets in the form in which they are split and scored; learn the classes."""
-
-    @abstractmethod
-    def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
-        """Return the weight of each example's class, or None."""
 
     @abstractmethod
     def _count_outputs(self, y: HostArray) -> int:
@@ -63,21 +71,25 @@ class BaseMLP(PortableEstimator):
 
     @abstractmethod
     def _targets(self, y: HostArray) -> HostArray:
-        """Return checked targets as the loss takes them."""
+        """Return checked targets in the form that the loss takes."""
 
     @abstractmethod
-    def _decide(self, outputs: HostArray) -> HostArray:
+    def _predictions(self, outputs: HostArray) -> HostArray:
         """Return the predictions for these outputs of the model."""
 
     @abstractmethod
-    def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
-        """Return the score of outputs; larger is better."""
+    def _score(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
+        """Return the score of outputs of the model; larger is better."""
 
     def _learn_classes(self, y: Any, classes: Any) -> None:
-        """Learn all classes, in the first call of `partial_fit`."""
+        """Learn the classes in the first call of `partial_fit`."""
+
+    def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
+        """Return the weight of each example's class, or None."""
+        return None
 
     def _stratify(self, y: HostArray) -> HostArray | None:
-        """Return the classes by which examples are split in equal shares; None to ignore them."""
+        """Return the classes by which to stratify the held-out examples, or None."""
         return None
 
     def fit(
@@ -93,22 +105,54 @@ class BaseMLP(PortableEstimator):
         Invalid input raises and leaves the estimator unchanged.
 
         Args:
-            X: (examples, features), dense or sparse. Sparse inputs are made dense, all at once, to fit.
+            X: (examples, features), dense or sparse. Sparse inputs are converted to one dense array.
             y: the targets.
             sample_weight: (examples,) numbers of 0 or more, or None.
-            validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch:
-                ``validation_loss_curve_`` has the loss on them. With ``early_stopping``, they replace
-                the part of the training data that is held out otherwise. ``class_weight`` does not apply
-                to them. In a pipeline, X is given as the other steps transform it.
+            validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
+                ``validation_loss_curve_`` records the loss on them. With ``early_stopping``, they are
+                scored instead of a part of the training data. ``class_weight`` does not apply to them.
+                In a pipeline, X must already be transformed by the other steps.
 
         Returns:
             The estimator itself.
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
+    @available_if(has_epochs)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation_data: tuple[Any, ...] | None = None,
+    ) -> Any:
+        """Train for one more epoch.
+
+        With ``early_stopping``, the validation data, or a part of these examples, are scored. Once the
+        score stops improving, the best parameters are restored, ``converged_`` is True, and later calls
+        do nothing.
+
+        A program is compiled for one number of examples: the first call with another number takes about
+        20 ms longer with NumPy, and about a second with JAX.
+
+        Args:
+            X: (examples, features), dense or sparse.
+            y: the targets.
+            sample_weight: (examples,) numbers of 0 or more, or None.
+            validation_data: as in `fit`.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            AttributeError: the solver is lbfgs.
+        """
+        return self._fit(X, y, sample_weight, validation_data, incremental=True)
+
     @property
     def coefs_(self) -> Coefficients:
-        """The weights of each dense layer, (inputs, units): replace one, or all, to set them."""
+        """The weights of each dense layer, (inputs, units). Assign to an entry, or all, to set them."""
         return self._coefficients("W")
 
     @coefs_.setter
@@ -117,7 +161,7 @@ class BaseMLP(PortableEstimator):
 
     @property
     def intercepts_(self) -> Coefficients:
-        """The biases of each dense layer, (units,): replace one, or all, to set them."""
+        """The biases of each dense layer, (units,). Assign to an entry, or all, to set them."""
         return self._coefficients("b")
 
     @intercepts_.setter
@@ -126,9 +170,8 @@ class BaseMLP(PortableEstimator):
 
     def _coefficients(self, name: str) -> Coefficients:
         trainer = self._trainer()
-        return Coefficients(
-            trainer.dense_parameters(name), lambda arrays: trainer.set_dense_parameters(name, arrays)
-        )
+        set_all = partial(trainer.set_dense_parameters, name)
+        return Coefficients(trainer.dense_parameters(name), set_all)
 
     def _trainer(self) -> PenalizedTrainer:
         trainer: PenalizedTrainer | None = self.__dict__.get("trainer_")
@@ -168,63 +211,66 @@ class BaseMLP(PortableEstimator):
         incremental: bool,
         classes: Any,
     ) -> tuple[Examples, HeldOut | None]:
-        """Check everything, prepare a trainer, and return the examples: all that can raise."""
+        """Check all input and prepare a trainer; return the training and the validation examples."""
         self._validate_params()
         check_estimator_callbacks(self, validation_data, incremental=incremental)
-        hidden_sizes(self.hidden_layer_sizes)  # raises before the data are looked at
+        hidden_sizes(self.hidden_layer_sizes)  # raises before the data are checked
         if self.solver == "lbfgs" and (self.batch_norm or np.any(self.dropout)):
             raise ValueError(
-                "solver='lbfgs' minimizes one function of all examples, which dropout and batch_norm do "
-                "not have: use solver='adam' or 'sgd', or layer_norm"
+                "solver='lbfgs' minimizes a fixed function of all examples, which excludes dropout and "
+                "batch_norm: use solver='adam' or 'sgd', or layer_norm"
             )
         if self.solver == "lbfgs" and validation_data is not None:
             raise ValueError(
-                "validation_data: solver='lbfgs' has no epochs after which they could be evaluated: use "
-                "solver='adam' or 'sgd', or leave them out"
+                "validation_data: solver='lbfgs' has no epochs after which to evaluate them: use "
+                "solver='adam' or 'sgd', or omit validation_data"
             )
         if incremental:
             self._learn_classes(y, classes)
-        first = not hasattr(self, "trainer_") or not (self.warm_start or incremental)
-        data = self._check_data(X, y, sample_weight, first=first, incremental=incremental)
-        self._start(data, first=first)
+        new_model = not hasattr(self, "trainer_") or not (self.warm_start or incremental)
+        data = self._check_data(X, y, sample_weight, new_model=new_model, incremental=incremental)
+        self._prepare_trainer(data, new_model=new_model)
         trainer = self.trainer_
         examples = trainer.check(data.x, self._targets(data.y), data.weights)
         if validation_data is not None:
-            given = self._check_validation(validation_data)
-            checked = trainer.check(given.x, self._targets(given.y), given.weights, "validation_data: ")
-            return examples, HeldOut(trainer, checked, given.y, self._score_of)
+            data = self._check_validation(validation_data)
+            held_out = trainer.check(data.x, self._targets(data.y), data.weights, "validation_data: ")
+            return examples, HeldOut(trainer, held_out, data.y, self._score)
         if self.solver == "lbfgs" or not self.early_stopping:
             return examples, None
         rows, held_out_rows = self._split(examples, data.y)
         held_out = _take(examples, held_out_rows)
-        labels = data.y[held_out_rows]
-        return _take(examples, rows), HeldOut(trainer, held_out, labels, self._score_of)
+        return _take(examples, rows), HeldOut(trainer, held_out, data.y[held_out_rows], self._score)
 
-    def _check_data(self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool) -> Data:
-        X, y = validated(self, X, y, reset=first)
-        weights = checked_weights(sample_weight, X)
-        y = self._check_y(y, first=first, incremental=incremental)
-        by_class = self._class_weights(y, incremental=incremental)
-        if by_class is not None:
-            check_weights(by_class, X.shape[0], "float64", name="class_weight")
-            weights = by_class if weights is None else by_class * weights
-        return Data(dense(X), y, weights)
+    def _check_data(
+        self, X: Any, y: Any, sample_weight: Any, *, new_model: bool, incremental: bool
+    ) -> Data:
+        X, y = validate(self, X, y, reset=new_model)
+        weights = check_sample_weight(sample_weight, X)
+        y = self._check_y(y, new_model=new_model, incremental=incremental)
+        class_weights = self._class_weights(y, incremental=incremental)
+        if class_weights is not None:
+            check_weights(class_weights, X.shape[0], "float64", name="class_weight")
+            weights = class_weights if weights is None else class_weights * weights
+        return Data(to_dense(X), y, weights)
 
     def _check_validation(self, validation_data: Any) -> Data:
         if not (isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3)):
-            raise ValueError("validation_data: expected (X, y) or (X, y, sample_weight)")
+            raise ValueError(
+                f"validation_data: expected (X, y) or (X, y, sample_weight), got {validation_data!r:.80}"
+            )
         X, y, *rest = validation_data
         try:
-            X, y = validated(self, X, y, reset=False)
-            weights = checked_weights(rest[0] if rest else None, X)
+            X, y = validate(self, X, y, reset=False)
+            weights = check_sample_weight(rest[0] if rest else None, X)
             if self.early_stopping and X.shape[0] < 2:
                 raise ValueError(f"early_stopping needs at least 2 examples to score, got {X.shape[0]}")
-            return Data(dense(X), self._check_y(y, first=False, incremental=True), weights)
+            return Data(to_dense(X), self._check_y(y, new_model=False, incremental=True), weights)
         except ValueError as error:
             raise ValueError(f"validation_data: {error}") from error
 
     def _split(self, examples: Examples, labels: HostArray) -> tuple[HostArray, HostArray]:
-        """Return the rows to train on and the rows to validate on, the same in every call of a fit."""
+        """Return the rows to train on and the rows to validate on; a warm start repeats the split."""
         count = len(examples.x)
         if self._count_held_out(count) < 2:
             raise ValueError(
@@ -240,27 +286,26 @@ class BaseMLP(PortableEstimator):
         for rows in (train, held_out):
             if examples.weights is not None and not examples.weights[rows].any():
                 raise ValueError(
-                    "sample_weight: expected some above 0 both to train and to validate on, got zeros "
-                    "only in one part: give more of them, or validation_data"
+                    "sample_weight: expected weights above 0 both to train and to validate on, got only "
+                    "zeros in one of the two parts: give more weights above 0, or validation_data"
                 )
         return train, held_out
 
     def _count_held_out(self, examples: int) -> int:
         return math.ceil(float(self.validation_fraction) * examples)
 
-    def _start(self, data: Data, *, first: bool) -> None:
-        """Prepare a trainer: a new one, or one that continues from the last."""
-        loss, self.out_activation_ = self._loss()  # the number of outputs depends on them
+    def _prepare_trainer(self, data: Data, *, new_model: bool) -> None:
+        loss, self.out_activation_ = self._loss()  # the number of outputs depends on the activation
         outputs = self._count_outputs(data.y)
-        if first:
-            self._begin(loss, outputs, str(data.x.dtype), check_random_state(self.random_state))
+        if new_model:
+            self._initialize(loss, outputs, str(data.x.dtype), check_random_state(self.random_state))
             return
-        self._continue(self._new_trainer(loss, outputs, self.trainer_.dtype))
+        self._continue_with(self._new_trainer(loss, outputs, self.trainer_.dtype))
         # lbfgs has no curves, and early stopping has different ones.
-        same = (
+        same_curves = (
             hasattr(self, "loss_curve_") and (self.validation_scores_ is not None) == self.early_stopping
         )
-        if self.solver == "lbfgs" or not same:
+        if self.solver == "lbfgs" or not same_curves:
             start_curves(self)
 
     def _model(self, outputs: int) -> Sequential:
@@ -278,8 +323,10 @@ class BaseMLP(PortableEstimator):
             self._model(outputs), loss, make_optimizer(self), backend=self.backend, dtype=dtype
         )
 
-    def _begin(self, loss: Loss, outputs: int, dtype: str, random_state: np.random.RandomState) -> None:
-        """Begin with a new trainer, for ``n_features_in_`` features."""
+    def _initialize(
+        self, loss: Loss, outputs: int, dtype: str, random_state: np.random.RandomState
+    ) -> None:
+        """Start a new model for ``n_features_in_`` features, and reset what fits record."""
         trainer: Any = self._new_trainer(loss, outputs, dtype)
         features = int(self.n_features_in_)
         params = draw(trainer.model, features, self.activation, random_state)
@@ -287,17 +334,17 @@ class BaseMLP(PortableEstimator):
         trainer.initialize((features,), params, int(random_state.randint(2**31 - 1)))
         self.trainer_ = trainer
         self.n_outputs_ = outputs
-        self.n_layers_ = len(trainer.places) + 1
+        self.n_layers_ = len(trainer.dense_indices) + 1
         self.n_iter_ = self.t_ = 0
         self.converged_ = False
         start_curves(self)
 
-    def _continue(self, trainer: PenalizedTrainer) -> None:
-        """Continue with this trainer from the state of the present one, if they differ."""
+    def _continue_with(self, trainer: PenalizedTrainer) -> None:
+        """Replace the trainer, but keep its state, if parameters of the estimator have changed."""
         if trainer.program == self.trainer_.program:
             return
         try:
-            trainer.take_over(self.trainer_)
+            trainer.continue_from(self.trainer_)
         except ValueError as error:
             raise ValueError(
                 "warm_start and partial_fit need the same layers, but hidden_layer_sizes or another "
@@ -305,11 +352,11 @@ class BaseMLP(PortableEstimator):
             ) from error
         best = self.__dict__.get("_best_state")
         if best is not None:
-            self._best_state = trainer.adapted(best, self.trainer_)
+            self._best_state = trainer.convert_state(best, self.trainer_)
         self.trainer_ = trainer
 
     def _strength(self, examples: Examples) -> float:
-        """Return a of the penalty a / (2 n) Σ W²: alpha divided by the mean weight."""
+        """Return the strength a of the penalty a / (2 n) Σ W²: alpha divided by the mean weight."""
         weights = examples.weights
         mean = 1.0 if weights is None else float(np.mean(weights, dtype=np.float64))
         return float(self.alpha) / mean
@@ -325,12 +372,12 @@ class BaseMLP(PortableEstimator):
             tol=float(self.tol),
             verbose=bool(self.verbose),
         )
-        trainer.reset_optimizer()  # a stochastic solver starts again
+        trainer.reset_optimizer()  # a later fit with another solver starts anew
 
     def _outputs(self, X: Any) -> HostArray:
         """Return the outputs of the model, (examples, outputs)."""
         check_is_fitted(self, "trainer_")
-        with errors_with_places(X=X):
+        with locate_errors(X=X):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not hasattr(X, "toarray"):
             return self.trainer_.predict_checked(X)
@@ -344,9 +391,9 @@ class BaseMLP(PortableEstimator):
         """Return predictions.
 
         Args:
-            X: (examples, features), dense or sparse. Sparse inputs are made dense in chunks.
+            X: (examples, features), dense or sparse. Sparse inputs are converted in chunks.
         """
-        return self._decide(self._outputs(X))
+        return self._predictions(self._outputs(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -361,13 +408,3 @@ def _take(examples: Examples, rows: HostArray) -> Examples:
     """Return the examples at these rows."""
     taken: Examples = tree.map(lambda leaf: leaf[rows], examples)
     return taken
-
-
-def has_epochs(estimator: BaseMLP) -> bool:
-    """Return True, or raise AttributeError if the solver does not train in epochs."""
-    if estimator.solver not in SOLVERS:
-        raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. "
-            f"{estimator.solver} is not stochastic."
-        )
-    return True

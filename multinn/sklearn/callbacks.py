@@ -1,4 +1,4 @@
-"""What is called after each epoch of a fit."""
+"""Callbacks of an estimator."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,27 +10,22 @@ from multinn.training.history import Record
 
 
 class FunctionCallback(Callback):
-    """Calls a function of the estimator at each report.
-
-    Attributes:
-        function: returns True to end the fit.
-        estimator: what it is called with.
-    """
+    """Calls a function with the estimator at each report; the fit ends if it returns True."""
 
     def __init__(self, function: Callable[[Any], Any], estimator: Any) -> None:
         self.function = function
         self.estimator = estimator
 
     def on_report(self, trainer: BaseTrainer, record: Record) -> Any:
-        """Call the function."""
+        """Return what the function returns."""
         return self.function(self.estimator)
 
 
-def callbacks_of(estimator: Any) -> list[Callback]:
-    """Return the callbacks of an estimator, with its functions as callbacks.
+def as_callbacks(estimator: Any) -> list[Callback]:
+    """Return the parameter ``callbacks`` as a list, with functions wrapped as callbacks.
 
     Raises:
-        TypeError: one is something else.
+        TypeError: an entry is neither a callback nor a function.
     """
     given = estimator.callbacks
     if given is None:
@@ -39,7 +34,7 @@ def callbacks_of(estimator: Any) -> list[Callback]:
     for each in given if isinstance(given, list | tuple) else [given]:
         if isinstance(each, type) or not (isinstance(each, Callback) or callable(each)):
             raise TypeError(
-                f"callbacks: expected callbacks of multinn, or functions of the estimator, got {each!r}"
+                f"callbacks: expected callbacks of multinn or functions of the estimator, got {each!r}"
             )
         callbacks.append(each if isinstance(each, Callback) else FunctionCallback(each, estimator))
     return callbacks
@@ -49,25 +44,25 @@ def check_estimator_callbacks(estimator: Any, validation_data: Any, *, increment
     """Raise an error if a callback cannot work in a fit, or in a partial fit.
 
     Raises:
-        TypeError: one is no callback.
-        ValueError: the solver has no epochs, or a partial fit not enough of them; or one needs a figure
-            that is not reported.
+        TypeError: an entry is neither a callback nor a function.
+        ValueError: the solver has no epochs, a callback needs more epochs than the one of a partial fit,
+            or a callback needs a metric that is not reported.
     """
-    callbacks = callbacks_of(estimator)
+    callbacks = as_callbacks(estimator)
     if callbacks and estimator.solver == "lbfgs":
         raise ValueError(
-            "callbacks: solver='lbfgs' has no epochs after which they could be called: use "
-            "solver='adam' or 'sgd', or callbacks=None"
+            "callbacks: solver='lbfgs' has no epochs after which to call them: use solver='adam' or "
+            "'sgd', or callbacks=None"
         )
     for each in callbacks:
         if incremental and isinstance(each, EarlyStopping | ReduceLearningRateOnPlateau):
             raise ValueError(
-                f"callbacks: {type(each).__name__} compares the epochs of one fit, and partial_fit has "
-                "one epoch: use fit, which goes on with warm_start"
+                f"callbacks: {type(each).__name__} compares the epochs of one fit, but partial_fit has "
+                "only one: use fit with warm_start=True"
             )
-    figures = ["epoch", "loss"]
+    reported = ["epoch", "loss"]
     if validation_data is not None or estimator.early_stopping:
-        figures.append("validation_loss")
+        reported.append("validation_loss")
     if estimator.early_stopping:
-        figures.append("validation_score")
-    check_callbacks(callbacks, figures)
+        reported.append("validation_score")
+    check_callbacks(callbacks, reported)

@@ -24,34 +24,35 @@ from multinn.sklearn.saving import describe_value
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
-    """A multilayer perceptron that classifies.
+    """A multilayer perceptron that predicts classes or several labels.
 
-    Parameters and attributes are those of scikit-learn's class of the same name, with its defaults and
-    its first parameters for the same ``random_state``, and those below. The loss is the sum over the
-    outputs of an example, and the mean over the examples, with alpha / (2 n) Σ W² for n examples.
+    It has the parameters, defaults and attributes of scikit-learn's class of the same name, and the same
+    initial parameters for the same ``random_state``. The loss is summed over the outputs of an example
+    and averaged over the n examples; the penalty alpha / (2 n) Σ W² is added. The attributes below are
+    new, or differ from scikit-learn.
 
     Attributes:
-        class_weight: "balanced", or a dict from classes to weights, or None; for several labels, a list
-            of dicts, one a label, whose weights are multiplied. As of ``sample_weight``, what counts is
-            the relation to their mean over the examples of a call, also of `partial_fit`.
-        early_stopping: as in scikit-learn; but of three and more classes, too, the part that is held
-            out has about as large a share of each as the whole, where it can.
-        loss: "log_loss", or a loss: one that takes classes, such as Focal, gives each class an output;
-            one on logits, whose ``output_activation`` is "logistic", such as BinaryFocal, is for two
+        class_weight: "balanced", a dict from classes to weights, or None; for several labels, a list of
+            dicts, one for each label, whose weights are multiplied. As for ``sample_weight``, only the
+            sizes relative to the mean over the examples of a call matter, also in `partial_fit`.
+        early_stopping: as in scikit-learn, but the held-out part is also stratified for three or more
+            classes, where possible.
+        loss: "log_loss" or a loss. A loss that takes classes, such as Focal, gives each class an output.
+            A loss on logits whose ``output_activation`` is "logistic", such as BinaryFocal, is for two
             classes or several labels.
         activation: a name, a layer, or one of these for each hidden layer.
-        dropout: the rate after each hidden layer, or one for each of them.
+        dropout: the rate after each hidden layer, or one rate for each of them.
         batch_norm: whether each hidden layer is normalized over the batch, before its activation.
         layer_norm: whether each hidden layer is normalized over its units, before its activation.
-        callbacks: a callback, such as `multinn.EarlyStopping`, or a function that is called with the
-            estimator after each epoch, and ends the fit if it returns True; or a list of these. Records
-            have ``validation_loss`` and, with ``early_stopping``, ``validation_score``.
+        callbacks: a callback, such as `multinn.EarlyStopping`; a function of the estimator, which is
+            called after each epoch and returns True to end the fit; or a list of these. Records have
+            ``validation_loss`` and, with ``early_stopping``, ``validation_score``.
         backend: as in `backends.get_backend`.
         trainer_: the trainer, with the model and its state.
         network_: the trained network for use elsewhere: a model of plain layers, its parameters, and the
             state of its layers.
-        converged_: whether the last fit ended as nothing improved any more.
-        validation_loss_curve_: the loss on the validation data after each epoch that had them, or None.
+        converged_: whether the last fit stopped because there was no more improvement.
+        validation_loss_curve_: the loss on the validation data after each epoch; None without such data.
 
     >>> from sklearn.datasets import make_classification
     >>> X, y = make_classification(n_samples=100, random_state=1)
@@ -64,7 +65,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         "class_weight": [dict, list, tuple, StrOptions({"balanced"}), None],
     }
     _y_numeric = False
-    _reference = neural_network.MLPClassifier
+    _sklearn_class = neural_network.MLPClassifier
     _out_activations = ("softmax", "logistic")
 
     def __init__(
@@ -142,20 +143,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         *,
         validation_data: tuple[Any, ...] | None = None,
     ) -> Any:
-        """Train for one epoch more.
-
-        With ``early_stopping``, the validation data, or a part of these examples, are scored. When the
-        score improves no more, the best parameters come back, ``converged_`` is True, and further calls
-        do nothing.
-
-        What is compiled is for one number of examples: the first call with another takes some 20 ms more
-        with NumPy, and about a second with JAX.
+        """Train for one more epoch, as `MLPRegressor.partial_fit` does.
 
         Args:
             X: (examples, features), dense or sparse.
-            y: the classes, or an indicator of labels.
+            y: the classes, or an indicator matrix of labels.
             sample_weight: (examples,) numbers of 0 or more, or None.
-            classes: all classes there are; needed in the first call.
+            classes: all classes that can occur; required in the first call.
             validation_data: as in `fit`.
 
         Returns:
@@ -167,7 +161,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         return self._fit(X, y, sample_weight, validation_data, incremental=True, classes=classes)
 
     def predict_proba(self, X: Any) -> HostArray:
-        """Return the probability of each class, or of each label, (examples, classes); none is 0.
+        """Return the probability of each class, or of each label, (examples, classes), all above 0.
 
         Args:
             X: (examples, features), dense or sparse.
@@ -175,7 +169,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         return self._probabilities(self._outputs(X))
 
     def predict_log_proba(self, X: Any) -> HostArray:
-        """Return the logarithms of the probabilities: from the logits, so that none is -inf.
+        """Return the logarithms of the probabilities, computed from the logits: none is -inf.
 
         Args:
             X: (examples, features), dense or sparse.
@@ -193,32 +187,32 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
 
     def _loss(self) -> tuple[Loss, str]:
         loss: Any = self.loss
-        several = self._kind == "multiclass"
+        multiclass = self._kind == "multiclass"
         if isinstance(loss, str):
             if loss != "log_loss":
                 raise ValueError(f"loss: expected 'log_loss' or a loss, got {loss!r}")
-            return (SoftmaxCrossEntropy(), "softmax") if several else (BINARY_LOG_LOSS, "logistic")
+            return (SoftmaxCrossEntropy(), "softmax") if multiclass else (BINARY_LOG_LOSS, "logistic")
         if isinstance(loss, CLASS_LOSSES):
             if self._kind == "multilabel":
                 raise ValueError(
-                    f"loss: expected one of several labels, got {loss!r}, which is of classes"
+                    f"loss: expected a loss for several labels, got {loss!r}, which is for classes"
                 )
-        elif several:
+        elif multiclass:
             raise ValueError(
-                f"loss: expected one of classes, such as SoftmaxCrossEntropy(), got {loss!r}"
+                f"loss: expected a loss for classes, such as SoftmaxCrossEntropy(), got {loss!r}"
             )
         elif loss.output_activation != "logistic":
             raise ValueError(
-                "loss: expected one on logits of two classes or of labels, whose output_activation is "
+                "loss: expected a loss on logits of two classes or labels, with the output_activation "
                 f"'logistic', such as BinaryCrossEntropy(), got {loss!r} with {loss.output_activation!r}"
             )
         return loss, loss.output_activation
 
-    def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
+    def _check_y(self, y: HostArray, *, new_model: bool, incremental: bool) -> HostArray:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if first and not incremental:
-            self._remember(LabelBinarizer().fit(y))
+        if new_model and not incremental:
+            self._set_classes(LabelBinarizer().fit(y))
             return y
         classes = unique_labels(y)
         if not incremental and set(classes) != set(self.classes_):
@@ -229,23 +223,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                f"'y' has {classes}. Name all classes there can be in the first call of partial_fit."
+                f"'y' has {classes}. Pass all classes to the first call of partial_fit."
             )
         return y
 
     def _learn_classes(self, y: Any, classes: Any) -> None:
         if _check_partial_fit_first_call(self, classes):
-            several = type_of_target(y).startswith("multilabel")
-            binarizer = LabelBinarizer().fit(y if several else classes)
-            if several and not np.array_equal(np.unique(classes), binarizer.classes_):
+            multilabel = type_of_target(y).startswith("multilabel")
+            binarizer = LabelBinarizer().fit(y if multilabel else classes)
+            if multilabel and not np.array_equal(np.unique(classes), binarizer.classes_):
                 raise ValueError(
-                    f"classes: expected the number of each column of y, {binarizer.classes_}, got "
+                    f"classes: expected the index of each column of y, {binarizer.classes_}, got "
                     f"{classes}"
                 )
-            self._remember(binarizer)
+            self._set_classes(binarizer)
 
-    def _remember(self, binarizer: LabelBinarizer) -> None:
-        """Remember the classes."""
+    def _set_classes(self, binarizer: LabelBinarizer) -> None:
         self._label_binarizer = binarizer
         self.classes_ = binarizer.classes_
         if binarizer.y_type_.startswith("multilabel"):
@@ -253,8 +246,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         else:
             self._kind = {1: "single", 2: "binary"}.get(len(self.classes_), "multiclass")
 
-    def _take_targets(self, estimator: Any) -> None:
-        self._remember(deepcopy(estimator._label_binarizer))
+    def _copy_targets(self, estimator: Any) -> None:
+        self._set_classes(deepcopy(estimator._label_binarizer))
 
     def _describe_targets(self) -> dict[str, Any]:
         return {
@@ -267,17 +260,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     def _restore_targets(self, description: Any) -> None:
         classes = np.array(description["classes"], description["dtype"])
         if classes.dtype.kind not in "biufU" or not np.array_equal(np.unique(classes), classes):
-            raise ValueError(f"expected different classes, in order, got {classes!r}")
+            raise ValueError(f"expected distinct classes in ascending order, got {classes!r}")
         targets: Any = classes
         if description["multilabel"]:
             targets = np.eye(len(classes), dtype=int)
-        self._remember(LabelBinarizer().fit(csr_matrix(targets) if description["sparse"] else targets))
+        self._set_classes(
+            LabelBinarizer().fit(csr_matrix(targets) if description["sparse"] else targets)
+        )
         outputs = self._count_outputs(classes)
-        several = self._kind == "multilabel" and self.out_activation_ == "softmax"
-        if outputs != self.n_outputs_ or (outputs == 1 and len(classes) > 2) or several:
-            raise ValueError(
-                f"expected as many classes as {self.n_outputs_} outputs tell, got {classes}"
-            )
+        softmax_of_labels = self._kind == "multilabel" and self.out_activation_ == "softmax"
+        if outputs != self.n_outputs_ or (outputs == 1 and len(classes) > 2) or softmax_of_labels:
+            raise ValueError(f"expected classes that fit {self.n_outputs_} outputs, got {classes}")
 
     def _targets(self, y: HostArray) -> HostArray:
         if self.out_activation_ == "softmax":
@@ -285,12 +278,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         return np.asarray(self._label_binarizer.transform(y)).reshape(y.shape[0], -1)
 
     def _count_outputs(self, y: HostArray) -> int:
-        several = self.out_activation_ == "softmax" or self._kind == "multilabel"
-        return len(self.classes_) if several else 1
+        return len(self.classes_) if self._classes_sharing_output() is None else 1
 
-    def _classes_of_one_output(self) -> int | None:
-        of_one = self.out_activation_ == "logistic" and self._kind != "multilabel"
-        return len(self.classes_) if of_one else None
+    def _classes_sharing_output(self) -> int | None:
+        shared = self.out_activation_ == "logistic" and self._kind != "multilabel"
+        return len(self.classes_) if shared else None
 
     def _stratify(self, y: HostArray) -> HostArray | None:
         if self._kind == "multilabel":
@@ -305,8 +297,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             return None
         if incremental and self.class_weight == "balanced":
             raise ValueError(
-                "class_weight: 'balanced' needs all examples, which partial_fit does not see: pass a "
-                "dict, such as from compute_class_weight"
+                "class_weight: 'balanced' needs all examples, but partial_fit sees only some: pass a "
+                "dict of weights, for example from sklearn.utils.compute_class_weight"
             )
         if self._kind == "multilabel":
             given = self.class_weight
@@ -337,17 +329,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             p = functional.sigmoid(numpy, logits)
         return np.asarray(np.maximum(p, np.finfo(outputs.dtype).tiny))
 
-    def _decide(self, outputs: HostArray) -> HostArray:
+    def _predictions(self, outputs: HostArray) -> HostArray:
         if self.out_activation_ == "softmax":
             return np.asarray(self.classes_[np.argmax(outputs, axis=1)])
         positive = outputs > 0.0
         if self._kind != "multilabel":
             positive = positive[:, 0]
         labels = self._label_binarizer.inverse_transform(positive.astype(outputs.dtype))
-        return cast(HostArray, labels)  # sparse, if those of the fit were
+        return cast(HostArray, labels)  # sparse if the labels of the fit were
 
-    def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
-        return float(accuracy_score(y, self._decide(outputs), sample_weight=weights))
+    def _score(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
+        return float(accuracy_score(y, self._predictions(outputs), sample_weight=weights))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

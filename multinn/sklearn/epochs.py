@@ -1,8 +1,7 @@
-"""The stochastic solvers: training in epochs, until nothing improves any more."""
+"""The stochastic solvers: training in epochs until there is no more improvement."""
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -12,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from multinn.callbacks import Callback
 from multinn.errors import DivergenceError
 from multinn.host.progress import write_line
-from multinn.sklearn.callbacks import callbacks_of
+from multinn.sklearn.callbacks import as_callbacks
 from multinn.sklearn.parameters import SOLVERS
 from multinn.sklearn.saving import save
-from multinn.sklearn.stopping import EPOCHS_A_CALL, HeldOut, Improvement
+from multinn.sklearn.stopping import HeldOut, Improvement
 from multinn.training.base import BaseTrainer
 from multinn.training.history import Record
 from multinn.training.plan import Examples
@@ -25,8 +24,10 @@ NOT_FINITE: Final = (
     "be preprocessed."
 )
 
-# The attributes of an estimator that a stochastic solver sets.
-_OF_EPOCHS: Final = (
+_EPOCHS_PER_CALL: Final = 8  # of a compiled program, when none of them can be the last
+
+# The attributes of an estimator that only a stochastic solver sets.
+_ATTRIBUTES: Final = (
     "_stopped_early",
     "_improvement",
     "_best_state",
@@ -39,8 +40,8 @@ _OF_EPOCHS: Final = (
 
 
 def start_curves(estimator: Any) -> None:
-    """Set the attributes that record epochs to their first values; without epochs, delete them."""
-    for name in _OF_EPOCHS:
+    """Reset the attributes that record epochs; for a solver without epochs, delete them."""
+    for name in _ATTRIBUTES:
         estimator.__dict__.pop(name, None)
     if estimator.solver in SOLVERS:
         early = estimator.early_stopping
@@ -57,32 +58,35 @@ def start_curves(estimator: Any) -> None:
 def fit_stochastic(
     estimator: Any, examples: Examples, held_out: HeldOut | None, *, incremental: bool
 ) -> None:
-    """Train until nothing improves any more, or for ``max_iter`` epochs.
+    """Train until there is no more improvement, but for at most ``max_iter`` epochs.
 
     Args:
-        estimator: with a trainer.
-        examples: to learn from.
-        held_out: to validate on, or None.
-        incremental: whether to train for one epoch, as `partial_fit` does.
+        estimator: an estimator with a trainer.
+        examples: the training examples.
+        held_out: the validation examples, or None.
+        incremental: whether to train for one epoch only, as `partial_fit` does.
 
     Raises:
         ValueError: the run diverged.
     """
     trainer = estimator.trainer_
     epochs = 1 if incremental else int(estimator.max_iter)
-    given = callbacks_of(estimator)
-    each_epoch = bool(held_out is not None or given or _rate_falls(estimator))
+    callbacks = as_callbacks(estimator)
+    every_epoch = bool(held_out is not None or callbacks or _has_inverse_scaling(estimator))
     rules = EpochRules(estimator, len(examples.x), held_out, incremental)
-    with trainer.saving(partial(save, estimator)), _divergence_as_value_error():
-        history = trainer.train(
-            trainer.place(examples),
-            _stretches(estimator, epochs, each_epoch),
-            epochs=epochs,
-            batch_size=_batch_size(estimator, len(examples.x)),
-            shuffle=estimator.shuffle,
-            progress=bool(estimator.verbose),
-            callbacks=[rules, *given],
-        )
+    try:
+        with trainer.replace_save(partial(save, estimator)):
+            history = trainer.train(
+                trainer.place(examples),
+                _stretches(estimator, epochs, every_epoch),
+                epochs=epochs,
+                batch_size=_batch_size(estimator, len(examples.x)),
+                shuffle=estimator.shuffle,
+                progress=bool(estimator.verbose),
+                callbacks=[rules, *callbacks],
+            )
+    except DivergenceError as error:
+        raise ValueError(f"{NOT_FINITE} In detail: {error}") from error
     if estimator.verbose and estimator.converged_:
         name = "validation score" if estimator.early_stopping else "training loss"
         write_line(
@@ -100,8 +104,7 @@ def fit_stochastic(
         )
 
 
-def _rate_falls(estimator: Any) -> bool:
-    """Return whether the learning rate changes after each epoch."""
+def _has_inverse_scaling(estimator: Any) -> bool:
     return bool(estimator.solver == "sgd" and estimator.learning_rate == "invscaling")
 
 
@@ -116,19 +119,22 @@ def _batch_size(estimator: Any, examples: int) -> int:
     return min(int(estimator.batch_size), examples)
 
 
-def _stretches(estimator: Any, epochs: int, each_epoch: bool) -> Iterator[int]:
-    """Yield the number of epochs to train for next: only the last of them can end the fit."""
+def _stretches(estimator: Any, epochs: int, every_epoch: bool) -> Iterator[int]:
+    """Yield numbers of epochs to train for without a report: only the last of them can end the fit.
+
+    Args:
+        estimator: an estimator, whose attributes are up to date after each report.
+        epochs: the number of epochs in all.
+        every_epoch: whether each epoch needs a report.
+    """
     while (left := epochs - estimator.n_iter_) > 0:
-        quiet = 1 if each_epoch else estimator._improvement.quiet_epochs(estimator.n_iter_no_change)
-        most = left if quiet == np.inf else min(left, EPOCHS_A_CALL)
-        yield most if quiet >= most else 1
+        safe = 1 if every_epoch else estimator._improvement.epochs_to_exceed(estimator.n_iter_no_change)
+        wanted = left if safe == np.inf else min(left, _EPOCHS_PER_CALL)
+        yield wanted if safe >= wanted else 1
 
 
 class EpochRules(Callback):
-    """scikit-learn's rules at the end of an epoch: curves, learning rates, early stopping.
-
-    They come before the callbacks of the user.
-    """
+    """scikit-learn's rules at the end of an epoch: curves, learning rates and early stopping."""
 
     def __init__(
         self, estimator: Any, examples: int, held_out: HeldOut | None, incremental: bool
@@ -137,11 +143,11 @@ class EpochRules(Callback):
         self._examples = examples
         self._held_out = held_out
         self._incremental = incremental
-        self._seen = 0
+        self._recorded = 0  # of the losses in the trainer's history
 
     def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Start to count the epochs of this fit."""
-        self._seen = len(trainer.history.losses)
+        self._recorded = len(trainer.history.losses)
         self._estimator.n_iter_ = 0
         self._estimator.converged_ = False
 
@@ -150,66 +156,60 @@ class EpochRules(Callback):
         self._record_losses(trainer)
         if self._held_out is not None:
             self._validate(self._held_out, record)
-        return self._stops()
+        return self._lower_rate_or_stop()
 
     def on_fit_end(self, trainer: BaseTrainer) -> None:
         """Record the epochs before an interrupt, and restore the best parameters.
 
-        With `partial_fit`, they are restored in the call that stops early.
+        `partial_fit` restores them only in the call that stops early.
         """
         self._record_losses(trainer)
-        own, incremental = self._estimator, self._incremental
-        own._stopped_early = bool(incremental and own.early_stopping and own.converged_)
-        if own._best_state is not None and (own._stopped_early or not incremental):
-            own.trainer_.restore(own._best_state)
+        estimator, incremental = self._estimator, self._incremental
+        estimator._stopped_early = bool(
+            incremental and estimator.early_stopping and estimator.converged_
+        )
+        if estimator._best_state is not None and (estimator._stopped_early or not incremental):
+            estimator.trainer_.restore(estimator._best_state)
 
     def _record_losses(self, trainer: BaseTrainer) -> None:
-        own = self._estimator
-        for loss in trainer.history.losses[self._seen :]:
-            self._seen += 1
-            own.n_iter_ += 1
-            own.t_ += self._examples
-            own.loss_ = loss
-            own.loss_curve_.append(loss)
-            if not own.early_stopping:
-                own._improvement.see(-loss, own.tol)
-                own.best_loss_ = -own._improvement.best
+        estimator = self._estimator
+        for loss in trainer.history.losses[self._recorded :]:
+            self._recorded += 1
+            estimator.n_iter_ += 1
+            estimator.t_ += self._examples
+            estimator.loss_ = loss
+            estimator.loss_curve_.append(loss)
+            if not estimator.early_stopping:
+                estimator._improvement.update(-loss, estimator.tol)
+                estimator.best_loss_ = -estimator._improvement.best
 
     def _validate(self, held_out: HeldOut, record: Record) -> None:
         """Record the loss and the score on the validation data."""
-        own, outputs = self._estimator, held_out.outputs()
+        estimator, outputs = self._estimator, held_out.outputs()
         record["validation_loss"] = held_out.loss(outputs)
-        if own.validation_loss_curve_ is None:
-            own.validation_loss_curve_ = []
-        own.validation_loss_curve_.append(record["validation_loss"])
-        if not own.early_stopping:
+        if estimator.validation_loss_curve_ is None:
+            estimator.validation_loss_curve_ = []
+        estimator.validation_loss_curve_.append(record["validation_loss"])
+        if not estimator.early_stopping:
             return
         score = held_out.score(outputs)
-        own.validation_scores_.append(score)
+        estimator.validation_scores_.append(score)
         record["validation_score"] = score
-        if own._improvement.see(score, own.tol):
-            own.best_validation_score_ = score
-            own._best_state = own.trainer_.snapshot()
+        if estimator._improvement.update(score, estimator.tol):
+            estimator.best_validation_score_ = score
+            estimator._best_state = estimator.trainer_.snapshot()
 
-    def _stops(self) -> bool:
-        """Lower the learning rate if that is due; return whether nothing improves any more."""
-        own = self._estimator
-        if _rate_falls(own):
-            own.trainer_.rate = own.learning_rate_init / (own.t_ + 1) ** own.power_t
-        if own._improvement.count <= own.n_iter_no_change:
+    def _lower_rate_or_stop(self) -> bool:
+        """Lower the learning rate as scikit-learn does, and return whether to stop."""
+        estimator, trainer = self._estimator, self._estimator.trainer_
+        if _has_inverse_scaling(estimator):
+            trainer.rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
+        if estimator._improvement.count <= estimator.n_iter_no_change:
             return False
-        own._improvement.count = 0
-        if own.solver == "sgd" and own.learning_rate == "adaptive" and own.trainer_.rate > 1e-6:
-            own.trainer_.rate /= 5.0
+        estimator._improvement.count = 0
+        adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        if adaptive and trainer.rate > 1e-6:
+            trainer.rate /= 5.0
             return False
-        own.converged_ = True
+        estimator.converged_ = True
         return True
-
-
-@contextmanager
-def _divergence_as_value_error() -> Iterator[None]:
-    """Raise the ValueError of scikit-learn for a divergence."""
-    try:
-        yield
-    except DivergenceError as error:
-        raise ValueError(f"{NOT_FINITE} In detail: {error}") from error

@@ -1,18 +1,17 @@
-"""The trained network of an estimator as plain layers, whose outputs are what people use."""
+"""The trained network of an estimator as plain layers that output probabilities or predictions."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 
 from backends import Array, Backend, Tree
 from multinn import onnx
-from multinn.layers import Dense, Layer, Sequential, Sigmoid, Softmax
+from multinn.layers import Dense, Sequential, Sigmoid, Softmax
 from multinn.layers.base import ParameterFree
 from multinn.onnx import Graph, Value
 from multinn.onnx.basic import dense
 from multinn.random import Key
-from multinn.sklearn.network import PenalizedDense
+from multinn.sklearn.network import PenalizedDense, dense_indices
 from multinn.training.program import ModelState
 
 
@@ -23,7 +22,7 @@ class Exponential(ParameterFree):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and y."""
+        """Return y, twice: it is also the cache."""
         y = backend.xp.exp(x)
         return y, y
 
@@ -45,21 +44,21 @@ def _penalized_dense(graph: Graph, layer: Dense, params: Tree, state: Tree, x: V
 def plain_network(
     model: Sequential, state: ModelState, out_activation: str, *, classes: int | None
 ) -> tuple[Sequential, Tree, Tree]:
-    """Return a model of layers of the library, with its parameters and the state of its layers.
+    """Return a model of ordinary layers, its parameters and the state of its layers.
 
     Args:
-        model: of an estimator.
-        state: its parameters and the state of its layers, as NumPy arrays.
-        out_activation: what turns its outputs into probabilities or predictions.
-        classes: how many of them share one output: 2, or 1; None if each has its own.
+        model: the model of an estimator.
+        state: the parameters and the state of the layers, as NumPy arrays.
+        out_activation: the activation that turns outputs into probabilities or predictions.
+        classes: the number of classes that share one output, 1 or 2; None if each has its own.
     """
-    layers = [_plain(layer) for layer in model.layers]
-    params, layer_state = list(state.params), list(state.layer_state)
-    for index, layer in enumerate(model.layers):
-        if isinstance(layer, PenalizedDense):
-            layer_state[index] = {}
+    layers, params, layer_state = list(model.layers), list(state.params), list(state.layer_state)
+    for index in dense_indices(model):
+        layer = layers[index]
+        layers[index] = Dense(**{field.name: getattr(layer, field.name) for field in fields(Dense)})
+        layer_state[index] = {}
     if classes is not None:
-        layers[-1], params[-1] = _of_classes(params[-1], classes)
+        layers[-1], params[-1] = _one_output_per_class(params[-1], classes)
         out_activation = "softmax"
     last = {"softmax": Softmax(), "logistic": Sigmoid(), "exp": Exponential()}.get(out_activation)
     if last is not None:
@@ -69,17 +68,10 @@ def plain_network(
     return Sequential(layers), tuple(params), tuple(layer_state)
 
 
-def _plain(layer: Layer) -> Layer:
-    if not isinstance(layer, PenalizedDense):
-        return layer
-    values: dict[str, Any] = {field.name: getattr(layer, field.name) for field in fields(layer)}
-    return Dense(**values)
+def _one_output_per_class(params: Tree, classes: int) -> tuple[Dense, Tree]:
+    """Return a dense layer with a logit for each class: 0 before the logit z of the positive class.
 
-
-def _of_classes(params: Tree, classes: int) -> tuple[Dense, Tree]:
-    """Return a dense layer with a logit for each class: 0 before that of the positive one.
-
-    exp(z) / (exp(0) + exp(z)) = σ(z); and of one class alone, the softmax is 1.
+    The softmax is exp(z) / (exp(0) + exp(z)) = σ(z) for the positive class, and 1 for a single class.
     """
     before = [(0, 0), (classes - 1, 0)]
     return Dense(classes), {"W": np.pad(params["W"], before), "b": np.pad(params["b"], before[1:])}

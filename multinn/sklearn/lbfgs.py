@@ -23,42 +23,44 @@ def minimize_loss(
     tol: float,
     verbose: bool,
 ) -> tuple[int, float, bool]:
-    """Minimize the loss with its penalty, a / (2 n) Σ W².
+    """Minimize the loss with the penalty a / (2 n) Σ W².
 
-    Returns the number of iterations, the loss, and whether it is at its minimum.
-
-    The gradient is that of the very loss, also for several outputs. Ctrl-C ends it after the last whole
-    iteration.
+    The gradient is exact, also for several outputs. After Ctrl-C, the last complete iteration counts.
     Source: R. H. Byrd, P. Lu, J. Nocedal and C. Zhu, A limited memory algorithm for bound constrained
     optimization, SIAM Journal on Scientific Computing 16, 1995.
 
     Args:
-        trainer: whose parameters are the start, and become the minimum.
-        examples: to learn from.
+        trainer: its parameters are the start, and are replaced by the minimum.
+        examples: the training examples.
         strength: a.
-        max_iter: the most iterations.
-        max_fun: the most evaluations of the loss.
-        tol: the gradient's largest entry at which it stops.
-        verbose: whether progress is shown.
+        max_iter: the maximum number of iterations.
+        max_fun: the maximum number of evaluations of the loss.
+        tol: stop when no entry of the gradient is larger.
+        verbose: whether to show progress.
+
+    Returns:
+        The number of iterations, the loss, and whether the solver converged.
     """
     backend, dtype = trainer.backend, trainer.dtype
     start = backend.to_numpy(trainer.params)
-    penalized = _flat(tree.map_with_paths(_is_weight(trainer), start))
+    names = {f"{index}.W" for index in trainer.dense_indices}
+    ones = tree.map_with_paths(lambda path, leaf: np.full(leaf.shape, float(path in names)), start)
+    penalized = _flatten(ones)
     data, scale = examples.data, strength / len(examples.host.x)
 
     with backend.precision(dtype), progress(max_iter, "iteration", verbose) as advance:
         objective = trainer.programs.get(trainer.program.objective, trainer.params, data)
 
         def value_and_gradient(flat: HostArray) -> tuple[float, HostArray]:
-            params = backend.from_numpy(_unflat(flat, start))
+            params = backend.from_numpy(_unflatten(flat, start))
             value, gradients = backend.to_numpy(objective(params, data))
             weights = flat * penalized
             loss = float(value) + 0.5 * scale * float(weights @ weights)
-            return loss, _flat(gradients) + scale * weights
+            return loss, _flatten(gradients) + scale * weights
 
-        last, iterations = _flat(start), 0
+        last, iterations = _flatten(start), 0
 
-        def see(intermediate_result: OptimizeResult) -> None:  # SciPy knows it by this name
+        def record(intermediate_result: OptimizeResult) -> None:  # SciPy requires this name
             nonlocal last, iterations
             last, iterations = intermediate_result.x.copy(), iterations + 1
             advance(1, {"loss": float(intermediate_result.fun)})
@@ -66,47 +68,38 @@ def minimize_loss(
         try:
             result = minimize(
                 value_and_gradient,
-                _flat(start),
+                _flatten(start),
                 jac=True,
                 method="L-BFGS-B",
-                callback=see,
+                callback=record,
                 options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
             )
             last, iterations, loss = result.x, int(result.nit), float(result.fun)
-            problem = _problem(result) if result.status else None
+            problem = ConvergenceWarning(
+                f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): "
+                f"{result.message}. Increase max_iter or max_fun, or scale the data"
+            )
+            converged = result.status == 0
         except KeyboardInterrupt:
-            loss, problem = value_and_gradient(last)[0], UserWarning("Training interrupted by user.")
-        found = _unflat(last, start)
-        trainer.state = trainer.state._replace(params=backend.from_numpy(found))
-    if problem:
+            loss, converged = value_and_gradient(last)[0], False
+            problem = UserWarning("Training interrupted by user.")
+        params = backend.from_numpy(_unflatten(last, start))
+        trainer.state = trainer.state._replace(params=params)
+    if not converged:
         warnings.warn(problem, stacklevel=5)
-    return min(iterations, max_iter), loss, problem is None
+    return min(iterations, max_iter), loss, converged
 
 
-def _problem(result: Any) -> Warning:
-    warning: Warning = ConvergenceWarning(
-        f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): "
-        f"{result.message}. Increase max_iter or max_fun, or scale the data"
-    )
-    return warning
-
-
-def _is_weight(trainer: PenalizedTrainer) -> Any:
-    """Return a function that gives ones for W of a dense layer, and zeros for all else."""
-    names = {f"{place}.W" for place in trainer.places}
-    return lambda path, leaf: np.full(leaf.shape, float(path in names))
-
-
-def _flat(arrays: Any) -> HostArray:
+def _flatten(arrays: Any) -> HostArray:
     return np.concatenate([np.ravel(leaf).astype(np.float64) for leaf in tree.leaves(arrays)])
 
 
-def _unflat(flat: HostArray, like: Any) -> Any:
-    """Return the numbers in arrays of these shapes and dtypes."""
-    places, start = {}, 0
+def _unflatten(flat: HostArray, like: Any) -> Any:
+    """Return the numbers as a tree of arrays with the shapes and dtypes of ``like``."""
+    parts, start = {}, 0
     for path, leaf in tree.leaves_with_paths(like):
-        places[path] = flat[start : start + leaf.size]
+        parts[path] = flat[start : start + leaf.size]
         start += leaf.size
     return tree.map_with_paths(
-        lambda path, leaf: places[path].reshape(leaf.shape).astype(leaf.dtype), like
+        lambda path, leaf: parts[path].reshape(leaf.shape).astype(leaf.dtype), like
     )

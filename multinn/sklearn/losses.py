@@ -16,7 +16,7 @@ from multinn.losses import (
 )
 from multinn.losses.base import outputs_per_example, sum_outputs
 
-# Those whose targets are numbers of classes.
+# The losses whose targets are class indices.
 CLASS_LOSSES = (SoftmaxCrossEntropy, Focal, MultiClassHinge)
 
 
@@ -24,20 +24,20 @@ CLASS_LOSSES = (SoftmaxCrossEntropy, Focal, MultiClassHinge)
 class Summed(Loss):
     """l = factor · m · l', where l' is another loss, a mean over the m outputs of an example.
 
-    So the gradient of one output does not depend on how many others there are, as in scikit-learn.
+    As in scikit-learn, the gradient of one output does not depend on the number of outputs.
     """
 
     loss: Loss
     factor: float = 1.0
 
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and factor · m times the gradient of the other loss."""
+        """Return l, and factor · m times the gradient of l'."""
         values, gradient = self.loss.per_example(backend, outputs, targets)
         scale = self.factor * outputs_per_example(outputs)
         return values * scale, gradient * scale
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
-        """Check targets as the other loss does."""
+        """Check targets as l' does."""
         return self.loss.prepare_targets(targets, output_shape, dtype)
 
 
@@ -45,7 +45,7 @@ class Summed(Loss):
 class HalfPoissonDeviance(Summed):
     """l = Σ_j (λ_j - t_j + t_j log(t_j / λ_j)) with λ = exp(z), where 0 log 0 = 0.
 
-    The Poisson loss, and what makes it 0 at λ = t, which does not depend on z.
+    It is the Poisson loss plus a term that does not depend on z and makes l = 0 at λ = t.
     """
 
     output_activation = "exp"

@@ -1,4 +1,4 @@
-"""From the parameters of an estimator to a model, and its first parameters."""
+"""The model of an estimator, and its initial parameters."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -47,10 +47,10 @@ ACTIVATIONS: dict[str, Layer] = {
 
 
 class PenalizedDense(Dense):
-    """Dense, where the loss has the term a / (2 n) Σ_ij W_ij² for a batch of n examples.
+    """Dense with the penalty a / (2 n) Σ_ij W_ij² in the loss, for a batch of n examples.
 
-    ∂/∂W_ij of that is a W_ij / n, which is added to dW. The strength a is the layer's state: it can
-    change from fit to fit without another program. Without a state there is no such term.
+    ∂/∂W_ij of the penalty is a W_ij / n, which is added to dW. The strength a is the layer's state: it
+    can change between fits without compiling again. Without a state there is no penalty.
     """
 
     def init_state(self, params: Tree) -> Tree:
@@ -60,14 +60,14 @@ class PenalizedDense(Dense):
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y = x W + b, and x and the strength."""
+        """Return y = x W + b, and the cache: x and the strength."""
         y, x = super().forward(backend, params, x, key)
         return y, (x, None if state is None else state["strength"])
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return what `forward_with_state` does without a state."""
+        """Return `forward_with_state` without a state."""
         return self.forward_with_state(backend, params, None, x, key)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
@@ -88,21 +88,21 @@ def build(
     batch_norm: bool,
     layer_norm: bool,
 ) -> Sequential:
-    """Return the model: for each hidden layer Dense, the normalizations, its activation, dropout.
+    """Return the model: Dense, normalizations, activation and dropout for each hidden layer; then Dense.
 
     Args:
-        hidden: the units of each hidden layer.
-        outputs: those of the last.
+        hidden: the number of units of each hidden layer.
+        outputs: the number of outputs.
         activation: a name, a layer, or one of these for each hidden layer.
-        dropout: a rate, or one for each hidden layer.
+        dropout: a rate, or one rate for each hidden layer.
         batch_norm: whether each hidden layer has a batch normalization.
-        layer_norm: likewise, a layer normalization.
+        layer_norm: whether each hidden layer has a layer normalization.
 
     Raises:
-        ValueError: something is unknown, or there are not as many as hidden layers.
+        ValueError: an activation is unknown, or there is not one activation or rate for each layer.
     """
-    activations = _each("activation", activation, len(hidden), (str, Layer))
-    rates = _each("dropout", dropout, len(hidden), (Real,))
+    activations = _one_per_layer("activation", activation, len(hidden), (str, Layer))
+    rates = _one_per_layer("dropout", dropout, len(hidden), (Real,))
     layers: list[Layer] = []
     for units, name, rate in zip(hidden, activations, rates, strict=True):
         layers.append(PenalizedDense(units))
@@ -113,45 +113,42 @@ def build(
     return Sequential([*layers, PenalizedDense(outputs)])
 
 
-def dense_places(model: Sequential) -> list[int]:
-    """Return the places of the dense layers among all."""
+def dense_indices(model: Sequential) -> list[int]:
+    """Return the indices of the dense layers."""
     return [index for index, layer in enumerate(model.layers) if isinstance(layer, PenalizedDense)]
 
 
-def moved(before: Any, after: Any, entries: Any) -> tuple[Tree, ...]:
-    """Return what is kept of each layer, for a model that may have dropout in other places.
+def match_dropout(source: Any, target: Any, entries: Any) -> tuple[Tree, ...]:
+    """Return the entries for a model whose dropout may be at other positions.
 
     Args:
-        before: the model of which it is kept.
-        after: the model for which it is returned.
-        entries: a tree for each layer of the model before.
+        source: the model of the entries.
+        target: the other model.
+        entries: a tree for each layer of ``source``, such as its parameters.
     """
-    kept = [
-        entry
-        for layer, entry in zip(before.layers, entries, strict=True)
-        if not isinstance(layer, Dropout)
-    ]
-    for place, layer in enumerate(after.layers):
+    pairs = zip(source.layers, entries, strict=True)
+    matched = [entry for layer, entry in pairs if not isinstance(layer, Dropout)]
+    for index, layer in enumerate(target.layers):
         if isinstance(layer, Dropout):
-            kept.insert(place, {})
-    return tuple(kept)
+            matched.insert(index, {})
+    return tuple(matched)
 
 
 def draw(model: Sequential, features: int, activation: Any, random_state: np.random.RandomState) -> Tree:
-    """Return first parameters: of the dense layers those that scikit-learn draws, to the bit.
+    """Return initial parameters. The dense layers get the same bits as in scikit-learn.
 
-    W and b are uniform in [-√(6 / (fan-in + fan-out)), √(...)], with 2 in place of 6 for the logistic
+    W and b are uniform in [-√(6 / (fan-in + fan-out)), √(...)], with 2 instead of 6 for the logistic
     activation.
     Source: X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural
     networks, AISTATS 2010, equation 16.
     """
     params = list(model.init(np.random.default_rng(0), (features,))[0])
     factor = 2.0 if isinstance(activation, str) and activation == "logistic" else 6.0
-    for place in dense_places(model):
-        shape = params[place]["W"].shape
+    for index in dense_indices(model):
+        shape = params[index]["W"].shape
         bound = math.sqrt(factor / sum(shape))
         W = random_state.uniform(-bound, bound, shape)
-        params[place] = {"W": W, "b": random_state.uniform(-bound, bound, shape[1])}
+        params[index] = {"W": W, "b": random_state.uniform(-bound, bound, shape[1])}
     return tuple(params)
 
 
@@ -164,8 +161,7 @@ def _activation(activation: str | Layer) -> Layer:
     return ACTIVATIONS[activation]
 
 
-def _each(name: str, value: Any, count: int, kinds: tuple[type, ...]) -> list[Any]:
-    """Return one value for each hidden layer."""
+def _one_per_layer(name: str, value: Any, count: int, kinds: tuple[type, ...]) -> list[Any]:
     if isinstance(value, kinds):
         return [value] * count
     values = list(value) if isinstance(value, Iterable) else [value]

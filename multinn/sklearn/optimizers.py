@@ -1,4 +1,4 @@
-"""The optimizers of the stochastic solvers, whose states hold a scale of the learning rate."""
+"""The optimizers of the stochastic solvers. Their states hold a scale of the learning rate."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,17 +10,16 @@ from backends import Array, Backend, Tree, tree
 from multinn.optimizers import Adam, Optimizer
 from multinn.optimizers.base import SCALE, scale_of_one, zeros
 
-_RATES = ("rate", SCALE)  # the entries of a state that are no sums over the steps before
+_RATES = ("rate", SCALE)  # the entries of a state that do not depend on the gradients so far
 
 
 @dataclass(frozen=True)
 class MomentumDescent(Optimizer):
     """v ← μ v - s η g and θ ← θ + v; with Nesterov's momentum, θ ← θ + μ v - s η g, with the new v.
 
-    As in scikit-learn, the learning rate η is part of v. The state has μ v, of which both the next v
-    and Nesterov's step are made. η is part of the state, too, where it can change between two fits
-    without another program; and so is its scale s, at first 1, which
-    `multinn.ReduceLearningRateOnPlateau` changes.
+    As in scikit-learn, the learning rate η is part of v. The state holds μ v, from which both the next
+    v and Nesterov's step are computed. It also holds η, which can change between two fits without
+    compiling again, and the scale s, which is 1 until `multinn.ReduceLearningRateOnPlateau` changes it.
     Source: I. Sutskever et al., On the importance of initialization and momentum in deep learning,
     ICML 2013, section 2.
     """
@@ -49,10 +48,9 @@ class MomentumDescent(Optimizer):
 class ScaledAdam(Adam):
     """Adam as in scikit-learn, with the learning rate s η, where the scale s is part of the state.
 
-    It is 1 at first; `multinn.ReduceLearningRateOnPlateau` changes it. ε stands beside √v as it is, not
-    beside its correction √v̂: θ ← θ - s η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε), with m and v of the
-    paper. In the sums that Adam keeps, √v is √(1 - β₂) √(Σ β₂ᵏ g²), so that ε / √(1 - β₂) takes the
-    place of ε c.
+    s is 1 until `multinn.ReduceLearningRateOnPlateau` changes it. ε is added to √v, not to its corrected
+    √v̂: θ ← θ - s η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε), with m and v of the paper. In the sums that
+    Adam keeps, √v is √(1 - β₂) √(Σ β₂ᵏ g²). Therefore ε / √(1 - β₂) replaces ε c.
     Source: D. P. Kingma and J. Ba, Adam, ICLR 2015, section 2, where ε is ε̂.
     """
 
@@ -66,32 +64,33 @@ class ScaledAdam(Adam):
 
 
 def make_optimizer(estimator: Any) -> Optimizer:
-    """Return the optimizer of an estimator's solver; of lbfgs, one that is not used."""
+    """Return the optimizer of an estimator's solver; for lbfgs, an unused one."""
     rate = float(estimator.learning_rate_init)
     if estimator.solver == "sgd":
         return MomentumDescent(rate, float(estimator.momentum), bool(estimator.nesterovs_momentum))
     return ScaledAdam(rate, float(estimator.beta_1), float(estimator.beta_2), float(estimator.epsilon))
 
 
-def state_after(before: Any, state: Tree, optimizer: Any, params: Tree) -> Tree:
-    """Return the state with which an optimizer goes on after another.
+def transfer_state(source: Any, state: Tree, target: Any, params: Tree) -> Tree:
+    """Return the state with which an optimizer continues after another.
 
-    One with another learning rate, and nothing else, keeps its sums; they depend on what else there is.
+    If they differ only in the learning rate, the new rate starts, and all else is kept. Otherwise, it is
+    the initial state.
 
     Args:
-        before: the other.
-        state: that of the other.
-        optimizer: the one that goes on.
-        params: where it goes on.
+        source: the optimizer so far.
+        state: its state.
+        target: the optimizer that continues.
+        params: the current parameters.
     """
-    if before == optimizer:
+    if source == target:
         return state
-    first = optimizer.init(params)
-    if not keeps_sums(before, optimizer):
-        return first
-    return state | {name: first[name] for name in _RATES if name in first}
+    initial = target.init(params)
+    if not equal_except_rate(source, target):
+        return initial
+    return state | {name: initial[name] for name in _RATES if name in initial}
 
 
-def keeps_sums(before: Any, optimizer: Any) -> bool:
-    """Tell whether an optimizer goes on with the sums of another: they differ in the rate at most."""
-    return bool(replace(before, learning_rate=optimizer.learning_rate) == optimizer)
+def equal_except_rate(one: Any, other: Any) -> bool:
+    """Return whether two optimizers are equal, except perhaps for the learning rate."""
+    return bool(replace(one, learning_rate=other.learning_rate) == other)

@@ -1,4 +1,4 @@
-"""The parameters that the estimators share, and what each of them may be."""
+"""The values that are allowed for the parameters of the estimators."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -48,10 +48,10 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 
 def hidden_sizes(sizes: Any) -> list[int]:
-    """Return the units of each hidden layer.
+    """Return the number of units of each hidden layer.
 
     Raises:
-        ValueError: one is no integer of 1 or more.
+        ValueError: a number is not an integer of 1 or more.
     """
     units = np.atleast_1d(np.asarray(sizes, dtype=object)).tolist()
     if not all(isinstance(size, Integral) and int(size) > 0 for size in units):

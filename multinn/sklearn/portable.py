@@ -1,7 +1,6 @@
 """Saving, loading and conversion of estimators."""
 
-from abc import abstractmethod
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -16,38 +15,36 @@ from multinn.training.program import ModelState
 
 
 class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Saves, loads and converts an estimator. A subclass describes its targets, such as classes."""
+    """Saves, loads and converts an estimator. A subclass can describe its targets, such as classes."""
 
-    _reference: ClassVar[type]  # scikit-learn's class
+    _sklearn_class: ClassVar[type]
     _out_activations: ClassVar[tuple[str, ...]]
 
     trainer_: PenalizedTrainer
 
-    @abstractmethod
-    def _take_targets(self, estimator: Any) -> None:
-        """Copy the description of targets from an estimator of scikit-learn."""
+    def _copy_targets(self, estimator: Any) -> None:
+        """Copy what an estimator of scikit-learn knows about targets."""
 
-    @abstractmethod
     def _describe_targets(self) -> dict[str, Any]:
         """Return a description of the targets for JSON."""
+        return {}
 
-    @abstractmethod
     def _restore_targets(self, description: Any) -> None:
-        """Restore the described targets; raise ValueError if they are invalid or misfit the outputs."""
+        """Restore described targets; raise ValueError if they are invalid or do not fit the outputs."""
 
     def save(self, path: PathLike) -> None:
         """Write a checkpoint, from which `load` continues as if the estimator had stayed in memory.
 
         The checkpoint is one safetensors file, as in `Trainer.save`, written completely or not at all.
-        It contains no code. It holds the parameters, everything that the fits have learned, the state
-        of the solver and the random state; but not ``backend`` and ``callbacks``, which `load` takes.
+        It contains no code. It holds the parameters, everything that fits have learned, the state of
+        the solver and the random state, but neither ``backend`` nor ``callbacks``: pass these to `load`.
 
         Args:
-            path: of the file, which is replaced if it exists; its folder must exist.
+            path: the path of the file, which is replaced if it exists; its folder must exist.
 
         Raises:
-            DescriptionError: a parameter, such as a layer of your own, is not registered; or it is not
-                made of numbers, strings, layers, losses, random states, and tuples and dicts of such.
+            DescriptionError: a parameter holds an unregistered class, such as a layer of your own, or
+                something else than numbers, strings, layers, losses, random states, tuples and dicts.
             ImportError: safetensors is not installed.
             NotFittedError: the estimator is not fitted yet.
             OSError: the file cannot be written.
@@ -59,10 +56,9 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         """Return an estimator as it was when it was saved; lists among its parameters are tuples.
 
         Args:
-            path: of a checkpoint of an estimator of this class.
+            path: the path of a checkpoint of this class.
             backend: the parameter ``backend``.
-            callbacks: the parameter ``callbacks``. None gives a warning if the saved estimator had
-                callbacks.
+            callbacks: the parameter ``callbacks``. None warns if the saved estimator had callbacks.
 
         Raises:
             BackendError, CheckpointError, ImportError, OSError: as in `Trainer.load`.
@@ -72,48 +68,49 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     @classmethod
     def from_sklearn(cls, estimator: Any, backend: str | Backend | None = None) -> Self:
-        """Return a copy of a fitted estimator of scikit-learn: the predictions agree to rounding.
+        """Return a copy of a fitted estimator of scikit-learn, with the same predictions to rounding.
 
-        The copy has the parameters, the curves and the state of the solver, so that ``partial_fit``, or
-        ``fit`` with ``warm_start``, continues from there, with multinn's orders of examples. For several
-        outputs, scikit-learn's ``loss_curve_`` of squared errors is their mean, and multinn's their sum;
-        the copy keeps scikit-learn's values.
+        The copy has the parameters, the curves and the state of the solver: ``partial_fit``, or ``fit``
+        with ``warm_start``, continues from there, but shuffles examples in multinn's order. For several
+        outputs, scikit-learn's ``loss_curve_`` of squared errors is the mean over the outputs, and
+        multinn's the sum; the copy keeps scikit-learn's values.
 
         Args:
-            estimator: of `sklearn.neural_network`, of the same name as this class.
+            estimator: an instance of the class of the same name in `sklearn.neural_network`.
             backend: the parameter ``backend``.
 
         Raises:
             NotFittedError: the estimator is not fitted yet.
             TypeError: the estimator is of another class.
-            ValueError: its parameters have changed since its fit, so that layers or loss do not match.
+            ValueError: its parameters have changed since its fit, and its layers or loss do not match.
         """
-        estimator = conversion.from_sklearn(cls, estimator, backend)
-        return cast(Self, estimator)
+        copy: Self = conversion.from_sklearn(cls, estimator, backend)
+        return copy
 
     def to_sklearn(self) -> Any:
         """Return a copy as an estimator of `sklearn.neural_network`, without ``backend``.
 
         Raises:
             NotFittedError: the estimator is not fitted yet.
-            ValueError: scikit-learn does not have the value of a parameter, or the parameters have
-                changed since the fit. If ``dropout`` was used to train, set it to 0 first.
+            ValueError: scikit-learn does not support a parameter or its value, or the parameters have
+                changed since the fit. After training with ``dropout``, set it to 0 first.
         """
         return conversion.to_sklearn(self)
 
     @property
     def network_(self) -> tuple[Sequential, Tree, Tree]:
-        """The trained network of plain layers: (model, params, layer_state), with NumPy arrays.
+        """The trained network as plain layers: (model, params, layer_state), with NumPy arrays.
 
-        Its outputs are the results of `predict_proba`, or of a regressor's `predict` with an axis of
-        outputs. `multinn.onnx.export`, with an ``input_shape``, and `multinn.exchange` take it.
+        It outputs what `predict_proba` returns, or what `predict` of a regressor returns, always as
+        (examples, outputs). `multinn.onnx.export`, with an ``input_shape``, and `multinn.exchange`
+        accept it.
         """
         check_is_fitted(self, "trainer_")
         trainer = self.trainer_
         state = ModelState(*trainer.snapshot()[:2])
         model: Any = trainer.model
-        return plain_network(model, state, self.out_activation_, classes=self._classes_of_one_output())
+        return plain_network(model, state, self.out_activation_, classes=self._classes_sharing_output())
 
-    def _classes_of_one_output(self) -> int | None:
-        """Return the number of classes that share the one output; None if each has an output."""
+    def _classes_sharing_output(self) -> int | None:
+        """Return the number of classes that share one output; None if each has its own."""
         return None

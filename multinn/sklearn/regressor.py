@@ -8,12 +8,11 @@ from sklearn import neural_network
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils.metaestimators import available_if
 
 from backends import Backend, HostArray, get_backend
 from multinn import functional
 from multinn.losses import Loss
-from multinn.sklearn.base import BaseMLP, has_epochs
+from multinn.sklearn.base import BaseMLP
 from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
 
@@ -26,29 +25,18 @@ _PREDICTIONS: dict[str, Callable[[Backend, HostArray], HostArray]] = {
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
-    """A multilayer perceptron for one or several numbers.
+    """A multilayer perceptron that predicts one or several numbers.
 
-    Parameters and attributes are those of scikit-learn's class of the same name, with its defaults and
-    its first parameters for the same ``random_state``, and those below. The loss is the sum over the
-    outputs of an example, and the mean over the examples, with alpha / (2 n) Σ W² for n examples.
+    It has the parameters, defaults and attributes of scikit-learn's class of the same name, and the same
+    initial parameters for the same ``random_state``. The loss is summed over the outputs of an example
+    and averaged over the n examples; the penalty alpha / (2 n) Σ W² is added.
 
     Attributes:
-        loss: "squared_error", half of it; "poisson", whose outputs are logarithms of the predictions;
-            "absolute_error"; "huber"; or a loss, whose ``output_activation`` makes predictions of the
-            outputs: of BinaryCrossEntropy, on proportions, σ.
-        activation: a name, a layer, or one of these for each hidden layer.
-        dropout: the rate after each hidden layer, or one for each of them.
-        batch_norm: whether each hidden layer is normalized over the batch, before its activation.
-        layer_norm: whether each hidden layer is normalized over its units, before its activation.
-        callbacks: a callback, such as `multinn.EarlyStopping`, or a function that is called with the
-            estimator after each epoch, and ends the fit if it returns True; or a list of these. Records
-            have ``validation_loss`` and, with ``early_stopping``, ``validation_score``.
-        backend: as in `backends.get_backend`.
-        trainer_: the trainer, with the model and its state.
-        network_: the trained network for use elsewhere: a model of plain layers, its parameters, and the
-            state of its layers.
-        converged_: whether the last fit ended as nothing improved any more.
-        validation_loss_curve_: the loss on the validation data after each epoch that had them, or None.
+        loss: "squared_error", which is half the squared error; "poisson", whose outputs are logarithms
+            of the predictions; "absolute_error"; "huber"; or a loss. The ``output_activation`` of a loss
+            turns the outputs into predictions: for BinaryCrossEntropy, on proportions, it is σ.
+
+    The other attributes are those of `MLPClassifier`, except ``class_weight``.
 
     >>> from sklearn.datasets import make_regression
     >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
@@ -58,7 +46,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     _parameter_constraints = CONSTRAINTS | {"loss": [str, Loss]}
     _y_numeric = True
-    _reference = neural_network.MLPRegressor
+    _sklearn_class = neural_network.MLPRegressor
     _out_activations = tuple(_PREDICTIONS)
 
     def __init__(
@@ -124,38 +112,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         self.callbacks = callbacks
         self.backend = backend
 
-    @available_if(has_epochs)  # type: ignore[untyped-decorator]
-    def partial_fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        validation_data: tuple[Any, ...] | None = None,
-    ) -> Any:
-        """Train for one epoch more.
-
-        With ``early_stopping``, the validation data, or a part of these examples, are scored. When the
-        score improves no more, the best parameters come back, ``converged_`` is True, and further calls
-        do nothing.
-
-        What is compiled is for one number of examples: the first call with another takes some 20 ms more
-        with NumPy, and about a second with JAX.
-
-        Args:
-            X: (examples, features), dense or sparse.
-            y: the numbers.
-            sample_weight: (examples,) numbers of 0 or more, or None.
-            validation_data: as in `fit`.
-
-        Returns:
-            The estimator itself.
-
-        Raises:
-            AttributeError: the solver is lbfgs.
-        """
-        return self._fit(X, y, sample_weight, validation_data, incremental=True)
-
     def _loss(self) -> tuple[Loss, str]:
         loss: Any = self.loss
         if isinstance(loss, str):
@@ -170,7 +126,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             )
         return loss, loss.output_activation
 
-    def _check_y(self, y: HostArray, *, first: bool, incremental: bool) -> HostArray:
+    def _check_y(self, y: HostArray, *, new_model: bool, incremental: bool) -> HostArray:
         if hasattr(y, "toarray"):
             raise TypeError(
                 f"y: expected a dense array, got a sparse {type(y).__name__}: use y.toarray()"
@@ -178,8 +134,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         outputs = self._count_outputs(y)
-        if not first and outputs != self.n_outputs_:
-            raise ValueError(f"y: expected {self.n_outputs_} outputs, as before, got {outputs}")
+        if not new_model and outputs != self.n_outputs_:
+            raise ValueError(f"y: expected {self.n_outputs_} outputs, as in the last fit, got {outputs}")
         return y
 
     def _targets(self, y: HostArray) -> HostArray:
@@ -188,24 +144,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
     def _count_outputs(self, y: HostArray) -> int:
         return 1 if y.ndim == 1 else int(y.shape[1])
 
-    def _take_targets(self, estimator: Any) -> None:
-        """There is nothing to know but the number of outputs."""
-
-    def _describe_targets(self) -> dict[str, Any]:
-        return {}
-
-    def _restore_targets(self, description: Any) -> None:
-        """There is nothing to know but the number of outputs."""
-
-    def _class_weights(self, y: HostArray, *, incremental: bool) -> HostArray | None:
-        return None
-
-    def _decide(self, outputs: HostArray) -> HostArray:
+    def _predictions(self, outputs: HostArray) -> HostArray:
         predictions = np.asarray(_PREDICTIONS[self.out_activation_](get_backend("numpy:eager"), outputs))
         return predictions[:, 0] if self.n_outputs_ == 1 else predictions
 
-    def _score_of(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
-        return float(r2_score(y, self._decide(outputs), sample_weight=weights))
+    def _score(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
+        return float(r2_score(y, self._predictions(outputs), sample_weight=weights))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,4 +1,4 @@
-"""Estimators in files: the checkpoint of a trainer, with what the estimator knows beside it."""
+"""Estimators in files: the checkpoint of a trainer, with a description of its estimator."""
 
 import math
 import warnings
@@ -11,16 +11,16 @@ from backends import Backend, get_backend
 from multinn.descriptions.hyperparameters import Hyperparameters, build
 from multinn.errors import DescriptionError
 from multinn.layers import Sequential
-from multinn.sklearn.network import PenalizedDense, dense_places
+from multinn.sklearn.network import PenalizedDense, dense_indices
 from multinn.sklearn.stopping import Improvement
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training import checkpoints
 from multinn.training.checkpoints import Owner, PathLike
 
-# Parameters that belong to a process: a function cannot be in a file, and a file chooses no backend.
+# A file cannot hold functions, and does not select a backend.
 _NOT_SAVED = ("backend", "callbacks")
 
-# What a fit learns, but for arrays and what follows from them, and of which classes it can be.
+# The attributes that a fit sets, with their types; except arrays and what follows from arrays.
 _LEARNED: dict[str, tuple[type, ...]] = {
     "out_activation_": (str,),
     "n_iter_": (int,),
@@ -35,13 +35,13 @@ _LEARNED: dict[str, tuple[type, ...]] = {
     "_stopped_early": (bool,),
     "_split_random_state": (np.random.RandomState,),
 }
-_ALWAYS = ("out_activation_", "n_iter_", "t_", "converged_", "_split_random_state")
+_REQUIRED = ("out_activation_", "n_iter_", "t_", "converged_", "_split_random_state")
 
 
 def save(estimator: Any, path: PathLike) -> None:
-    """Write a checkpoint of a fitted estimator; `BaseMLP.save` says what can fail."""
+    """Write a checkpoint of a fitted estimator; errors are documented in `PortableEstimator.save`."""
     check_is_fitted(estimator, "trainer_")
-    known = estimator.__dict__
+    attributes = vars(estimator)
     parameters = estimator.get_params(deep=False)
     description = {
         "class": type(estimator).__name__,
@@ -51,19 +51,21 @@ def save(estimator: Any, path: PathLike) -> None:
             if name not in _NOT_SAVED
         },
         "has_callbacks": bool(parameters["callbacks"]),
-        "learned": {name: describe_value(known[name], name) for name in _LEARNED if name in known},
+        "learned": {
+            name: describe_value(attributes[name], name) for name in _LEARNED if name in attributes
+        },
         "targets": estimator._describe_targets(),
     }
-    if "feature_names_in_" in known:
+    if "feature_names_in_" in attributes:
         description["feature_names"] = estimator.feature_names_in_.tolist()
-    if "_improvement" in known:
+    if "_improvement" in attributes:
         improvement = estimator._improvement
         description["improvement"] = describe_value((improvement.best, improvement.count), "improvement")
-    estimator.trainer_.save_owned(path, Owner(description, known.get("_best_state")))
+    estimator.trainer_.save_with_owner(path, Owner(description, attributes.get("_best_state")))
 
 
 def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: Any) -> Any:
-    """Return the estimator of a checkpoint; `BaseMLP.load` says what can fail."""
+    """Return the estimator of a checkpoint; errors are documented in `PortableEstimator.load`."""
     program, progress, owner = checkpoints.load_owned(path, get_backend(backend), kind.__name__)
     description = owner.description
     with checkpoints.invalid(path):
@@ -73,10 +75,10 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
         parameters = _values(description, "parameters")
         estimator = kind(**parameters, backend=backend, callbacks=callbacks)
         (estimator.n_features_in_,), (estimator.n_outputs_,) = progress.shapes
-        estimator.n_layers_ = len(dense_places(model)) + 1
-        _learn(estimator, description)
+        estimator.n_layers_ = len(dense_indices(model)) + 1
+        _restore_learned(estimator, description)
         estimator._restore_targets(description.get("targets"))
-    if "loss_curve_" in estimator.__dict__:
+    if hasattr(estimator, "loss_curve_"):
         estimator._best_state = owner.best
     trainer = PenalizedTrainer(
         model, program.loss, program.optimizer, backend=program.backend, dtype=program.dtype
@@ -85,8 +87,8 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
     estimator.trainer_ = trainer
     if callbacks is None and description.get("has_callbacks"):
         warnings.warn(
-            f"{path}: the estimator had callbacks, which a file cannot hold: give them to load, or "
-            "callbacks=() to go on without",
+            f"{path}: the estimator had callbacks, which a file cannot hold: pass them to load, or "
+            "callbacks=() to continue without",
             stacklevel=3,
         )
     return estimator
@@ -95,21 +97,21 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
 def _values(description: dict[str, Any], name: str) -> dict[str, Any]:
     values = description.get(name)
     if not isinstance(values, dict):
-        raise ValueError(f"expected {name} by name, got {values!r}")
+        raise ValueError(f"{name}: expected a dict, got {values!r}")
     return {key: build_value(value) for key, value in values.items()}
 
 
-def _learn(estimator: Any, description: dict[str, Any]) -> None:
-    """Set what a fit had learned."""
+def _restore_learned(estimator: Any, description: dict[str, Any]) -> None:
+    """Set the attributes that a fit had set."""
     learned = _values(description, "learned")
-    missing = [name for name in _ALWAYS if name not in learned]
+    missing = [name for name in _REQUIRED if name not in learned]
     if missing:
         raise ValueError(f"{missing[0]!r} is missing")
     for name, value in learned.items():
-        found = list(value) if isinstance(value, tuple) else value
-        if not isinstance(found, _LEARNED.get(name, ())):
-            raise ValueError(f"{name!r} cannot be {found!r}")
-        setattr(estimator, name, found)
+        value = list(value) if isinstance(value, tuple) else value
+        if not isinstance(value, _LEARNED.get(name, ())):
+            raise ValueError(f"{name!r} cannot be {value!r}")
+        setattr(estimator, name, value)
     if estimator.out_activation_ not in estimator._out_activations:
         raise ValueError(f"'out_activation_' cannot be {estimator.out_activation_!r}")
     if "improvement" in description:
@@ -118,50 +120,43 @@ def _learn(estimator: Any, description: dict[str, Any]) -> None:
     if "feature_names" in description:
         names = np.array(description["feature_names"], dtype=object)
         if names.shape != (estimator.n_features_in_,):
-            raise ValueError(f"expected {estimator.n_features_in_} names of features, got {names!r}")
+            raise ValueError(f"expected {estimator.n_features_in_} feature names, got {names!r}")
         estimator.feature_names_in_ = names
 
 
-_WORDS = 624  # of the state of the Mersenne Twister
-
-
-def describe_value(value: Any, place: str) -> Any:
-    """Return a description of a value; lists and arrays come back as tuples.
+def describe_value(value: Any, name: str) -> Any:
+    """Return a description of a value for JSON; `build_value` returns tuples for lists and arrays.
 
     Args:
         value: None, a number, a string, a layer, a loss, a `numpy.random.RandomState`; or a list, tuple,
-            range, dict or array of such.
-        place: the name of the parameter, for messages.
+            range, dict or array of these.
+        name: the name of the parameter, for messages.
 
     Raises:
-        DescriptionError: it is something else.
+        DescriptionError: the value is something else.
     """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple | range):
-        return [describe_value(entry, f"{place}[{index}]") for index, entry in enumerate(value)]
+        return [describe_value(entry, f"{name}[{index}]") for index, entry in enumerate(value)]
     if isinstance(value, Hyperparameters):
         return value.to_dict()
     if isinstance(value, dict):
-        return {"items": [describe_value(pair, place) for pair in value.items()]}
+        return {"items": [describe_value(pair, name) for pair in value.items()]}
     if isinstance(value, np.random.RandomState):
-        return {"random_state": _describe_random_state(value, place)}
+        return {"random_state": _describe_random_state(value, name)}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": repr(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise DescriptionError(
-        f"{place}: a checkpoint holds numbers, strings, None, layers, losses, random states, and tuples "
-        f"and dicts of such, got {value!r}: set it to one of them before"
+        f"{name}: a checkpoint holds numbers, strings, None, layers, losses, random states, and tuples "
+        f"and dicts of these, got {value!r}: set the parameter to one of these first"
     )
 
 
 def build_value(description: Any) -> Any:
-    """Return the value that was described.
-
-    Raises:
-        ValueError: it is not a description.
-    """
+    """Return the value with this description; raise ValueError if it is not a description."""
     if isinstance(description, list):
         return tuple(build_value(entry) for entry in description)
     if not isinstance(description, dict):
@@ -177,22 +172,22 @@ def build_value(description: Any) -> Any:
     raise ValueError(f"expected a description of a value, got {description!r}")
 
 
-def _describe_random_state(random_state: np.random.RandomState, place: str) -> list[Any]:
+def _describe_random_state(random_state: np.random.RandomState, name: str) -> list[Any]:
     state: Any = random_state.get_state(legacy=False)
     if state["bit_generator"] != "MT19937":
         raise DescriptionError(
-            f"{place}: expected a RandomState of MT19937, as numpy.random.RandomState(seed) is, got one "
-            f"of {state['bit_generator']}"
+            f"{name}: expected a RandomState of MT19937, such as numpy.random.RandomState(seed), got "
+            f"one of {state['bit_generator']}"
         )
-    words, place_in_words = state["state"]["key"].tolist(), int(state["state"]["pos"])
-    return [words, place_in_words, int(state["has_gauss"]), float(state["gauss"])]
+    key, position = state["state"]["key"].tolist(), int(state["state"]["pos"])
+    return [key, position, int(state["has_gauss"]), float(state["gauss"])]
 
 
-def _build_random_state(words: Any, place: Any, has_gauss: Any, gauss: Any) -> np.random.RandomState:
-    # NumPy does not check the place, and would read behind the words.
-    if not isinstance(place, int) or not 0 <= place <= _WORDS or len(words) != _WORDS:
-        raise ValueError(f"expected {_WORDS} words of a random state, and a place among them")
+def _build_random_state(key: Any, position: Any, has_gauss: Any, gauss: Any) -> np.random.RandomState:
+    # NumPy does not check the position, and would read behind the key.
+    if not isinstance(position, int) or not 0 <= position <= 624 or len(key) != 624:
+        raise ValueError("expected a random state: a key of 624 numbers, and a position from 0 to 624")
     random_state = np.random.RandomState(0)
-    key = np.array(words, np.uint32)
-    random_state.set_state(("MT19937", key, place, int(has_gauss), float(gauss)))
+    state = ("MT19937", np.array(key, np.uint32), position, int(has_gauss), float(gauss))
+    random_state.set_state(state)
     return random_state

@@ -1,4 +1,4 @@
-"""When a fit stops: examples that are held out, and scikit-learn's rule of no improvement."""
+"""Early stopping: held-out examples, and scikit-learn's count of epochs without an improvement."""
 
 import math
 from collections.abc import Callable
@@ -8,28 +8,25 @@ from backends import HostArray, get_backend
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training.plan import Examples
 
-# Epochs in one call of a compiled program, if none of them can be the last.
-EPOCHS_A_CALL = 8
-
 
 @dataclass
 class Improvement:
-    """Counts the epochs in a row without an improvement by at least a tolerance.
+    """Counts the consecutive epochs without an improvement by at least a tolerance.
 
     Attributes:
-        best: the best value so far: the largest score, or the smallest loss with its sign changed.
-        count: the number of epochs in a row without an improvement.
+        best: the largest score, or the largest negative loss, so far.
+        count: the number of consecutive epochs without an improvement.
     """
 
     best: float = -math.inf
     count: int = 0
 
-    def see(self, value: float, tol: float) -> bool:
+    def update(self, value: float, tol: float) -> bool:
         """Count one epoch, and return whether it is the best so far.
 
         Args:
-            value: a score, or a loss with its sign changed.
-            tol: the smallest improvement over the best that counts.
+            value: a score or a negative loss.
+            tol: the smallest improvement over the best that resets the count.
         """
         self.count = 0 if value >= self.best + tol else self.count + 1
         if value > self.best:
@@ -37,8 +34,8 @@ class Improvement:
             return True
         return False
 
-    def quiet_epochs(self, patience: float) -> float:
-        """Return the least number of epochs before the count can exceed ``patience``."""
+    def epochs_to_exceed(self, patience: float) -> float:
+        """Return the number of epochs without an improvement until the count exceeds ``patience``."""
         return patience + 1 - self.count
 
 
@@ -46,7 +43,7 @@ Score = Callable[[HostArray, HostArray, HostArray | None], float]
 
 
 class HeldOut:
-    """Examples that are held out of a fit. Their inputs are put on the backend once for all epochs."""
+    """Examples that are held out of a fit. Their inputs are put on the backend once, for all epochs."""
 
     def __init__(
         self, trainer: PenalizedTrainer, examples: Examples, labels: HostArray, score: Score
@@ -55,8 +52,8 @@ class HeldOut:
 
         Args:
             trainer: the trainer of the fit.
-            examples: checked examples.
-            labels: the targets in the form in which they are scored.
+            examples: the checked examples.
+            labels: the targets as ``score`` takes them.
             score: a function of labels, outputs and weights; larger is better.
         """
         self._labels = labels
@@ -66,14 +63,13 @@ class HeldOut:
         self._inputs = trainer.place_inputs(examples.x)
 
     def outputs(self) -> HostArray:
-        """Return the model's present outputs, (examples, outputs)."""
-        return self._trainer.predict_placed(self._inputs)
+        """Return the current outputs of the model, (examples, outputs)."""
+        return self._trainer.predict_chunks(self._inputs)
 
     def loss(self, outputs: HostArray) -> float:
         """Return the loss of these outputs, computed on the host."""
-        loss, targets = self._trainer.program.loss, self._examples.targets
-        backend = get_backend("numpy:eager")
-        return float(loss.value(backend, outputs, targets, self._examples.weights))
+        loss, (_, targets, weights) = self._trainer.program.loss, self._examples
+        return float(loss.value(get_backend("numpy:eager"), outputs, targets, weights))
 
     def score(self, outputs: HostArray) -> float:
         """Return the score of these outputs."""

@@ -12,8 +12,8 @@ from multinn.host.checks import rounded
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
-from multinn.sklearn.network import dense_places, moved
-from multinn.sklearn.optimizers import state_after
+from multinn.sklearn.network import dense_indices, match_dropout
+from multinn.sklearn.optimizers import transfer_state
 from multinn.training import checkpoints
 from multinn.training.callback import Callback
 from multinn.training.checkpoints import Owner, PathLike, Progress, with_present_names
@@ -26,12 +26,12 @@ from multinn.training.program import TrainingProgram, TrainingState, value_and_g
 from multinn.training.run import Run
 from multinn.training.trainer import Trainer
 
-_CHUNK = 1024
-_PROGRAMS = RecentPrograms(most_bytes=2**27)  # which many fits, as of a grid search, share
+_CHUNK = 1024  # examples that are predicted at once
+_PROGRAMS = RecentPrograms(most_bytes=2**27)  # shared by many fits, for example of a grid search
 
 
 class Coefficients(list[Any]):
-    """A list of read-only arrays; to replace one of them sets the parameter of the model.
+    """A list of read-only arrays. Assigning to an entry sets the parameter of the model.
 
     >>> arrays = Coefficients([1, 2], print)
     >>> arrays[0] = 3
@@ -49,35 +49,35 @@ class Coefficients(list[Any]):
         super().__setitem__(index, value)
 
     def __reduce__(self) -> Any:
-        """Return a plain list: a copy belongs to no model."""
+        """Make copies plain lists, which belong to no model."""
         return list, (list(self),)
 
 
 class PenalizedProgram(TrainingProgram):
-    """A program whose loss has the penalty of the dense layers, a / (2 n) Σ W², at each step."""
+    """A training program that adds the penalty of the dense layers, a / (2 n) Σ W², to the loss."""
 
     def step(
         self, examples: Examples, state: TrainingState, rows_and_key: tuple[Array | None, Array]
     ) -> tuple[TrainingState, Tree]:
-        """Take one step; the loss in its record includes the penalty."""
+        """Take one step; the recorded loss includes the penalty."""
         next_state, record = super().step(examples, state, rows_and_key)
         xp = self.backend.xp
-        places = dense_places(self.model)  # type: ignore[arg-type]
-        flat = [xp.reshape(state.params[place]["W"], (-1,)) for place in places]
-        strength = xp.reshape(state.layer_state[places[0]]["strength"], ())
+        indices = dense_indices(self.model)  # type: ignore[arg-type]
+        flat = [xp.reshape(state.params[index]["W"], (-1,)) for index in indices]
+        strength = xp.reshape(state.layer_state[indices[0]]["strength"], ())
         size = (examples.x if rows_and_key[0] is None else rows_and_key[0]).shape[0]
         penalty = strength * (0.5 / size) * sum(xp.vecdot(W, W) for W in flat)
         return next_state, record | {"loss": record["loss"] + penalty}
 
     def objective(self, params: Tree, examples: Examples) -> tuple[Array, Tree]:
-        """Return the loss over all examples without the penalty, and its gradients."""
+        """Return the loss over all examples, without the penalty, and its gradients."""
         examples = examples._replace(x=self._cast(examples.x))
         value, _, gradients = value_and_gradients(self.backend, self.model, self.loss, params, examples)
         return value, gradients
 
 
 class PenalizedTrainer(Trainer):
-    """A trainer of `PenalizedProgram`, which shares what is compiled with others of the same program."""
+    """The trainer of an estimator. Trainers of equal programs share compiled functions."""
 
     program: PenalizedProgram
 
@@ -91,10 +91,10 @@ class PenalizedTrainer(Trainer):
         """Prepare to train.
 
         Args:
-            model: of `multinn.sklearn.network.build`.
-            loss: what is minimized, but for the penalty.
-            optimizer: that of a solver.
-            settings: the further arguments of `Trainer`, without metrics.
+            model: a model from `multinn.sklearn.network.build`.
+            loss: the loss without the penalty.
+            optimizer: the optimizer of a solver.
+            settings: the other arguments of `Trainer`, except metrics.
         """
         super().__init__(model, loss, optimizer, **settings)
         self.program = PenalizedProgram(self.backend, model, loss, optimizer, {}, self.dtype)
@@ -102,42 +102,42 @@ class PenalizedTrainer(Trainer):
         self._share()
 
     def save(self, path: PathLike) -> None:
-        """Write a checkpoint as `Trainer.save` does; while an estimator fits, one of the estimator."""
+        """Write a checkpoint as `Trainer.save` does; during a fit, a checkpoint of the estimator."""
         (self._save or super().save)(path)
 
     @contextmanager
-    def saving(self, save: Callable[[PathLike], None]) -> Iterator[None]:
-        """Return a context in which that is what `save` does."""
+    def replace_save(self, save: Callable[[PathLike], None]) -> Iterator[None]:
+        """Let `save` call this function within the context."""
         self._save = save
         try:
             yield
         finally:
             self._save = None
 
-    def save_owned(self, path: PathLike, owner: Owner) -> None:
-        """Write a checkpoint of the estimator that the trainer belongs to; it fails as `save` does."""
+    def save_with_owner(self, path: PathLike, owner: Owner) -> None:
+        """Write a checkpoint of the estimator that owns the trainer; raise the errors of `save`."""
         checkpoints.save(path, self.program, self._progress(), owner)
 
     def resume(self, progress: Progress) -> None:
-        """Go on from there."""
+        """Continue from the progress in a checkpoint."""
         self._resume(progress)
 
     @property
-    def places(self) -> list[int]:
-        """The places of the dense layers in the model."""
-        return dense_places(self.program.model)  # type: ignore[arg-type]
+    def dense_indices(self) -> list[int]:
+        """The indices of the dense layers in the model."""
+        return dense_indices(self.program.model)  # type: ignore[arg-type]
 
     def set_strength(self, strength: float) -> None:
-        """Set a of all dense layers."""
+        """Set the strength a of the penalty."""
         value = self._arrays(np.array([strength], self.dtype))
         layer_state = list(self.state.layer_state)
-        for place in self.places:
-            layer_state[place] = {"strength": value}
+        for index in self.dense_indices:
+            layer_state[index] = {"strength": value}
         self.state = self.state._replace(layer_state=tuple(layer_state))
 
     @property
     def rate(self) -> float:
-        """The learning rate η of `MomentumDescent`, before it is scaled."""
+        """The learning rate η of `MomentumDescent`, without its scale."""
         return float(self.backend.to_numpy(self.optimizer_state["rate"])[0])
 
     @rate.setter
@@ -145,20 +145,20 @@ class PenalizedTrainer(Trainer):
         self.set_optimizer_state(rate=np.array([rate], self.dtype))
 
     def set_optimizer_state(self, **entries: Tree) -> None:
-        """Replace some entries of the optimizer's state, by arrays of NumPy."""
+        """Replace entries of the optimizer's state by NumPy arrays."""
         state = self.optimizer_state | self._arrays(entries)
         self.state = self.state._replace(optimizer_state=state)
 
     def reset_optimizer(self) -> None:
-        """Let the solver begin anew where the parameters are."""
+        """Reset the state of the optimizer, but keep the parameters."""
         params = self.backend.to_numpy(self.params)
         self.set_optimizer_state(**self.program.optimizer.init(params))
 
     def dense_parameters(self, name: str) -> list[Any]:
         """Return W or b of each dense layer, as read-only NumPy arrays."""
         arrays = []
-        for place in self.places:
-            array = np.asarray(self.backend.to_numpy(self.params[place][name])).view()
+        for index in self.dense_indices:
+            array = np.asarray(self.backend.to_numpy(self.params[index][name])).view()
             array.flags.writeable = False
             arrays.append(array)
         return arrays
@@ -167,18 +167,19 @@ class PenalizedTrainer(Trainer):
         """Replace W or b of each dense layer.
 
         Raises:
-            ValueError: there are not as many arrays as layers, or one has another shape.
+            ValueError: the number of arrays differs from the number of layers, or a shape is wrong.
         """
-        params = list(self.params)
-        if len(arrays) != len(self.places):
-            raise ValueError(f"expected {len(self.places)} arrays, one a layer, got {len(arrays)}")
-        for place, array in zip(self.places, arrays, strict=True):
-            expected = tuple(params[place][name].shape)
+        params, indices = list(self.params), self.dense_indices
+        if len(arrays) != len(indices):
+            raise ValueError(
+                f"expected {len(indices)} arrays, one for each dense layer, got {len(arrays)}"
+            )
+        for index, array in zip(indices, arrays, strict=True):
+            expected = tuple(params[index][name].shape)
             given = np.array(array, self.dtype)
             if given.shape != expected:
                 raise ValueError(f"expected an array of shape {expected}, got {given.shape}")
-            with self.backend.precision(self.dtype):
-                params[place] = params[place] | {name: self.backend.from_numpy(given)}
+            params[index] = params[index] | {name: self._arrays(given)}
         self.state = self.state._replace(params=tuple(params))
 
     def check(
@@ -187,13 +188,13 @@ class PenalizedTrainer(Trainer):
         """Return checked examples.
 
         Args:
-            x: (examples, features) floats, which are known to be finite.
-            targets: as the loss wants them.
+            x: (examples, features) finite floats.
+            targets: targets as the loss takes them.
             weights: (examples,) numbers of 0 or more, or None.
-            name: what comes before X and y in messages.
+            name: a prefix of X and y in messages.
 
         Raises:
-            TypeError, ValueError: they do not fit the model or the loss.
+            TypeError, ValueError: the examples do not fit the model or the loss.
         """
         inputs = rounded(x, self.dtype, f"{name}X")
         return check_examples(self.program, inputs, targets, weights, self._known_shapes(), name)
@@ -204,21 +205,19 @@ class PenalizedTrainer(Trainer):
             return self._place(examples)
 
     def predict_checked(self, x: HostArray) -> HostArray:
-        """Return the outputs, (examples, outputs), for inputs (examples, features) that are checked."""
-        inputs = rounded(x, self.dtype, "X")
-        with self.backend.precision(self.dtype):
-            return self._predict(input_chunks(self.backend, inputs, _CHUNK))
+        """Return the outputs, (examples, outputs), for checked inputs (examples, features)."""
+        return self.predict_chunks(input_chunks(self.backend, rounded(x, self.dtype, "X"), _CHUNK))
 
     def place_inputs(self, x: HostArray) -> InputChunks:
-        """Put checked inputs on the backend, to predict again and again."""
+        """Put checked inputs on the backend, for repeated predictions."""
         with self.backend.precision(self.dtype):
             inputs = input_chunks(self.backend, x, _CHUNK)
             return inputs._replace(chunks=list(inputs.chunks))
 
-    def predict_placed(self, inputs: InputChunks) -> HostArray:
+    def predict_chunks(self, inputs: InputChunks) -> HostArray:
         """Return the outputs, (examples, outputs)."""
         with self.backend.precision(self.dtype):
-            return self._predict(inputs)
+            return predict(self.program, self.programs, self.model_state, inputs)
 
     def train(
         self,
@@ -231,15 +230,15 @@ class PenalizedTrainer(Trainer):
         progress: bool,
         callbacks: Sequence[Callback],
     ) -> History:
-        """Train for some epochs more, and return their history.
+        """Train for more epochs, and return their history.
 
         Args:
-            examples: from `place`.
-            stretches: the epochs, in parts that each end with a report; the next is asked for after it.
-            epochs: how many there are in all.
-            batch_size: at most the number of examples.
-            shuffle: as in `Trainer.fit`, as are those that follow.
-            progress: whether it is shown.
+            examples: examples from `place`.
+            stretches: numbers of epochs to train for until the next report; read one by one.
+            epochs: the largest number of epochs in all.
+            batch_size: the number of examples in a batch, at most the number of examples.
+            shuffle: whether each epoch has its own random order.
+            progress: whether to show progress.
             callbacks: are called at each report.
 
         Raises:
@@ -261,7 +260,7 @@ class PenalizedTrainer(Trainer):
         return run.history
 
     def snapshot(self) -> TrainingState:
-        """Return the state as arrays of NumPy, which can be kept and sent to another process."""
+        """Return the state as NumPy arrays, which can be kept and pickled."""
         state: TrainingState = self.backend.to_numpy(self.state)
         return state
 
@@ -270,39 +269,35 @@ class PenalizedTrainer(Trainer):
         present = with_present_names(state.optimizer_state)  # the snapshot may come from an old pickle
         self.state = self._arrays(state._replace(optimizer_state=present))
 
-    def take_over(self, other: "PenalizedTrainer") -> None:
-        """Go on where another trainer is: with its optimizer's state if that is of the same kind.
+    def continue_from(self, other: "PenalizedTrainer") -> None:
+        """Continue from the state of another trainer.
 
         Raises:
             ValueError: its model has other parameters.
         """
-        state = self.adapted(other.snapshot(), other)
+        state = self.convert_state(other.snapshot(), other)
         self.initialize(other.input_shape, state.params, other.seed)
         self.restore(state)
         self.epoch, self.step, self.history = other.epoch, other.step, other.history
 
-    def adapted(self, state: TrainingState, other: "PenalizedTrainer") -> TrainingState:
-        """Return a snapshot of another trainer, for the layers and the optimizer of this one."""
-        move = partial(moved, other.model, self.model)
-        params = move(state.params)
+    def convert_state(self, state: TrainingState, other: "PenalizedTrainer") -> TrainingState:
+        """Return a snapshot of another trainer for the layers and the optimizer of this one."""
+        convert = partial(match_dropout, other.model, self.model)
+        params = convert(state.params)
         optimizer_state = {
-            name: move(entry) if isinstance(entry, tuple) else entry
+            name: convert(entry) if isinstance(entry, tuple) else entry
             for name, entry in state.optimizer_state.items()
         }
-        before, after = other.program.optimizer, self.program.optimizer
-        following = state_after(before, optimizer_state, after, params)
-        return TrainingState(params, move(state.layer_state), following)
+        source, target = other.program.optimizer, self.program.optimizer
+        optimizer_state = transfer_state(source, optimizer_state, target, params)
+        return TrainingState(params, convert(state.layer_state), optimizer_state)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy needs."""
         return super().__getstate__() | {"_save": None}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         super().__setstate__(attributes)
         self._share()
-
-    def _predict(self, inputs: InputChunks) -> HostArray:
-        return predict(self.program, self.programs, self.model_state, inputs)
 
     def _arrays(self, arrays: Tree) -> Tree:
         with self.backend.precision(self.dtype):
@@ -315,7 +310,7 @@ class PenalizedTrainer(Trainer):
             self.programs.step_seconds = _step_seconds(family)
         except TypeError as error:
             raise TypeError(
-                f"loss, activation: expected frozen dataclasses, got one that can change ({error}): "
+                f"loss, activation: expected frozen dataclasses, got a mutable one ({error}): "
                 "decorate its class with @dataclass(frozen=True)"
             ) from error
         self.programs.share(_PROGRAMS, family)
@@ -323,5 +318,5 @@ class PenalizedTrainer(Trainer):
 
 @lru_cache(maxsize=64)
 def _step_seconds(family: Any) -> dict[Any, float]:
-    """Return the estimates of the time of a step that equal trainers share."""
+    """Return the dict of estimated times of a step, which equal trainers share."""
     return {}

@@ -253,14 +253,14 @@ def test_an_interrupt_between_two_calls_ends_the_fit():
 
 
 def test_what_is_saved_after_an_interrupt_is_the_estimator(tmp_path, monkeypatch):
-    path, score = tmp_path / "model.safetensors", MLPClassifier._score_of
+    path, score = tmp_path / "model.safetensors", MLPClassifier._score
 
     def interrupted_score(self, *arguments):
         if len(self.loss_curve_) == 2:
             raise KeyboardInterrupt
         return score(self, *arguments)
 
-    monkeypatch.setattr(MLPClassifier, "_score_of", interrupted_score)
+    monkeypatch.setattr(MLPClassifier, "_score", interrupted_score)
     model = MLPClassifier(max_iter=9, early_stopping=True, callbacks=SaveCheckpoint(path), **SMALL)
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X, Y)

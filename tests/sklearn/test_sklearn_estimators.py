@@ -313,7 +313,7 @@ def test_validation_data_that_do_not_fit_the_loss_are_refused_before_training():
 
 
 def test_examples_of_some_weight_are_needed_in_both_parts():
-    with pytest.raises(ValueError, match="sample_weight: expected some above 0 both to train and to"):
+    with pytest.raises(ValueError, match="sample_weight: expected weights above 0 both to train and to"):
         MLPClassifier(**SMALL, early_stopping=True).fit(X, Y, np.arange(60) == 0)
 
 
@@ -393,7 +393,7 @@ def test_coefficients_can_be_set():
     np.testing.assert_array_equal(model.predict(X[:1]), [[1.0, 2.0]])
     with pytest.raises(ValueError, match=r"expected an array of shape \(5, 2\)"):
         model.coefs_[1] = np.zeros((2, 2))
-    with pytest.raises(ValueError, match="expected 2 arrays, one a layer, got 1"):
+    with pytest.raises(ValueError, match="expected 2 arrays, one for each dense layer, got 1"):
         model.coefs_ = model.coefs_[:1]
     with pytest.raises(ValueError, match="read-only"):
         model.coefs_[0][0] = 1.0
@@ -438,7 +438,7 @@ def test_the_end_of_the_epochs_is_told():
         ({"activation": ("relu",)}, "activation: expected one value, or one for each of 2"),
         ({"dropout": (0.1, 0.2, 0.3)}, "dropout: expected one value"),
         ({"loss": "mse"}, "loss: expected 'log_loss'"),
-        ({"loss": BinaryFocal()}, "loss: expected one of classes"),
+        ({"loss": BinaryFocal()}, "loss: expected a loss for classes"),
         ({"alpha": -1.0}, "alpha"),
         ({"class_weight": {0: -1.0}}, "class_weight: expected 0 or more, got -1.0 at row"),
         ({"class_weight": "equal"}, "'class_weight' parameter of MLPClassifier"),
@@ -451,7 +451,7 @@ def test_what_cannot_be_is_refused(settings, message):
 
 
 def test_classes_of_labels_are_the_columns():
-    with pytest.raises(ValueError, match=r"classes: expected the number of each column of y, \[0 1 2\]"):
+    with pytest.raises(ValueError, match=r"classes: expected the index of each column of y, \[0 1 2\]"):
         MLPClassifier().partial_fit(X, LABELS, classes=[0, 1])
 
 
@@ -500,7 +500,7 @@ def test_lbfgs_tells_whether_it_converged():
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [(-np.ones(60), r"0 or more, got -1\.0 at row 0"), (np.arange(60) == 0, "some above 0 both to")],
+    [(-np.ones(60), r"0 or more, got -1\.0 at row 0"), (np.arange(60) == 0, "weights above 0 both to")],
     ids=["at once", "after the first parameters"],
 )
 def test_a_refused_fit_draws_nothing_from_a_random_state(weights, message):

@@ -253,7 +253,7 @@ def test_losses_that_scikit_learn_does_not_have_are_named():
 
 def test_the_model_has_to_be_that_of_the_parameters():
     model = MLPClassifier((5,), dropout=0.2, batch_norm=True, max_iter=1).fit(X, Y)
-    with pytest.raises(ValueError, match="expected parameters as those of the last fit"):
+    with pytest.raises(ValueError, match="expected the parameters of the last fit"):
         model.set_params(dropout=0.0, batch_norm=False).to_sklearn()
     model = MLPClassifier((5,), dropout=0.2, max_iter=1).fit(X, Y).set_params(dropout=0.0)
     np.testing.assert_allclose(results(model.to_sklearn()), results(model), rtol=1e-12)

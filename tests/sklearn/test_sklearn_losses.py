@@ -50,7 +50,9 @@ def test_losses_of_regression(loss):
 @pytest.mark.parametrize("loss", [MeanSquaredError(), Poisson(), KLDivergence()])
 def test_a_classifier_refuses_losses_of_numbers(loss, y):
     """Their outputs are no logits, and 0 is not where one class ends."""
-    with pytest.raises(ValueError, match=r"loss: expected one on logits .* such as BinaryCrossEntropy"):
+    with pytest.raises(
+        ValueError, match=r"loss: expected a loss on logits .* such as BinaryCrossEntropy"
+    ):
         MLPClassifier(loss=loss).fit(X, y)
 
 

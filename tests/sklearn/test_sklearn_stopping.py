@@ -9,8 +9,8 @@ from multinn.sklearn.stopping import Improvement
 @pytest.mark.parametrize("without", [0, 1])
 def test_quiet_epochs_are_those_up_to_the_first_that_may_be_the_last(without, patience):
     improvement = Improvement(best=0.0, count=without)
-    quiet, epochs = improvement.quiet_epochs(patience), 0
+    quiet, epochs = improvement.epochs_to_exceed(patience), 0
     while improvement.count <= patience:
-        improvement.see(0.0, tol=0.1)
+        improvement.update(0.0, tol=0.1)
         epochs += 1
     assert quiet == epochs
