@@ -26,7 +26,7 @@ from multinn.sklearn.data import (
     unchanged_on_error,
     validate,
 )
-from multinn.sklearn.epochs import NOT_FINITE, fit_stochastic, start_curves
+from multinn.sklearn.epochs import NOT_FINITE, fit_stochastic, reset_curves
 from multinn.sklearn.network import build, draw
 from multinn.sklearn.optimizers import make_optimizer
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
@@ -35,7 +35,7 @@ from multinn.sklearn.stopping import HeldOut
 from multinn.sklearn.trainer import Coefficients, PenalizedTrainer
 from multinn.training.plan import Examples
 
-_DENSE_ROWS = 4096  # predict converts sparse inputs in chunks of this many rows
+_DENSE_ROWS = 4096  # of a sparse X, which predict converts in chunks
 
 
 def has_epochs(estimator: Any) -> bool:
@@ -105,7 +105,7 @@ class BaseMLP(PortableEstimator):
         Invalid input raises and leaves the estimator unchanged.
 
         Args:
-            X: (examples, features), dense or sparse. Sparse inputs are converted to one dense array.
+            X: (examples, features), dense or sparse. A sparse X is converted to one dense array.
             y: the targets.
             sample_weight: (examples,) numbers of 0 or more, or None.
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
@@ -217,7 +217,7 @@ class BaseMLP(PortableEstimator):
         hidden_sizes(self.hidden_layer_sizes)  # raises before the data are checked
         if self.solver == "lbfgs" and (self.batch_norm or np.any(self.dropout)):
             raise ValueError(
-                "solver='lbfgs' minimizes a fixed function of all examples, which excludes dropout and "
+                "solver='lbfgs' minimizes one function of all examples, so it cannot use dropout or "
                 "batch_norm: use solver='adam' or 'sgd', or layer_norm"
             )
         if self.solver == "lbfgs" and validation_data is not None:
@@ -306,7 +306,7 @@ class BaseMLP(PortableEstimator):
             hasattr(self, "loss_curve_") and (self.validation_scores_ is not None) == self.early_stopping
         )
         if self.solver == "lbfgs" or not same_curves:
-            start_curves(self)
+            reset_curves(self)
 
     def _model(self, outputs: int) -> Sequential:
         return build(
@@ -337,7 +337,7 @@ class BaseMLP(PortableEstimator):
         self.n_layers_ = len(trainer.dense_indices) + 1
         self.n_iter_ = self.t_ = 0
         self.converged_ = False
-        start_curves(self)
+        reset_curves(self)
 
     def _continue_with(self, trainer: PenalizedTrainer) -> None:
         """Replace the trainer, but keep its state, if parameters of the estimator have changed."""
@@ -391,7 +391,7 @@ class BaseMLP(PortableEstimator):
         """Return predictions.
 
         Args:
-            X: (examples, features), dense or sparse. Sparse inputs are converted in chunks.
+            X: (examples, features), dense or sparse. A sparse X is converted in chunks.
         """
         return self._predictions(self._outputs(X))
 

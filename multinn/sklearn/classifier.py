@@ -223,7 +223,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                f"'y' has {classes}. Pass all classes to the first call of partial_fit."
+                f"'y' has {classes}. Pass all classes in the first call of partial_fit."
             )
         return y
 

@@ -37,11 +37,11 @@ def from_sklearn(kind: Any, theirs: Any, backend: str | Backend | None) -> Any:
     ours._copy_targets(theirs)
     loss, ours.out_activation_ = ours._loss()
     _check_unchanged(ours, theirs)
-    has_seed = isinstance(theirs.random_state, int)
-    random_state = check_random_state(
-        theirs.random_state if has_seed else deepcopy(theirs._random_state)
-    )
-    ours._initialize(loss, theirs.n_outputs_, str(theirs.coefs_[0].dtype), random_state)
+    random_state = theirs.random_state
+    if not isinstance(random_state, int):
+        random_state = deepcopy(theirs._random_state)
+    dtype = str(theirs.coefs_[0].dtype)
+    ours._initialize(loss, theirs.n_outputs_, dtype, check_random_state(random_state))
     ours.trainer_.set_dense_parameters("W", theirs.coefs_)
     ours.trainer_.set_dense_parameters("b", theirs.intercepts_)
     ours.n_iter_, ours.t_, ours.loss_ = int(theirs.n_iter_), int(theirs.t_), float(theirs.loss_)

@@ -18,6 +18,7 @@ from multinn.sklearn.stopping import HeldOut, Improvement
 from multinn.training.base import BaseTrainer
 from multinn.training.history import Record
 from multinn.training.plan import Examples
+from multinn.training.run import Run
 
 NOT_FINITE: Final = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to "
@@ -39,7 +40,7 @@ _ATTRIBUTES: Final = (
 )
 
 
-def start_curves(estimator: Any) -> None:
+def reset_curves(estimator: Any) -> None:
     """Reset the attributes that record epochs; for a solver without epochs, delete them."""
     for name in _ATTRIBUTES:
         estimator.__dict__.pop(name, None)
@@ -74,17 +75,20 @@ def fit_stochastic(
     callbacks = as_callbacks(estimator)
     every_epoch = bool(held_out is not None or callbacks or _has_inverse_scaling(estimator))
     rules = EpochRules(estimator, len(examples.x), held_out, incremental)
+    run = Run(
+        trainer=trainer,
+        epochs=epochs,
+        callbacks=[rules, *callbacks],
+        show=bool(estimator.verbose),
+        examples=trainer.place(examples),
+        batch_size=_batch_size(estimator, len(examples.x)),
+        shuffle=estimator.shuffle,
+        stretches=_stretches(estimator, epochs, every_epoch),
+    )
+    saving, precision = partial(save, estimator), trainer.backend.precision(trainer.dtype)
     try:
-        with trainer.replace_save(partial(save, estimator)):
-            history = trainer.train(
-                trainer.place(examples),
-                _stretches(estimator, epochs, every_epoch),
-                epochs=epochs,
-                batch_size=_batch_size(estimator, len(examples.x)),
-                shuffle=estimator.shuffle,
-                progress=bool(estimator.verbose),
-                callbacks=[rules, *callbacks],
-            )
+        with trainer.replace_save(saving), precision, run.running() as advance:
+            run.train(advance)
     except DivergenceError as error:
         raise ValueError(f"{NOT_FINITE} In detail: {error}") from error
     if estimator.verbose and estimator.converged_:
@@ -93,9 +97,9 @@ def fit_stochastic(
             f"Stopped: in {estimator.n_iter_no_change} epochs the {name} has not improved by more "
             f"than tol={estimator.tol}."
         )
-    if history.interrupted:
+    if run.history.interrupted:
         warnings.warn("Training interrupted by user.", stacklevel=4)
-    elif not (history.stopped or incremental):
+    elif not (run.history.stopped or incremental):
         warnings.warn(
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
             "optimization hasn't converged yet.",

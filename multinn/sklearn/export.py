@@ -22,7 +22,7 @@ class Exponential(ParameterFree):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, twice: it is also the cache."""
+        """Return y, which is also the cache."""
         y = backend.xp.exp(x)
         return y, y
 

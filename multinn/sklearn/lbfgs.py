@@ -25,7 +25,7 @@ def minimize_loss(
 ) -> tuple[int, float, bool]:
     """Minimize the loss with the penalty a / (2 n) Σ W².
 
-    The gradient is exact, also for several outputs. After Ctrl-C, the last complete iteration counts.
+    The gradient is exact, also for several outputs. Ctrl-C ends with the last complete iteration.
     Source: R. H. Byrd, P. Lu, J. Nocedal and C. Zhu, A limited memory algorithm for bound constrained
     optimization, SIAM Journal on Scientific Computing 16, 1995.
 
@@ -43,9 +43,10 @@ def minimize_loss(
     """
     backend, dtype = trainer.backend, trainer.dtype
     start = backend.to_numpy(trainer.params)
-    names = {f"{index}.W" for index in trainer.dense_indices}
-    ones = tree.map_with_paths(lambda path, leaf: np.full(leaf.shape, float(path in names)), start)
-    penalized = _flatten(ones)
+    paths = {f"{index}.W" for index in trainer.dense_indices}
+    mask = _flatten(
+        tree.map_with_paths(lambda path, leaf: np.full(leaf.shape, float(path in paths)), start)
+    )
     data, scale = examples.data, strength / len(examples.host.x)
 
     with backend.precision(dtype), progress(max_iter, "iteration", verbose) as advance:
@@ -54,7 +55,7 @@ def minimize_loss(
         def value_and_gradient(flat: HostArray) -> tuple[float, HostArray]:
             params = backend.from_numpy(_unflatten(flat, start))
             value, gradients = backend.to_numpy(objective(params, data))
-            weights = flat * penalized
+            weights = flat * mask
             loss = float(value) + 0.5 * scale * float(weights @ weights)
             return loss, _flatten(gradients) + scale * weights
 
@@ -75,19 +76,20 @@ def minimize_loss(
                 options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
             )
             last, iterations, loss = result.x, int(result.nit), float(result.fun)
-            problem = ConvergenceWarning(
-                f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): "
-                f"{result.message}. Increase max_iter or max_fun, or scale the data"
-            )
-            converged = result.status == 0
+            problem: Warning | None = None
+            if result.status:
+                problem = ConvergenceWarning(
+                    f"lbfgs failed to converge after {iterations} iteration(s) "
+                    f"(status={result.status}): {result.message}. Increase max_iter or max_fun, or "
+                    "scale the data"
+                )
         except KeyboardInterrupt:
-            loss, converged = value_and_gradient(last)[0], False
-            problem = UserWarning("Training interrupted by user.")
+            loss, problem = value_and_gradient(last)[0], UserWarning("Training interrupted by user.")
         params = backend.from_numpy(_unflatten(last, start))
         trainer.state = trainer.state._replace(params=params)
-    if not converged:
+    if problem is not None:
         warnings.warn(problem, stacklevel=5)
-    return min(iterations, max_iter), loss, converged
+    return min(iterations, max_iter), loss, problem is None
 
 
 def _flatten(arrays: Any) -> HostArray:

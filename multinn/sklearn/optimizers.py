@@ -10,7 +10,7 @@ from backends import Array, Backend, Tree, tree
 from multinn.optimizers import Adam, Optimizer
 from multinn.optimizers.base import SCALE, scale_of_one, zeros
 
-_RATES = ("rate", SCALE)  # the entries of a state that do not depend on the gradients so far
+_RATES = ("rate", SCALE)  # the entries of a state that a new learning rate resets
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,9 @@ def make_optimizer(estimator: Any) -> Optimizer:
 
 
 def transfer_state(source: Any, state: Tree, target: Any, params: Tree) -> Tree:
-    """Return the state with which an optimizer continues after another.
+    """Return the state with which ``target`` continues after ``source``, at these parameters.
 
-    If they differ only in the learning rate, the new rate starts, and all else is kept. Otherwise, it is
-    the initial state.
-
-    Args:
-        source: the optimizer so far.
-        state: its state.
-        target: the optimizer that continues.
-        params: the current parameters.
+    If only the learning rates differ, the rate and its scale are reset. If more differs, all is.
     """
     if source == target:
         return state
@@ -92,5 +85,5 @@ def transfer_state(source: Any, state: Tree, target: Any, params: Tree) -> Tree:
 
 
 def equal_except_rate(one: Any, other: Any) -> bool:
-    """Return whether two optimizers are equal, except perhaps for the learning rate."""
+    """Return whether two optimizers are equal, apart from their learning rates."""
     return bool(replace(one, learning_rate=other.learning_rate) == other)

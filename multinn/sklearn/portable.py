@@ -53,7 +53,7 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     @classmethod
     def load(cls, path: PathLike, backend: str | Backend | None = None, callbacks: Any = None) -> Self:
-        """Return an estimator as it was when it was saved; lists among its parameters are tuples.
+        """Return the estimator that was saved. Lists among its parameters become tuples.
 
         Args:
             path: the path of a checkpoint of this class.

@@ -135,7 +135,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             y = column_or_1d(y, warn=True)
         outputs = self._count_outputs(y)
         if not new_model and outputs != self.n_outputs_:
-            raise ValueError(f"y: expected {self.n_outputs_} outputs, as in the last fit, got {outputs}")
+            raise ValueError(f"y: expected {self.n_outputs_} outputs, as before, got {outputs}")
         return y
 
     def _targets(self, y: HostArray) -> HostArray:

@@ -20,7 +20,7 @@ from multinn.training.checkpoints import Owner, PathLike
 # A file cannot hold functions, and does not select a backend.
 _NOT_SAVED = ("backend", "callbacks")
 
-# The attributes that a fit sets, with their types; except arrays and what follows from arrays.
+# The attributes that a fit sets, with their possible types. The trainer's state holds the arrays.
 _LEARNED: dict[str, tuple[type, ...]] = {
     "out_activation_": (str,),
     "n_iter_": (int,),
@@ -39,7 +39,7 @@ _REQUIRED = ("out_activation_", "n_iter_", "t_", "converged_", "_split_random_st
 
 
 def save(estimator: Any, path: PathLike) -> None:
-    """Write a checkpoint of a fitted estimator; errors are documented in `PortableEstimator.save`."""
+    """Write a checkpoint of a fitted estimator; `PortableEstimator.save` documents the errors."""
     check_is_fitted(estimator, "trainer_")
     attributes = vars(estimator)
     parameters = estimator.get_params(deep=False)
@@ -65,14 +65,14 @@ def save(estimator: Any, path: PathLike) -> None:
 
 
 def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: Any) -> Any:
-    """Return the estimator of a checkpoint; errors are documented in `PortableEstimator.load`."""
+    """Return the estimator of a checkpoint; `PortableEstimator.load` documents the errors."""
     program, progress, owner = checkpoints.load_owned(path, get_backend(backend), kind.__name__)
     description = owner.description
     with checkpoints.invalid(path):
         model = program.model
         if not (isinstance(model, Sequential) and isinstance(model.layers[-1], PenalizedDense)):
             raise ValueError(f"expected the model of an estimator, got {model!r}")
-        parameters = _values(description, "parameters")
+        parameters = _build_values(description, "parameters")
         estimator = kind(**parameters, backend=backend, callbacks=callbacks)
         (estimator.n_features_in_,), (estimator.n_outputs_,) = progress.shapes
         estimator.n_layers_ = len(dense_indices(model)) + 1
@@ -80,11 +80,10 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
         estimator._restore_targets(description.get("targets"))
     if hasattr(estimator, "loss_curve_"):
         estimator._best_state = owner.best
-    trainer = PenalizedTrainer(
+    estimator.trainer_ = PenalizedTrainer(
         model, program.loss, program.optimizer, backend=program.backend, dtype=program.dtype
     )
-    trainer.resume(progress)
-    estimator.trainer_ = trainer
+    estimator.trainer_.resume(progress)
     if callbacks is None and description.get("has_callbacks"):
         warnings.warn(
             f"{path}: the estimator had callbacks, which a file cannot hold: pass them to load, or "
@@ -94,7 +93,7 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
     return estimator
 
 
-def _values(description: dict[str, Any], name: str) -> dict[str, Any]:
+def _build_values(description: dict[str, Any], name: str) -> dict[str, Any]:
     values = description.get(name)
     if not isinstance(values, dict):
         raise ValueError(f"{name}: expected a dict, got {values!r}")
@@ -103,7 +102,7 @@ def _values(description: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _restore_learned(estimator: Any, description: dict[str, Any]) -> None:
     """Set the attributes that a fit had set."""
-    learned = _values(description, "learned")
+    learned = _build_values(description, "learned")
     missing = [name for name in _REQUIRED if name not in learned]
     if missing:
         raise ValueError(f"{missing[0]!r} is missing")

@@ -15,15 +15,12 @@ from multinn.optimizers import Optimizer
 from multinn.sklearn.network import dense_indices, match_dropout
 from multinn.sklearn.optimizers import transfer_state
 from multinn.training import checkpoints
-from multinn.training.callback import Callback
 from multinn.training.checkpoints import Owner, PathLike, Progress, with_present_names
 from multinn.training.compiled import RecentPrograms
 from multinn.training.examples import PlacedExamples, check_examples
-from multinn.training.history import History
 from multinn.training.inference import InputChunks, input_chunks, predict
 from multinn.training.plan import Examples
 from multinn.training.program import TrainingProgram, TrainingState, value_and_gradients
-from multinn.training.run import Run
 from multinn.training.trainer import Trainer
 
 _CHUNK = 1024  # examples that are predicted at once
@@ -81,13 +78,7 @@ class PenalizedTrainer(Trainer):
 
     program: PenalizedProgram
 
-    def __init__(
-        self,
-        model: Sequential,
-        loss: Loss,
-        optimizer: Optimizer,
-        **settings: Any,
-    ) -> None:
+    def __init__(self, model: Sequential, loss: Loss, optimizer: Optimizer, **settings: Any) -> None:
         """Prepare to train.
 
         Args:
@@ -99,7 +90,7 @@ class PenalizedTrainer(Trainer):
         super().__init__(model, loss, optimizer, **settings)
         self.program = PenalizedProgram(self.backend, model, loss, optimizer, {}, self.dtype)
         self._save: Callable[[PathLike], None] | None = None
-        self._share()
+        self._share_programs()
 
     def save(self, path: PathLike) -> None:
         """Write a checkpoint as `Trainer.save` does; during a fit, a checkpoint of the estimator."""
@@ -219,46 +210,6 @@ class PenalizedTrainer(Trainer):
         with self.backend.precision(self.dtype):
             return predict(self.program, self.programs, self.model_state, inputs)
 
-    def train(
-        self,
-        examples: PlacedExamples,
-        stretches: Iterable[int],
-        *,
-        epochs: int,
-        batch_size: int,
-        shuffle: bool,
-        progress: bool,
-        callbacks: Sequence[Callback],
-    ) -> History:
-        """Train for more epochs, and return their history.
-
-        Args:
-            examples: examples from `place`.
-            stretches: numbers of epochs to train for until the next report; read one by one.
-            epochs: the largest number of epochs in all.
-            batch_size: the number of examples in a batch, at most the number of examples.
-            shuffle: whether each epoch has its own random order.
-            progress: whether to show progress.
-            callbacks: are called at each report.
-
-        Raises:
-            DivergenceError: the loss or a parameter became NaN or infinite.
-        """
-        with self.backend.precision(self.dtype):
-            run = Run(
-                trainer=self,
-                epochs=epochs,
-                callbacks=callbacks,
-                show=progress,
-                examples=examples,
-                batch_size=batch_size,
-                shuffle=shuffle,
-                stretches=stretches,
-            )
-            with run.running() as advance:
-                run.train(advance)
-        return run.history
-
     def snapshot(self) -> TrainingState:
         """Return the state as NumPy arrays, which can be kept and pickled."""
         state: TrainingState = self.backend.to_numpy(self.state)
@@ -297,13 +248,13 @@ class PenalizedTrainer(Trainer):
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         super().__setstate__(attributes)
-        self._share()
+        self._share_programs()
 
     def _arrays(self, arrays: Tree) -> Tree:
         with self.backend.precision(self.dtype):
             return self.backend.from_numpy(arrays)
 
-    def _share(self) -> None:
+    def _share_programs(self) -> None:
         program = self.program
         family = (self.backend, program.model, program.loss, program.optimizer, self.dtype)
         try:

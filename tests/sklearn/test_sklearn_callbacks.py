@@ -1,4 +1,4 @@
-"""The library's callbacks in the fits of estimators."""
+"""Callbacks in the fits of estimators."""
 
 import csv
 import pickle
@@ -31,7 +31,7 @@ SMALL: dict[str, Any] = {"hidden_layer_sizes": (5,), "random_state": 0}
 
 
 class Spy(Callback):
-    """Writes down what it is called with, and stops or interrupts at an epoch."""
+    """Records its calls, and stops or interrupts the fit at an epoch."""
 
     def __init__(self, stop_at: int = 0, interrupt_at: int = 0) -> None:
         self.calls: list[Any] = []
@@ -70,7 +70,7 @@ def test_callbacks_change_no_bits():
     np.testing.assert_array_equal(called.predict_proba(X), plain.predict_proba(X))
 
 
-def test_all_see_the_record_before_the_fit_stops():
+def test_every_callback_sees_the_record_before_the_fit_stops():
     seen = []
     spies = [Spy(stop_at=3), lambda model: seen.append(model.n_iter_), Spy()]
     model = MLPClassifier(**SMALL, callbacks=spies).fit(X, Y)
@@ -79,7 +79,7 @@ def test_all_see_the_record_before_the_fit_stops():
     assert [len(spy.calls) for spy in spies[::2]] == [5, 5]
 
 
-def test_an_interrupt_ends_the_fit_well():
+def test_an_interrupt_ends_the_fit_with_a_warning():
     spy = Spy(interrupt_at=2)
     with pytest.warns(UserWarning, match="interrupted by user") as caught:
         model = MLPClassifier(**SMALL, callbacks=spy).fit(X, Y)
@@ -123,7 +123,7 @@ def test_the_learning_rate_falls_on_a_plateau(solver):
 @pytest.mark.parametrize(
     "solver", [{}, {"solver": "sgd", "learning_rate": "invscaling"}], ids=["adam", "sgd"]
 )
-def test_the_solver_goes_on_with_or_without_the_callback(solver, before):
+def test_adding_or_removing_the_callback_keeps_the_state_of_the_solver(solver, before):
     never = [ReduceLearningRateOnPlateau("loss", patience=99)]
     settings = SMALL | solver | {"max_iter": 3, "warm_start": True}
     model = MLPClassifier(**settings, callbacks=never if before else None).fit(X, Y)
@@ -133,7 +133,7 @@ def test_the_solver_goes_on_with_or_without_the_callback(solver, before):
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_a_learning_rate_that_fell_stays_until_another_is_given(solver):
+def test_a_reduced_learning_rate_stays_until_learning_rate_init_changes(solver):
     plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.5)
     settings = SMALL | {"solver": solver, "max_iter": 2, "warm_start": True}
     model = MLPClassifier(**settings, callbacks=plateau).fit(X, Y)
@@ -157,12 +157,12 @@ def test_records_are_logged(tmp_path):
     assert [float(row["validation_loss"]) for row in rows] == model.validation_loss_curve_
 
 
-def test_tensorboard_gets_the_figures_and_can_be_copied_afterwards(monkeypatch, tmp_path):
+def test_tensorboard_gets_the_metrics_and_can_be_cloned_afterwards(monkeypatch, tmp_path):
     written: list[Any] = []
 
     class Writer:
         def __init__(self, folder: str) -> None:
-            self.add_scalar = lambda *figures: written.append(figures)
+            self.add_scalar = lambda *metric: written.append(metric)
             self.flush = self.close = lambda: None
 
         def __reduce__(self) -> Any:
@@ -174,7 +174,7 @@ def test_tensorboard_gets_the_figures_and_can_be_copied_afterwards(monkeypatch, 
     assert clone(model).fit(X, Y).n_iter_ == 2
 
 
-def test_copies_of_an_estimator_have_callbacks_of_their_own():
+def test_copies_of_an_estimator_have_their_own_callbacks():
     stopping = EarlyStopping("loss", patience=1, min_delta=100.0)
     model = MLPClassifier(**SMALL, callbacks=[stopping])
     search = GridSearchCV(model, {"alpha": [0.1, 1.0]}, cv=2).fit(X, Y)
@@ -183,7 +183,7 @@ def test_copies_of_an_estimator_have_callbacks_of_their_own():
     assert pickle.loads(pickle.dumps(search.best_estimator_)).callbacks[0].best_epoch == 1
 
 
-def test_early_stopping_of_scikit_learn_takes_another_solver():
+def test_the_solver_can_change_with_early_stopping():
     model = MLPClassifier(**SMALL, max_iter=3, early_stopping=True, warm_start=True).fit(X, Y)
     model.set_params(solver="sgd", learning_rate_init=1e-9).fit(X, Y)
     assert model.trainer_.rate == pytest.approx(1e-9)
@@ -192,7 +192,7 @@ def test_early_stopping_of_scikit_learn_takes_another_solver():
 
 
 @pytest.mark.parametrize("kind", [EarlyStopping, ReduceLearningRateOnPlateau])
-def test_one_epoch_is_too_few_to_compare(kind):
+def test_callbacks_that_compare_epochs_raise_in_partial_fit(kind):
     with pytest.raises(ValueError, match=f"^callbacks: {kind.__name__} compares the epochs of one fit"):
         MLPRegressor(**SMALL, callbacks=[kind()]).partial_fit(X, NUMBERS)
 
@@ -221,7 +221,7 @@ def test_one_epoch_is_too_few_to_compare(kind):
         ({"callbacks": SaveCheckpoint("x", save_best_only=True)}, ValueError, "there are.*'loss'"),
     ],
 )
-def test_what_cannot_work_is_refused_before_training(settings, error, message):
+def test_invalid_callbacks_raise_and_leave_the_estimator_unchanged(settings, error, message):
     model = MLPClassifier(**SMALL, max_iter=1).fit(X, Y)
     before, state = dict(vars(model)), model.trainer_.state
     with pytest.raises(error, match=message):
@@ -230,7 +230,7 @@ def test_what_cannot_work_is_refused_before_training(settings, error, message):
     assert model.trainer_.state is state
 
 
-def test_what_is_held_out_can_be_watched():
+def test_callbacks_can_monitor_the_held_out_part():
     settings = SMALL | {"learning_rate_init": 0.5}
     loss, score = EarlyStopping(), EarlyStopping("validation_score", mode="max")
     model = MLPClassifier(**settings, max_iter=9, early_stopping=True, callbacks=[loss, score]).fit(X, Y)
@@ -238,7 +238,7 @@ def test_what_is_held_out_can_be_watched():
     assert score.best_epoch == 1 + np.argmax(model.validation_scores_)
 
 
-def test_a_function_may_stop_with_a_boolean_of_numpy():
+def test_a_function_can_stop_the_fit_with_a_boolean_of_numpy():
     model = MLPClassifier(max_iter=9, **SMALL, callbacks=lambda each: np.float64(each.n_iter_) >= 2)
     assert model.fit(X, Y).n_iter_ == 2
 
@@ -252,7 +252,7 @@ def test_an_interrupt_between_two_calls_ends_the_fit():
         assert model.fit(X, Y).n_iter_ == 1
 
 
-def test_what_is_saved_after_an_interrupt_is_the_estimator(tmp_path, monkeypatch):
+def test_the_checkpoint_after_an_interrupt_is_of_the_estimator(tmp_path, monkeypatch):
     path, score = tmp_path / "model.safetensors", MLPClassifier._score
 
     def interrupted_score(self, *arguments):

@@ -1,4 +1,4 @@
-"""The checks that scikit-learn has for any estimator: all of them, of estimators as they come."""
+"""All checks of scikit-learn for estimators, with default parameters."""
 
 from importlib.util import find_spec
 from unittest import SkipTest
@@ -14,17 +14,17 @@ ESTIMATORS = [kind(backend=name) for name in BACKENDS for kind in (MLPClassifier
 
 
 def peer(estimator):
-    """Scikit-learn's own class of that name."""
+    """Return scikit-learn's estimator of the same name."""
     return getattr(neural_network, type(estimator).__name__)()
 
 
 def checks_of(estimator):
-    """The checks that are made of an estimator, by name; some are made more than once."""
+    """Return the checks of an estimator by name; scikit-learn lists some more than once."""
     checks = [check for _, check in estimator_checks_generator(estimator)]
     return {f"{check.func.__name__} {check.keywords}": check for check in checks}
 
 
-# Some checks stop the fit early on purpose, or give a column as y, and none of them expects a warning.
+# Some checks end the fit early or pass y as a column, which warns.
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(ESTIMATORS)
 def test_estimators_pass(estimator, check):
@@ -34,9 +34,9 @@ def test_estimators_pass(estimator, check):
         own = checks_of(peer(estimator))[f"{check.func.__name__} {check.keywords}"]
         with pytest.raises(SkipTest):
             own(peer(estimator))
-        pytest.skip(f"{reason} Nor is it checked of scikit-learn's own.")
+        pytest.skip(f"{reason} scikit-learn skips this check of its own estimator, too.")
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
-def test_all_is_checked_that_is_checked_of_those_of_scikit_learn(estimator):
+def test_no_check_of_scikit_learns_own_estimators_is_missing(estimator):
     assert checks_of(peer(estimator)).keys() <= checks_of(estimator).keys()

@@ -1,4 +1,4 @@
-"""The comparison of the estimators with scikit-learn's own."""
+"""The script that compares the estimators with scikit-learn's own."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_the_script_tabulates_and_records(tmp_path, capsys):
     assert ours["accuracy"] == pytest.approx(reference["accuracy"], abs=0.1)
 
 
-def test_a_folder_is_of_mnist_alone(tmp_path, capsys):
+def test_a_folder_is_only_for_mnist(tmp_path, capsys):
     assert main(["--backends", "numpy", "--data-dir", str(tmp_path)]) == 2
     assert "use it with --dataset mnist" in capsys.readouterr().err
 

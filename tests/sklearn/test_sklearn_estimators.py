@@ -1,4 +1,4 @@
-"""The estimators against scikit-learn's own, and what they have beyond them."""
+"""The estimators compared with scikit-learn's own, and their additional features."""
 
 import pickle
 
@@ -64,7 +64,7 @@ def test_regression_takes_the_steps_of_scikit_learn(loss):
     ours, theirs = (kind(**settings).fit(X, y) for kind in (MLPRegressor, reference.MLPRegressor))
     assert_same_parameters(ours, theirs, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-9)
-    # Ours is the sum over the two outputs, as the gradient has it; theirs of numbers is a mean.
+    # For two outputs, our squared error is the sum, and theirs the mean.
     scale = 2.0 if loss == "squared_error" else 1.0
     settings["alpha"] = 0.0
     ours, theirs = (kind(**settings).fit(X, y) for kind in (MLPRegressor, reference.MLPRegressor))
@@ -131,7 +131,7 @@ def test_backends_agree(name):
 
 @pytest.mark.parametrize("y", [NUMBERS, NUMBERS[:, 0]], ids=["two", "one"])
 def test_lbfgs_has_the_gradient_of_its_loss(y):
-    """At the minimum, the very loss cannot be lowered by a step along any parameter."""
+    """At the minimum, no step along a weight lowers the loss."""
     model = MLPRegressor(
         "squared_error", (3,), "tanh", solver="lbfgs", max_iter=5000, tol=1e-7, random_state=0, alpha=0.1
     )
@@ -154,7 +154,7 @@ def test_lbfgs_has_the_gradient_of_its_loss(y):
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_warm_start_and_partial_fit_go_on_exactly(solver):
+def test_warm_start_and_partial_fit_continue_exactly(solver):
     settings = {"hidden_layer_sizes": (5,), "solver": solver, "random_state": 0, "batch_size": 25}
     settings |= {"dropout": 0.2, "batch_norm": True}
     whole = MLPClassifier(**settings, max_iter=6).fit(X, Y)
@@ -200,7 +200,7 @@ def test_warm_start_takes_another_dropout(solver, before, after, layers):
         assert model.trainer_.snapshot().optimizer_state["step"] == state.optimizer_state["step"] + 1
 
 
-def test_the_best_epoch_comes_back_with_another_dropout():
+def test_the_best_epoch_is_restored_with_another_dropout():
     model = MLPClassifier(**SMALL, early_stopping=True, warm_start=True).fit(X, Y)
     best = list(model.coefs_)
     model.set_params(dropout=0.2, learning_rate_init=1e-9).fit(X, Y)
@@ -221,7 +221,7 @@ def test_warm_start_takes_another_solver(before, after):
     assert len(model.loss_curve_) == 3
 
 
-def test_a_solver_begins_anew_after_another():
+def test_a_solver_restarts_after_another():
     """The first step of Adam is the learning rate in every direction, whatever the gradient."""
     model = MLPClassifier((5,), "tanh", batch_size=60, max_iter=3, warm_start=True, random_state=0)
     model.fit(X, Y).set_params(solver="lbfgs").fit(X, Y)
@@ -231,7 +231,7 @@ def test_a_solver_begins_anew_after_another():
 
 
 @pytest.mark.parametrize("other", ["adam", "lbfgs"])
-def test_a_velocity_ends_with_its_solver(other):
+def test_velocities_are_dropped_with_their_solver(other):
     settings = {"solver": "sgd", "learning_rate_init": 0.5, "momentum": 0.99}
     model = MLPClassifier((5,), **settings, max_iter=3, warm_start=True, random_state=0).fit(X, Y)
     before = model.set_params(solver=other).fit(X, Y).coefs_[0]
@@ -239,7 +239,7 @@ def test_a_velocity_ends_with_its_solver(other):
     np.testing.assert_allclose(model.coefs_[0], before, atol=1e-6)
 
 
-def test_partial_fit_goes_on_after_a_fit_that_stopped():
+def test_partial_fit_continues_after_a_fit_that_stopped():
     model = MLPClassifier((5,), tol=1.0, max_iter=50, early_stopping=True, random_state=0).fit(X, Y)
     assert model.converged_
     before = model.coefs_[0]
@@ -304,7 +304,7 @@ def test_examples_are_checked_and_placed_once_a_fit(monkeypatch, solver, validat
     assert calls.count("place_inputs") == (0 if validation_data is None else 1)
 
 
-def test_validation_data_that_do_not_fit_the_loss_are_refused_before_training():
+def test_validation_data_that_do_not_fit_the_loss_raise_before_training():
     model = MLPRegressor("poisson", (5,), max_iter=1).fit(X, np.abs(NUMBERS))
     before = dict(vars(model))
     with pytest.raises(ValueError, match=r"^validation_data: y: "):
@@ -312,7 +312,7 @@ def test_validation_data_that_do_not_fit_the_loss_are_refused_before_training():
     assert vars(model) == before
 
 
-def test_examples_of_some_weight_are_needed_in_both_parts():
+def test_both_parts_need_weights_above_zero():
     with pytest.raises(ValueError, match="sample_weight: expected weights above 0 both to train and to"):
         MLPClassifier(**SMALL, early_stopping=True).fit(X, Y, np.arange(60) == 0)
 
@@ -339,8 +339,8 @@ def test_verbose_shows_progress(capsys):
 
 @pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%")
 @pytest.mark.parametrize("y", [np.where(np.arange(60) < 57, Y, np.arange(60)), np.arange(60)])
-def test_early_stopping_takes_classes_of_one_example(y):
-    """As scikit-learn's own does; a split cannot have some of them in both parts."""
+def test_early_stopping_accepts_classes_of_one_example(y):
+    """The split cannot be stratified by such classes."""
     model = MLPClassifier((5,), max_iter=2, early_stopping=True, random_state=0).fit(X, y)
     assert len(model.validation_scores_) == 2
     model.partial_fit(X[-20:], y[-20:])
@@ -399,7 +399,7 @@ def test_coefficients_can_be_set():
         model.coefs_[0][0] = 1.0
 
 
-def test_assume_finite_is_taken_at_its_word():
+def test_assume_finite_skips_the_check():
     model = MLPClassifier((5,), max_iter=2, random_state=0).fit(X, Y)
     x = np.where(np.arange(60)[:, None] == 3, np.nan, X)
     with config_context(assume_finite=True):
@@ -424,7 +424,7 @@ def test_it_works_in_a_pipeline_and_a_search():
     assert cross_val_predict(clone(pipeline).set_output(transform="default"), X, Y, cv=2).shape == (60,)
 
 
-def test_the_end_of_the_epochs_is_told():
+def test_a_fit_that_does_not_converge_warns():
     with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
         MLPClassifier((5,), max_iter=2).fit(X, Y)
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
@@ -445,17 +445,17 @@ def test_the_end_of_the_epochs_is_told():
         ({"early_stopping": True, "validation_fraction": 0.0}, "or give validation_data"),
     ],
 )
-def test_what_cannot_be_is_refused(settings, message):
+def test_invalid_parameters_raise(settings, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**SMALL | settings).fit(X, Y)
 
 
-def test_classes_of_labels_are_the_columns():
+def test_classes_of_labels_are_the_indices_of_columns():
     with pytest.raises(ValueError, match=r"classes: expected the index of each column of y, \[0 1 2\]"):
         MLPClassifier().partial_fit(X, LABELS, classes=[0, 1])
 
 
-def test_numbers_are_dense():
+def test_sparse_targets_of_a_regressor_raise():
     with pytest.raises(TypeError, match=r"y: expected a dense array, got a sparse csr_array: use y\."):
         MLPRegressor().fit(X, scipy.sparse.csr_array(NUMBERS))
 
@@ -467,7 +467,7 @@ def test_lbfgs_has_no_partial_fit():
     assert not hasattr(MLPRegressor(), "coefs_")
 
 
-def test_validation_data_of_a_regressor_may_come_with_the_first_fit():
+def test_the_first_fit_of_a_regressor_can_have_validation_data():
     x, y = np.random.default_rng(0).normal(size=(2, 40, 3))
     model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, n_iter_no_change=3)
     model.fit(x, y[:, 0], validation_data=(x, y[:, 0]))
@@ -475,7 +475,7 @@ def test_validation_data_of_a_regressor_may_come_with_the_first_fit():
     assert len(model.validation_loss_curve_) == 3
 
 
-def test_lbfgs_leaves_nothing_of_the_epochs_before():
+def test_lbfgs_deletes_the_curves_of_the_last_fit():
     x = np.random.default_rng(0).normal(size=(80, 3))
     y = (x[:, 0] > 0).astype(int)
     model = MLPClassifier(
@@ -488,7 +488,7 @@ def test_lbfgs_leaves_nothing_of_the_epochs_before():
     assert model.fit(x, 1 - y).score(x, 1 - y) == 1.0
 
 
-def test_lbfgs_tells_whether_it_converged():
+def test_lbfgs_reports_whether_it_converged():
     x = np.random.default_rng(0).normal(size=(40, 3))
     model = MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", max_iter=5000, tol=1e-3).fit(
         x, x[:, 0]
@@ -501,9 +501,9 @@ def test_lbfgs_tells_whether_it_converged():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [(-np.ones(60), r"0 or more, got -1\.0 at row 0"), (np.arange(60) == 0, "weights above 0 both to")],
-    ids=["at once", "after the first parameters"],
+    ids=["before parameters are drawn", "after parameters are drawn"],
 )
-def test_a_refused_fit_draws_nothing_from_a_random_state(weights, message):
+def test_a_fit_that_raises_draws_nothing_from_a_random_state(weights, message):
     random_state = np.random.RandomState(0)
     with pytest.raises(ValueError, match=f"sample_weight: expected {message}"):
         MLPClassifier(random_state=random_state, early_stopping=True).fit(X, Y, weights)

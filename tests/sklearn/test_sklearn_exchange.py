@@ -1,4 +1,4 @@
-"""Estimators for other programs: ONNX, plain layers, and scikit-learn's own."""
+"""Estimators in ONNX, as plain layers, and converted from and to scikit-learn."""
 
 import json
 
@@ -80,7 +80,7 @@ def test_the_plain_network_gives_the_probabilities(target):
     assert "1.weight" in exchange.to_state_dict(network, params, state)
 
 
-def test_the_trainer_alone_gives_logits(tmp_path):
+def test_an_exported_trainer_gives_logits(tmp_path):
     model = MLPClassifier((5,), max_iter=1).fit(X, Y)
     onnx.export(model.trainer_, tmp_path / "model.onnx")
     (got,) = run_onnx(str(tmp_path / "model.onnx"), X)
@@ -94,7 +94,7 @@ def test_classes_are_in_the_metadata_of_onnx(tmp_path):
     assert json.loads(metadata["classes"]) == ["no", "yes"]
 
 
-def test_what_is_not_fitted_is_not_exported(tmp_path):
+def test_an_unfitted_estimator_cannot_be_exported(tmp_path):
     with pytest.raises(NotFittedError, match="MLPRegressor"):
         onnx.export(MLPRegressor(), tmp_path / "model.onnx")
 
@@ -109,10 +109,10 @@ def test_the_gradient_of_the_exponential():
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=["sgd", "adam", "early stopping", "lbfgs"])
 @pytest.mark.parametrize(("name", "y", "settings"), RUNS, ids=NAMES)
-def test_scikit_learn_s_estimators_come_and_go(name, y, settings, solver):
-    """Both go on as the first would have done, where the order of the examples is that of the data."""
+def test_estimators_are_converted_from_and_to_scikit_learn(name, y, settings, solver):
+    """Without shuffling, both copies continue as the original does."""
     if "early_stopping" in solver and y is BINARY:
-        y = (y == "yes").astype(int)  # scikit-learn 1.7 cannot score words
+        y = (y == "yes").astype(int)  # scikit-learn 1.7 cannot score strings
     small = {"hidden_layer_sizes": (7, 5), "max_iter": 4, "random_state": 3, "shuffle": False}
     theirs = getattr(reference, name)(**small | settings | solver, batch_size=25).fit(X, y)
     ours = OURS[name].from_sklearn(theirs)
@@ -132,7 +132,7 @@ def test_scikit_learn_s_estimators_come_and_go(name, y, settings, solver):
     np.testing.assert_allclose(results(again), results(theirs), rtol=1e-12, atol=1e-14)
 
 
-def test_what_is_learned_comes_along():
+def test_learned_attributes_are_copied():
     theirs = reference.MLPClassifier((5,), early_stopping=True, max_iter=5, random_state=0)
     theirs.fit(X.astype(np.float32), Y % 2)
     theirs.feature_names_in_ = np.array(["a", "b", "c", "d"], dtype=object)
@@ -148,7 +148,7 @@ def test_what_is_learned_comes_along():
     assert vars(again).keys() == vars(theirs).keys()
 
 
-def test_a_copy_is_a_copy():
+def test_copies_share_no_state():
     theirs = reference.MLPRegressor(hidden_layer_sizes=(5,), max_iter=2).fit(X, NUMBERS)
     before = theirs.predict(X)
     ours = MLPRegressor.from_sklearn(theirs)
@@ -159,7 +159,7 @@ def test_a_copy_is_a_copy():
     np.testing.assert_array_equal(ours.predict(X), predicted)
 
 
-def test_the_training_of_ours_goes_on_in_scikit_learn():
+def test_training_continues_in_scikit_learn():
     settings = {"hidden_layer_sizes": (5,), "solver": "sgd", "shuffle": False, "random_state": 0}
     ours = MLPClassifier(**settings, learning_rate="adaptive").partial_fit(X, Y, classes=[0, 1, 2])
     theirs = ours.to_sklearn()
@@ -168,7 +168,7 @@ def test_the_training_of_ours_goes_on_in_scikit_learn():
     np.testing.assert_allclose(results(ours), results(theirs), rtol=1e-12)
 
 
-def test_epochs_without_an_improvement_count_on_in_scikit_learn():
+def test_scikit_learn_continues_to_count_epochs_without_an_improvement():
     settings = {"tol": 9.0, "n_iter_no_change": 5, "warm_start": True, "random_state": 0}
     ours = MLPClassifier((5,), max_iter=4, **settings).fit(X, Y)
     theirs = ours.to_sklearn()
@@ -186,7 +186,7 @@ def test_epochs_without_an_improvement_count_on_in_scikit_learn():
         ("adam", {"beta_1": 0.5}),
     ],
 )
-def test_a_solver_with_another_parameter_begins_anew_in_scikit_learn_too(solver, changed):
+def test_a_solver_with_a_changed_parameter_restarts_in_scikit_learn_too(solver, changed):
     settings = {"hidden_layer_sizes": (5,), "solver": solver, "shuffle": False, "random_state": 0}
     ours = MLPClassifier(**settings, max_iter=5).fit(X, Y).set_params(**changed)
     theirs = ours.to_sklearn()
@@ -196,7 +196,7 @@ def test_a_solver_with_another_parameter_begins_anew_in_scikit_learn_too(solver,
 
 
 @pytest.mark.parametrize("momentum", [0.0, 1e-50, 1e-20, np.float64(0.9)])
-def test_velocities_are_numbers_of_the_dtype_whatever_the_momentum(momentum):
+def test_velocities_are_finite_and_of_the_dtype_for_any_momentum(momentum):
     x = X.astype(np.float32)
     ours = MLPClassifier((5,), solver="sgd", momentum=momentum, max_iter=3, random_state=0).fit(x, Y)
     theirs = ours.to_sklearn()
@@ -206,7 +206,7 @@ def test_velocities_are_numbers_of_the_dtype_whatever_the_momentum(momentum):
 
 
 @pytest.mark.parametrize("solver", SOLVERS[:2], ids=["sgd", "adam"])
-def test_a_learning_rate_that_fell_on_a_plateau_comes_and_goes(solver):
+def test_a_reduced_learning_rate_is_converted_from_and_to_scikit_learn(solver):
     plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.1)
     settings = {"hidden_layer_sizes": (5,), "shuffle": False, "random_state": 0, "max_iter": 3}
     ours = MLPClassifier(**settings | solver, callbacks=plateau).fit(X, Y).set_params(callbacks=None)
@@ -219,7 +219,7 @@ def test_a_learning_rate_that_fell_on_a_plateau_comes_and_goes(solver):
 
 
 def test_a_loss_on_another_scale_does_not_stop_the_training():
-    """With several numbers, ours is larger than theirs: it has to find its own best."""
+    """For several outputs, our loss is larger than theirs, and their best must not count."""
     theirs = reference.MLPRegressor(hidden_layer_sizes=(5,), max_iter=300, warm_start=True)
     ours = MLPRegressor.from_sklearn(theirs.fit(X, NUMBERS)).set_params(max_iter=20)
     assert ours.fit(X, NUMBERS).n_iter_ == 20
@@ -239,19 +239,19 @@ def test_a_loss_on_another_scale_does_not_stop_the_training():
         ({"activation": (ReLU(), "relu")}, "The 'activation' parameter of MLPClassifier"),
     ],
 )
-def test_what_scikit_learn_does_not_have_is_named(settings, message, capsys):
+def test_parameters_that_scikit_learn_lacks_raise(settings, message, capsys):
     model = MLPClassifier((5, 4), max_iter=1, **settings).fit(X, Y)
     with pytest.raises(ValueError, match=message):
         model.to_sklearn()
 
 
-def test_losses_that_scikit_learn_does_not_have_are_named():
+def test_losses_that_scikit_learn_lacks_raise():
     model = MLPRegressor("huber", (5,), max_iter=1).fit(X, NUMBERS)
     with pytest.raises(ValueError, match="The 'loss' parameter of MLPRegressor"):
         model.to_sklearn()
 
 
-def test_the_model_has_to_be_that_of_the_parameters():
+def test_parameters_of_the_model_that_changed_after_the_fit_raise():
     model = MLPClassifier((5,), dropout=0.2, batch_norm=True, max_iter=1).fit(X, Y)
     with pytest.raises(ValueError, match="expected the parameters of the last fit"):
         model.set_params(dropout=0.0, batch_norm=False).to_sklearn()
@@ -273,13 +273,13 @@ def test_the_model_has_to_be_that_of_the_parameters():
         ({"loss": "poisson"}, "the out_activation_ of loss: expected identity, .*got exp"),
     ],
 )
-def test_parameters_that_changed_after_the_fit_are_named(changed, message):
+def test_parameters_that_changed_after_the_fit_in_scikit_learn_raise(changed, message):
     theirs = reference.MLPRegressor(hidden_layer_sizes=(5,), max_iter=1).fit(X, NUMBERS)
     with pytest.raises(ValueError, match=f"^from_sklearn: {message}"):
         MLPRegressor.from_sklearn(theirs.set_params(**changed))
 
 
-def test_something_else_is_refused():
+def test_other_classes_and_unfitted_estimators_raise():
     with pytest.raises(TypeError, match="from_sklearn: expected a MLPClassifier of sklearn"):
         MLPClassifier.from_sklearn(reference.MLPRegressor())
     for convert in (

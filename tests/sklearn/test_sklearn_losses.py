@@ -48,8 +48,8 @@ def test_losses_of_regression(loss):
 
 @pytest.mark.parametrize("y", [BINARY, LABELS])
 @pytest.mark.parametrize("loss", [MeanSquaredError(), Poisson(), KLDivergence()])
-def test_a_classifier_refuses_losses_of_numbers(loss, y):
-    """Their outputs are no logits, and 0 is not where one class ends."""
+def test_losses_of_regression_raise_in_a_classifier(loss, y):
+    """Their outputs are not logits: 0 does not separate the classes."""
     with pytest.raises(
         ValueError, match=r"loss: expected a loss on logits .* such as BinaryCrossEntropy"
     ):
@@ -94,12 +94,12 @@ class Hyperbolic(Loss):
         return MeanSquaredError().per_example(backend, outputs, targets)
 
 
-def test_an_unknown_output_activation_is_refused():
+def test_an_unknown_output_activation_raises():
     with pytest.raises(ValueError, match=r"output_activation of identity, exp, .* with 'tanh'"):
         MLPRegressor(Hyperbolic()).fit(X, NUMBERS)
 
 
-def test_a_loss_is_a_frozen_dataclass():
+def test_a_mutable_loss_raises():
     with pytest.raises(TypeError, match=r"expected frozen dataclasses.*'Changeable'.*frozen=True"):
         MLPRegressor(Changeable()).fit(X, NUMBERS)
 
@@ -114,7 +114,7 @@ def test_class_weight_is_a_sample_weight():
         balanced.partial_fit(X, Y)
 
 
-def test_class_weight_may_name_a_class_that_a_part_of_the_data_lacks():
+def test_class_weight_can_name_a_class_without_examples():
     model = MLPClassifier((5,), max_iter=3, random_state=0, class_weight={0: 3.0, 1: 2.0})
     model.partial_fit(X, Y, classes=[0, 1, 2]).partial_fit(X[Y != 1], Y[Y != 1])
     weighted = MLPClassifier((5,), max_iter=3, random_state=0)
@@ -141,12 +141,12 @@ def test_class_weights_of_labels_are_multiplied():
         ([{0: 1, 1: 2}], Y, "for classes, expected 'balanced' or a dict"),
     ],
 )
-def test_class_weights_of_another_kind_are_refused(class_weight, y, message):
+def test_class_weights_of_another_kind_raise(class_weight, y, message):
     with pytest.raises(ValueError, match=f"class_weight: {message}"):
         MLPClassifier(class_weight=class_weight).fit(X, y)
 
 
-def test_validation_data_may_have_weights():
+def test_validation_data_can_have_weights():
     weights = np.linspace(0.0, 3.0, 60)
     model = MLPClassifier(**SMALL, early_stopping=True)
     model.fit(X, BINARY, validation_data=(X, BINARY, weights))

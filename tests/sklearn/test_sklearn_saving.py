@@ -1,4 +1,4 @@
-"""Estimators in files: nothing is lost, and what follows is as if they had stayed in memory."""
+"""Estimators in files: a loaded estimator continues as if it had stayed in memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -54,21 +54,23 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_a_fit_goes_on_as_if_it_had_stayed_in_memory(path, run):
+def test_a_fit_continues_as_if_it_had_stayed_in_memory(path, run):
     kind, y, settings = RUNS[run]
     whole = kind(**SMALL | settings, max_iter=6).fit(X, y)
     kind(**SMALL | settings, max_iter=3, warm_start=True).fit(X, y).save(path)
-    assert_same_estimators(kind.load(path).fit(X, y).set_params(max_iter=6), whole_run(whole))
+    assert_same_estimators(
+        kind.load(path).fit(X, y).set_params(max_iter=6), with_epochs_of_the_last_fit(whole)
+    )
 
 
-def whole_run(model: Any) -> Any:
-    """The last fit of six epochs has counted them all, that of three only its own."""
+def with_epochs_of_the_last_fit(model: Any) -> Any:
+    """Return the model with ``n_iter_`` as after a second fit of three epochs."""
     model.n_iter_ -= 3
     return model
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_partial_fit_goes_on_as_if_it_had_stayed_in_memory(path, run):
+def test_partial_fit_continues_as_if_it_had_stayed_in_memory(path, run):
     kind, y, settings = RUNS[run]
     classes = {"classes": np.unique(y)} if kind is MLPClassifier else {}
     whole = kind(**SMALL | settings, early_stopping=True)
@@ -82,8 +84,8 @@ def test_partial_fit_goes_on_as_if_it_had_stayed_in_memory(path, run):
     assert_same_estimators(loaded, whole)
 
 
-def test_a_fit_that_was_cut_off_goes_on(path):
-    """With early stopping, the best state of the epochs before comes back at the end."""
+def test_a_fit_that_was_saved_halfway_continues(path):
+    """With early stopping, the best state of the earlier epochs is restored at the end."""
     settings = SMALL | {"learning_rate_init": 0.1, "early_stopping": True, "n_iter_no_change": 99}
 
     def save(model: Any) -> None:
@@ -97,7 +99,7 @@ def test_a_fit_that_was_cut_off_goes_on(path):
 
 
 @pytest.mark.parametrize("name", ["jax", "torch"])
-def test_it_goes_on_with_the_bits_of_its_backend(path, name):
+def test_it_continues_to_the_bit_on_the_same_backend(path, name):
     pytest.importorskip(name)
     model = MLPClassifier(**SMALL, max_iter=2, warm_start=True, backend=name).fit(X, Y)
     model.save(path)
@@ -106,7 +108,7 @@ def test_it_goes_on_with_the_bits_of_its_backend(path, name):
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_classifier_knows_its_classes(path, target, dtype):
+def test_a_classifier_keeps_its_classes(path, target, dtype):
     model = MLPClassifier(**SMALL, max_iter=2).fit(X.astype(dtype), TARGETS[target])
     model.save(path)
     loaded = MLPClassifier.load(path)
@@ -117,7 +119,7 @@ def test_a_classifier_knows_its_classes(path, target, dtype):
     assert loaded.predict(inputs).dtype == model.predict(inputs).dtype
 
 
-def test_labels_that_were_sparse_stay_so(path):
+def test_sparse_labels_stay_sparse(path):
     model = MLPClassifier(**SMALL, max_iter=2).fit(X, scipy.sparse.csr_matrix(TARGETS["labels"]))
     model.save(path)
     np.testing.assert_array_equal(
@@ -126,7 +128,7 @@ def test_labels_that_were_sparse_stay_so(path):
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_regressor_of_lbfgs_and_names_of_features(path, early_stopping):
+def test_a_regressor_of_lbfgs_and_feature_names_are_saved(path, early_stopping):
     model = MLPRegressor("poisson", (5,), solver="lbfgs", early_stopping=early_stopping, max_iter=5)
     model.fit(X, np.abs(NUMBERS))
     model.feature_names_in_ = np.array(["a", "b", "c", "δ"], dtype=object)
@@ -137,7 +139,7 @@ def test_a_regressor_of_lbfgs_and_names_of_features(path, early_stopping):
         np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
 
 
-def test_parameters_come_back(path):
+def test_parameters_are_restored(path):
     parameters = {
         "hidden_layer_sizes": (np.int64(6), 5),
         "activation": ("gelu", Tanh()),
@@ -160,21 +162,20 @@ def test_parameters_come_back(path):
     assert_same_estimators(loaded.fit(X, BINARY), model.fit(X, BINARY))
 
 
-def test_a_random_state_of_which_nothing_was_drawn_comes_back(path):
+def test_an_unused_random_state_is_restored(path):
     model = MLPClassifier(**SMALL, max_iter=1).fit(X, Y)
     model.set_params(random_state=np.random.RandomState(5)).save(path)
     loaded = MLPClassifier.load(path)
     assert loaded.random_state.randint(1000) == np.random.RandomState(5).randint(1000)
 
 
-def test_lists_and_arrays_come_back_as_tuples(path):
+def test_lists_and_arrays_become_tuples(path):
     MLPClassifier(np.array([6, 5]), ["tanh", "relu"], max_iter=1).fit(X, Y).save(path)
     loaded = MLPClassifier.load(path)
     assert (loaded.hidden_layer_sizes, loaded.activation) == ((6, 5), ("tanh", "relu"))
 
 
-def test_parameters_that_have_changed_since_the_fit(path):
-    """What was trained and the parameters are two things."""
+def test_parameters_that_have_changed_since_the_fit_are_saved(path):
     model = MLPClassifier(**SMALL, solver="sgd", max_iter=2, warm_start=True).fit(X, Y)
     model.set_params(learning_rate_init=0.3, alpha=1.0)
     model.save(path)
@@ -183,7 +184,7 @@ def test_parameters_that_have_changed_since_the_fit(path):
     np.testing.assert_array_equal(MLPClassifier.load(path).predict_proba(X), model.predict_proba(X))
 
 
-def test_it_goes_on_in_another_process(path):
+def test_it_continues_in_another_process(path):
     model = MLPClassifier(**SMALL, max_iter=2, warm_start=True).fit(X, Y)
     model.save(path)
     result = run_python(
@@ -197,7 +198,7 @@ def test_it_goes_on_in_another_process(path):
     assert_same_estimators(MLPClassifier.load(path), model.fit(X, Y))
 
 
-def test_callbacks_and_the_backend_are_given_anew(path):
+def test_callbacks_and_the_backend_are_passed_to_load(path):
     def callback(model: Any) -> None:
         """Do nothing."""
 
@@ -220,7 +221,7 @@ def test_a_callback_saves_the_estimator(path):
     assert type(type(model.trainer_).load(path)) is type(model.trainer_)
 
 
-def test_the_last_file_of_a_fit_is_the_estimator_that_it_leaves(path):
+def test_the_last_checkpoint_of_a_fit_is_the_fitted_estimator(path):
     settings = SMALL | {
         "learning_rate_init": 0.1,
         "early_stopping": True,
@@ -248,7 +249,7 @@ class Unregistered(ParameterFree):
         ({"class_weight": {1: 1 + 0j}}, r"class_weight\[1\]: a checkpoint holds numbers"),
     ],
 )
-def test_what_cannot_be_described_is_refused(path, parameters, message):
+def test_values_that_cannot_be_described_raise(path, parameters, message):
     path.write_bytes(b"before")
     model = MLPClassifier(**SMALL, max_iter=1).fit(X, Y)
     model.set_params(**parameters)
@@ -257,7 +258,7 @@ def test_what_cannot_be_described_is_refused(path, parameters, message):
     assert path.read_bytes() == b"before"
 
 
-def test_there_is_nothing_to_save_before_a_fit(path):
+def test_an_unfitted_estimator_cannot_be_saved(path):
     with pytest.raises(NotFittedError, match="MLPClassifier"):
         MLPClassifier().save(path)
 
@@ -269,7 +270,7 @@ def saved(tmp_path_factory):
     return path.read_bytes()
 
 
-def test_files_that_are_damaged_foreign_or_newer(path, saved):
+def test_damaged_foreign_and_newer_files_raise(path, saved):
     newer = resealed(saved, lambda content, _: content.update(format=2))
     changed = saved[:-9] + bytes([saved[-9] ^ 1]) + saved[-8:]
     wrong = [
@@ -285,7 +286,7 @@ def test_files_that_are_damaged_foreign_or_newer(path, saved):
             MLPClassifier.load(path)
 
 
-def test_files_of_something_else(path, saved):
+def test_checkpoints_of_another_class_raise(path, saved):
     path.write_bytes(saved)
     for load in (Trainer.load, Trainer.load_state, MLPRegressor.load):
         arguments = [trainer()] if load is Trainer.load_state else []
@@ -318,7 +319,7 @@ FORGED = {
     "less": lambda owner: owner["learned"].pop("t_"),
     "nothing": lambda owner: owner.pop("learned"),
     "improvement": lambda owner: owner.update(improvement=3),
-    "names of features": lambda owner: owner.update(feature_names=["a"]),
+    "feature names": lambda owner: owner.update(feature_names=["a"]),
     "fewer classes": lambda owner: owner["targets"].update(classes=[0, 1]),
     "the same classes": lambda owner: owner["targets"].update(classes=[0, 0, 1]),
     "other classes": lambda owner: owner["targets"].update(classes=["a"] * 3),
@@ -329,19 +330,19 @@ FORGED = {
 
 
 @pytest.mark.parametrize("change", FORGED)
-def test_what_cannot_be_is_refused(path, saved, change):
+def test_invalid_contents_raise(path, saved, change):
     path.write_bytes(resealed(saved, lambda content, _: FORGED[change](content["owner"])))
     with pytest.raises(InvalidCheckpointError):
         MLPClassifier.load(path)
 
 
-def test_a_best_state_that_does_not_fit_is_refused(path, saved):
+def test_a_best_state_that_does_not_fit_raises(path, saved):
     path.write_bytes(resealed(saved, lambda _, tensors: tensors.pop("best.params.0.W")))
     with pytest.raises(CheckpointError, match=r"'params\.0\.W' is missing"):
         MLPClassifier.load(path)
 
 
-def test_parameters_of_a_later_version_have_their_defaults(path, saved):
+def test_parameters_that_a_file_lacks_have_their_defaults(path, saved):
     path.write_bytes(resealed(saved, lambda content, _: content["owner"]["parameters"].pop("dropout")))
     assert MLPClassifier.load(path).dropout == 0.0
 
@@ -367,7 +368,7 @@ def test_own_classes_are_registered_with_their_package():
         named("sklearn.Unknown")
 
 
-def test_a_log_goes_on_after_loading(path, tmp_path):
+def test_a_log_continues_after_loading(path, tmp_path):
     log = CSVLogger(tmp_path / "log.csv")
     settings = SMALL | {"max_iter": 2, "warm_start": True}
     MLPClassifier(**settings, callbacks=log).fit(X, Y).save(path)

@@ -7,10 +7,10 @@ from multinn.sklearn.stopping import Improvement
 
 @pytest.mark.parametrize("patience", [1, 5])
 @pytest.mark.parametrize("without", [0, 1])
-def test_quiet_epochs_are_those_up_to_the_first_that_may_be_the_last(without, patience):
+def test_epochs_to_exceed_are_the_epochs_until_a_fit_stops(without, patience):
     improvement = Improvement(best=0.0, count=without)
-    quiet, epochs = improvement.epochs_to_exceed(patience), 0
+    expected, epochs = improvement.epochs_to_exceed(patience), 0
     while improvement.count <= patience:
         improvement.update(0.0, tol=0.1)
         epochs += 1
-    assert quiet == epochs
+    assert epochs == expected
