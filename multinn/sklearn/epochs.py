@@ -25,7 +25,7 @@ NOT_FINITE: Final = (
     "be preprocessed."
 )
 
-_EPOCHS_PER_CALL: Final = 8  # of a compiled program, when none of them can be the last
+_EPOCHS_PER_CALL: Final = 8  # in one compiled call, if only the last of them can end the fit
 
 # The attributes of an estimator that only a stochastic solver sets.
 _ATTRIBUTES: Final = (
@@ -124,7 +124,7 @@ def _batch_size(estimator: Any, examples: int) -> int:
 
 
 def _stretches(estimator: Any, epochs: int, every_epoch: bool) -> Iterator[int]:
-    """Yield numbers of epochs to train for without a report: only the last of them can end the fit.
+    """Yield the number of epochs until the next report; only the last of them can end the fit.
 
     Args:
         estimator: an estimator, whose attributes are up to date after each report.
@@ -147,7 +147,7 @@ class EpochRules(Callback):
         self._examples = examples
         self._held_out = held_out
         self._incremental = incremental
-        self._recorded = 0  # of the losses in the trainer's history
+        self._recorded = 0  # the number of recorded losses in the trainer's history
 
     def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Start to count the epochs of this fit."""

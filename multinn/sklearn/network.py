@@ -119,7 +119,7 @@ def dense_indices(model: Sequential) -> list[int]:
 
 
 def match_dropout(source: Any, target: Any, entries: Any) -> tuple[Tree, ...]:
-    """Return the entries for a model whose dropout may be at other positions.
+    """Return the entries for another model, whose Dropout layers may be at other positions.
 
     Args:
         source: the model of the entries.

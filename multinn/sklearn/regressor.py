@@ -36,7 +36,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             of the predictions; "absolute_error"; "huber"; or a loss. The ``output_activation`` of a loss
             turns the outputs into predictions: for BinaryCrossEntropy, on proportions, it is σ.
 
-    The other attributes are those of `MLPClassifier`, except ``class_weight``.
+    The other attributes are documented in `MLPClassifier`; there is no ``class_weight``.
 
     >>> from sklearn.datasets import make_regression
     >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)

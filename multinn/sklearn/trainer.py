@@ -163,13 +163,13 @@ class PenalizedTrainer(Trainer):
         params, indices = list(self.params), self.dense_indices
         if len(arrays) != len(indices):
             raise ValueError(
-                f"expected {len(indices)} arrays, one for each dense layer, got {len(arrays)}"
+                f"{name}: expected {len(indices)} arrays, one for each dense layer, got {len(arrays)}"
             )
         for index, array in zip(indices, arrays, strict=True):
             expected = tuple(params[index][name].shape)
             given = np.array(array, self.dtype)
             if given.shape != expected:
-                raise ValueError(f"expected an array of shape {expected}, got {given.shape}")
+                raise ValueError(f"{name}: expected an array of shape {expected}, got {given.shape}")
             params[index] = params[index] | {name: self._arrays(given)}
         self.state = self.state._replace(params=tuple(params))
 
