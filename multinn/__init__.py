@@ -145,8 +145,7 @@ from multinn.optimizers import (
 from multinn.training.batches import ShuffledBatches
 from multinn.training.compiled import Seconds
 from multinn.training.history import History
-from multinn.training.plan import Examples
-from multinn.training.program import value_and_gradients
+from multinn.training.program import Examples, value_and_gradients
 from multinn.training.trainer import Trainer
 
 __version__ = _own_version()

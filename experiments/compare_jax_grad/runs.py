@@ -15,7 +15,7 @@ from experiments.compare_jax_grad.plain_jax import PlainTraining
 from experiments.shared.interrupted import raise_if_interrupted
 from multinn import Adam, History, Trainer
 from multinn.host.progress import Advance
-from multinn.training.plan import make_plan
+from multinn.training.program import make_plan
 
 #: The largest relative difference of the losses of the first epoch.
 AGREEMENT: Final = {"float32": 1e-4, "float64": 1e-10}

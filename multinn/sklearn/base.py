@@ -33,7 +33,7 @@ from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.portable import PortableEstimator
 from multinn.sklearn.stopping import HeldOut
 from multinn.sklearn.trainer import Coefficients, PenalizedTrainer
-from multinn.training.plan import Examples
+from multinn.training.program import Examples
 
 _DENSE_ROWS = 4096  # of a sparse X, which predict converts in chunks
 

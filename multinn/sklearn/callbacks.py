@@ -5,8 +5,8 @@ from typing import Any
 
 from multinn.callbacks import Callback, EarlyStopping, ReduceLearningRateOnPlateau
 from multinn.training.base import BaseTrainer
-from multinn.training.callback import check_callbacks
 from multinn.training.history import Record
+from multinn.training.run import check_callbacks
 
 
 class FunctionCallback(Callback):

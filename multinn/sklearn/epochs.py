@@ -17,7 +17,7 @@ from multinn.sklearn.saving import save
 from multinn.sklearn.stopping import HeldOut, Improvement
 from multinn.training.base import BaseTrainer
 from multinn.training.history import Record
-from multinn.training.plan import Examples
+from multinn.training.program import Examples
 from multinn.training.run import Run
 
 NOT_FINITE: Final = (

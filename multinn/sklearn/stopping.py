@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from backends import HostArray, get_backend
 from multinn.sklearn.trainer import PenalizedTrainer
-from multinn.training.plan import Examples
+from multinn.training.program import Examples
 
 
 @dataclass

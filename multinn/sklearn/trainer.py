@@ -19,8 +19,7 @@ from multinn.training.checkpoints import Owner, PathLike, Progress, with_present
 from multinn.training.compiled import RecentPrograms
 from multinn.training.examples import PlacedExamples, check_examples
 from multinn.training.inference import InputChunks, input_chunks, predict
-from multinn.training.plan import Examples
-from multinn.training.program import TrainingProgram, TrainingState, value_and_gradients
+from multinn.training.program import Examples, TrainingProgram, TrainingState, value_and_gradients
 from multinn.training.trainer import Trainer
 
 _CHUNK = 1024  # examples that are predicted at once

@@ -23,8 +23,7 @@ from multinn.training.examples import (
     with_mean_weight_one,
 )
 from multinn.training.history import History
-from multinn.training.plan import Examples
-from multinn.training.program import ModelState, TrainingProgram, TrainingState, first_state
+from multinn.training.program import Examples, ModelState, TrainingProgram, TrainingState, first_state
 
 
 class BaseTrainer:

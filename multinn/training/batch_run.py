@@ -9,8 +9,7 @@ from multinn import random
 from multinn.host.progress import Advance
 from multinn.training.batches import Batch, Batches, batches_of, prefetched
 from multinn.training.history import Columns, EpochMetrics, Record, combine_steps, join
-from multinn.training.plan import Examples, Plan
-from multinn.training.program import TrainingState
+from multinn.training.program import Examples, Plan, TrainingState
 from multinn.training.run import BaseRun
 
 _SECONDS = 0.5  # between two updates of the progress bar

@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import HostArray
 from multinn.host.checks import as_host_array, check_integers, check_weights
-from multinn.training.plan import epoch_order
+from multinn.training.program import epoch_order
 
 Batch = tuple[Any, ...]
 Batches = Iterable[Batch] | Callable[[int], Iterable[Batch]]

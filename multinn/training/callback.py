@@ -1,7 +1,6 @@
 """The contract of callbacks."""
 
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection
 
 from multinn.training.base import BaseTrainer
 from multinn.training.history import Record
@@ -45,26 +44,3 @@ class Callback:
 
     def on_fit_error(self, trainer: BaseTrainer) -> None:
         """Run at the end in place of `on_fit_end`, if an error such as a divergence ended the run."""
-
-
-def check_callbacks(callbacks: Any, metrics: Iterable[str]) -> list[Callback]:
-    """Return the callbacks as a list, if records with these metrics satisfy them.
-
-    Raises:
-        TypeError: they are not an iterable of callbacks.
-        ValueError: a callback needs another metric.
-    """
-    if not isinstance(callbacks, Iterable):
-        raise TypeError(f"callbacks: expected a list of callbacks, got {callbacks!r}")
-    checked, reported = list(callbacks), set(metrics)
-    for callback in checked:
-        if not isinstance(callback, Callback):
-            raise TypeError(f"callbacks: expected instances of Callback, got {callback!r}")
-        for name in callback.needs:
-            if name not in reported:
-                raise ValueError(
-                    f"{type(callback).__name__}: {name!r} is not reported, there are "
-                    f"{sorted(reported)}; give fit validation_data, or choose another monitor"
-                )
-        reported.update(callback.adds)
-    return checked

@@ -14,8 +14,7 @@ import numpy as np
 
 from backends import get_backend, tree
 from multinn import random
-from multinn.training.plan import Examples
-from multinn.training.program import TrainingProgram, TrainingState
+from multinn.training.program import Examples, TrainingProgram, TrainingState
 
 MOST_ENTRIES = 2**22  # numbers in the plan of one call: 16 MiB, whatever the number of epochs
 

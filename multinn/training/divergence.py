@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends import Backend, Tree, tree
-from multinn.training.plan import Examples, Plan
-from multinn.training.program import TrainingProgram, TrainingState
+from multinn.training.program import Examples, Plan, TrainingProgram, TrainingState
 
 
 class Divergence(NamedTuple):

@@ -15,8 +15,7 @@ from multinn.host.checks import (
     check_weights,
 )
 from multinn.layers import Layer
-from multinn.training.plan import Examples
-from multinn.training.program import TrainingProgram
+from multinn.training.program import Examples, TrainingProgram
 
 
 class PlacedExamples(NamedTuple):

@@ -8,8 +8,7 @@ import numpy as np
 from backends import Array, Backend, HostArray
 from multinn.training.compiled import CompiledPrograms
 from multinn.training.history import Record, combine_batches
-from multinn.training.plan import Examples
-from multinn.training.program import ModelState, TrainingProgram
+from multinn.training.program import Examples, ModelState, TrainingProgram
 
 
 class InputChunks(NamedTuple):

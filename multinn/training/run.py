@@ -1,10 +1,10 @@
 """The runs of `Trainer.fit` and `Trainer.fit_batches`, on data that are checked."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -28,8 +28,7 @@ from multinn.training.history import (
     join,
     step_columns,
 )
-from multinn.training.plan import Examples, Plan, make_plan
-from multinn.training.program import TrainingState
+from multinn.training.program import Examples, Plan, TrainingState, make_plan
 
 # The seconds that a call should take: JAX sees an interrupt only between two calls.
 _SECONDS, _SECONDS_SHOWN = 10.0, 0.5
@@ -72,7 +71,7 @@ class BaseRun:
         for callback in self.callbacks:
             callback.on_fit_start(self.trainer)
         try:
-            with progress(self.epochs, "epoch", self.show) as advance:
+            with progress(self.epochs, "epoch") if self.show else nullcontext(_show_nothing) as advance:
                 yield advance
         except KeyboardInterrupt:
             self.history.interrupted = True
@@ -253,6 +252,8 @@ class Run(BaseRun):
     def _divide(self, epochs: int) -> Calls:
         """Return the calls in which the next epochs are trained."""
         count, steps = len(self.examples.host.x), len(self.batch_sizes)
+        if self.epochs * steps == 1:
+            return Calls([1], [])
         full, rest = divmod(count, self.batch_size)
         return divide(
             epochs,
@@ -261,7 +262,7 @@ class Run(BaseRun):
             entries=2 * steps + (count if steps > 1 else 0),
             stop_every=self.stop_every,
             seconds=_SECONDS_SHOWN if self.show else _SECONDS,
-            seconds_a_step=self._seconds_a_step() if self.epochs * steps > 1 else 0.0,
+            seconds_a_step=self._seconds_a_step(),
         )
 
     def _seconds_a_step(self) -> float:
@@ -288,9 +289,36 @@ class Run(BaseRun):
             )
 
 
+def _show_nothing(done: float, metrics: Mapping[str, float]) -> None:
+    pass
+
+
 def due_epochs(done: int, epochs: int, every: int, *, last: bool) -> list[int]:
     """Return the indices of the next epochs that are due for a report, and of the last if asked for."""
     due = list(range(-(done + 1) % every, epochs, every))
     if last and (not due or due[-1] != epochs - 1):
         due.append(epochs - 1)
     return due
+
+
+def check_callbacks(callbacks: Any, metrics: Iterable[str]) -> list[Callback]:
+    """Return the callbacks as a list, if records with these metrics satisfy them.
+
+    Raises:
+        TypeError: they are not an iterable of callbacks.
+        ValueError: a callback needs another metric.
+    """
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks: expected a list of callbacks, got {callbacks!r}")
+    checked, reported = list(callbacks), set(metrics)
+    for callback in checked:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"callbacks: expected instances of Callback, got {callback!r}")
+        for name in callback.needs:
+            if name not in reported:
+                raise ValueError(
+                    f"{type(callback).__name__}: {name!r} is not reported, there are "
+                    f"{sorted(reported)}; give fit validation_data, or choose another monitor"
+                )
+        reported.update(callback.adds)
+    return checked

@@ -8,7 +8,7 @@ from multinn.host.checks import check_inputs, check_integers
 from multinn.training.base import BaseTrainer
 from multinn.training.batch_run import BatchRun
 from multinn.training.batches import Batches, check_batches, with_first
-from multinn.training.callback import Callback, check_callbacks
+from multinn.training.callback import Callback
 from multinn.training.examples import (
     check_batch,
     check_batch_inputs,
@@ -16,7 +16,7 @@ from multinn.training.examples import (
     check_validation_data,
 )
 from multinn.training.history import History
-from multinn.training.run import Run
+from multinn.training.run import Run, check_callbacks
 
 
 class Trainer(BaseTrainer):

@@ -71,7 +71,7 @@ def test_progress_moves_within_an_epoch(monkeypatch):
 
     monkeypatch.setattr(run_module, "progress", progress)
     monkeypatch.setattr(batch_run, "_SECONDS", 0.0)
-    trainer = fit_batches(make_trainer(), 2)
+    trainer = fit_batches(make_trainer(), 2, progress=True)
     assert [done for done, _ in shown] == pytest.approx([0, 0, 0, 1, 1 / 3, 1 / 3, 1 / 12, 1 / 4])
     losses = [metrics["loss"] for _, metrics in shown]
     assert losses[3::4] == trainer.history.losses

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multinn.random import step_words
-from multinn.training.plan import Plan, make_plan
+from multinn.training.program import Plan, make_plan
 
 counts = st.integers(1, 40)
 batch_sizes = st.integers(1, 50)

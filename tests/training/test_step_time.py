@@ -15,8 +15,7 @@ from multinn import Dense, MeanSquaredError, Sequential
 from multinn.layers.base import ParameterFree
 from multinn.optimizers import SGD
 from multinn.training import calls, run
-from multinn.training.plan import Examples
-from multinn.training.program import TrainingProgram, TrainingState
+from multinn.training.program import Examples, TrainingProgram, TrainingState
 from tests.support.small_runs import X, Y, fit, make_trainer
 
 
