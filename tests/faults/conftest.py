@@ -7,7 +7,7 @@ import pytest
 from backends import Backend, get_backend
 from tests.conftest import BACKENDS
 from tests.faults.scene import Scene
-from tests.strict_backend import StrictBackend
+from tests.support.strict_backend import StrictBackend
 
 
 @pytest.fixture(scope="session", params=["numpy", "numpy:eager", *BACKENDS[1:]])
