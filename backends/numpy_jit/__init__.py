@@ -8,7 +8,6 @@ in which it happens:
     scopes                what each belongs to: the function, or the body of a loop
     flattening            small arrays that a loop updates alike are carried as one vector
     schedule              what the results need, in order, and how long each array is needed
-    padding               sums of shifted arrays are added in place
     memory                arrays get buffers, which are reused as soon as nothing needs what is in them
     calls, source         each call is written down so that it fills its buffer
     writing, program      the whole as one Python function, which is replayed

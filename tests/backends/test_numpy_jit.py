@@ -29,21 +29,6 @@ class Pair(NamedTuple):
     second: Any
 
 
-def test_a_sum_of_shifted_arrays_is_that_of_eager_numpy():
-    """Where a negative zero is padded, not even the sign of a zero changes."""
-    parts = np.array([[[-0.0, 0.0, 1.0]], [[0.0, -0.0, 2.0]], [[-0.0, -0.0, 3.0]]], np.float32)
-
-    def function(backend: Any, parts: Any, start: Any) -> Any:
-        xp, total = backend.xp, start + start
-        for position in range(3):
-            zeros = [xp.full((1, n), -0.0, dtype=xp.float32) for n in (position, 2 - position)]
-            total = total + xp.concat([zeros[0], parts[position, ...], zeros[1]], axis=1)
-        return total, start + total
-
-    for zero in (0.0, -0.0):
-        assert_compiles(function, (parts, np.full((1, 5), zero, np.float32)))
-
-
 @pytest.mark.parametrize("function", [np.arctan2, np.pow])
 def test_what_runs_backwards_beside_what_is_repeated(function):
     """For which NumPy has loops of its own, with other last bits."""
@@ -59,14 +44,6 @@ def test_a_counter_has_a_name_of_its_own():
         return backend.scan(lambda c, x: (np.round(c) + x, None), x, xs)
 
     assert_compiles(function, (A, ROWS))
-
-
-def test_a_sum_with_what_is_joined_along_no_axis():
-    def function(backend: Any, x: Any) -> Any:
-        zeros = backend.xp.full((1, 2), -0.0)
-        return x + backend.xp.concat([zeros, x[:2]], axis=None)
-
-    assert_compiles(function, (np.arange(4.0),))
 
 
 @pytest.mark.parametrize(
@@ -134,25 +111,6 @@ def test_nested_loops_share_what_is_outside():
         return backend.scan(outer, carry, xs)
 
     assert_compiles(function, (A, ROWS), (B, ROWS + 1.0))
-
-
-def test_zeros_in_front_are_added_too_where_they_are_positive():
-    """-0.0 + 0.0 is 0.0."""
-
-    def function(backend: Any, z: Any) -> Any:
-        xp = backend.xp
-        zeros = xp.zeros((1, 3), dtype=xp.float32)
-        return z * -0.0 + xp.concat([zeros, z[1:, ...] * 2.0], axis=0)
-
-    assert_compiles(function, (ROWS,))
-
-
-def test_padding_of_no_rows_is_none():
-    def function(backend: Any, z: Any) -> Any:
-        xp = backend.xp
-        return z + xp.concat([xp.full((0, 3), -0.0, dtype=xp.float32), z * 2.0], axis=0)
-
-    assert_compiles(function, (ROWS,))
 
 
 @pytest.mark.parametrize("ids", [[0, 2, -1, -4], [[1, 1], [0, 3]], []])
