@@ -1,4 +1,4 @@
-"""Which backends are registered, and which of them can be had here: ``python -m backends``."""
+"""List the registered backends and what they offer here: ``python -m backends``."""
 
 import argparse
 import inspect
@@ -12,7 +12,7 @@ from backends.registry import backend_names, get_backend
 
 _WIDTH = 80
 _HINT = (
-    'Choose one by name, as in get_backend("numpy:eager") or MULTINN_BACKEND=jax; '
+    'Select one by name, as in get_backend("numpy:eager") or MULTINN_BACKEND=jax; '
     "check one with python -m backends.conformance NAME."
 )
 
@@ -21,12 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print one paragraph for each backend, and return the exit status, 0.
 
     Args:
-        arguments: those of the command line if None.
+        arguments: command-line arguments; the process's own if None.
     """
     argparse.ArgumentParser(
         prog="python -m backends",
-        description="List the registered backends: what each is, its version, its devices and its "
-        "precisions; for what is missing, how to install it; for what is broken, why.",
+        description="List the registered backends with version, devices and precisions. For a missing "
+        "backend, print how to install it; for a broken one, the reason.",
     ).parse_args(arguments)
     names = backend_names()
     indent = " " * (max(map(len, names)) + 2)
@@ -50,12 +50,12 @@ def _describe(name: str) -> list[str]:
             f"version {backend.version}; {_devices(name, backend)}; {_precisions(backend)}",
             *([f"matrix products by {blas}"] if blas else []),
         ]
-    except BackendNotInstalledError as error:  # the line for pip by itself, to be copied
+    except BackendNotInstalledError as error:  # pip's command on its own line, for copying
         needs, colon, install = str(error).partition(": ")
         return [needs + colon, install]
     except BackendError as error:
         return [str(error)]
-    except Exception as error:  # a backend of others, which the list must survive
+    except Exception as error:  # a third party's backend may fail in any way
         return [f"backend {name!r} is broken: {type(error).__name__}: {error}"]
 
 

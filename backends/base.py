@@ -13,18 +13,18 @@ from backends.errors import PrecisionError
 from backends.tree import Tree
 
 Array = Any
-HostArray = np.ndarray[Any, np.dtype[Any]]  # of NumPy, on the host
+HostArray = np.ndarray[Any, np.dtype[Any]]  # a NumPy array on the host
 Shape = tuple[int, ...]
 Function = Callable[..., Any]
 
 
 class Backend(ABC):
-    """An array library: a namespace of the Array API standard and a handful of verbs.
+    """An array library: a namespace of the Array API standard and a few methods that the standard lacks.
 
     Arithmetic is written against ``xp``, which follows the standard (https://data-apis.org/array-api).
-    Only what the standard lacks is a method. A backend is constructed as ``SomeBackend(device)``,
-    where ``device`` is the part after the colon in ``jax:gpu:1``, or None for the library's own choice.
-    ``python -m backends.conformance NAME`` tells whether one keeps the contract.
+    A backend is constructed as ``SomeBackend(device)``, where ``device`` is the part after the colon in
+    ``jax:gpu:1``, or None for the library's default. ``python -m backends.conformance NAME`` checks
+    whether a backend keeps this contract.
 
     Attributes:
         name: the name under which the backend is registered, such as ``jax``.
@@ -46,18 +46,18 @@ class Backend(ABC):
     def from_numpy(self, tree: Tree) -> Tree:
         """Return the tree with each NumPy leaf as an array of this backend, on its device.
 
-        Shape and dtype are kept. Memory may be shared: who changes the NumPy array afterwards may
-        change the other.
+        Shape and dtype are kept. Memory may be shared, so a later write to the NumPy array may change
+        the result.
 
         Raises:
-            PrecisionError: the dtype cannot be had here, or not outside ``precision("float64")``.
+            PrecisionError: the dtype is not available, or only within ``precision("float64")``.
         """
 
     @abstractmethod
     def to_numpy(self, tree: Tree) -> Tree:
         """Return the tree with each leaf as a NumPy array of the same shape and dtype.
 
-        Memory may be shared, and the arrays read-only: copy what you want to change.
+        Memory may be shared, and the arrays may be read-only: copy them before writing.
         """
 
     @abstractmethod
@@ -74,14 +74,14 @@ class Backend(ABC):
 
     @abstractmethod
     def jit(self, function: Function, *example: Tree) -> Function:
-        """Return ``function`` compiled, or as it is where there is no compiler.
+        """Return ``function`` compiled, or unchanged if the library has no compiler.
 
-        ``function`` is pure: trees of arrays in, trees of arrays out. With ``example`` arguments it is
-        compiled now, for their shapes and dtypes alone, so that a caller can time compilation apart and
-        so that a second compilation cannot happen unseen (but NumPy compiles again for arrays whose axes
-        are in another order in memory); otherwise at the first call for each set of shapes. A compiled
-        function prints no floating-point warnings: who calls it checks the result.
-        One that keeps memory between calls has an attribute ``nbytes``, which tells how much.
+        ``function`` is pure: it takes and returns trees of arrays. With ``example`` arguments it is
+        compiled now, for their shapes and dtypes only: the caller can time compilation separately, and
+        no later call compiles again (except NumPy, for arrays with another order of axes in memory).
+        Without them, the first call for each set of shapes compiles. A compiled function prints no
+        floating-point warnings: its caller checks the result. If it keeps memory between calls, its
+        attribute ``nbytes`` is the size of that memory.
         """
 
     @abstractmethod
@@ -94,37 +94,37 @@ class Backend(ABC):
             The last carry, and the tree of all ``y`` stacked along a new first axis.
 
         Raises:
-            ValueError: ``xs`` has no leaves, or their first axes differ in length or are empty.
+            ValueError: ``xs`` has no leaves, or their first axes are empty or differ in length.
         """
 
     @abstractmethod
     def sync(self, tree: Tree) -> Tree:
-        """Return ``tree`` when the work that makes it is done: timings lie without it."""
+        """Return ``tree`` once it is computed; otherwise timings are misleading."""
 
     @abstractmethod
     def precision(self, dtype: str) -> AbstractContextManager[None]:
-        """Return a context within which arrays of ``dtype``, "float32" or "float64", can be had.
+        """Return a context in which arrays of ``dtype``, "float32" or "float64", are available.
 
-        The standard has no word for it, and JAX makes float64 only where it is asked for.
+        The standard has no such function, and JAX makes float64 only on request.
 
         Raises:
-            PrecisionError: the library or the device has no such numbers.
+            PrecisionError: the library or the device lacks that dtype.
         """
 
-    def keep_compiled(self, folder: Path) -> None:  # noqa: B027  # most libraries have nothing to keep
-        """Keep compiled programs in that folder from one process to the next, if the library can.
+    def keep_compiled(self, folder: Path) -> None:  # noqa: B027  # most libraries keep nothing
+        """Keep compiled programs in a folder from one process to the next, if the library can.
 
-        It is a setting of the whole process, for all who use the library in it: for a script to ask for,
-        and not for a library. A folder that the library was given elsewhere stays. Where the folder, or
-        what is in it, cannot be used, programs are compiled as without it, and nothing is said. Whoever
-        may write into the folder can have their code run: it has to be the user's own.
+        The setting applies to the whole process: scripts may make it, libraries should not. A folder
+        that is already set stays. If the folder or its files are unusable, programs are silently
+        compiled as usual. Anyone who can write to the folder can have their code run, so it must belong
+        to the user.
 
         Args:
-            folder: is made where it is missing. It may be deleted at any time.
+            folder: created if missing; may be deleted at any time.
         """
 
     def __reduce__(self) -> Any:
-        """Return how another process makes the same backend: by its registered name, or its class."""
+        """Return how to recreate the backend: from its registered name, or its class and device."""
         return self._remake or (type(self), (self.device,))
 
     def __copy__(self) -> Self:
@@ -141,13 +141,13 @@ def scan_length(xs: Tree) -> int:
     """Return the common length of the first axes of ``xs``.
 
     Raises:
-        ValueError: there are no leaves, or their first axes differ in length or are empty.
+        ValueError: there are no leaves, or their first axes are empty or differ in length.
     """
     lengths = {tuple(leaf.shape[:1]) for leaf in trees.leaves(xs)}
     if len(lengths) != 1 or lengths & {(), (0,)}:
         shapes = [tuple(leaf.shape) for leaf in trees.leaves(xs)]
         raise ValueError(
-            f"scan needs arrays to loop over, of one common length above 0, got shapes {shapes}"
+            f"scan: expected arrays whose first axes have one common length above 0, got shapes {shapes}"
         )
     return int(lengths.pop()[0])
 

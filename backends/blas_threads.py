@@ -1,4 +1,4 @@
-"""No more threads of NumPy's BLAS than cores that this process may use, and how many there are."""
+"""Limit the threads of NumPy's BLAS to the cores that this process may use."""
 
 import os
 import re
@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-# What the library is called, and by which variables a user sets its threads.
+# The name of each library, and the environment variables that set its threads.
 _LIBRARIES = {
     "openblas": ("OpenBLAS", ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")),
     "mkl": ("MKL", ("MKL_NUM_THREADS", "OMP_NUM_THREADS")),
     "blis": ("BLIS", ("BLIS_NUM_THREADS", "OMP_NUM_THREADS")),
 }
 
-_KERNELS = "OPENBLAS_CORETYPE"  # the variable by which a user chooses the kernels of OpenBLAS
+_KERNELS = "OPENBLAS_CORETYPE"  # the environment variable that selects OpenBLAS's kernels
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Cores:
     """The cores that this process may use.
 
     Attributes:
-        count: how many.
-        machine: how many there are.
-        limit: what withholds the others; empty if there are none.
+        count: their number.
+        machine: the number of cores in the machine.
+        limit: what makes the other cores unavailable; empty if all are available.
     """
 
     count: int
@@ -34,25 +34,24 @@ class Cores:
 
 
 def limit_blas_threads() -> None:
-    """Lower the threads of NumPy's BLAS to the cores that this process may use.
+    """Lower the number of threads of NumPy's BLAS to the cores that this process may use.
 
-    Threads without a core of their own are what hurts: those of OpenBLAS spin while they wait, and take
-    the time from the one that works. Measured with OpenBLAS 0.3.31 on 2 cores that others use, too: in
-    a process forked and then moved to one of them, a product of 200x784 and 784x128 takes 8 ms in two
-    threads and 0.4 ms in one. With a quota of one core, an epoch of 784-128-10 on 12,800 examples takes
-    1.6 to 6.6 s in two threads and 0.24 s in one. OpenBLAS knows the affinity that a process has when it
-    is loaded, but no change of it, and no quota.
+    More threads than cores are slow: waiting threads of OpenBLAS spin, and take time from the one that
+    works. Measured with OpenBLAS 0.3.31 on 2 shared cores: in a process that is forked and then moved to
+    one core, a product of 200x784 and 784x128 takes 8 ms in two threads and 0.4 ms in one. With a quota
+    of one core, an epoch of 784-128-10 on 12,800 examples takes 1.6 to 6.6 s in two threads and 0.24 s
+    in one. OpenBLAS reads the affinity when it is loaded; it notices no later change, and no quota.
 
-    Up to one thread a core, the library chooses: OpenBLAS does products of up to 262,144
-    multiplications in one thread, and beyond that, 2 threads were always faster than one.
+    Up to one thread per core, the library decides: OpenBLAS uses one thread for products of up to
+    262,144 multiplications; for larger products, 2 threads were always faster than one.
 
-    Another number of threads gives other last bits. So the number depends on the machine and its
-    configuration alone. How busy the cores are does not count, as a run would differ from its
-    repetition. The limit is for the whole process, and stays: lifted after each computation, it would
-    be lifted under that of another Python thread, or leave what is computed eagerly to another number.
+    The last bits of a product depend on the number of threads. That number therefore depends on the
+    machine and its configuration only, not on the load, so that runs can be repeated. The limit is
+    permanent and for the whole process: to lift it after each computation would lift it for other Python
+    threads too, and eager computations would use another number.
 
-    It does nothing where a variable such as OPENBLAS_NUM_THREADS is set, or the threads are fewer, and
-    costs 0.2 ms where all cores may be used. BLAS that other libraries bring along is left alone.
+    The limit is not set if a variable such as OPENBLAS_NUM_THREADS is set, or if the threads are few
+    enough. The BLAS of other libraries is left alone. A call costs 0.2 ms if all cores may be used.
     """
     cores = usable_cores()
     if cores.count >= cores.machine:
@@ -61,16 +60,16 @@ def limit_blas_threads() -> None:
     if blas is None or blas.num_threads <= cores.count or _variable(blas):
         return
     blas.set_num_threads(cores.count)
-    # From threadpoolctl 3.8 on, else no other Python thread could set a limit of its own.
+    # threadpoolctl 3.8 and later would let no other Python thread set a limit.
     getattr(blas, "clear_controlling_thread", lambda: None)()
 
 
 def describe_blas() -> str:
-    """Return NumPy's BLAS, its version and kernels, its threads, and why there are so many.
+    """Return the name of NumPy's BLAS, its version, its kernels, its threads, and the reason for these.
 
-    Kernels are those of a processor, where the library has several. They can take twice the time of the
-    best, and differ in the last bits: on a Zen 5 processor, those for Haswell, which some environments
-    ask for so that all machines give the same bits, leave AVX-512 unused.
+    A library may have kernels for several processors, which differ in speed and in the last bits. Some
+    environments select Haswell's so that all machines give the same bits; on a Zen 5 processor they
+    leave AVX-512 unused, and can take twice the time of the best.
     """
     blas = _numpy_blas()
     if blas is None:
@@ -85,41 +84,41 @@ def _kernels(blas: Any) -> str:
     processor = getattr(blas, "architecture", None)
     if not processor:
         return ""
-    is_chosen = blas.internal_api == "openblas" and os.environ.get(_KERNELS)
-    return f"for {processor}" + (f" ({_KERNELS} is set)" if is_chosen else "")
+    is_selected = blas.internal_api == "openblas" and os.environ.get(_KERNELS)
+    return f"for {processor}" + (f" ({_KERNELS} is set)" if is_selected else "")
 
 
 def _reason(threads: int, variable: str, cores: Cores) -> str:
     if variable:
         return f"{variable} is set"
     if threads > cores.count:
-        return f"more than the cores that this process may use, {cores.count}"
+        return f"more than the number of usable cores, {cores.count}"
     if threads < cores.count:
-        return f"fewer than the cores that this process may use, {cores.count}"
+        return f"fewer than the number of usable cores, {cores.count}"
     if cores.limit:
         return f"limited to {cores.count} of {cores.machine} cores by {cores.limit}"
-    return "one for each core"
+    return "one per core"
 
 
 def usable_cores() -> Cores:
-    """Return the cores that this process may use: by its affinity, and by its quota of time."""
+    """Return the cores that this process may use, by its CPU affinity and its quota of CPU time."""
     if not hasattr(os, "sched_getaffinity"):
         cores = os.cpu_count() or 1
         return count_cores(cores, cores, None)
-    machine = os.sysconf("SC_NPROCESSORS_CONF")  # of which OpenBLAS starts; os.cpu_count can be set
-    affinity = os.sched_getaffinity(os.getpid())  # that of the main thread: others may be pinned each
+    machine = os.sysconf("SC_NPROCESSORS_CONF")  # as OpenBLAS counts; os.cpu_count can be overridden
+    affinity = os.sched_getaffinity(os.getpid())  # of the main thread; others may be pinned
     return count_cores(machine, len(affinity), cpu_quota())
 
 
 def count_cores(machine: int, affinity: int, quota: float | None) -> Cores:
-    """Return the cores that can be used.
+    """Return the usable cores.
 
-    A quota is rounded down, to 1 at least: what a thread too many costs is more than it brings.
+    A quota is rounded down, to at least 1: one thread too many costs more than it gains.
 
     Args:
-        machine: the cores that there are.
-        affinity: how many of them the process may run on.
-        quota: how many may be busy all the time; None for all.
+        machine: the number of cores in the machine.
+        affinity: the number of cores that the process may run on.
+        quota: the CPU time it may use, in cores; None for all.
 
     >>> count_cores(machine=64, affinity=64, quota=2.5)
     Cores(count=2, machine=64, limit='the CPU quota')
@@ -131,14 +130,16 @@ def count_cores(machine: int, affinity: int, quota: float | None) -> Cores:
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Return how many cores may be busy all the time; None if there is no quota.
+    """Return the quota of CPU time, in cores; None if there is none.
 
-    Linux has quotas in control groups, of version 1 or 2 (its documentation, admin-guide/cgroup-v1 and
-    cgroup-v2). The least one counts, of the group of this process and of those above. In a container,
-    the file system may begin at its own group: the folder of the name is missing, and the root counts.
+    Linux sets quotas in control groups of version 1 or 2 (its documentation, admin-guide/cgroup-v1 and
+    cgroup-v2). The smallest quota of this process's group and its ancestors applies. In a container the
+    file system may begin at the own group: the folder of that name is missing, and the root applies.
+
+    `os.process_cpu_count` ignores quotas; `loky.cpu_count` needs a dependency.
 
     Args:
-        root: where `proc` and `sys` are.
+        root: the folder that contains `proc` and `sys`.
     """
     quotas = []
     for line in _read(root / "proc/self/cgroup").splitlines():
@@ -168,18 +169,18 @@ def _read(path: Path) -> str:
 
 
 def _numpy_blas() -> Any:
-    """Return threadpoolctl's controller of NumPy's BLAS; None where it knows none."""
-    from threadpoolctl import ThreadpoolController  # here, as with all cores at hand nothing needs it
+    """Return threadpoolctl's controller of NumPy's BLAS; None if it finds none."""
+    from threadpoolctl import ThreadpoolController  # not needed if all cores may be used
 
-    own = os.path.dirname(os.path.realpath(np.__file__))  # in a wheel, it is there, or in numpy.libs
+    own = os.path.dirname(os.path.realpath(np.__file__))  # a wheel has it there, or in numpy.libs
     libraries = [found for found in ThreadpoolController().lib_controllers if found.user_api == "blas"]
     return min(libraries, key=lambda found: not found.filepath.startswith(own), default=None)
 
 
 def _variable(blas: Any) -> str:
-    """Return the environment variable by which a user has set the threads; empty if there is none.
+    """Return the environment variable that sets the threads; empty if none does.
 
-    What does not begin with a number above 0 counts for nothing in the library either.
+    The libraries ignore values that do not begin with a number above 0.
     """
     names = _library(blas)[1]
     return next((name for name in names if re.match(r"\s*0*[1-9]", os.environ.get(name, ""))), "")

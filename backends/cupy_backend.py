@@ -1,4 +1,4 @@
-"""CuPy: NumPy's face on an NVIDIA or AMD GPU."""
+"""CuPy: NumPy's interface on an NVIDIA or AMD GPU."""
 
 from typing import Any, ClassVar
 
@@ -16,8 +16,8 @@ from backends.tree import Tree
 class CupyBackend(EagerBackend):
     """CuPy on a GPU, eager.
 
-    The GPU is CuPy's current one, which the environment variable CUDA_VISIBLE_DEVICES chooses: kernels
-    run on the device that is current in the whole thread, and no library should change that.
+    The GPU is CuPy's current device, which the environment variable CUDA_VISIBLE_DEVICES selects.
+    Kernels run on the current device of the thread, which a library should not change.
     """
 
     name: ClassVar[str] = "cupy"
@@ -27,7 +27,7 @@ class CupyBackend(EagerBackend):
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
         if not cupy.cuda.is_available():
-            raise DeviceNotFoundError("CuPy finds no GPU on this machine, and it has no other device")
+            raise DeviceNotFoundError("CuPy finds no GPU on this machine, and has no other device")
 
     @property
     def version(self) -> str:

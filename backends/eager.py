@@ -1,4 +1,4 @@
-"""What every library that computes at once, without a compiler, has in common."""
+"""The base class of backends for eager libraries, which have no compiler."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,13 +14,13 @@ from backends.tree import Tree
 
 
 class EagerBackend(Backend):
-    """A backend whose verbs are plain Python over a library that computes at once.
+    """A backend for an eager library.
 
-    Left to a backend are ``name``, ``xp`` and `scatter_add`; all else is there, by means that the
-    Array API standard gives on the CPU, and can be replaced.
+    A subclass defines ``name``, ``xp`` and `scatter_add`. The other members have defaults that work for
+    any library of the Array API standard on the CPU, and can be overridden.
 
     Attributes:
-        devices: what may stand after the colon, the default first.
+        devices: the names allowed after the colon, the default first.
     """
 
     devices: tuple[str, ...] = ("cpu",)
@@ -68,10 +68,10 @@ class EagerBackend(Backend):
         return nullcontext()
 
     def _put(self, leaf: Any) -> Array:
-        """Return a NumPy array as one of this library."""
+        """Return a NumPy array as an array of this library."""
         return self.xp.asarray(np.asarray(leaf))
 
     def _get(self, leaf: Array) -> Any:
-        """Return an array of this library as one of NumPy."""
-        # A sum of all is a scalar in NumPy, which lacks what its arrays have.
+        """Return an array of this library as a NumPy array."""
+        # NumPy's full sums are scalars, which np.from_dlpack does not take.
         return np.asarray(leaf) if isinstance(leaf, np.generic) else np.from_dlpack(leaf)

@@ -1,11 +1,11 @@
-"""What can go wrong with a backend, each its own type."""
+"""The exceptions of backends."""
 
 
 class BackendError(Exception):
     """Base class of all errors about backends.
 
     Attributes:
-        origin: added to the message: where the name of the backend came from.
+        origin: where the name of the backend came from; appended to the message.
     """
 
     origin = ""
@@ -19,11 +19,11 @@ class UnknownBackendError(BackendError, ValueError):
 
 
 class BackendNotInstalledError(BackendError, ImportError):
-    """The backend is known, the library that it needs is not installed."""
+    """The library that a known backend needs is not installed."""
 
 
 class BrokenBackendError(BackendError):
-    """The backend is installed and fails to load, or does not keep the contract."""
+    """The backend is installed, but fails to load or does not keep the contract."""
 
 
 class DeviceNotFoundError(BackendError, ValueError):
@@ -31,4 +31,4 @@ class DeviceNotFoundError(BackendError, ValueError):
 
 
 class PrecisionError(BackendError, ValueError):
-    """A dtype was asked for that cannot be had."""
+    """A requested dtype is not available."""

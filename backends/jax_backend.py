@@ -17,16 +17,16 @@ from backends.base import Array, Backend, Function, HostArray, check_precision, 
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
 
-_LARGE = 2**22  # bytes, from which on NumPy asks for large pages
+_LARGE = 2**22  # bytes; from this size on, NumPy requests huge pages
 
 
 class JaxBackend(Backend):
     """JAX on one device, compiled by XLA: the fastest for small networks.
 
-    Float64 is local to ``precision``; only `keep_compiled` sets flags of JAX.
+    float64 is local to ``precision``; only `keep_compiled` sets flags of JAX.
 
     Attributes:
-        devices: all that JAX finds on this machine.
+        devices: the devices that JAX finds on this machine.
     """
 
     name: ClassVar[str] = "jax"
@@ -73,27 +73,26 @@ class JaxBackend(Backend):
         if config.jax_compilation_cache_dir:
             return
         config.update("jax_compilation_cache_dir", str(folder))
-        config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # small programs, too
-        # JAX compiles what it cannot read, and says so each time.
+        config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # keeps small programs too
+        # JAX compiles again if it cannot read a file, and warns each time.
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
 
     def _put(self, leaf: Any) -> Array:
         array = np.asarray(leaf)
         if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
             raise PrecisionError(
-                f"JAX would turn {array.dtype} into "
-                f"{jax.dtypes.canonicalize_dtype(array.dtype)} here: "
-                "work within `with backend.precision('float64'):`, or convert the array first"
+                f"JAX would turn {array.dtype} into {jax.dtypes.canonicalize_dtype(array.dtype)} here: "
+                "use it within `with backend.precision('float64'):`, or convert the array first"
             )
         on_host = self._device.platform == "cpu"
         return jax.device_put(_aligned(array) if on_host else array, self._device)
 
 
 def _aligned(array: HostArray) -> HostArray:
-    """Return an array of the same numbers, which JAX does not copy if it is large.
+    """Return an equal array, aligned if it is large.
 
-    JAX takes over memory that is aligned. What it would copy, NumPy copies in a quarter of the time, as
-    it asks for large pages of memory.
+    JAX shares aligned memory, and copies other memory. NumPy, which requests huge pages, makes that copy
+    in a quarter of the time.
     """
     if array.nbytes < _LARGE or array.ctypes.data % CACHE_LINE == 0:
         return array

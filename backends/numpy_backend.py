@@ -1,4 +1,4 @@
-"""NumPy: on the CPU, always there; compiled by recording, or eager."""
+"""NumPy on the CPU, which is always installed: compiled by recording, or eager."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -14,9 +14,9 @@ from backends.tree import Tree
 
 
 class NumpyBackend(EagerBackend):
-    """NumPy on the CPU, compiled by recording: the reference that all others are held against.
+    """NumPy on the CPU, compiled by recording; the reference for the other backends.
 
-    ``numpy:eager`` runs each function as it is written, for a debugger; the results are the same bits.
+    ``numpy:eager`` runs functions as they are written, for a debugger; results are equal to the bit.
     """
 
     name: ClassVar[str] = "numpy"
@@ -29,7 +29,7 @@ class NumpyBackend(EagerBackend):
 
     @property
     def blas(self) -> str:
-        """What does the matrix products, and in how many threads."""
+        """The library that computes matrix products, and its number of threads."""
         return describe_blas()
 
     def from_numpy(self, tree: Tree) -> Tree:
@@ -44,7 +44,7 @@ class NumpyBackend(EagerBackend):
         return _scatter_add(table, ids, rows)
 
     def jit(self, function: Function, *example: Tree) -> Function:
-        limit_blas_threads()  # again: since then, the process may have been moved to fewer cores
+        limit_blas_threads()  # again: the process may have been moved to fewer cores
         if example and self.device != "eager":
             return numpy_jit.compile_function(function, example)
         return super().jit(function, *example)

@@ -1,4 +1,4 @@
-"""From a name to a backend: the environment variable, entry points, and clear errors."""
+"""Backends by name: built in, registered by entry points, or given as a class."""
 
 import os
 from difflib import get_close_matches
@@ -25,7 +25,7 @@ _OWN = {
     "torch": "backends.torch_backend:TorchBackend",
     "cupy": "backends.cupy_backend:CupyBackend",
 }
-_REMEDY = "repair the installation of its library, or choose another backend, such as 'numpy'"
+_REMEDY = "repair the installation of its library, or use another backend, such as 'numpy'"
 _INSTALL = {name: f'pip install "multinn[{name}]"' for name in ("jax", "torch", "cupy")}
 
 
@@ -33,14 +33,14 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
     """Return the backend of that name; the same instance each time.
 
     Args:
-        backend: a name such as ``numpy``, ``jax``, ``jax:cpu`` or ``jax:gpu:1``; or the place of a
-            class that is not registered, ``package.module:Class`` or ``package.module:Class:device``;
-            or None for the value of the environment variable MULTINN_BACKEND, ``numpy`` where it is
-            unset or empty; or a Backend, which is returned as it is.
+        backend: a name such as ``numpy``, ``jax``, ``jax:cpu`` or ``jax:gpu:1``; or a class that is not
+            registered, as ``package.module:Class`` or ``package.module:Class:device``; or None for the
+            value of the environment variable MULTINN_BACKEND (``numpy`` if it is unset or empty); or a
+            Backend, which is returned unchanged.
 
     Raises:
-        TypeError: ``backend`` is neither.
-        UnknownBackendError: no backend has that name.
+        TypeError: ``backend`` has another type.
+        UnknownBackendError: there is no backend of that name.
         BackendNotInstalledError: the library that it needs is missing.
         BrokenBackendError: it fails to load, or does not keep the contract.
         DeviceNotFoundError: it has no such device.
@@ -59,7 +59,7 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
     try:
         return _construct(os.environ.get(ENVIRONMENT_VARIABLE) or "numpy")
     except BackendError as error:
-        error.origin = f" (asked for by the environment variable {ENVIRONMENT_VARIABLE})"
+        error.origin = f" (requested by the environment variable {ENVIRONMENT_VARIABLE})"
         raise
 
 
@@ -69,12 +69,12 @@ def backend_names() -> list[str]:
 
 
 def installed_backends() -> list[str]:
-    """Return the names of the registered backends that can be had on this machine, the default first.
+    """Return the names of the registered backends that work on this machine, the default first.
 
-    Left out is one whose library is not installed, or finds no device.
+    A backend is left out if its library is not installed or finds no device.
 
     Raises:
-        BrokenBackendError: one is installed and fails to load.
+        BrokenBackendError: a backend is installed, but fails to load.
     """
     installed = []
     for name in backend_names():
@@ -109,7 +109,7 @@ def _construct(specification: str) -> Backend:
 
 
 def _find(specification: str) -> tuple[EntryPoint, str | None]:
-    """Return where the class of a backend is, and the device, if one is asked for."""
+    """Return the entry point of a backend's class, and the device if the specification names one."""
     name, colon, device = specification.partition(":")
     registered = _registered()
     if name in registered:
@@ -132,8 +132,8 @@ def _unknown(name: str) -> str:
     close = get_close_matches(name.lower(), names, n=1)
     suggestion = f"; did you mean {close[0]!r}?" if close else ""
     return (
-        f"unknown backend {name!r}, expected one of {', '.join(names)}, or module:Class of one that is "
-        f"not registered{suggestion}"
+        f"unknown backend {name!r}, expected one of {', '.join(names)}, or module:Class for an "
+        f"unregistered one{suggestion}"
     )
 
 

@@ -17,13 +17,13 @@ _CREATE = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zer
 
 
 class TorchBackend(EagerBackend):
-    """PyTorch on one device, eager: its arrays and kernels; the gradients are ours.
+    """PyTorch on one device, eager, without its automatic differentiation.
 
-    Nothing is compiled. `torch.compile` does not take a whole training step, as array_api_compat asks
-    for dtypes where it would be cut; a step recorded as a graph first, and compiled by Inductor, took
-    141 instead of 251 µs on a network 2-8-2, and as long as before on 784-256-128-10 with batches of
-    128. For that a process waits 3 to 30 seconds, and a loop over steps would be unrolled. Where small
-    networks are to be fast, NumPy (20 µs) and JAX (5 µs) are.
+    Nothing is compiled. `torch.compile` cannot take a whole training step, because array_api_compat
+    inspects dtypes, which breaks the graph. A step recorded as a graph first and compiled by Inductor
+    took 141 instead of 251 µs on a network 2-8-2, and as long as before on 784-256-128-10 with batches
+    of 128. Compilation takes 3 to 30 seconds, and a loop over steps would be unrolled. NumPy (20 µs) and
+    JAX (5 µs) are faster on small networks.
     """
 
     name: ClassVar[str] = "torch"
@@ -51,7 +51,7 @@ class TorchBackend(EagerBackend):
     def _put(self, leaf: Any) -> Array:
         array = np.asarray(leaf, order="C")  # PyTorch has no negative strides
         if not array.flags.writeable:
-            array = array.copy()  # PyTorch would let its memory be written
+            array = array.copy()  # PyTorch tensors are always writable
         try:
             return torch.from_numpy(array).to(self._device)
         except (TypeError, ValueError) as error:
@@ -72,6 +72,6 @@ class TorchBackend(EagerBackend):
 
 
 def _namespace_on(device: torch.device) -> Any:
-    """Return the namespace whose new arrays are made on that device: PyTorch makes them on the CPU."""
+    """Return the namespace with functions that create arrays on that device, not on the CPU."""
     create = {name: partial(getattr(torch_namespace, name), device=device) for name in _CREATE}
     return SimpleNamespace(**vars(torch_namespace) | create)

@@ -12,12 +12,12 @@ _BRANCHES = (dict, *_SEQUENCES)
 
 
 def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
-    """Apply ``function`` to each leaf of ``tree`` and to the leaves at the same place in ``others``.
+    """Apply ``function`` to each leaf of ``tree`` and the leaves at the same place in ``others``.
 
     Args:
-        function: takes one leaf of each tree, returns the new leaf.
-        tree: gives the structure of the result.
-        others: trees of that same structure.
+        function: takes one leaf of each tree, and returns the new leaf.
+        tree: determines the structure of the result.
+        others: trees of the same structure.
 
     Raises:
         ValueError: a tree in ``others`` has another structure.
@@ -42,7 +42,7 @@ def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
 
 
 def map_with_paths(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
-    """Apply ``function`` as `map` does, with the place of the leaf, such as ``0.W``, before the leaves.
+    """Apply ``function`` as `map` does; its first argument is the path of the leaf, such as ``0.W``.
 
     >>> map_with_paths(lambda path, leaf: f"{path}={leaf}", ({"W": 1}, {"W": 2}))
     ({'W': '0.W=1'}, {'W': '1.W=2'})
@@ -68,7 +68,7 @@ def leaves(tree: Tree) -> list[Any]:
 
 
 def leaves_with_paths(tree: Tree) -> list[tuple[str, Any]]:
-    """Return each leaf with its place in the tree, such as ``0.W``, in the order of `leaves`.
+    """Return each leaf with its path, such as ``0.W``, in the order of `leaves`.
 
     >>> leaves_with_paths(({"W": 1, "b": 2}, {"W": 3}))
     [('0.W', 1), ('0.b', 2), ('1.W', 3)]
@@ -77,7 +77,7 @@ def leaves_with_paths(tree: Tree) -> list[tuple[str, Any]]:
 
 
 def _paths(tree: Tree, path: str) -> Tree:
-    """Return the tree with the place of each leaf instead of the leaf."""
+    """Return the tree with each leaf replaced by its path."""
     prefix = f"{path}." if path else ""
     if isinstance(tree, dict):
         return {key: _paths(child, f"{prefix}{key}") for key, child in tree.items()}

@@ -1,16 +1,16 @@
-"""Checks of whether a backend keeps the contract: on the command line, or in a test suite.
+"""Checks of the backend contract, for the command line and for test suites.
 
     python -m backends.conformance jax
     python -m backends.conformance my_package.my_module:MyBackend
 
-In pytest, one test for each check:
+In pytest, each check is a test:
 
     @pytest.mark.parametrize("check", checks(), ids=str)
     def test_my_backend(check):
         check(MyBackend())
 
-A check returns nothing, or raises `NonconformanceError` with one line: what was expected, what came, and
-where on the page docs/new-backend.md more is said.
+A check returns None, or raises `NonconformanceError`. Its message is one line: what was expected, what
+came, and which section of docs/new-backend.md explains it.
 """
 
 from backends.conformance import arrays, library, members, programs
@@ -19,10 +19,10 @@ from backends.conformance.base import NonconformanceError as NonconformanceError
 
 
 def checks(*, gradients: bool = True) -> list[Check]:
-    """Return all checks, those first that others build on.
+    """Return all checks, the most basic ones first.
 
     Args:
-        gradients: whether to include, for each layer and loss of multinn, the check of its gradients.
+        gradients: whether to include the gradient checks, one for each layer and loss of multinn.
 
     >>> from backends import get_backend
     >>> for check in checks(gradients=False):

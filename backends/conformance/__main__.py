@@ -18,59 +18,55 @@ _QUIET_SECONDS = 2.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the checks, print a table and what failed, and return the exit status.
+    """Run the checks, print a table and the failures, and return the exit status.
 
-    That is 0 if the backend keeps the contract, 1 if it does not, 2 if there is no such backend, and 130
-    after Ctrl-C, which ends the checks and leaves the report of those that are done.
+    The status is 0 if the backend keeps the contract, 1 if it does not, 2 if there is no such backend or
+    check, and 130 after Ctrl-C, which ends the checks and prints the report of those done.
 
     Args:
-        arguments: those of the command line if None.
+        arguments: command-line arguments; the process's own if None.
     """
     parser = argparse.ArgumentParser(
         prog="python -m backends.conformance",
-        description="Check whether a backend keeps the contract. docs/new-backend.md tells what each "
-        "failure means.",
+        description=f"Check whether a backend keeps the contract. {PAGE} explains each failure.",
     )
     parser.add_argument(
         "name", help="a registered name, such as jax:cpu, or module:Class or module:Class:device"
     )
-    parser.add_argument(
-        "--only", metavar="TEXT", help="only the checks that have this text in their name"
-    )
+    parser.add_argument("--only", metavar="TEXT", help="run only checks with this text in their name")
     options = parser.parse_args(arguments)
-    chosen = [each for each in checks() if (options.only or "").lower() in each.name.lower()]
-    if not chosen:
-        print(f"error: no check has {options.only!r} in its name", file=sys.stderr)
+    selected = [each for each in checks() if (options.only or "").lower() in each.name.lower()]
+    if not selected:
+        print(_wrap(f"error: --only: no check has {options.only!r} in its name"), file=sys.stderr)
         return 2
     try:
         backend = get_backend(options.name)
     except BrokenBackendError as error:
-        message = f"FAIL construction: {error}; see {PAGE}#members"
-        print(textwrap.fill(message, _WIDTH, break_on_hyphens=False, break_long_words=False))
+        print(_wrap(f"FAIL construction: {error}; see {PAGE}#members"))
         return 1
     except BackendError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(_wrap(f"error: {error}"), file=sys.stderr)
         return 2
     results: dict[str, str | None] = {}
     try:
-        _run(chosen, backend, results)
+        _run(selected, backend, results)
     except KeyboardInterrupt:
-        _report(results, len(chosen), backend)
+        _report(results, len(selected), backend)
         print("interrupted", file=sys.stderr)
         return 130
-    _report(results, len(chosen), backend)
+    _report(results, len(selected), backend)
     return 1 if any(results.values()) else 0
 
 
-def _run(chosen: Sequence[Check], backend: Backend, results: dict[str, str | None]) -> None:
-    """Add what is wrong, or None, by the name of the check; show progress where it takes its time."""
-    # multinn stands above backends: it is imported where it is used.
+def _run(selected: Sequence[Check], backend: Backend, results: dict[str, str | None]) -> None:
+    """Run the checks, store the error message of each or None, and show the progress of a long run."""
+    # multinn depends on backends, so it is imported only where it is used.
     from multinn.host.progress import progress
 
     start = time.monotonic()
     with ExitStack() as stack:
         advance = None
-        for done, check in enumerate(chosen, start=1):
+        for done, check in enumerate(selected, start=1):
             try:
                 check(backend)
                 results[check.name] = None
@@ -80,17 +76,17 @@ def _run(chosen: Sequence[Check], backend: Backend, results: dict[str, str | Non
             if advance is not None:
                 advance(1, failed)
             elif time.monotonic() - start > _QUIET_SECONDS:
-                advance = stack.enter_context(progress(len(chosen), "check"))
+                advance = stack.enter_context(progress(len(selected), "check"))
                 advance(done, failed)
 
 
 def _report(results: Mapping[str, str | None], count: int, backend: Backend) -> None:
-    """Print the table of the checks that were done, each failure, and the verdict.
+    """Print the table of completed checks, each failure, and the verdict.
 
     Args:
-        results: what is wrong, or None, by the name of the check.
-        count: how many checks there are.
-        backend: what was checked.
+        results: the error message or None, by the name of the check.
+        count: the number of selected checks.
+        backend: the backend under test.
     """
     width = max(map(len, results), default=0)
     for name, message in results.items():
@@ -101,20 +97,32 @@ def _report(results: Mapping[str, str | None], count: int, backend: Backend) -> 
         if message:
             names.setdefault(message, []).append(name)
     for message, (first, *others) in names.items():
-        print(f"FAIL {first}: {message}")
+        print(_wrap(f"FAIL {first}: {message}"))
         if others:
-            print(f"     and {len(others)} more in the same words, the last of them {others[-1]!r}")
+            print(_wrap(f"and {len(others)} more with the same message, the last: {others[-1]!r}", "  "))
     verdict = "keeps the contract"
     if names:
         verdict = "does not keep the contract"
     elif len(results) < count:
-        verdict = "was not checked to the end"
+        verdict = "was checked only in part"
     passed = sum(message is None for message in results.values())
-    print(f"{passed} of {count} checks pass: {_describe(backend)} {verdict}")
+    print(_wrap(f"{passed} of {count} checks pass: {_describe(backend)} {verdict}"))
+
+
+def _wrap(text: str, indent: str = "") -> str:
+    """Return the text in lines of 80 columns; paths and addresses stay whole."""
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _describe(backend: Backend) -> str:
-    """Return the backend as text, which a broken one may not have."""
+    """Return the repr of the backend, or the name of its class if the repr fails."""
     try:
         return repr(backend)
     except Exception:

@@ -1,4 +1,4 @@
-"""What goes in and comes out: arrays to NumPy's and back, precision, and `scatter_add`."""
+"""Checks of conversion from and to NumPy, of precision, and of `scatter_add`."""
 
 from typing import Any, NamedTuple
 
@@ -32,8 +32,8 @@ _LEAVES = {
     "int32": np.array([-(2**31), 0, 2**31 - 1], np.int32),
     "uint8": np.arange(4, dtype=np.uint8),
     "bool": np.array([[True], [False]]),
-    "an array without axes": np.array(1.5, np.float32),
-    "a bool without axes": np.array(True),
+    "a 0-d array": np.array(1.5, np.float32),
+    "a 0-d bool": np.array(True),
     "an empty array": np.zeros((0, 3), np.float32),
     "a transposed array": np.arange(6, dtype=np.float32).reshape(2, 3).T,
     "every other entry of an array": np.arange(10, dtype=np.float32)[::2],
@@ -44,7 +44,7 @@ _LEAVES = {
 
 
 def _round_trip(kind: str, leaf: Any) -> Check:
-    @check("from_numpy", f"{kind} comes back as it was")
+    @check("from_numpy", f"{kind} comes back unchanged")
     def run(backend: Backend) -> None:
         require_same(backend.to_numpy(backend.from_numpy(leaf)), leaf, "to_numpy(from_numpy(x))")
 
@@ -69,7 +69,7 @@ def views(backend: Backend) -> None:
     require_same(backend.to_numpy(got), expected, "x.T, x[:, 1], x[::2, ...] and flip(x)")
 
 
-@check("precision", "64 bits are kept, or refused with PrecisionError")
+@check("precision", "64 bits are kept, or PrecisionError is raised")
 def no_narrowing(backend: Backend) -> None:
     for dtype in ("float64", "int64"):
         leaf = np.array([2**40 + 1, -3], dtype)
@@ -80,14 +80,14 @@ def no_narrowing(backend: Backend) -> None:
         require_same(came, leaf, f"{dtype} outside precision('float64')")
 
 
-@check("precision", "float32 can always be had")
+@check("precision", "float32 is always available")
 def single(backend: Backend) -> None:
     with backend.precision("float32"):
         came = backend.to_numpy(backend.from_numpy(np.ones(2, np.float32)) * 2.0)
     require_same(came, np.array([2, 2], np.float32), "2.0 * x within precision('float32')")
 
 
-@check("precision", "float64 computes in float64, or is refused")
+@check("precision", "float64 computes in float64, or PrecisionError is raised")
 def double(backend: Backend) -> None:
     if not has_float64(backend):
         return
@@ -109,7 +109,7 @@ def beside(backend: Backend) -> None:
     require_same(came, np.full(3, 2, np.float32), "2.0 * exp(x - 1.0) within precision('float64')")
 
 
-@check("precision", "any other dtype is refused with PrecisionError")
+@check("precision", "any other dtype raises PrecisionError")
 def others(backend: Backend) -> None:
     for dtype in ("float16", "bfloat16", "int32", "double", ""):
         try:
@@ -120,7 +120,7 @@ def others(backend: Backend) -> None:
 
 
 def _scatter(backend: Backend, table: Any, ids: list[int], rows: Any) -> tuple[Any, Any]:
-    """Return what `scatter_add` gives and what NumPy gives."""
+    """Return the result of `scatter_add`, and NumPy's."""
     expected = table.copy()
     np.add.at(expected, np.array(ids, np.int64), rows)
     arguments = backend.from_numpy((table, np.array(ids, np.int32), rows))
@@ -149,7 +149,7 @@ def no_ids(backend: Backend) -> None:
     require_same(*_scatter(backend, table, [], np.zeros((0, 3), np.float32)), "no ids")
 
 
-@check("scatter_add", "the table stays as it was")
+@check("scatter_add", "the table is unchanged")
 def table_stays(backend: Backend) -> None:
     table = np.zeros((2, 1), np.float32)
     own, ids, rows = backend.from_numpy((table, np.zeros(1, np.int32), np.ones((1, 1), np.float32)))
@@ -168,7 +168,7 @@ def scatter_in_jit(backend: Backend) -> None:
         require_same(came, np.array([[0], [2]], dtype), "a compiled scatter_add")
 
 
-@check("from_numpy", "the host's array stays as it was")
+@check("from_numpy", "the NumPy array is unchanged")
 def host_stays(backend: Backend) -> None:
     host = np.ones(3, np.float32)
     x = backend.from_numpy(host)

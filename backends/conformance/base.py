@@ -1,4 +1,4 @@
-"""What a check is, and how it tells what it found."""
+"""The class of a check, and the comparisons that checks are made of."""
 
 import sys
 import traceback
@@ -18,17 +18,17 @@ _LONGEST = 60
 
 
 class NonconformanceError(BackendError, AssertionError):
-    """A backend does not keep the contract: what was expected, what came, and where to look."""
+    """A backend does not keep the contract; the message says what was expected, and what came."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a backend must do; called on a backend, it returns or raises.
+    """A requirement on backends; call it on a backend to check it.
 
     Attributes:
-        section: the heading on the page docs/new-backend.md under which more is said.
-        title: what is expected, in a few words.
-        run: raises NonconformanceError, or whatever the backend raises.
+        section: the heading in docs/new-backend.md that explains a failure.
+        title: the expected behavior in a few words.
+        run: raises NonconformanceError, or any error of the backend.
     """
 
     section: str
@@ -44,7 +44,7 @@ class Check:
         """Check one backend.
 
         Raises:
-            NonconformanceError: it does otherwise; the message is one line.
+            NonconformanceError: the backend fails; the message is one line.
         """
         where = f"; see {PAGE}#{self.section}"
         try:
@@ -52,9 +52,9 @@ class Check:
         except NonconformanceError as error:
             raise NonconformanceError(f"{error}{where}") from error
         except Exception as error:
-            came = short(f"{type(error).__name__}: {error}", 200)
+            got = short(f"{type(error).__name__}: {error}", 200)
             raise NonconformanceError(
-                f"expected no error, got {came} ({_place(error, backend)}){where}"
+                f"expected no error, got {got} ({_location(error, backend)}){where}"
             ) from error
 
     def __str__(self) -> str:
@@ -62,17 +62,17 @@ class Check:
 
 
 def check(section: str, title: str) -> Callable[[Callable[[Backend], None]], Check]:
-    """Make a function that takes a backend a check."""
+    """Return a decorator that makes a check of a function of a backend."""
     return lambda run: Check(section, title, run)
 
 
-def _place(error: Exception, backend: Backend) -> str:
-    """Return the line at which the error came: the last one in the backend's own file, if it has any."""
+def _location(error: Exception, backend: Backend) -> str:
+    """Return where the error was raised: the last line in the backend's own file, or the last of all."""
     frames = traceback.extract_tb(error.__traceback__)
     module = sys.modules.get(type(backend).__module__)
     own = [frame for frame in frames if frame.filename == getattr(module, "__file__", None)]
-    place = (own or frames)[-1]
-    return f"{place.filename}:{place.lineno}"
+    last = (own or frames)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def require(condition: bool, expected: str, got: object) -> None:
@@ -82,13 +82,13 @@ def require(condition: bool, expected: str, got: object) -> None:
 
 
 def require_same(got: Tree, expected: Tree, what: str, tolerance: float = 0.0) -> None:
-    """Raise NonconformanceError unless both are the same tree of the same NumPy arrays.
+    """Raise NonconformanceError unless both are equal trees of NumPy arrays of equal dtypes.
 
     Args:
-        got: what `Backend.to_numpy` returned.
+        got: a result of `Backend.to_numpy`.
         expected: a tree of NumPy arrays.
-        what: what it is, for the message.
-        tolerance: how far numbers may be apart, relative to the expected.
+        what: the name of the result, for the message.
+        tolerance: the largest relative difference.
     """
     try:
         trees.map(lambda one, other: None, expected, got)
@@ -108,7 +108,7 @@ def require_same(got: Tree, expected: Tree, what: str, tolerance: float = 0.0) -
 
 
 def has_float64(backend: Backend) -> bool:
-    """Tell whether the backend offers float64; it need not."""
+    """Return whether the backend offers float64, which is optional."""
     try:
         with backend.precision("float64"):
             return True
@@ -117,7 +117,7 @@ def has_float64(backend: Backend) -> bool:
 
 
 def short(text: str, longest: int = _LONGEST) -> str:
-    """Return the text in one line, cut where it is too long."""
+    """Return the text on one line, shortened if it is too long."""
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 

@@ -1,4 +1,4 @@
-"""What stands on a backend: the random numbers and the gradients of multinn, against NumPy's."""
+"""Checks of multinn's random numbers and gradients against those on NumPy."""
 
 from functools import cache, partial
 from typing import Any
@@ -15,17 +15,17 @@ from backends.conformance.base import (
 )
 from backends.registry import get_backend
 
-# multinn stands above backends: it is imported where it is used, so that a backend needs it no sooner.
+# multinn depends on backends, so it is imported only where it is used.
 
 _TOLERANCES = {"float64": 1e-10, "float32": 5e-6}
 
 
-@check("random-numbers", "bits are those of NumPy")
+@check("random-numbers", "bits equal NumPy's")
 def same_bits(backend: Backend) -> None:
     _compare_draws(backend, "bits", lambda random, own, key: random.bits(own, key, (5, 200)))
 
 
-@check("random-numbers", "uniform numbers and masks are those of NumPy")
+@check("random-numbers", "uniform numbers and masks equal NumPy's")
 def same_draws(backend: Backend) -> None:
     like = np.ones(1, np.float32)
     _compare_draws(
@@ -39,16 +39,16 @@ def same_draws(backend: Backend) -> None:
 
 
 def _compare_draws(backend: Backend, what: str, draw: Any) -> None:
-    """Compare what is drawn, compiled and not, in three steps and below."""
+    """Compare the draws of three steps, eager and compiled."""
     from multinn import random
 
-    def run(own: Backend, words: Any) -> Any:
-        return draw(random, own, random.child(random.Key(words), 2))
+    def run(own: Backend, seed: Any) -> Any:
+        return draw(random, own, random.child(random.Key(seed), 2))
 
     numpy = get_backend("numpy:eager")
-    for words in random.step_words(7, 0, 3):
-        expected = numpy.to_numpy(numpy.jit(partial(run, numpy))(words))
-        own = backend.from_numpy(words)
+    for seed in random.step_words(7, 0, 3):
+        expected = numpy.to_numpy(numpy.jit(partial(run, numpy))(seed))
+        own = backend.from_numpy(seed)
         require_same(backend.to_numpy(run(backend, own)), expected, f"multinn.random.{what}")
         compiled = backend.jit(partial(run, backend), own)
         require_same(backend.to_numpy(compiled(own)), expected, f"a compiled multinn.random.{what}")
@@ -62,7 +62,7 @@ def gradient_checks() -> list[Check]:
 
 
 def _compare_gradients(case: Any, backend: Backend) -> None:
-    """Compare gradients in float64, where the backend has it, and in float32 with NumPy's in float64."""
+    """Compare gradients, in each precision of the backend, with NumPy's in float64."""
     from multinn.testing.gradients import evaluate, malformed, tree_error
 
     point = case.draw(0)
@@ -71,8 +71,8 @@ def _compare_gradients(case: Any, backend: Backend) -> None:
         evaluation = evaluate(case, backend, point, dtype)
         if count := malformed(evaluation, point, dtype):
             raise NonconformanceError(
-                f"expected {dtype} gradients of the shapes of their parameters, the same bits by both "
-                f"ways to compute them, got {count} that are otherwise"
+                f"expected {dtype} gradients with the shapes of their parameters, the same bits by both "
+                f"methods of computing them, got {count} others"
             )
         error = tree_error(evaluation.gradients, expected)
         if not error <= _TOLERANCES[dtype]:

@@ -1,4 +1,4 @@
-"""What a backend has: its members, their signatures, and its namespace."""
+"""Checks of a backend's members, their signatures, and its namespace."""
 
 import inspect
 
@@ -7,8 +7,8 @@ import numpy as np
 from backends.base import Backend
 from backends.conformance.base import check, require, require_same
 
-# The functions of the Array API standard 2023.12, without its extensions for linear algebra and
-# Fourier transforms; and its data types, but for integers that not all libraries have.
+# The functions of the Array API standard 2023.12, without the extensions for linear algebra and Fourier
+# transforms; and its dtypes, without the integers that some libraries lack.
 NAMES = """
 abs acos acosh add all any arange argmax argmin argsort asarray asin asinh astype atan atan2 atanh
 bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor bool
@@ -23,15 +23,15 @@ trunc uint8 unstack var vecdot where zeros zeros_like
 """.split()  # noqa: SIM905  # a list would be a page long
 
 
-@check("members", "name, device and version are texts")
-def texts(backend: Backend) -> None:
+@check("members", "name, device and version are strings")
+def strings(backend: Backend) -> None:
     for member in ("name", "device", "version"):
         value = getattr(backend, member, None)
-        require(isinstance(value, str) and value != "", f"a text as {member!r}", repr(value))
+        require(isinstance(value, str) and value != "", f"a string as {member!r}", repr(value))
 
 
 def _check_signature(backend: Backend, member: str) -> None:
-    """Check that a method takes its arguments by position; names may differ, but not change places."""
+    """Check that a method takes the contract's arguments by position, in the same order."""
     method = getattr(backend, member)
     require(callable(method), f"a method {member!r}", repr(method))
     wanted = list(inspect.signature(getattr(Backend, member)).parameters.values())[1:]

@@ -1,4 +1,4 @@
-"""What runs functions: `scan` and `jit`."""
+"""Checks of `scan` and `jit`."""
 
 import sys
 import warnings
@@ -17,7 +17,7 @@ from backends.tree import Tree
 
 
 def _rich_step(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
-    """A step whose carry, x and y are trees of all kinds."""
+    """A step whose carry, x and y are nested trees."""
     total = carry["total"] + x[0]
     scaled = carry["pair"].first * x[1]["scale"]
     y = {"pair": Pair(total, (scaled, None)), "nothing": (), "sum": total + scaled}
@@ -31,7 +31,7 @@ def _rich_arguments(length: int) -> tuple[Tree, Tree]:
 
 
 def _loop(carry: Tree, xs: Tree, length: int) -> tuple[Tree, Tree]:
-    """What `scan` is to return, by NumPy."""
+    """Return the result of `scan`, computed by NumPy."""
     ys = []
     for i in range(length):
         carry, y = _rich_step(carry, trees.map(lambda leaf, i=i: leaf[i], xs))
@@ -39,7 +39,7 @@ def _loop(carry: Tree, xs: Tree, length: int) -> tuple[Tree, Tree]:
     return trees.map(np.asarray, carry), trees.map(lambda *parts: np.stack(parts), *ys)
 
 
-@check("scan", "is a loop, over trees of all kinds")
+@check("scan", "is a loop over nested trees")
 def is_a_loop(backend: Backend) -> None:
     for length in (4, 1):
         carry, xs = _rich_arguments(length)
@@ -49,7 +49,7 @@ def is_a_loop(backend: Backend) -> None:
         require_same(got[1], expected[1], f"the ys of {length} steps")
 
 
-@check("scan", "is a loop within jit, too")
+@check("scan", "is a loop within jit")
 def is_a_loop_in_jit(backend: Backend) -> None:
     carry, xs = _rich_arguments(3)
     arguments = backend.from_numpy((carry, xs))
@@ -73,7 +73,7 @@ def nested(backend: Backend) -> None:
     )
 
 
-@check("scan", "a step may report nothing")
+@check("scan", "a step may return None as y")
 def no_ys(backend: Backend) -> None:
     arguments = backend.from_numpy((np.array(1, np.float32), np.ones(3, np.float32)))
     carry, ys = backend.scan(lambda carry, x: (carry + x, None), *arguments)
@@ -81,7 +81,7 @@ def no_ys(backend: Backend) -> None:
     require(ys is None, "None as the ys of a step that returns (carry, None)", repr(ys))
 
 
-@check("scan", "refuses what has no one length with ValueError")
+@check("scan", "raises ValueError without a common length above 0")
 def no_length(backend: Backend) -> None:
     bad: dict[str, Tree] = {
         "no leaves": {},
@@ -103,7 +103,7 @@ def _affine(x: Any, params: Tree) -> Tree:
     return {"y": x @ params["W"] + params["b"], "none": None}
 
 
-@check("jit", "changes no result, with example arguments and without")
+@check("jit", "changes no result, with or without example arguments")
 def same_results(backend: Backend) -> None:
     x = np.arange(6, dtype=np.float32).reshape(3, 2)
     params = {"W": np.ones((2, 2), np.float32), "b": np.array([1, 2], np.float32)}
@@ -152,7 +152,7 @@ def results_stay(backend: Backend) -> None:
 
 @contextmanager
 def frequent_switches() -> Iterator[None]:
-    """Let Python switch between threads as often as it can, so that what they share shows."""
+    """Let Python switch between threads as often as it can, to expose shared state."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

@@ -1,4 +1,4 @@
-"""What backends do beyond the checks of test_conformance.py: arrays at random, two at once, devices."""
+"""Backends beyond the conformance checks: random arrays, two backends at once, devices."""
 
 import pickle
 from collections.abc import Callable
@@ -21,11 +21,11 @@ class Pair(NamedTuple):
 
 
 def assert_trees_equal(actual: Tree, expected: Tree) -> None:
-    """Compare the NumPy leaves: values, shapes and dtypes; and the structure."""
+    """Compare the structures, and the values, shapes and dtypes of the NumPy leaves."""
     tree.map(lambda a, e: np.testing.assert_array_equal(a, e, strict=True), actual, expected)
 
 
-def test_a_backend_says_what_it_is(backend):
+def test_a_backend_describes_itself(backend):
     assert backend.name
     assert backend.device.startswith("cpu")
     assert backend.version[0].isdigit()
@@ -39,15 +39,15 @@ def test_arrays_of_the_namespace_go_to_numpy_too(name):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int64", "uint64", "complex128"])
-def test_jax_does_not_narrow_in_silence(dtype):
+def test_jax_does_not_narrow_silently(dtype):
     with pytest.raises(PrecisionError, match=rf"{dtype} into .*with backend.precision\('float64'\)"):
         get_backend("jax").from_numpy({"x": np.ones(2, dtype)})
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_jax_keeps_a_large_array_as_it_was(order):
+def test_jax_copies_a_large_unaligned_array(order):
     numbers = np.arange(2**20 + 16, dtype=np.float32)
-    first = 1 if numbers.ctypes.data % 64 == 0 else 0  # so that it is not aligned
+    first = 1 if numbers.ctypes.data % 64 == 0 else 0  # not aligned
     x = numbers[first : first + 2**20].reshape((4, -1), order=order)
     expected = x.copy()
     array = get_backend("jax").from_numpy(x)
@@ -55,7 +55,7 @@ def test_jax_keeps_a_large_array_as_it_was(order):
     np.testing.assert_array_equal(np.asarray(array), expected, strict=True)
 
 
-def test_the_error_of_another_precision_names_those_that_there_are(backend):
+def test_the_error_of_an_unknown_precision_names_the_known_ones(backend):
     with pytest.raises(PrecisionError, match="'float32' or 'float64', got dtype 'double'"):
         backend.precision("double")
 
@@ -82,7 +82,7 @@ def test_scatter_add_accumulates_duplicates(backend, table, ids, data):
 
 
 def rich_step(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
-    """A step whose carry, x and y are trees of all kinds."""
+    """A step whose carry, x and y are nested trees."""
     total = carry["total"] + x[0]
     scaled = carry["pair"].first * x[1]["scale"]
     y = {"pair": Pair(total, (scaled, None)), "nothing": (), "sum": total + scaled}
@@ -107,12 +107,12 @@ def test_scan_is_a_loop(backend, x):
 
 def test_the_error_of_two_lengths_shows_them(backend):
     xs = backend.from_numpy((np.zeros(2, np.float32), np.zeros(3, np.float32)))
-    with pytest.raises(ValueError, match=r"scan needs .* one common length .*\[\(2,\), \(3,\)\]"):
+    with pytest.raises(ValueError, match=r"scan: expected .* one common length .*\[\(2,\), \(3,\)\]"):
         backend.scan(lambda carry, x: (carry, x), None, xs)
 
 
 def test_the_results_of_a_compiled_function_outlive_the_next_call(backend):
-    """Whatever it returns: new arrays, one of them twice, its arguments, and views of them."""
+    """Results may be new arrays, one array twice, arguments, and views of arguments."""
     xp = backend.xp
 
     def function(x: Any, table: Any) -> Tree:
@@ -149,7 +149,7 @@ def test_jax_compiles_an_example_at_once_and_only_then():
 
 @pytest.mark.parametrize(("name", "other_name"), [("numpy", "jax"), ("jax", "numpy")])
 def test_two_backends_work_side_by_side(name, other_name):
-    """Work on another backend, in another precision, changes nothing that comes after it."""
+    """Work on another backend, in another precision, changes no later result."""
     backend, other = get_backend(name), get_backend(other_name)
     x = np.linspace(0.0, 1.0, 5, dtype=np.float32)
 
@@ -186,7 +186,7 @@ print(backend.device, {f"{d.platform}:{d.id}" for leaf in leaves for d in leaf.d
     assert result.stdout == "cpu:1 {'cpu:1'}\n"
 
 
-def test_the_contract_cannot_be_half_kept():
+def test_an_incomplete_backend_cannot_be_constructed():
     class Half(Backend):
         name = "half"
 
@@ -194,7 +194,7 @@ def test_the_contract_cannot_be_half_kept():
         Half()  # type: ignore[abstract]
 
 
-def test_a_backend_named_by_its_class_comes_back_from_a_pickle():
+def test_a_backend_named_by_its_class_can_be_pickled():
     backend = get_backend("tests.support.strict_backend:StrictBackend")
     assert pickle.loads(pickle.dumps(backend)) == get_backend(
         "tests.support.strict_backend:StrictBackend:cpu"
@@ -202,6 +202,6 @@ def test_a_backend_named_by_its_class_comes_back_from_a_pickle():
 
 
 @pytest.mark.parametrize("name", ["json:cpu", ":Class", "my-package.module:Class", "json:No:cpu"])
-def test_what_names_no_class_is_an_unknown_backend(name):
+def test_a_name_without_a_class_is_an_unknown_backend(name):
     with pytest.raises(UnknownBackendError, match="expected one of numpy"):
         get_backend(name)

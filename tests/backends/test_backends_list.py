@@ -1,4 +1,4 @@
-"""``python -m backends``: what is registered, what is missing, and what is broken."""
+"""``python -m backends`` lists registered, missing and broken backends."""
 
 import sys
 
@@ -21,23 +21,23 @@ def test_every_registered_backend_is_listed(listing):
     assert first_words[: len(backend_names())] == backend_names()
 
 
-def test_it_fits_80_columns(listing):
+def test_the_list_fits_80_columns(listing):
     assert max(map(len, listing.splitlines())) <= 80
 
 
-def test_what_can_be_had_tells_its_version_devices_and_precisions(listing):
+def test_an_available_backend_has_its_version_devices_and_precisions(listing):
     text = " ".join(listing.split())
     assert "numpy NumPy on the CPU" in text
     assert "; numpy:cpu, numpy:eager; float32 and float64" in text
     assert "; jax:cpu:0; float32 and float64" in text
 
 
-def test_numpy_tells_its_blas_and_the_threads(listing):
+def test_numpy_has_its_blas_and_the_threads(listing):
     assert f"matrix products by {describe_blas()} jax " in " ".join(listing.split())
 
 
 @pytest.mark.skipif("cupy" in installed_backends(), reason="CuPy is here")
-def test_what_is_missing_tells_how_to_install_it_in_one_line(monkeypatch, capsys):
+def test_a_missing_backend_has_the_pip_command_on_one_line(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cupy", None)
     main([])
     assert '\n       pip install "multinn[cupy]"\n' in capsys.readouterr().out
@@ -51,7 +51,7 @@ def test_what_is_missing_tells_how_to_install_it_in_one_line(monkeypatch, capsys
         (RuntimeError("out of memory"), "backend 'jax' is broken: RuntimeError: out of memory"),
     ],
 )
-def test_what_is_broken_tells_its_reason_and_harms_no_other(monkeypatch, capsys, error, reason):
+def test_a_broken_backend_has_its_reason_and_harms_no_other(monkeypatch, capsys, error, reason):
     from backends import __main__ as module
 
     get_backend = module.get_backend

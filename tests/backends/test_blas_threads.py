@@ -1,4 +1,4 @@
-"""No more threads of NumPy's BLAS than cores that this process may use, and what is said of them."""
+"""The limit of NumPy's BLAS threads to the usable cores, and their description."""
 
 import os
 import threading
@@ -24,7 +24,7 @@ ONE_OF_64 = Cores(1, 64, "the CPU quota")
 
 @pytest.fixture
 def use(monkeypatch):
-    """A function that pretends that this process may use those cores; no variable sets the threads."""
+    """Return a function that sets the usable cores; no environment variable sets the threads."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     with threadpool_limits(2, "blas"):
@@ -51,7 +51,7 @@ def threads():
         (64, 64, 0.25, Cores(1, 64, "the CPU quota")),
     ],
 )
-def test_cores_are_those_of_the_affinity_within_the_quota(machine, affinity, quota, expected):
+def test_the_affinity_and_the_quota_limit_the_cores(machine, affinity, quota, expected):
     assert count_cores(machine, affinity, quota) == expected
 
 
@@ -83,7 +83,7 @@ def test_cores_are_those_of_the_affinity_within_the_quota(machine, affinity, quo
         ("", {"cpu.max": "100000 100000\n"}, None),
     ],
 )
-def test_the_quota_is_the_least_of_the_control_groups(tmp_path, groups, files, expected):
+def test_the_smallest_quota_of_the_control_groups_applies(tmp_path, groups, files, expected):
     for name, text in files.items():
         file = tmp_path / "sys/fs/cgroup" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def test_with_all_cores_nothing_is_limited(use):
 
 
 @pytest.mark.parametrize("variable", ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"])
-def test_the_word_of_the_user_holds(use, monkeypatch, variable):
+def test_an_environment_variable_takes_precedence(use, monkeypatch, variable):
     use(ONE_OF_64)
     monkeypatch.setenv(variable, "2")
     limit_blas_threads()
@@ -144,7 +144,7 @@ def test_the_word_of_the_user_holds(use, monkeypatch, variable):
         *(("OPENBLAS_NUM_THREADS", value) for value in ("", " ", "0", "-1", "all")),
     ],
 )
-def test_no_number_or_the_variable_of_another_library_says_nothing(use, monkeypatch, variable, value):
+def test_a_variable_without_a_number_or_of_another_library_is_ignored(use, monkeypatch, variable, value):
     use(ONE_OF_64)
     monkeypatch.setenv(variable, value)
     limit_blas_threads()
@@ -174,7 +174,7 @@ def test_another_python_thread_can_still_set_its_own(use):
     assert found == [{1}]
 
 
-# All in a fresh process: OpenBLAS is loaded with all cores, and then the process is moved to one.
+# In a fresh process, OpenBLAS is loaded with all cores; then the process is moved to one.
 MOVED = """
 import os
 import numpy as np
@@ -207,29 +207,29 @@ def test_a_process_moved_to_one_core_computes_the_same_bits_eagerly_and_compiled
     assert same == "True"
 
 
-# --- what is said ---
+# --- the description ---
 
 
 @pytest.mark.parametrize(
     ("cores", "expected"),
     [
-        (Cores(2, 2, ""), "2 threads (one for each core)"),
+        (Cores(2, 2, ""), "2 threads (one per core)"),
         (Cores(2, 64, "the CPU quota"), "2 threads (limited to 2 of 64 cores by the CPU quota)"),
-        (Cores(8, 8, ""), "2 threads (fewer than the cores that this process may use, 8)"),
-        (Cores(1, 1, ""), "2 threads (more than the cores that this process may use, 1)"),
+        (Cores(8, 8, ""), "2 threads (fewer than the number of usable cores, 8)"),
+        (Cores(1, 1, ""), "2 threads (more than the number of usable cores, 1)"),
     ],
 )
-def test_it_says_how_many_threads_and_why(use, cores, expected):
+def test_the_description_says_how_many_threads_and_why(use, cores, expected):
     use(cores)
     assert describe_blas().endswith(f", {expected}")
 
 
-def test_it_names_the_variable_that_the_user_has_set(use, monkeypatch):
+def test_the_description_names_the_variable_that_sets_the_threads(use, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert describe_blas().endswith(", 2 threads (OMP_NUM_THREADS is set)")
 
 
-def test_a_library_that_is_not_known_is_said_to_be(use, monkeypatch):
+def test_an_unknown_library_is_described_as_unknown(use, monkeypatch):
     use(ONE_OF_64)
     monkeypatch.setattr(blas_threads, "_numpy_blas", lambda: None)
     limit_blas_threads()
@@ -240,18 +240,18 @@ def kernels():
     return next(found["architecture"] for found in threadpool_info() if "numpy" in found["filepath"])
 
 
-def test_it_names_the_processor_that_the_kernels_are_for(use, monkeypatch):
+def test_the_description_names_the_processor_of_the_kernels(use, monkeypatch):
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     assert f" for {kernels()}, 2 threads" in describe_blas()
 
 
-@pytest.mark.parametrize("chosen", ["Zen", "haswell"])
-def test_it_says_that_the_user_has_chosen_the_kernels(use, monkeypatch, chosen):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", chosen)
+@pytest.mark.parametrize("processor", ["Zen", "haswell"])
+def test_the_description_names_the_variable_that_selects_the_kernels(use, monkeypatch, processor):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", processor)
     assert f" for {kernels()} (OPENBLAS_CORETYPE is set), 2 threads" in describe_blas()
 
 
-def test_another_library_is_not_asked_for_the_kernels_of_openblas(use, monkeypatch):
+def test_the_variable_of_openblas_selects_no_kernels_of_other_libraries(use, monkeypatch):
     blis = SimpleNamespace(internal_api="blis", architecture="zen", version="1.0", num_threads=2)
     monkeypatch.setattr(blas_threads, "_numpy_blas", lambda: blis)
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")

@@ -1,4 +1,4 @@
-"""Compiled programs are kept between runs of a script: found again, off on request, not in the way."""
+"""Compiled programs are kept between runs of a script, can be turned off, and do no harm."""
 
 import subprocess
 from collections.abc import Callable
@@ -35,7 +35,7 @@ print("found", events.count("/jax/compilation_cache/cache_hits"))
 
 
 def train(*folders: Path) -> list[str]:
-    """Train in a new process that keeps what it compiles in the first folder: what it prints."""
+    """Train in a new process that keeps compiled programs in the first folder; return its output."""
     result = run_python(TRAIN.format(folders=[str(folder) for folder in folders]))
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout.splitlines()
@@ -43,7 +43,7 @@ def train(*folders: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A folder after one run, and what that printed."""
+    """Return the folder after one run, and the output of that run."""
     folder = tmp_path_factory.mktemp("cache") / "made" / "when missing"
     return folder, train(folder)
 
@@ -94,14 +94,14 @@ def learn_xor(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str
     return result
 
 
-def test_a_script_keeps_its_programs_unless_told_otherwise(tmp_path):
+def test_a_script_keeps_its_programs_unless_an_option_forbids_it(tmp_path):
     learn_xor(tmp_path, "--no-compilation-cache")
     assert not list(tmp_path.iterdir())
     learn_xor(tmp_path)
     assert any(file.name.startswith("jit_run-") for file in (tmp_path / "compiled").iterdir())
 
 
-def test_what_is_called_from_another_program_leaves_its_settings_alone(monkeypatch, tmp_path):
+def test_main_called_from_another_program_changes_no_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("MULTINN_CACHE", str(tmp_path))
     assert xor.main(["--backend", "jax", "--epochs", "5"]) == 0
     assert jax.config.jax_compilation_cache_dir is None

@@ -1,4 +1,4 @@
-"""CuPy's backend over a module that stands in for CuPy, and where there is no CuPy."""
+"""CuPy's backend, tested with a stand-in for CuPy and without CuPy."""
 
 import sys
 
@@ -23,7 +23,7 @@ def test_it_keeps_the_contract(cupy, check):
     check(cupy())
 
 
-def test_its_namespace_is_that_of_the_standard_over_cupy(cupy):
+def test_its_namespace_is_array_api_compat(cupy):
     backend = cupy()
     assert backend.xp.__name__ == "array_api_compat.cupy"
     assert (backend.name, backend.device, backend.version) == ("cupy", "cuda", "13.6.0")
@@ -44,7 +44,7 @@ def test_sync_waits_for_the_stream(cupy):
     assert sys.modules["cupy"].synchronized == ["stream"]
 
 
-def test_another_device_is_refused(cupy):
+def test_another_device_raises(cupy):
     with pytest.raises(DeviceNotFoundError, match="no device 'cuda:1': expected 'cupy', 'cupy:cuda'"):
         cupy("cuda:1")
 

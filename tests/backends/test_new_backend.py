@@ -1,4 +1,4 @@
-"""The page on writing a backend: its code is a backend, and it explains every failure."""
+"""The page on writing a backend: its code works, and it explains every failure."""
 
 import inspect
 import re
@@ -50,5 +50,5 @@ def test_each_kind_of_failure_has_its_heading(section):
 
 
 @pytest.mark.parametrize("path", re.findall(r"`((?:backends|multinn)/[\w/]+\.py)`", PAGE))
-def test_the_files_that_it_names_are_there(path):
+def test_the_files_that_it_names_exist(path):
     assert (ROOT / path).is_file()

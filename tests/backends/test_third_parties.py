@@ -1,4 +1,4 @@
-"""Backends of third parties: found by their entry point, and told apart where they fail."""
+"""Backends of third parties: found by their entry points, with an error for each kind of failure."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ from tests.support.helpers import run_python
 Register = Callable[[str, str], None]
 
 TINY_BACKEND = '''
-"""The backend that the documentation's author might have written in an afternoon."""
+"""A backend in a package of its own."""
 
 import numpy as np
 
@@ -78,7 +78,7 @@ print((trainer.predict(x) > 0.5).ravel().tolist())
 
 @pytest.fixture
 def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Register]:
-    """Return a function that installs a backend: its name, and the source of a module with ``make``."""
+    """Return a function that installs a backend, given its name and a module that defines ``make``."""
     modules = []
 
     def write(name: str, source: str) -> None:
@@ -124,7 +124,7 @@ def test_a_third_partys_missing_library_is_named(register):
     ],
     ids=["module", "no-attribute", "no-function", "half-a-backend"],
 )
-def test_a_broken_third_party_is_told_apart_from_a_missing_one(register, source, message):
+def test_a_broken_third_party_is_not_reported_as_missing(register, source, message):
     register("broken", source)
     with pytest.raises(BrokenBackendError, match=f"'broken'.*{message}"):
         get_backend("broken")
@@ -149,21 +149,21 @@ def test_a_third_party_may_raise_our_errors(register):
         get_backend("careful:gpu:7")
 
 
-def test_a_broken_third_party_that_the_variable_asks_for_names_the_variable(register, monkeypatch):
+def test_the_error_of_a_backend_from_the_variable_names_the_variable(register, monkeypatch):
     register("broken", "1 / 0")
     monkeypatch.setenv("MULTINN_BACKEND", "broken")
     with pytest.raises(BrokenBackendError, match="MULTINN_BACKEND"):
         get_backend()
 
 
-def test_a_third_party_cannot_take_the_place_of_numpy(register):
+def test_a_third_party_cannot_replace_numpy(register):
     register("numpy", "1 / 0")
     with pytest.raises(DeviceNotFoundError, match="'numpy' has no device 'gpu:3'"):
         get_backend("numpy:gpu:3")
     assert backend_names().count("numpy") == 1
 
 
-def test_an_installed_package_brings_its_backend(tmp_path):
+def test_an_installed_package_registers_its_backend(tmp_path):
     """Build a wheel of a new package, install it, and train on the backend that it registers."""
     (tmp_path / "pyproject.toml").write_text(TINY_PROJECT)
     (tmp_path / "tiny_backend.py").write_text(TINY_BACKEND)

@@ -1,4 +1,4 @@
-"""What is PyTorch's own: devices, memory, and what it does not have."""
+"""PyTorch's devices, memory and dtypes."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,13 +18,13 @@ def test_torch_on_the_cpu(name):
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "gpu", "meta", "cpu:0", "cuda:", "", "nonsense"])
-def test_a_device_that_is_not_there_is_told_which_there_are(device):
+def test_the_error_of_a_missing_device_names_the_present_ones(device):
     with pytest.raises(DeviceNotFoundError, match=f"no device '{device}' .* it finds 'torch:cpu'"):
         get_backend(f"torch:{device}")
 
 
 def test_new_arrays_are_made_on_the_device_of_the_backend():
-    """As on a GPU, in whose place PyTorch's device without memory stands here."""
+    """PyTorch's device "meta", which has no memory, stands in for a GPU."""
     from backends.torch_backend import _namespace_on
 
     xp = _namespace_on(torch.device("meta"))
@@ -34,24 +34,24 @@ def test_new_arrays_are_made_on_the_device_of_the_backend():
 
 
 @pytest.mark.parametrize("dtype", ["longdouble", ">f4", "datetime64[s]"])
-def test_what_torch_does_not_have_is_refused(dtype):
+def test_a_dtype_that_torch_lacks_raises(dtype):
     with pytest.raises(PrecisionError, match="PyTorch has no arrays of"):
         get_backend("torch").from_numpy({"x": np.zeros(2, dtype)})
 
 
-def test_memory_that_may_not_be_written_is_copied():
+def test_read_only_memory_is_copied():
     frozen = np.zeros(3, np.float32)
     frozen.flags.writeable = False
     get_backend("torch").from_numpy(frozen).fill_(1.0)
     assert not frozen.any()
 
 
-def test_arrays_that_share_no_order_in_memory_go_to_numpy():
+def test_tensors_of_any_order_in_memory_go_to_numpy():
     tensor = torch.arange(12.0).reshape(3, 4).T[::2]
     np.testing.assert_array_equal(get_backend("torch").to_numpy(tensor), [[0, 4, 8], [2, 6, 10]])
 
 
-def test_threads_compute_what_one_does():
+def test_several_threads_compute_the_results_of_one():
     backend = get_backend("torch")
 
     def sums(seed: int) -> np.ndarray:

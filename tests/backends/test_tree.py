@@ -1,4 +1,4 @@
-"""Trees: structure is kept, order is fixed, and trees of different structure are refused."""
+"""Trees: structure is kept, order is fixed, and different structures raise."""
 
 from typing import Any, NamedTuple
 
@@ -47,11 +47,11 @@ def test_paths_are_those_of_map_with_paths(values):
     assert tree.leaves(paths) == [path for path, _ in tree.leaves_with_paths(values)]
 
 
-def test_leaves_of_a_dict_come_by_sorted_key():
+def test_leaves_of_a_dict_are_ordered_by_key():
     assert tree.leaves({"b": 1, "W": 2, "a": 3}) == [2, 3, 1]
 
 
-def test_the_order_in_which_a_dict_was_made_does_not_matter():
+def test_the_insertion_order_of_a_dict_does_not_matter():
     assert tree.map(lambda a, b: (a, b), {"a": 1, "b": 2}, {"b": 20, "a": 10}) == {
         "a": (1, 10),
         "b": (2, 20),
@@ -69,13 +69,13 @@ def test_paths_name_keys_and_positions():
     }
 
 
-def test_a_named_tuple_stays_one():
+def test_a_named_tuple_keeps_its_type():
     mapped = tree.map(lambda leaf: leaf + 1, Pair(1, Pair(2, 3)))
     assert isinstance(mapped, Pair)
     assert mapped.second.first == 3
 
 
-def test_a_leaf_alone_is_a_tree():
+def test_a_single_leaf_is_a_tree():
     assert tree.map(lambda leaf: leaf + 1, 1) == 2
     assert tree.leaves_with_paths(1) == [("", 1)]
 
@@ -101,13 +101,13 @@ def test_none_is_a_tree_without_leaves():
     ],
     ids=str,
 )
-def test_trees_of_another_structure_are_refused(values, other, message):
+def test_trees_of_another_structure_raise(values, other, message):
     with pytest.raises(ValueError, match=message):
         tree.map(lambda *leaves: leaves, values, other)
 
 
 def kinds(values: Any) -> list[type]:
-    """The types of all branches, in order."""
+    """Return the types of all branches, in order."""
     if isinstance(values, dict):
         children = [values[key] for key in sorted(values)]
     elif isinstance(values, tuple | list):
