@@ -8,14 +8,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from backends import tree as trees
 from backends.errors import PrecisionError
 from backends.tree import Tree
+from backends.tree import scan_length as scan_length
 
 Array = Any
 HostArray = np.ndarray[Any, np.dtype[Any]]  # a NumPy array on the host
 Shape = tuple[int, ...]
 Function = Callable[..., Any]
+PRECISIONS = ("float32", "float64")
 
 
 class Backend(ABC):
@@ -137,22 +138,6 @@ class Backend(ABC):
         return f"{type(self).__name__}(device={self.device!r})"
 
 
-def scan_length(xs: Tree) -> int:
-    """Return the common length of the first axes of ``xs``.
-
-    Raises:
-        ValueError: there are no leaves, or their first axes are empty or differ in length.
-    """
-    lengths = {tuple(leaf.shape[:1]) for leaf in trees.leaves(xs)}
-    if len(lengths) != 1 or lengths & {(), (0,)}:
-        shapes = [tuple(leaf.shape) for leaf in trees.leaves(xs)]
-        raise ValueError(
-            f"scan: expected arrays whose first axes have one common length above 0, got shapes {shapes}"
-        )
-    return int(lengths.pop()[0])
-
-
-def check_precision(name: str, dtype: str) -> None:
-    """Raise PrecisionError unless ``dtype`` is "float32" or "float64"."""
-    if dtype not in ("float32", "float64"):
-        raise PrecisionError(f"backend {name!r} computes in 'float32' or 'float64', got dtype {dtype!r}")
+def unknown_precision(name: str, dtype: str) -> PrecisionError:
+    """Return the error for a dtype that is not among `PRECISIONS`."""
+    return PrecisionError(f"backend {name!r} computes in 'float32' or 'float64', got dtype {dtype!r}")

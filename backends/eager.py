@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from backends import tree as trees
-from backends.base import Array, Backend, Function, check_precision, scan_length
+from backends.base import PRECISIONS, Array, Backend, Function, unknown_precision
 from backends.errors import DeviceNotFoundError
 from backends.tree import Tree
 
@@ -55,7 +55,7 @@ class EagerBackend(Backend):
         self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree
     ) -> tuple[Tree, Tree]:
         ys = []
-        for i in range(scan_length(xs)):
+        for i in range(trees.scan_length(xs)):
             carry, y = step(carry, trees.map(lambda x, i=i: x[i, ...], xs))
             ys.append(y)
         return carry, trees.map(lambda *parts: self.xp.stack(parts), *ys)
@@ -64,7 +64,8 @@ class EagerBackend(Backend):
         return tree
 
     def precision(self, dtype: str) -> AbstractContextManager[None]:
-        check_precision(self.name, dtype)
+        if dtype not in PRECISIONS:
+            raise unknown_precision(self.name, dtype)
         return nullcontext()
 
     def _put(self, leaf: Any) -> Array:

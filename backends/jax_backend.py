@@ -13,7 +13,7 @@ import numpy as np
 
 from backends import tree as trees
 from backends.aligned import CACHE_LINE, aligned_bytes
-from backends.base import Array, Backend, Function, HostArray, check_precision, scan_length
+from backends.base import PRECISIONS, Array, Backend, Function, HostArray, unknown_precision
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
 
@@ -57,7 +57,7 @@ class JaxBackend(Backend):
     def scan(
         self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree
     ) -> tuple[Tree, Tree]:
-        scan_length(xs)
+        trees.scan_length(xs)
         carry, ys = jax.lax.scan(step, carry, xs)
         return carry, ys
 
@@ -65,7 +65,8 @@ class JaxBackend(Backend):
         return jax.block_until_ready(tree)  # type: ignore[no-untyped-call]
 
     def precision(self, dtype: str) -> AbstractContextManager[None]:
-        check_precision(self.name, dtype)
+        if dtype not in PRECISIONS:
+            raise unknown_precision(self.name, dtype)
         return jax.enable_x64(True) if dtype == "float64" else nullcontext()
 
     def keep_compiled(self, folder: Path) -> None:

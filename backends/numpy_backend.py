@@ -1,12 +1,11 @@
 """NumPy on the CPU, which is always installed: compiled by recording, or eager."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from backends import numpy_jit
-from backends import tree as trees
 from backends.base import Array, Function, scan_length
 from backends.blas_threads import describe_blas, limit_blas_threads
 from backends.eager import EagerBackend
@@ -23,6 +22,15 @@ class NumpyBackend(EagerBackend):
     devices: tuple[str, ...] = ("cpu", "eager")
     xp: Any = np
 
+    _put: Any = staticmethod(np.asarray)
+    _get: Any = staticmethod(np.asarray)
+
+    def __new__(cls, device: str | None = None) -> Self:
+        """Return an instance of the eager class for the device ``eager``."""
+        kind: Any = _EagerNumpyBackend if (cls, device) == (NumpyBackend, "eager") else cls
+        instance: Self = super().__new__(kind)
+        return instance
+
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
         limit_blas_threads()
@@ -31,12 +39,6 @@ class NumpyBackend(EagerBackend):
     def blas(self) -> str:
         """The library that computes matrix products, and its number of threads."""
         return describe_blas()
-
-    def from_numpy(self, tree: Tree) -> Tree:
-        return trees.map(np.asarray, tree)
-
-    def to_numpy(self, tree: Tree) -> Tree:
-        return trees.map(np.asarray, tree)
 
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
         if numpy_jit.is_recorded(table, ids, rows):
@@ -55,6 +57,14 @@ class NumpyBackend(EagerBackend):
         if numpy_jit.is_recorded(carry, xs):
             return numpy_jit.record_scan(step, carry, xs, scan_length(xs))
         return super().scan(step, carry, xs)
+
+
+class _EagerNumpyBackend(NumpyBackend):
+    jit = EagerBackend.jit
+    scan = EagerBackend.scan
+
+    def __repr__(self) -> str:
+        return f"NumpyBackend(device={self.device!r})"
 
 
 def _scatter_add(table: Array, ids: Array, rows: Array) -> Array:

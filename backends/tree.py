@@ -108,3 +108,18 @@ def _rebuild(like: Tree, children: list[Any]) -> Tree:
     if kind is tuple or kind is list:
         return kind(children)
     return kind(*children) if hasattr(like, "_fields") else kind(children)
+
+
+def scan_length(xs: Tree) -> int:
+    """Return the common length of the first axes of ``xs``.
+
+    Raises:
+        ValueError: there are no leaves, or their first axes are empty or differ in length.
+    """
+    lengths = {tuple(leaf.shape[:1]) for leaf in leaves(xs)}
+    if len(lengths) != 1 or lengths & {(), (0,)}:
+        shapes = [tuple(leaf.shape) for leaf in leaves(xs)]
+        raise ValueError(
+            f"scan: expected arrays whose first axes have one common length above 0, got shapes {shapes}"
+        )
+    return int(lengths.pop()[0])
