@@ -1,6 +1,7 @@
 """Neural networks whose every gradient is derived by hand, written once, on any array library."""
 
 import inspect as _inspect
+from types import ModuleType as _ModuleType
 
 import backends as _backends
 
@@ -20,251 +21,129 @@ from multinn import onnx as onnx
 from multinn import optimizers as optimizers
 from multinn import random as random
 from multinn import schedules as schedules
-from multinn.callbacks import (
-    Callback,
-    CSVLogger,
-    EarlyStopping,
-    ReduceLearningRateOnPlateau,
-    SaveCheckpoint,
-    TensorBoard,
-)
-from multinn.descriptions.registry import register
+from multinn.callbacks import Callback as Callback
+from multinn.callbacks import CSVLogger as CSVLogger
+from multinn.callbacks import EarlyStopping as EarlyStopping
+from multinn.callbacks import ReduceLearningRateOnPlateau as ReduceLearningRateOnPlateau
+from multinn.callbacks import SaveCheckpoint as SaveCheckpoint
+from multinn.callbacks import TensorBoard as TensorBoard
+from multinn.descriptions.registry import register as register
 from multinn.descriptions.registry import register_module as _register_module
-from multinn.errors import (
-    CheckpointError,
-    DamagedCheckpointError,
-    DescriptionError,
-    DivergenceError,
-    ForeignFileError,
-    InvalidCheckpointError,
-    NewerCheckpointError,
-    NotInitializedError,
-)
+from multinn.errors import CheckpointError as CheckpointError
+from multinn.errors import DamagedCheckpointError as DamagedCheckpointError
+from multinn.errors import DescriptionError as DescriptionError
+from multinn.errors import DivergenceError as DivergenceError
+from multinn.errors import ForeignFileError as ForeignFileError
+from multinn.errors import InvalidCheckpointError as InvalidCheckpointError
+from multinn.errors import NewerCheckpointError as NewerCheckpointError
+from multinn.errors import NotInitializedError as NotInitializedError
 from multinn.host.former_modules import install as _install_former_modules
 from multinn.host.version import own_version as _own_version
-from multinn.layers import (
-    ELU,
-    GELU,
-    GRU,
-    LSTM,
-    Add,
-    AveragePool1D,
-    AveragePool2D,
-    BatchNorm,
-    Bidirectional,
-    ChannelsLast,
-    Concatenate,
-    Container,
-    Conv1D,
-    Conv2D,
-    ConvTranspose2D,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    GlobalAveragePool1D,
-    GlobalAveragePool2D,
-    GlobalMaxPool1D,
-    GroupNorm,
-    HardSwish,
-    Identity,
-    Layer,
-    LayerNorm,
-    LeakyReLU,
-    Masked,
-    Masking,
-    MaxPool1D,
-    MaxPool2D,
-    Mish,
-    MultiHeadAttention,
-    Parallel,
-    PositionalEncoding,
-    PositionEmbedding,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Rescale,
-    Residual,
-    RMSNorm,
-    Sequential,
-    Sigmoid,
-    SiLU,
-    SimpleRNN,
-    Softmax,
-    Softplus,
-    Softsign,
-    SpatialDropout,
-    Tanh,
-    TransformerBlock,
-)
-from multinn.losses import (
-    CTC,
-    BinaryCrossEntropy,
-    BinaryFocal,
-    CosineSimilarity,
-    Focal,
-    HalfSquaredError,
-    Hinge,
-    Huber,
-    KLDivergence,
-    Loss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    MultiClassHinge,
-    Poisson,
-    SoftmaxCrossEntropy,
-)
-from multinn.metrics import (
-    F1,
-    R2,
-    Accuracy,
-    CombinedMetric,
-    Precision,
-    Recall,
-    TopK,
-    accuracy,
-    binary_accuracy,
-)
-from multinn.optimizers import (
-    LAMB,
-    SGD,
-    AccumulateGradients,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    ClipByGlobalNorm,
-    ExponentialMovingAverage,
-    Freeze,
-    Lion,
-    NAdam,
-    Optimizer,
-    RMSProp,
-    ScaledLearningRate,
-)
-from multinn.training.batches import ShuffledBatches
-from multinn.training.compiled import Seconds
-from multinn.training.history import History
-from multinn.training.program import Examples, value_and_gradients
-from multinn.training.trainer import Trainer
+from multinn.layers import ELU as ELU
+from multinn.layers import GELU as GELU
+from multinn.layers import GRU as GRU
+from multinn.layers import LSTM as LSTM
+from multinn.layers import Add as Add
+from multinn.layers import AveragePool1D as AveragePool1D
+from multinn.layers import AveragePool2D as AveragePool2D
+from multinn.layers import BatchNorm as BatchNorm
+from multinn.layers import Bidirectional as Bidirectional
+from multinn.layers import ChannelsLast as ChannelsLast
+from multinn.layers import Concatenate as Concatenate
+from multinn.layers import Container as Container
+from multinn.layers import Conv1D as Conv1D
+from multinn.layers import Conv2D as Conv2D
+from multinn.layers import ConvTranspose2D as ConvTranspose2D
+from multinn.layers import Dense as Dense
+from multinn.layers import Dropout as Dropout
+from multinn.layers import Embedding as Embedding
+from multinn.layers import Flatten as Flatten
+from multinn.layers import GlobalAveragePool1D as GlobalAveragePool1D
+from multinn.layers import GlobalAveragePool2D as GlobalAveragePool2D
+from multinn.layers import GlobalMaxPool1D as GlobalMaxPool1D
+from multinn.layers import GroupNorm as GroupNorm
+from multinn.layers import HardSwish as HardSwish
+from multinn.layers import Identity as Identity
+from multinn.layers import Layer as Layer
+from multinn.layers import LayerNorm as LayerNorm
+from multinn.layers import LeakyReLU as LeakyReLU
+from multinn.layers import Masked as Masked
+from multinn.layers import Masking as Masking
+from multinn.layers import MaxPool1D as MaxPool1D
+from multinn.layers import MaxPool2D as MaxPool2D
+from multinn.layers import Mish as Mish
+from multinn.layers import MultiHeadAttention as MultiHeadAttention
+from multinn.layers import Parallel as Parallel
+from multinn.layers import PositionalEncoding as PositionalEncoding
+from multinn.layers import PositionEmbedding as PositionEmbedding
+from multinn.layers import PReLU as PReLU
+from multinn.layers import ReLU as ReLU
+from multinn.layers import ReLU6 as ReLU6
+from multinn.layers import Rescale as Rescale
+from multinn.layers import Residual as Residual
+from multinn.layers import RMSNorm as RMSNorm
+from multinn.layers import Sequential as Sequential
+from multinn.layers import Sigmoid as Sigmoid
+from multinn.layers import SiLU as SiLU
+from multinn.layers import SimpleRNN as SimpleRNN
+from multinn.layers import Softmax as Softmax
+from multinn.layers import Softplus as Softplus
+from multinn.layers import Softsign as Softsign
+from multinn.layers import SpatialDropout as SpatialDropout
+from multinn.layers import Tanh as Tanh
+from multinn.layers import TransformerBlock as TransformerBlock
+from multinn.losses import CTC as CTC
+from multinn.losses import BinaryCrossEntropy as BinaryCrossEntropy
+from multinn.losses import BinaryFocal as BinaryFocal
+from multinn.losses import CosineSimilarity as CosineSimilarity
+from multinn.losses import Focal as Focal
+from multinn.losses import HalfSquaredError as HalfSquaredError
+from multinn.losses import Hinge as Hinge
+from multinn.losses import Huber as Huber
+from multinn.losses import KLDivergence as KLDivergence
+from multinn.losses import Loss as Loss
+from multinn.losses import MeanAbsoluteError as MeanAbsoluteError
+from multinn.losses import MeanSquaredError as MeanSquaredError
+from multinn.losses import MultiClassHinge as MultiClassHinge
+from multinn.losses import Poisson as Poisson
+from multinn.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+from multinn.metrics import F1 as F1
+from multinn.metrics import R2 as R2
+from multinn.metrics import Accuracy as Accuracy
+from multinn.metrics import CombinedMetric as CombinedMetric
+from multinn.metrics import Precision as Precision
+from multinn.metrics import Recall as Recall
+from multinn.metrics import TopK as TopK
+from multinn.metrics import accuracy as accuracy
+from multinn.metrics import binary_accuracy as binary_accuracy
+from multinn.optimizers import LAMB as LAMB
+from multinn.optimizers import SGD as SGD
+from multinn.optimizers import AccumulateGradients as AccumulateGradients
+from multinn.optimizers import Adadelta as Adadelta
+from multinn.optimizers import Adagrad as Adagrad
+from multinn.optimizers import Adam as Adam
+from multinn.optimizers import AdamW as AdamW
+from multinn.optimizers import ClipByGlobalNorm as ClipByGlobalNorm
+from multinn.optimizers import ExponentialMovingAverage as ExponentialMovingAverage
+from multinn.optimizers import Freeze as Freeze
+from multinn.optimizers import Lion as Lion
+from multinn.optimizers import NAdam as NAdam
+from multinn.optimizers import Optimizer as Optimizer
+from multinn.optimizers import RMSProp as RMSProp
+from multinn.optimizers import ScaledLearningRate as ScaledLearningRate
+from multinn.training.batches import ShuffledBatches as ShuffledBatches
+from multinn.training.compiled import Seconds as Seconds
+from multinn.training.history import History as History
+from multinn.training.program import Examples as Examples
+from multinn.training.program import value_and_gradients as value_and_gradients
+from multinn.training.trainer import Trainer as Trainer
 
 __version__ = _own_version()
 
 __all__ = [
-    "CTC",
-    "ELU",
-    "F1",
-    "GELU",
-    "GRU",
-    "LAMB",
-    "LSTM",
-    "R2",
-    "SGD",
-    "AccumulateGradients",
-    "Accuracy",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Add",
-    "AveragePool1D",
-    "AveragePool2D",
-    "BatchNorm",
-    "Bidirectional",
-    "BinaryCrossEntropy",
-    "BinaryFocal",
-    "CSVLogger",
-    "Callback",
-    "ChannelsLast",
-    "CheckpointError",
-    "ClipByGlobalNorm",
-    "CombinedMetric",
-    "Concatenate",
-    "Container",
-    "Conv1D",
-    "Conv2D",
-    "ConvTranspose2D",
-    "CosineSimilarity",
-    "DamagedCheckpointError",
-    "Dense",
-    "DescriptionError",
-    "DivergenceError",
-    "Dropout",
-    "EarlyStopping",
-    "Embedding",
-    "Examples",
-    "ExponentialMovingAverage",
-    "Flatten",
-    "Focal",
-    "ForeignFileError",
-    "Freeze",
-    "GlobalAveragePool1D",
-    "GlobalAveragePool2D",
-    "GlobalMaxPool1D",
-    "GroupNorm",
-    "HalfSquaredError",
-    "HardSwish",
-    "Hinge",
-    "History",
-    "Huber",
-    "Identity",
-    "InvalidCheckpointError",
-    "KLDivergence",
-    "Layer",
-    "LayerNorm",
-    "LeakyReLU",
-    "Lion",
-    "Loss",
-    "Masked",
-    "Masking",
-    "MaxPool1D",
-    "MaxPool2D",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Mish",
-    "MultiClassHinge",
-    "MultiHeadAttention",
-    "NAdam",
-    "NewerCheckpointError",
-    "NotInitializedError",
-    "Optimizer",
-    "PReLU",
-    "Parallel",
-    "Poisson",
-    "PositionEmbedding",
-    "PositionalEncoding",
-    "Precision",
-    "RMSNorm",
-    "RMSProp",
-    "ReLU",
-    "ReLU6",
-    "Recall",
-    "ReduceLearningRateOnPlateau",
-    "Rescale",
-    "Residual",
-    "SaveCheckpoint",
-    "ScaledLearningRate",
-    "Seconds",
-    "Sequential",
-    "ShuffledBatches",
-    "SiLU",
-    "Sigmoid",
-    "SimpleRNN",
-    "Softmax",
-    "SoftmaxCrossEntropy",
-    "Softplus",
-    "Softsign",
-    "SpatialDropout",
-    "Tanh",
-    "TensorBoard",
-    "TopK",
-    "Trainer",
-    "TransformerBlock",
-    "__version__",
-    "accuracy",
-    "binary_accuracy",
-    "register",
-    "value_and_gradients",
+    name
+    for name, value in globals().items()
+    if name == "__version__" or not (name.startswith("_") or isinstance(value, _ModuleType))
 ]
 
 for _module in (layers, losses, optimizers, metrics):
