@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import multinn
 from backends.conformance import checks
 from multinn import Container
 from multinn.descriptions.registry import is_concrete
-from tests.support.environments import installed_wheel, make_environment
+from tests.support.environments import build_wheel, make_environment
 from tests.support.helpers import ROOT
 
 PAGES = {
@@ -60,14 +61,18 @@ def anchors(path: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def multinn_folder(tmp_path_factory) -> Path:
-    return installed_wheel(tmp_path_factory.mktemp("wheel"))
+    """The contents of the wheel, unpacked as pip does."""
+    folder = tmp_path_factory.mktemp("wheel")
+    zipfile.ZipFile(build_wheel(folder)).extractall(folder / "site")
+    return folder / "site"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_the_code_prints_what_the_page_shows_with_only_the_packages_that_it_names(
     page, multinn_folder, tmp_path
 ):
-    python = make_environment(tmp_path / "environment", multinn_folder, requirements(page))
+    folders = multinn_folder.iterdir()
+    python = make_environment(tmp_path / "environment", requirements(page), *folders)
     path = tmp_path / "folder" / "page.py"
     path.parent.mkdir()
     path.write_text(script(page), encoding="utf-8")

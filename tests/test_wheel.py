@@ -3,13 +3,12 @@
 import os
 import subprocess
 import sys
-import venv
 import zipfile
-from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
+from tests.support.environments import build_wheel, make_environment
 from tests.support.helpers import ROOT
 
 PACKAGES = ("backends", "multinn")
@@ -31,27 +30,16 @@ Trainer(Dense(1), HalfSquaredError(), SGD(0.1), backend="jax")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (path,) = folder.glob("*.whl")
-    return path
+    return build_wheel(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory) -> Path:
-    """The interpreter of a virtual environment in which the wheel is installed."""
-    folder = tmp_path_factory.mktemp("empty")
-    venv.create(folder, with_pip=True, symlinks=True)
-    interpreter = folder / "bin" / "python"
-    (packages,) = folder.glob("lib/python*/site-packages")
-    for name in ("numpy", "threadpoolctl"):
-        dependency = distribution(name)
-        for top in {file.parts[0] for file in dependency.files or ()} - {"..", "__pycache__"}:
-            (packages / top).symlink_to(str(dependency.locate_file(top)))
-    # pip ends with an error where a dependency is not among those two.
-    install = [interpreter, "-m", "pip", "--isolated", "install", "--no-index", wheel]
-    subprocess.run(install, check=True, capture_output=True)
+    """The interpreter of a virtual environment in which pip has installed the wheel."""
+    interpreter = make_environment(tmp_path_factory.mktemp("empty"), ["multinn"])
+    # pip ends with an error if a dependency is missing there.
+    install = ["-m", "pip", "--python", interpreter, "--isolated", "install", "--no-index", wheel]
+    subprocess.run([sys.executable, *install], check=True, capture_output=True)
     return interpreter
 
 

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import tomllib
 import venv
-import zipfile
 from collections.abc import Iterable
 from importlib.metadata import distribution
 from pathlib import Path
@@ -15,33 +14,29 @@ from packaging.utils import canonicalize_name
 from tests.support.helpers import ROOT
 
 
-def installed_wheel(folder: Path) -> Path:
-    """Build the wheel of multinn, unpack it as pip would, and return the folder with its packages."""
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel of multinn in a folder, and return its path."""
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (path,) = folder.glob("*.whl")
-    zipfile.ZipFile(path).extractall(folder / "site")
-    return folder / "site"
+    return path
 
 
-def make_environment(folder: Path, multinn: Path, requirements: Iterable[str]) -> Path:
+def make_environment(folder: Path, requirements: Iterable[str], *places: Path) -> Path:
     """Return the interpreter of a new virtual environment without any other package.
 
     Args:
         folder: of the environment.
-        multinn: the folder that `installed_wheel` returns.
-        requirements: as for pip, such as ``multinn[sklearn]``. These and their dependencies are linked
-            from the running environment.
+        requirements: as for pip, such as ``multinn[sklearn]``. All but multinn, and their dependencies,
+            are linked from the running environment.
+        places: packages to link too.
     """
     venv.create(folder, with_pip=False, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    places = list(multinn.iterdir())
     for name in dependencies(requirements) - {"multinn"}:
         files = distribution(name).files or ()
-        places += [
-            Path(str(distribution(name).locate_file(top)))
-            for top in {file.parts[0] for file in files} - {"..", "__pycache__"}
-        ]
+        tops = {file.parts[0] for file in files} - {"..", "__pycache__"}
+        places += tuple(Path(str(distribution(name).locate_file(top))) for top in tops)
     for place in places:
         link = site / place.name
         if not link.exists():  # packages may share a namespace
