@@ -113,6 +113,66 @@ def test_nested_loops_share_what_is_outside():
     assert_compiles(function, (A, ROWS), (B, ROWS + 1.0))
 
 
+def unaligned(array: Any) -> Any:
+    """Return a copy whose memory begins at an odd address."""
+    copy = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+X = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float32)
+Z = X + 1j * X[:, ::-1]
+IDS = np.array([0, 2, 1])
+
+
+UNCOMMON_CALLS: dict[str, Any] = {
+    "product of strided arrays": (lambda x: x[:, ::2] @ x[:5, :1], (X,)),
+    "product of an unaligned array and its transpose": (
+        lambda x: x.T @ x,
+        (unaligned(X.astype("f8")),),
+    ),
+    "product of complex numbers": (lambda x, y: x @ y, (Z[:1, :1].copy(), Z[:1])),
+    "product of float32 and float64": (lambda x, y: x @ y.T, (X, X.astype("f8"))),
+    "product of matrices of matrices": (lambda x, y: x @ y, (X.reshape(8, 8, 10), X[:10])),
+    "product of two numbers": (lambda x, y: x @ y, (np.full((1, 1), -1.0), np.zeros((1, 1)))),
+    "product with a constant": (lambda x: x @ X.T, (X,)),
+    "product along other axes": (
+        lambda x, y: np.matmul(x, y, axes=[(1, 0), (0, 1), (0, 1)]),
+        (X[:10], X[10:20]),
+    ),
+    "ufunc with a dtype": (lambda x: np.multiply(x, 0.1, dtype=np.float64), (X,)),
+    "number beyond the dtype": (lambda x: x == 2**40, (IDS.astype("i4"),)),
+    "list beside an array": (lambda x: np.add(x, [1.0, 2.0, True]), (A,)),
+    "constant beside an array in columns": (lambda x, y: np.pow(x.T, y), (X[:4] ** 2, A[:1] ** 2)),
+    "reshape by columns": (lambda x: np.reshape(x, (-1,), order="F"), (X,)),
+    "reshape by columns, by position": (lambda x: np.reshape(x, (-1,), "F"), (X,)),
+    "where of no array": (lambda x, y: np.where(True, x, y), (X, -X)),
+    "where of numbers": (lambda x, y: np.where(x, x, y), (IDS, IDS + 1)),
+    "where with an integer": (lambda x: np.where(x > 0, x, 300), (np.arange(3, dtype=np.uint8),)),
+    "where with floats": (lambda x: np.where(x > 0, 1.0, x), (X,)),
+    "concat with a dtype": (lambda x: np.concat([x, x], dtype=np.float64), (X,)),
+    "take along no axis": (lambda x, ids: np.take(x, ids, axis=None), (X, IDS)),
+    "take of a number": (lambda x, ids: np.take(x, ids, axis=0), (np.array(3.0), IDS * 0)),
+    "take of nothing": (lambda x, ids: np.take(x, ids, axis=0), (X[:0], IDS[:0])),
+    "take with a mode": (lambda x, ids: np.take(x, ids, mode="wrap"), (A, IDS + 9)),
+    "sum with a dtype": (lambda x: np.sum(x, axis=0, dtype=np.float64), (X,)),
+    "largest with a minimum": (lambda x: np.max(x, axis=0, initial=9.0), (X,)),
+    "sum along an axis by position": (lambda x: np.sum(x, 0), (X,)),
+    "sum of each row": (lambda x: np.sum(x, axis=1), (X,)),
+    "sums of one zero": (lambda x: np.sum(x, axis=1), (np.full((3, 1), -0.0),)),
+    "sums of one integer": (lambda x: np.sum(x, axis=1), (IDS[:, None].astype("i4"),)),
+    "sum of reversed rows": (lambda x: np.sum(x[::-1, ::-1], axis=0), (X,)),
+    "largest of one row": (lambda x: np.max(x, axis=-1), (X[:, 0].copy(),)),
+    "largest of each column": (lambda x: np.max(x, axis=0), (X,)),
+}
+
+
+@pytest.mark.parametrize("name", UNCOMMON_CALLS)
+def test_uncommon_calls_give_the_bits_of_eager_numpy(name):
+    function, arguments = UNCOMMON_CALLS[name]
+    assert_compiles(lambda _, *arrays: function(*arrays), arguments)
+
+
 @pytest.mark.parametrize("ids", [[0, 2, -1, -4], [[1, 1], [0, 3]], []])
 def test_take_counts_negative_ids_from_the_end(ids):
     ids = np.asarray(ids, np.int32)

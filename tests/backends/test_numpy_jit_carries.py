@@ -154,6 +154,16 @@ def test_gradients_in_the_order_of_columns_are_summed_in_that_order():
     assert_compiles(run, (carry, XS))
 
 
+def test_arrays_may_be_updated_in_another_precision():
+    def run(backend: NumpyBackend, carry: Tree, rates: Any) -> Tree:
+        def step(carry: Tree, rate: Any) -> tuple[Tree, Any]:
+            return tree.map(lambda c: np.multiply(c, rate, dtype=np.float32), carry), None
+
+        return backend.scan(step, carry, rates)
+
+    assert_compiles(run, ([row.astype(np.float32) for row in XS], XS[:, :1]))
+
+
 def test_a_long_chain_of_calls_in_a_loop():
     def run(backend: NumpyBackend, carry: Tree, xs: Any) -> Tree:
         def step(carry: Tree, x: Any) -> tuple[Tree, Any]:

@@ -81,6 +81,12 @@ def test_shapes_cannot_depend_on_numbers(function):
         COMPILED.jit(function, A)
 
 
+def test_a_result_of_another_shape_raises():
+    compiled = COMPILED.jit(np.union1d, A, A)
+    with pytest.raises(TypeError, match=r"expected an array of shape \(3,\).*got \(6,\).*'numpy:eager'"):
+        compiled(A, A + 3.0)
+
+
 def test_an_array_that_escapes_is_refused():
     kept: list[Any] = []
     COMPILED.jit(lambda x: kept.append(x + 1.0), A)
