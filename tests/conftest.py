@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Generator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -44,7 +45,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+def pytest_terminal_summary(terminalreporter: Any) -> Generator[None]:
     """Say at the very end what was left out because PyTorch is missing, and how to run it."""
     yield
     skipped = terminalreporter.stats.get("skipped", [])
