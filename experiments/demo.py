@@ -20,7 +20,7 @@ from multinn.testing.gradient_cases import CASES
 
 _EPOCHS = "10"
 _PARTS = ("Dense", "ReLU", "Sequential perceptron", "SoftmaxCrossEntropy")  # all others take minutes
-_TIMING = ("--workloads", "mnist,predict", "--repeats", "5", "--processes", "1", "--examples", "6400")
+_TIMING = ("--workloads", "mnist,predict", "--repeats", "3", "--processes", "1", "--examples", "6400")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
