@@ -105,7 +105,7 @@ def _operand(source: Source, argument: Any, call: Call) -> str:
         if call.function in _EXTREMA and result.size <= _MANY:
             return source.repeated(argument, result.example)
         return source.expression(argument)
-    if argument.size == 1 < result.size:
+    if isinstance(argument, Value) and argument.size == 1 < result.size:
         return source.reshaped(argument, ())
     if argument.shape == result.shape or result.size > _FEW or _runs_backwards(call):
         return source.expression(argument)
