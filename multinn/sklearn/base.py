@@ -57,6 +57,12 @@ class BaseMLP(PortableEstimator):
     _parameter_constraints = CONSTRAINTS
     _y_numeric: ClassVar[bool]
 
+    def _set_parameters(self, arguments: dict[str, Any]) -> None:
+        """Set each argument of the constructor as an attribute, as scikit-learn expects."""
+        for name, value in arguments.items():
+            if name != "self":
+                setattr(self, name, value)
+
     @abstractmethod
     def _loss(self) -> tuple[Loss, str]:
         """Return the loss, and the name of the activation that turns outputs into predictions."""
