@@ -65,7 +65,7 @@ def limit_blas_threads() -> None:
 
 
 def describe_blas() -> str:
-    """Return the name of NumPy's BLAS, its version, its kernels, its threads, and the reason for these.
+    """Return the name of NumPy's BLAS, its version and kernels, its number of threads and the reason.
 
     A library may have kernels for several processors, which differ in speed and in the last bits. Some
     environments select Haswell's so that all machines give the same bits; on a Zen 5 processor they
@@ -133,8 +133,8 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     """Return the quota of CPU time, in cores; None if there is none.
 
     Linux sets quotas in control groups of version 1 or 2 (its documentation, admin-guide/cgroup-v1 and
-    cgroup-v2). The smallest quota of this process's group and its ancestors applies. In a container the
-    file system may begin at the own group: the folder of that name is missing, and the root applies.
+    cgroup-v2). The smallest quota of this process's group and its ancestors applies. A container may see
+    its own group as the root of the file system: then only the root exists, and its quota applies.
 
     `os.process_cpu_count` ignores quotas; `loky.cpu_count` needs a dependency.
 

@@ -95,9 +95,10 @@ def _construct(specification: str) -> Backend:
     except BackendError:
         raise
     except Exception as error:
+        place = f"device {device!r}" if device else "its default device"
         raise BrokenBackendError(
-            f"backend {entry.name!r} failed to start on device {device or 'default'!r}: "
-            f"{type(error).__name__}: {error}; {_REMEDY}"
+            f"backend {entry.name!r} failed to start on {place}: {type(error).__name__}: "
+            f"{error}; {_REMEDY}"
         ) from error
     if not isinstance(backend, Backend):
         raise BrokenBackendError(

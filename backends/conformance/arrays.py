@@ -60,7 +60,7 @@ def structure(backend: Backend) -> None:
     require_same(backend.to_numpy(backend.from_numpy(values)), values, "to_numpy(from_numpy(tree))")
 
 
-@check("from_numpy", "views of arrays go to NumPy")
+@check("from_numpy", "to_numpy takes views of arrays")
 def views(backend: Backend) -> None:
     host = np.arange(12, dtype=np.float32).reshape(3, 4)
     x = backend.from_numpy(host)
@@ -69,7 +69,7 @@ def views(backend: Backend) -> None:
     require_same(backend.to_numpy(got), expected, "x.T, x[:, 1], x[::2, ...] and flip(x)")
 
 
-@check("precision", "64 bits are kept, or PrecisionError is raised")
+@check("precision", "64-bit numbers are kept, or PrecisionError is raised")
 def no_narrowing(backend: Backend) -> None:
     for dtype in ("float64", "int64"):
         leaf = np.array([2**40 + 1, -3], dtype)
@@ -116,7 +116,7 @@ def others(backend: Backend) -> None:
             backend.precision(dtype)
         except PrecisionError:
             continue
-        raise NonconformanceError(f"expected PrecisionError from precision({dtype!r}), got none")
+        raise NonconformanceError(f"expected PrecisionError from precision({dtype!r}), got no error")
 
 
 def _scatter(backend: Backend, table: Any, ids: list[int], rows: Any) -> tuple[Any, Any]:

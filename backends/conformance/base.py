@@ -23,7 +23,7 @@ class NonconformanceError(BackendError, AssertionError):
 
 @dataclass(frozen=True)
 class Check:
-    """A requirement on backends; call it on a backend to check it.
+    """A requirement on backends; calling it with a backend checks that backend.
 
     Attributes:
         section: the heading in docs/new-backend.md that explains a failure.
@@ -62,7 +62,7 @@ class Check:
 
 
 def check(section: str, title: str) -> Callable[[Callable[[Backend], None]], Check]:
-    """Return a decorator that makes a check of a function of a backend."""
+    """Return a decorator that turns a function of a backend into a `Check`."""
     return lambda run: Check(section, title, run)
 
 

@@ -71,8 +71,8 @@ def _compare_gradients(case: Any, backend: Backend) -> None:
         evaluation = evaluate(case, backend, point, dtype)
         if count := malformed(evaluation, point, dtype):
             raise NonconformanceError(
-                f"expected {dtype} gradients with the shapes of their parameters, the same bits by both "
-                f"methods of computing them, got {count} others"
+                f"expected {dtype} gradients in the shapes of their variables, with equal bits when "
+                f"computed in two ways, got {count} arrays that differ"
             )
         error = tree_error(evaluation.gradients, expected)
         if not error <= _TOLERANCES[dtype]:

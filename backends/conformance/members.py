@@ -56,10 +56,10 @@ def signatures(backend: Backend) -> None:
 @check("namespace", "xp has the functions of the Array API standard")
 def names(backend: Backend) -> None:
     missing = [name for name in NAMES if not hasattr(getattr(backend, "xp", None), name)]
-    require(not missing, "all functions of the standard in xp", f"none named {', '.join(missing)}")
+    require(not missing, "all functions of the standard in xp", f"an xp without {', '.join(missing)}")
 
 
-@check("namespace", "new arrays meet those of from_numpy")
+@check("namespace", "arrays made by xp combine with those of from_numpy")
 def device(backend: Backend) -> None:
     xp = backend.xp
     ones = backend.from_numpy(np.ones(3, np.float32))

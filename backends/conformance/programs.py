@@ -85,7 +85,7 @@ def no_ys(backend: Backend) -> None:
 def no_length(backend: Backend) -> None:
     bad: dict[str, Tree] = {
         "no leaves": {},
-        "None": None,
+        "None as the tree": None,
         "lengths 2 and 3": (np.zeros(2, np.float32), np.zeros(3, np.float32)),
         "length 0": np.zeros((0, 2), np.float32),
         "no axes": np.array(1, np.float32),
@@ -96,7 +96,7 @@ def no_length(backend: Backend) -> None:
             backend.scan(lambda carry, x: (carry, x), *arguments)
         except ValueError:
             continue
-        raise NonconformanceError(f"expected ValueError for xs of {name}, got none")
+        raise NonconformanceError(f"expected ValueError from scan for xs with {name}, got no error")
 
 
 def _affine(x: Any, params: Tree) -> Tree:

@@ -106,7 +106,7 @@ ROWS = [
         "broken: it fails to start",
         load_jax("def make(device): raise RuntimeError('no driver')"),
         BrokenBackendError,
-        BROKEN._replace(expected="failed to start on device", got="RuntimeError: no driver"),
+        BROKEN._replace(expected="failed to start on its default device", got="RuntimeError: no driver"),
     ),
     Fault(
         "broken: it is no backend",
