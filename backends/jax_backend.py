@@ -83,7 +83,7 @@ class JaxBackend(Backend):
         if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
             raise PrecisionError(
                 f"JAX would turn {array.dtype} into {jax.dtypes.canonicalize_dtype(array.dtype)} here: "
-                "convert the array first, or move it within `with backend.precision('float64'):`"
+                "convert the array first, or make this call within `with backend.precision('float64'):`"
             )
         on_host = self._device.platform == "cpu"
         return jax.device_put(_aligned(array) if on_host else array, self._device)

@@ -146,7 +146,7 @@ def _data(options: argparse.Namespace) -> Data:
     if options.dataset == "mnist":
         return _mnist(options)
     if options.data_dir is not None:
-        raise UsageError("--data-dir: drawn data is not read from a folder; use it with --dataset mnist")
+        raise UsageError("--data-dir is for --dataset mnist: random data is not read from a folder")
     return draw(options.examples, options.seed, options.dtype)
 
 
@@ -193,7 +193,7 @@ def measure(
                 seconds, model = _timed_fit(each, options.seed + index, data)
                 each.steady.append(seconds)
                 each.accuracies.append(float(np.mean(model.predict(data.test_x) == data.test_y)))
-                advance(1, {each.name: seconds})
+                advance(1, {f"{each.name} seconds": seconds})
 
 
 def _timed_fit(fits: Fits, seed: int, data: Data) -> tuple[float, Any]:

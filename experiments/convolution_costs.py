@@ -1,4 +1,4 @@
-"""The time that convolutions take for their arithmetic: strided, dilated, grouped, transposed, 1D.
+"""Measure how fast convolutions do their arithmetic: strided, dilated, grouped, transposed, 1D.
 
 Groups divide the arithmetic, but not the copying of inputs and outputs: with many groups, memory traffic
 dominates. On Linux, XLA allocates temporary arrays above 32 MiB anew at each call, and their page faults

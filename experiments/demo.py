@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "backend, check its gradients, compare the timings, and draw the pictures.",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder for the figures"
+        "--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder for the pictures"
     )
     return run_script(run, parser, arguments)
 
@@ -88,7 +88,7 @@ def _train_digits(names: Sequence[str], folder: Path) -> None:
     print(
         f"\n{digits.network_name(dataset)}, ReLU and softmax, {_EPOCHS} epochs in float64\n\n"
         f"{format_table(columns, rows)}\n\n"
-        f"difference: the largest of a test image's probabilities to those on {names[0]}"
+        f"difference: the largest of a predicted probability from that on {names[0]}"
     )
 
 

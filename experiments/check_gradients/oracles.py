@@ -1,4 +1,4 @@
-"""Oracles for hand-derived gradients, which are independent of the derivation.
+"""Oracles: gradients that are computed without the hand derivation, to compare it with.
 
 Errors are defined in `multinn.testing.gradients`.
 """

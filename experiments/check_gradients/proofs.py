@@ -23,7 +23,7 @@ from experiments.check_gradients.symbolic import Expression, FullError, Symbolic
 from multinn import functional
 from multinn.testing.gradient_cases import Case, Point
 
-# The reasons why computer algebra does not reach a case, by the name of the case.
+# The reasons why computer algebra cannot prove a case, by the name of the case.
 NOT_REACHED: Mapping[str, str] = {}
 
 _CAPACITY_FOR_NAMES = 32

@@ -96,7 +96,7 @@ class Report:
             return
         print(f"proved   equal, as formulas, to {ALGEBRA.meaning}")
         for case, reason in self.proofs.not_reached.items():
-            print(paragraph(f"algebra does not reach {case}: {reason}", indent="  "))
+            print(paragraph(f"no proof by algebra for {case}: {reason}", indent="  "))
 
     def _table(self, checks: Sequence[Check]) -> str:
         rows = [_tolerances(checks)]

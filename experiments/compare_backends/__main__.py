@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--competitors",
         type=comma_separated,
         metavar="NAME,...",
-        help=f"compare with some of {', '.join(PEERS)}, or with your own module:Class (default: none)",
+        help=f"compare with these: {', '.join(PEERS)}, or your own module:Class (default: none)",
     )
     add_count(parser, "--repeats", None, "timed rounds (default: 9; 3 for --sweep)")
     add_count(
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     if options.sweep:
         return compare_backends_sweep.run(options)
     if options.batch_sizes or options.widths:
-        raise UsageError("--batch-sizes and --widths are options of --sweep")
+        raise UsageError("--batch-sizes and --widths are only for --sweep")
     workloads = select(all_workloads(options.examples), options.workloads, "workload")
     competitors = _select_competitors(options)
     ours = {name: backend_of(name) for name in competitors}

@@ -113,15 +113,15 @@ def make_report_record(comparison: Comparison, options: argparse.Namespace) -> d
 
 
 def _legend(comparison: Comparison) -> str:
-    ours = f", and to ours, {comparison.reference}" if comparison.reference else ""
+    ours = f" and to ours ({comparison.reference})" if comparison.reference else ""
     return (
-        "Seconds in float32. The competitors run in turn, round by round, in one new process after "
-        "another: the median, the lowest and the highest seconds of a run. Ratios, medians over the "
-        f"rounds: to the floor, the matrix products alone{ours}. First run: with all preparation, and "
-        "the part of it that is spent compiling. multinn's seconds of training do not include the check "
-        "of the examples at each call of fit. Memory: the peak above libraries and data. Parameters: "
-        "whether they agree with those of our first backend after a run in float64. "
-        f"NumPy's matrix products: {describe_blas()}."
+        "Seconds in float32: the median, the lowest and the highest of the timed runs. In each round, "
+        "every competitor runs once; a new process takes over after some rounds. Ratios are to the "
+        f"floor (the matrix products alone){ours}, medians over the rounds. The first run "
+        "includes preparation and compilation. multinn's seconds of training leave out the check of the "
+        "examples at each call of fit. Memory is the peak above that of libraries and data. Parameters "
+        "are compared with those of our first backend after a run in float64. NumPy's matrix products "
+        f"are by {describe_blas()}."
     )
 
 

@@ -114,7 +114,7 @@ def measure(
         advance: called after each run.
         keep: called after each round, to save the timings.
     """
-    for numbers in rounds.of_each_process():
+    for process, numbers in enumerate(rounds.of_each_process(), start=1):
         with ExitStack() as stack:
             entrants = [_start(stack, timing, rounds) for timing in timings if timing.failed is None]
             for entrant in entrants:
@@ -122,14 +122,14 @@ def measure(
             for entrant in entrants:
                 settle(workload.input_bytes)
                 entrant.attempt(entrant.first_run)
-                advance(1, {workload.name: numbers.start})
+                advance(1, {f"{workload.name} first run, process": process})
             keep()
             for number in numbers:
                 # In random order, so that no competitor always runs after the same one.
                 for entrant in random.Random(number).sample(entrants, len(entrants)):
                     settle(workload.input_bytes)
                     entrant.attempt(entrant.timed_run)
-                    advance(1, {workload.name: number + 1})
+                    advance(1, {f"{workload.name} round": number + 1})
                 keep()
             for entrant in entrants:
                 entrant.attempt(entrant.end)

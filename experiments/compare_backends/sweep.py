@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     """Time the steps, print the table, draw the picture, and write the record."""
     for name in ("workloads", "examples", "peers", "competitors", "processes", "timeout"):
         if getattr(options, name):
-            raise UsageError(f"--sweep has its own job, on backends: leave --{name} out")
+            raise UsageError(f"--sweep times a network of its own, on backends only: leave --{name} out")
     # get_backend, not load_backends: compilation is timed, so its cache is not used.
     backends = {name: get_backend(name) for name in options.backends or installed_backends()}
     cells: list[Cell] = []
@@ -176,7 +176,8 @@ def _measure_all(
             cells += new
             _measure(workload, list(zip(new, backends.values(), strict=True)), repeats, options.seed)
             for cell in new:
-                advance(1, {} if cell.median is None else {cell.backend: cell.median})
+                name = f"{cell.backend} seconds per step"
+                advance(1, {} if cell.median is None else {name: cell.median})
             keep()
 
 

@@ -36,7 +36,7 @@ from experiments.shared.records import make_comparison_record, write_json
 from experiments.shared.tables import format_table, paragraph, ratio_text, seconds_text
 from multinn.host.progress import progress
 
-#: The ratio to jax.grad that multinn is to stay below.
+#: The largest acceptable ratio of multinn's time to that of jax.grad.
 BOUND: Final = 1.1
 
 _NOTE: Final = (
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_names(parser, "--models", "models", all_jobs())
     add_count(parser, "--repeats", 15, "timed rounds")
-    add_count(parser, "--steps", None, "steps of an epoch (default: by model, some tenths of a second)")
+    add_count(parser, "--steps", None, "steps of an epoch (default: depends on the model)")
     add_dtype(parser, "float32")
     return run_script(_run, parser, arguments)
 

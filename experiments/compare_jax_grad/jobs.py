@@ -44,7 +44,7 @@ class Job:
         plain_loss: the loss in JAX.
         batch_size: examples in a step.
         steps: steps of an epoch.
-        draw: draws inputs and targets from a generator, for a number of examples.
+        draw: takes a generator and the number of examples, and returns inputs and targets.
     """
 
     name: str

@@ -11,7 +11,7 @@ def draw_ratios(comparisons: Sequence[Comparison], bound: float, folder: Path) -
     """Draw the ratio of each round, and the medians, as ``compare_jax_grad.png``.
 
     Args:
-        comparisons: measured ones.
+        comparisons: after their measurement.
         bound: the largest acceptable ratio.
         folder: where the picture is saved.
     """

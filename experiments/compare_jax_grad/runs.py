@@ -161,12 +161,13 @@ def measure(pairs: Sequence[Pair], repeats: int, advance: Advance) -> None:
     """
     for pair in pairs:
         pair.first_epoch()
-        advance(1, {f"{pair.comparison.job.name}: compiled": 0})
+        seconds = pair.comparison.ours.compile + pair.comparison.plain.compile
+        advance(1, {f"{pair.comparison.job.name} seconds to compile": seconds})
     for index in range(repeats):
         shuffled = random.Random(index)
         for pair in shuffled.sample(pairs, len(pairs)):
             pair.timed_epoch(shuffled.sample((0, 1), 2))
-            advance(1, {pair.comparison.job.name: index + 1})
+            advance(1, {f"{pair.comparison.job.name} round": index + 1})
 
 
 def _as(dtype: str, array: Any) -> Any:

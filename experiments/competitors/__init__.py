@@ -32,7 +32,7 @@ PEERS = {
     "scikit-learn": "experiments.competitors.scikit_learn:ScikitLearn",
     "thinc": "experiments.competitors.thinc_models:Thinc",
 }
-"""The class of each other library, by name."""
+"""The classes of competitors other than multinn, by name."""
 
 _OURS = "multinn "
 _FLOOR_CLASS = "experiments.competitors.floor:Floor"
@@ -82,7 +82,10 @@ def load_competitor(name: str) -> Competitor:
     except Exception as error:  # a third-party module may raise anything
         raise UsageError(f"competitor {name!r}: {type(error).__name__}: {error}") from error
     if not isinstance(competitor, Competitor):
-        raise UsageError(f"competitor {name!r}: expected a class derived from Competitor")
+        raise UsageError(
+            f"competitor {name!r}: expected a class derived from Competitor, "
+            f"got {type(competitor).__name__}"
+        )
     return competitor
 
 

@@ -26,7 +26,8 @@ class Floor(ModelCompetitor):
     """Only products: no batches, biases, activations, loss or update.
 
     The products of a layer are the outputs, the gradient of the weights and, except in the first layer,
-    the gradient of the inputs. A convolution is a product with patches, which exist beforehand.
+    the gradient of the inputs. A convolution is a product with patches, whose extraction is not
+    counted.
     """
 
     name = "floor"

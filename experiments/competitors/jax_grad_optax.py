@@ -34,7 +34,7 @@ class JaxGradOptax(ModelCompetitor):
 
 
 class JaxGradStepwise(JaxGradOptax):
-    """The same with a call for each step, for networks with convolutions.
+    """`JaxGradOptax` with a call for each step, for networks with convolutions.
 
     On a CPU, a convolution of XLA is several times slower inside a loop than outside.
     """

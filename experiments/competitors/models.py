@@ -29,14 +29,14 @@ class Model(ABC):
 
     @abstractmethod
     def train(self) -> object:
-        """Train for all epochs of a timed run, continuing the last one."""
+        """Train for all epochs of a timed run, continuing from the run before."""
 
     @abstractmethod
     def outputs(self) -> HostArray:
         """Return the outputs for all examples: logits, or the library's probabilities."""
 
     def settings(self) -> Sequence[Setting]:
-        """Return the settings, of which the first run finds the fastest; empty if there is no choice."""
+        """Return settings, from which the first run selects the fastest; empty if there is no choice."""
         return ()
 
 

@@ -1,4 +1,4 @@
-"""A competitor's process, controlled by the comparing process."""
+"""Starting, commanding and ending the process of a competitor."""
 
 import json
 import os
@@ -24,7 +24,7 @@ class WorkerFailedError(Exception):
 
 
 class WorkerProcess:
-    """A process for one competitor and one workload, which ends at the latest with this process.
+    """A process for one competitor and one workload, which never outlives this process.
 
     Use it in a ``with`` statement, which kills the process and its children at the end.
     """

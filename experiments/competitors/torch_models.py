@@ -32,7 +32,7 @@ class Torch(ModelCompetitor):
 
 
 class TorchFused(ModelCompetitor):
-    """The same with a fused optimizer: one multi-threaded pass over all parameters, in C++."""
+    """`Torch` with a fused optimizer: one multi-threaded pass over all parameters, in C++."""
 
     name = "torch fused"
     requires = ("torch",)
@@ -47,7 +47,7 @@ class TorchFused(ModelCompetitor):
 
 
 class TorchCompile(ModelCompetitor):
-    """The same loop over batches, in which a whole step is one compiled function.
+    """A loop over batches in which a whole step is one compiled function.
 
     The step selects the batch, differentiates with `torch.func.grad`, and updates the parameters in
     place. This is twice as fast as a compiled loss with `backward` and an optimizer.

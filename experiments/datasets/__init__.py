@@ -118,7 +118,7 @@ def _load_mnist(data_dir: Path | None) -> Dataset:
     except DatasetError as error:
         raise DatasetError(
             "MNIST could not be loaded. Tried: "
-            f"a folder (none is named, by neither data_dir nor {DATA_VARIABLE}); "
+            f"a folder (named by neither data_dir nor {DATA_VARIABLE}); "
             f"cache {cache} ({cache_state}); {OPENML} ({error}). "
             f"Name a folder of the four IDX files, with --data-dir FOLDER or {DATA_VARIABLE}=FOLDER, "
             "or connect to the network once, so that scikit-learn can fetch MNIST"

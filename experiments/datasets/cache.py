@@ -47,7 +47,7 @@ def expand_home(path: str | Path) -> Path:
 
 
 def read_cache(path: Path, names: Collection[str]) -> dict[str, Bytes] | None:
-    """Read the named arrays of an ``.npz`` file, and check the checksums that it has.
+    """Read the named arrays of an ``.npz`` file, and check its checksums.
 
     Returns:
         The arrays by name; None if there is no such file.

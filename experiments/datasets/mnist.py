@@ -74,7 +74,7 @@ def read_folder(folder: Path) -> dict[str, Bytes]:
 
 
 def fetch() -> dict[str, Bytes]:
-    """Fetch MNIST through scikit-learn; the images flat.
+    """Fetch MNIST through scikit-learn, with flattened images.
 
     Returns:
         x_train (60000, 784), y_train (60000,), x_test (10000, 784), y_test (10000,), uint8.
@@ -171,7 +171,7 @@ def _whole_numbers(values: Any, what: str, shape: tuple[int, ...], *, largest: i
         raise DatasetError(f"the {what} are not numbers: {error}") from error
     lowest, highest = numbers.min(), numbers.max()
     if not (lowest >= 0 and highest <= largest):
-        raise DatasetError(f"the {what} span {lowest} to {highest}, expected 0 to {largest}")
+        raise DatasetError(f"the {what} range from {lowest} to {highest}, expected 0 to {largest}")
     whole = numbers.astype(np.uint8)
     if not np.array_equal(whole, numbers):
         raise DatasetError(f"the {what} are not all whole numbers")

@@ -194,7 +194,7 @@ def _print_results(trainer: Trainer, history: History, confusion: HostArray) -> 
 
 
 def _epochs_table(history: History) -> str:
-    """Return a table of about ten epochs, with the last one."""
+    """Return a table of about ten epochs, including the last one."""
     every = math.ceil(len(history) / _TABLE_EPOCHS)
     shown = history[::-1][::every][::-1]
     columns = ["epoch", "training loss", "training accuracy", "test loss", "test accuracy"]

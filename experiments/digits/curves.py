@@ -46,7 +46,7 @@ def differences(trainers: Trainers) -> dict[str, float]:
 
 
 def format_curves(trainers: Trainers, titles: Mapping[str, str]) -> str:
-    """Return a table of about ten epochs, with the last one: a row for each epoch and backend.
+    """Return a table of about ten epochs, including the last: a row for each epoch and backend.
 
     Args:
         trainers: at least one.
@@ -101,7 +101,7 @@ def curve_results(trainers: Trainers) -> dict[str, Any]:
 
 
 def sum_seconds(trainers: Sequence[Trainer]) -> dict[str, float]:
-    """Return the seconds of all of them together."""
+    """Return the total seconds of compilation and of training."""
     return {
         "compile": sum(trainer.seconds.compile for trainer in trainers),
         "train": sum(trainer.seconds.train for trainer in trainers),

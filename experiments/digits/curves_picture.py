@@ -18,7 +18,7 @@ def draw_learning_curves(
     """Draw the training and test loss and accuracy by epoch, on all backends.
 
     Args:
-        trainers: trained ones.
+        trainers: after their training.
         title: describes the network and the data.
         folder: where ``NAME_learning_curves.png`` is saved.
         name: the name of the experiment or of the data set.
@@ -45,11 +45,11 @@ def draw_curve(
 
     Args:
         axes: where to draw.
-        trainers: trained ones.
+        trainers: after their training.
         metric: its name in the history.
         color: the color for all backends.
         label: the label in the legend.
-        scale: a factor of the values.
+        scale: multiplies the values.
     """
     for index, trainer in enumerate(trainers.values()):
         values = [scale * value for value in trainer.history[metric]]

@@ -101,7 +101,9 @@ def write_on(
 
 
 def pick(logits: HostArray, temperature: float, draw: float) -> int:
-    """Return the class whose part of [0, 1) has the draw; the parts are softmax(logits / temperature).
+    """Return the class whose part of [0, 1) contains the draw.
+
+    The parts have the lengths softmax(logits / temperature).
 
     >>> [pick(np.array([0.0, 0.0]), 1.0, draw) for draw in (0.2, 0.7)]
     [0, 1]

@@ -10,7 +10,7 @@ from backends import HostArray
 
 
 class _Counts(NamedTuple):
-    """The counts of some sequences, which are sorted by their codes."""
+    """Sequences, as sorted codes, and how often each occurs."""
 
     codes: HostArray
     counts: HostArray

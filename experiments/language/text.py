@@ -53,7 +53,7 @@ class Text:
         if unknown:
             raise DatasetError(
                 f"the prompt has the character {unknown[0]!r}, which does not occur in {self.name}; "
-                f"expected some of {self.characters!r}"
+                f"expected only characters of {self.characters!r}"
             )
         return np.array([self._ids[character] for character in text], np.uint8)
 
@@ -95,7 +95,7 @@ def make_text(name: str, text: str, context: int) -> Text:
     if held_out == 0 or len(text) - held_out <= context:
         raise DatasetError(
             f"{name} has {len(text):,} characters, too few for a context of {context}: the held-out "
-            f"tenth must have at least {counted}, and the rest more than {context}"
+            f"tenth needs at least {counted} characters, and the rest more than {context}"
         )
     ids = {character: index for index, character in enumerate(characters)}
     encoded = np.array([ids[character] for character in text], np.uint8)

@@ -23,7 +23,7 @@ HIDDEN_UNITS: Final = 44  # of the feed-forward network; about as many parameter
 
 
 def lstm(*, padded: bool) -> Sequential:
-    """Return a recurrent network that reads a sequence and answers at its end."""
+    """Return an LSTM whose output after the last step gives the answer."""
     return Sequential([*_mask(padded), LSTM(LSTM_UNITS), Dense(1)])
 
 

@@ -38,7 +38,7 @@ def make_parser(
         times_compilation: whether everything is always compiled anew, without an option.
         pictures: whether there is an option ``--out``.
         record: whether there is an option ``--json``.
-        seed_default: describes the default seed if it is not 0; the parser then returns None.
+        seed_default: describes the default seed in words; then the parser's own default is None.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m experiments.{name}", description=description, formatter_class=HelpFormatter
@@ -59,7 +59,7 @@ def make_parser(
         )
     if record:
         parser.add_argument(
-            "--json", type=Path, metavar="FILE", help="file for the record (default: no record)"
+            "--json", type=Path, metavar="FILE", help="file for the results (default: no file)"
         )
     if times_compilation:
         parser.set_defaults(compilation_cache=False)
@@ -74,7 +74,7 @@ def make_parser(
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Adds the default of an option that takes a value, unless its help has one in words."""
+    """Adds the default of an option that takes a value, unless its help already names one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         in_words = "(default:" in (action.help or "")
@@ -145,12 +145,12 @@ def add_names(parser: argparse.ArgumentParser, option: str, meaning: str, known:
         option,
         type=comma_separated,
         metavar="NAME,...",
-        help=f"{meaning}: some of {', '.join(known)} (default: all)",
+        help=f"{meaning}: {', '.join(known)} (default: all)",
     )
 
 
 def select(known: Mapping[str, T], names: Iterable[str] | None, kind: str) -> dict[str, T]:
-    """Return the values of some names, in the order of these names; of all if `names` is None.
+    """Return the values of the names, in their order; all values if `names` is None.
 
     Raises:
         UsageError: a name is unknown; the message calls it a `kind`.
@@ -158,7 +158,7 @@ def select(known: Mapping[str, T], names: Iterable[str] | None, kind: str) -> di
     names = known if names is None else names
     for name in names:
         if name not in known:
-            raise UsageError(f"unknown {kind} {name!r}, expected some of {', '.join(known)}")
+            raise UsageError(f"unknown {kind} {name!r}, expected one of {', '.join(known)}")
     return {name: known[name] for name in names}
 
 
@@ -167,7 +167,7 @@ def defaults_text(option: str, defaults: Mapping[str, Mapping[str, Any]]) -> str
 
     Args:
         option: the name of the option.
-        defaults: for each value of another option, the defaults by the name of the option.
+        defaults: the defaults of each choice, such as ``{"digits": {"epochs": 30}}``.
     """
     by_value: dict[Any, list[str]] = {}
     for name, own in defaults.items():

@@ -1,4 +1,4 @@
-"""The errors of the experiments that users can mend."""
+"""The errors of the experiments that the user can fix."""
 
 
 class DatasetError(Exception):

@@ -59,7 +59,7 @@ def _single(recipe: Recipe, trainer: Trainer, options: argparse.Namespace) -> in
     _print_heading(recipe, trainer, f"seed {seed}")
     recipe.start(trainer, seed)
     history, run = _train(recipe, trainer)
-    print(f"Final {recipe.loss_name}: {_shortest(run.final_loss, trainer)}\n")
+    print(f"Final {recipe.loss_name}: {_loss_text(run.final_loss, trainer)}\n")
     print(_format_predictions(run))
     results = {
         "learned": run.learned,
@@ -101,7 +101,7 @@ def _train(recipe: Recipe, trainer: Trainer) -> tuple[list[dict[str, float]], Ru
     losses: list[float] = []
     for epoch in range(0, recipe.epochs, every):
         losses += recipe.fit(trainer, min(every, recipe.epochs - epoch))
-        print(f"Epoch {epoch}, Loss: {_shortest(losses[epoch], trainer)}", flush=True)
+        print(f"Epoch {epoch}, Loss: {_loss_text(losses[epoch], trainer)}", flush=True)
     history = [{"epoch": epoch, "loss": losses[epoch]} for epoch in range(0, recipe.epochs, every)]
     return history, recipe.finish(trainer, losses)
 
@@ -139,8 +139,8 @@ def _print_seconds(trainer: Trainer) -> None:
     print(f"\nSeconds: compile {seconds.compile:.3f}, train {seconds.train:.3f}")
 
 
-def _shortest(loss: float, trainer: Trainer) -> str:
-    """Return the loss with all the digits that its dtype has."""
+def _loss_text(loss: float, trainer: Trainer) -> str:
+    """Return the loss with all significant digits of its dtype."""
     return str(loss) if trainer.dtype == "float64" else f"{loss:.7g}"
 
 

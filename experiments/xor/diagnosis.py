@@ -1,7 +1,7 @@
 """Why a network did not learn XOR, as its last parameters show.
 
-Everything is computed on the host in float64, whatever the run used: it is a property of a point in the
-space of the parameters. Gradients and curvatures are those of the loss that the recipe minimizes.
+Gradients and curvatures are those of the loss that the recipe minimizes, computed by NumPy in float64,
+whatever the run used.
 
 For the seeds of the two published runs more is known: 1,000,000 steps do not learn XOR either. The
 weights keep growing while the loss falls, ever more slowly, towards 1/8 (notebook) and 0.189

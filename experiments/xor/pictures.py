@@ -71,7 +71,7 @@ def _surface_figure(recipe: Recipe, run: Run, trainer: Trainer, title: str) -> "
 
 
 def _draw_point(axes: Any, x: float, y: float, target: float, prediction: float) -> None:
-    """Draw an input with its target inside, and its prediction towards the middle of the square."""
+    """Draw a circle for an input, with its target inside and its prediction beside it."""
     axes.plot(x, y, "o", markersize=17, markerfacecolor="white", markeredgecolor="black")
     axes.text(x, y, f"{target:.0f}", ha="center", va="center", fontweight="bold")
     axes.annotate(

@@ -42,7 +42,7 @@ class Recipe:
         base_optimizer: updates the parameters that are not frozen.
         epochs: the number of steps.
         dtype: "float32" or "float64".
-        default_seed: the seed of the published run.
+        default_seed: the seed of a single run without ``--seed``.
         loss_name: the name of the reported loss.
         loss_scale: reported loss / minimized loss.
         draw: returns the initial parameters of a seed; None if the model draws them itself.

@@ -117,7 +117,7 @@ def test_a_case_that_algebra_does_not_reach_is_listed_with_the_reason(capsys, no
     status = main(["--backends", "numpy"], [LayerCase("Unknown", Unknown(), (1, 1))])
     output = " ".join(capsys.readouterr().out.split())
     assert status == 1
-    assert "algebra does not reach Unknown: the function floor has no symbolic counterpart" in output
+    assert "no proof by algebra for Unknown: the function floor has no symbolic counterpart" in output
     assert "the gradients of 0 of 1 cases are proved by algebra" in output
 
 

@@ -114,7 +114,7 @@ def test_selected_values_are_in_the_order_of_their_names():
     known = {"a": 1, "b": 2, "c": 3}
     assert list(select(known, ["c", "a", "c"], "letter").items()) == [("c", 3), ("a", 1)]
     assert select(known, None, "letter") == known
-    with pytest.raises(UsageError, match="unknown letter 'd', expected some of a, b, c"):
+    with pytest.raises(UsageError, match="unknown letter 'd', expected one of a, b, c"):
         select(known, ["d"], "letter")
 
 

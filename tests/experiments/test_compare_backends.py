@@ -170,7 +170,7 @@ def test_the_sweep_has_a_table_a_picture_and_a_record(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--workloads", "xxl"), "error: unknown workload 'xxl', expected some of xor, digits"),
+        (("--workloads", "xxl"), "error: unknown workload 'xxl', expected one of xor, digits"),
         (("--backends", "nunpy"), "error: unknown backend 'nunpy'"),
         (("--competitors", "torhc"), "error: unknown competitor 'torhc', expected one of 'multinn num"),
         (
@@ -185,10 +185,19 @@ def test_the_sweep_has_a_table_a_picture_and_a_record(tmp_path):
             ("--competitors", f"{STANDINS}:Needy"),
             f"error: {STANDINS}:Needy is not installed: pip install a_library_that_is_nowhere",
         ),
-        (("--widths", "8"), "error: --batch-sizes and --widths are options of --sweep"),
-        (("--sweep", "--peers"), "error: --sweep has its own job, on backends: leave --peers out"),
-        (("--sweep", "--processes", "2"), "error: --sweep has its own job, on backends: leave --proc"),
-        (("--sweep", "--timeout", "5"), "error: --sweep has its own job, on backends: leave --timeout"),
+        (("--widths", "8"), "error: --batch-sizes and --widths are only for --sweep"),
+        (
+            ("--sweep", "--peers"),
+            "error: --sweep times a network of its own, on backends only: leave --peers out",
+        ),
+        (
+            ("--sweep", "--processes", "2"),
+            "error: --sweep times a network of its own, on backends only: leave --proc",
+        ),
+        (
+            ("--sweep", "--timeout", "5"),
+            "error: --sweep times a network of its own, on backends only: leave --timeout",
+        ),
     ],
 )
 def test_an_impossible_option_is_one_line_and_status_2(options, message):

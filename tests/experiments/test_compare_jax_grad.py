@@ -54,4 +54,4 @@ def test_the_script_tabulates_and_records(tmp_path, capsys):
 
 def test_an_unknown_model_is_one_error(capsys):
     assert main(["--models", "gru"]) == 2
-    assert "error: unknown model 'gru', expected some of convnet-digits," in capsys.readouterr().err
+    assert "error: unknown model 'gru', expected one of convnet-digits," in capsys.readouterr().err

@@ -97,7 +97,7 @@ def test_lstm_and_attention_learn_and_the_feed_forward_network_does_not(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--models", "gru"], "unknown model 'gru', expected some of lstm, attention, feed-forward"),
+        (["--models", "gru"], "unknown model 'gru', expected one of lstm, attention, feed-forward"),
         (["--steps", "1"], "expected --shortest from 2 to --steps, got --steps 1 and --shortest 1"),
         (["--steps", "5", "--shortest", "6"], "--steps 5 and --shortest 6"),
     ],

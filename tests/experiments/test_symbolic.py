@@ -242,7 +242,7 @@ def test_floats_mean_simple_rationals(number, meaning):
 @pytest.mark.parametrize("bad", [float("nan"), "x", None])
 def test_an_operand_that_is_no_number_is_refused(bad):
     (x,) = symbols(1.0)
-    with pytest.raises(UnreachedError, match="is not a number that algebra knows"):
+    with pytest.raises(UnreachedError, match=r"expected a (finite )?number, got"):
         _ = x * bad
 
 

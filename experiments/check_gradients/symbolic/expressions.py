@@ -217,13 +217,13 @@ def _is_infinite(value: Any) -> bool:
 def rational(value: float) -> Fraction:
     """Return the rational number that a float of the source code means.
 
-    It is the simplest one within rounding, such as 1 / 3 for 0.3333333333333333, else the printed one.
+    It is the simplest one within rounding (1 / 3 for 0.3333333333333333), else the printed decimal.
 
     >>> rational(1 - 0.9), rational(1e-5), rational(0.7978845608028654)
     (Fraction(1, 10), Fraction(1, 100000), Fraction(3989422804014327, 5000000000000000))
     """
     if not math.isfinite(value):
-        raise UnreachedError(f"{value} is not a number that algebra knows")
+        raise UnreachedError(f"expected a finite number, got {value}")
     simplest = Fraction(value).limit_denominator(1_000_000)
     if abs(simplest - Fraction(value)) <= 4 * Fraction(math.ulp(value)):
         return simplest
@@ -242,4 +242,4 @@ def as_rational(value: Any) -> Fraction:
         return Fraction(int(value))
     if isinstance(value, float):
         return rational(float(value))
-    raise UnreachedError(f"{value!r}, a {type(value).__name__}, is not a number that algebra knows")
+    raise UnreachedError(f"expected a number, got {value!r}, a {type(value).__name__}")

@@ -267,7 +267,10 @@ class Field:
         return {power: self.ring.from_dict(part) for power, part in parts.items()}
 
     def _reduced(self, p: Polynomial) -> Polynomial:
-        """Return p reduced by r a = 1 for each name r of 1 / a: no term has r times a's leading term."""
+        """Return p reduced by r a = 1 for each name r of 1 / a.
+
+        No term of the result is divisible by r times the leading term of a.
+        """
         replacements = {}
         for index in self.indices(p):
             if self.generators[index].function == INVERSE:

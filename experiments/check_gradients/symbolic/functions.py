@@ -1,4 +1,4 @@
-"""The functions whose values get names: their definitions and derivatives in SymPy."""
+"""SymPy's definitions and derivatives of the functions whose values get names in `field`."""
 
 from collections.abc import Callable
 from functools import cache

@@ -61,7 +61,7 @@ class SymbolicNamespace:
         if np.dtype(dtype).kind in "fO":
             return self._entrywise(lambda e: e)(x)
         if x.dtype == _FLOAT:
-            raise UnreachedError(f"expressions cannot be made {dtype}")
+            raise UnreachedError(f"expressions cannot be converted to {dtype}")
         return x.astype(dtype)
 
     def isdtype(self, dtype: Any, kind: Any) -> bool:
