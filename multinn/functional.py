@@ -137,8 +137,8 @@ def shares(backend: Backend, counted: Array, like: Array) -> Array:
 def normal_cdf(backend: Backend, x: Array) -> Array:
     """Return Φ(x), the cumulative distribution of the standard normal.
 
-    The absolute error is of the size of the dtype's rounding. The relative error grows to the far left,
-    where exp(-z²) loses digits.
+    The absolute error is of the size of the dtype's rounding. The relative error grows in the far left
+    tail, where exp(-z²) loses digits.
 
     Φ(x) = erfc(-x / √2) / 2. For z = |x| / √2 and t = 2 / (2 + z), the complementary error function is
     erfc(z) = t exp(-z² + P(t)), where P is a Chebyshev series, summed by Clenshaw's recurrence.
@@ -178,7 +178,7 @@ def normal_pdf(backend: Backend, x: Array) -> Array:
 def log_factorial(backend: Backend, x: Array) -> Array:
     """Return log(x!) = log Γ(x + 1) for x >= 0, not only for integers.
 
-    The absolute error is the rounding error of numbers of some tens; for large x, that of the result.
+    The absolute error is that of rounding numbers between 10 and 40; for large x, that of the result.
 
     Stirling's series log Γ(y) = (y - 1/2) log y - y + log(2π) / 2 + 1 / (12 y) - 1 / (360 y³) + ... is
     exact to rounding for y >= 8. For smaller y, Γ(x + 1) = Γ(x + 8) / ((x + 1) (x + 2) ... (x + 7)).

@@ -66,7 +66,7 @@ def bits(backend: Backend, key: Key, shape: Shape) -> Array:
     xp = backend.xp
     size = math.prod(shape)
     if size > 2**31:
-        raise ValueError(f"one draw gives at most 2³¹ random numbers, shape {shape} asks for {size}")
+        raise ValueError(f"random: expected a shape of at most 2³¹ entries, got {shape} with {size}")
     counter = xp.arange(size, dtype=xp.int32)
     first, second = _hash_path(key.path)
     mixed = _mix(xp, counter + (key.words[:1] ^ first))

@@ -183,9 +183,9 @@ def check_axes(layer: Layer, input_shape: Shape, kind: str, *axes: str, minimum:
     Args:
         layer: the layer, for the message.
         input_shape: the shape of one example, without the batch axis.
-        kind: what the inputs are, such as "images".
+        kind: the name of such inputs, such as "images".
         axes: the names of the axes, without the batch.
-        minimum: the length that each axis has at least.
+        minimum: the minimum length of each axis.
     """
     if len(input_shape) != len(axes) or min(input_shape) < minimum:
         last_is_missing = len(input_shape) == len(axes) - 1 and axes[-1] == "channels"

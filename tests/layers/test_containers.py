@@ -180,7 +180,7 @@ def test_a_layer_that_changes_the_shape_of_the_mask_raises():
     x = Masked(SEQUENCES[..., 0], MASK)
     params = {"W": np.ones((2, 3)), "b": np.zeros(3)}
     with pytest.raises(
-        ValueError, match=r"Dense: expected no mask, or outputs with the \(batch, time\) \(2, 2\)"
+        ValueError, match=r"Dense: expected no mask, or outputs that begin with \(batch, time\) \(2, 2\)"
     ):
         Sequential([Dense(3)]).forward(get_backend("numpy"), (params,), x)
 
@@ -223,7 +223,7 @@ def test_containers_hold_layers_and_at_least_one(container: type[Container]):
         ),
         (
             Concatenate([Identity()], axis=2),
-            r"Concatenate: expected .* axis 2, got \('batch', 3\)",
+            r"Concatenate: expected .* axis 2 after the batch, got shape \('batch', 3\)",
         ),
         (Concatenate([Identity()], axis=-2), "Concatenate: expected outputs with an axis -2"),
         (Add([Add([Dense(1), Dense(2)])]), r"branch 0 of Add: Add: expected branches"),

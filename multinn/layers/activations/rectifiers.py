@@ -25,7 +25,7 @@ class ReLU(ParameterFree):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and y."""
+        """Return y, which is also the cache."""
         y = backend.xp.maximum(x, 0.0)
         return y, y
 
@@ -47,7 +47,7 @@ class ReLU6(ParameterFree):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and y."""
+        """Return y, which is also the cache."""
         y = backend.xp.minimum(backend.xp.maximum(x, 0.0), 6.0)
         return y, y
 
@@ -150,7 +150,7 @@ class ELU(ParameterFree):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and y."""
+        """Return y, which is also the cache."""
         xp = backend.xp
         y = xp.where(x > 0.0, x, self.alpha * xp.expm1(xp.minimum(x, 0.0)))
         return y, y

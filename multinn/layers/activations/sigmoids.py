@@ -28,7 +28,7 @@ class Sigmoid(ParameterFree):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and y."""
+        """Return y, which is also the cache."""
         y = functional.sigmoid(backend, x)
         return y, y
 
@@ -48,7 +48,7 @@ class Tanh(ParameterFree):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and y."""
+        """Return y, which is also the cache."""
         y = backend.xp.tanh(x)
         return y, y
 
@@ -198,7 +198,7 @@ class Softmax(ParameterFree):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and y."""
+        """Return y, which is also the cache."""
         y = functional.softmax(backend, x)
         return y, y
 

@@ -33,7 +33,7 @@ class _Cache(NamedTuple):
 
 @dataclass(frozen=True)
 class MultiHeadAttention(Layer):
-    """Y = [A_1, A_2, ...] Wo + bo with A_h = P_h V_h: means of values, weighted by how keys fit queries.
+    """Y = [A_1, A_2, ...] Wo + bo with A_h = P_h V_h: means of values with the weights P_h.
 
     For each example, X (time, features) holds the steps of the queries, and C the steps of the context,
     to which the queries attend. In self-attention, x is one array (batch, time, features) and C = X. In
@@ -44,7 +44,7 @@ class MultiHeadAttention(Layer):
     Shapes: Wq (features, heads d), Wk and Wv (features of C, heads d), Wo (heads d, features).
     The softmax of row i leaves out each step j that is hidden from i: padding, if the context has a
     mask, and with ``causal`` each j > i. If all steps are hidden, the row is zeros. Y has the mask of
-    the queries. Keys have no bias: it would add one number to a whole row of S and not change P.
+    the queries. Keys have no bias: it would shift each row of S by one number and not change P.
 
     With dA = the head's columns of dY Woᵀ, as Wo is a fully connected layer (see Dense):
         dV = Pᵀ dA                            dP = dA Vᵀ
@@ -195,8 +195,8 @@ class MultiHeadAttention(Layer):
         queries, context = shapes
         if self.causal and queries[0] != context[0]:
             raise ValueError(
-                "MultiHeadAttention: expected as many time steps in the context as in the queries, as "
-                f"with causal=True step i attends to steps 0 to i, got {context[0]} and {queries[0]}"
+                "MultiHeadAttention: expected for causal=True as many time steps in the context as in "
+                f"the queries, got {context[0]} and {queries[0]}"
             )
         return queries, context
 

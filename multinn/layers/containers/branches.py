@@ -199,7 +199,8 @@ class Concatenate(_ListOfBranches):
         axis = self.axis % dimensions - 1 if -dimensions < self.axis < dimensions else -1
         if axis < 0:
             raise ValueError(
-                f"Concatenate: expected outputs with an axis {self.axis}, got {('batch', *shapes[0])}"
+                f"Concatenate: expected outputs with an axis {self.axis} after the batch, "
+                f"got shape {('batch', *shapes[0])}"
             )
         _common_shape(
             f"Concatenate, axes other than {self.axis}",

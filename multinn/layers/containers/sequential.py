@@ -1,4 +1,4 @@
-"""Containers, the layers made of layers; and the first of them, Sequential."""
+"""The base class of containers, which are layers made of layers, and Sequential."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -78,8 +78,8 @@ class Container(Layer):
         values, own_mask = values_of(y), mask_of(y)
         if values.shape[:2] != x.mask.shape:
             raise ValueError(
-                f"{type(child).__name__}: expected no mask, or outputs with the (batch, time) "
-                f"{tuple(x.mask.shape)} of the inputs, got shape {tuple(values.shape)}"
+                f"{type(child).__name__}: expected no mask, or outputs that begin with (batch, time) "
+                f"{tuple(x.mask.shape)}, as the inputs, got shape {tuple(values.shape)}"
             )
         mask = x.mask if own_mask is None else backend.xp.logical_and(x.mask, own_mask)
         return Masked(values, mask), cache

@@ -1,4 +1,4 @@
-"""Images with the channels first to images with the channels last."""
+"""A layer that moves the channels of images from first to last."""
 
 from dataclasses import dataclass
 from typing import ClassVar

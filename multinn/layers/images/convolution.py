@@ -86,8 +86,8 @@ class Conv2D(_Convolution):
     This is a fully connected layer, so with dY = ∂L/∂Y
         dW = P dYᵀ      db = the sum of the columns of dY      dP = W dY
     and, as P copies entries of x, dx is the sum of dP over all copies of an entry.
-    If it means less copying, P holds single rows of windows, Y sums rows of Z = Wᵀ P, and dZ replaces
-    dY: see `Correlation`.
+    Where that needs less copying, P holds single rows of windows, Y sums rows of Z = Wᵀ P, and dZ
+    replaces dY: see `Correlation`.
     With groups, the channels and the filters are divided, in order, into groups of equal size, and each
     group of filters sees only its group of channels: W is (k, k, channels / groups, filters). With as
     many groups as channels, this is a depthwise convolution.

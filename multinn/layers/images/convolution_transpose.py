@@ -38,8 +38,8 @@ class ConvTranspose2D(CorrelationLayer):
     each window the entry of dy there, so dQ = Tᵀ(dy) is the P of `Conv2D`, for dy instead of x. As Q is
     the output of a fully connected layer,
         dX = Wᵀ dQ      dW = dQ Xᵀ      db = the sum of dy over all axes but the last.
-    If it means less copying, Q holds single rows of windows, and Z, which repeats rows of X, replaces X:
-    see `Correlation`.
+    Where that needs less copying, Q holds single rows of windows, and Z, which repeats rows of X,
+    replaces X: see `Correlation`.
     Groups are as in `Conv2D`, and W is (k, k, filters / groups, channels).
     Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
     chapter 4.
@@ -95,8 +95,9 @@ class ConvTranspose2D(CorrelationLayer):
         shape = self._output_shape(input_shape)
         if min(shape) < 1:
             raise ValueError(
-                f"ConvTranspose2D: expected less padding than outputs, got padding {self.padding} for "
-                f"images {input_shape}, which leaves {shape[0]} x {shape[1]}; use less, or larger images"
+                "ConvTranspose2D: expected padding that leaves outputs of at least 1 x 1, got "
+                f"{self.padding}, which leaves {shape[0]} x {shape[1]} for images {input_shape}; use "
+                "less padding, or larger images"
             )
         weights_shape = (*self._geometry.size, self.filters // self.groups, channels)
         return self._draw(generator, weights_shape, channels), (*shape, self.filters)

@@ -18,13 +18,13 @@ from multinn.layers.images.windows import sum_windows, windows
 
 @dataclass(frozen=True)
 class Correlation:
-    """Y = R(Wᵀ P): a matrix P of all windows, multiplied by the weights, and a sum R of rows.
+    """Y = R(Wᵀ P): P holds the windows, W the weights, and R sums rows. There are two forms.
 
-    In the notation of `Conv2D`, P (m, windows) holds the entries of all windows of the batch, W
+    The first is that of `Conv2D`: P (m, windows) holds the entries of all windows of the batch, W
     (m, filters) the weights, and Y (filters, windows) the outputs; R is the identity. P copies each
     channel k² times.
 
-    If it means less copying, the windows in P are one row high and lie on all rows of the images. P then
+    The second often copies less. The windows in P are one row high and lie on all rows of the images. P
     copies each channel k times, and m = (j, c). W has columns (i, f), so Z = Wᵀ P is the product of row
     i of a kernel with each row of the images, and R sums the rows of a window, d apart:
         Y_f,h = Σ_i Z_if,h+di      and with the adjoint of R,      dZ_if,h+di = dY_f,h, elsewhere 0,
@@ -41,7 +41,7 @@ class Correlation:
 
     Attributes:
         columns: the windows in P.
-        rows: the windows, one column wide, whose rows of Z are summed by R.
+        rows: windows on Z, one column wide; R sums the rows of each.
         groups: the number of groups.
     """
 
@@ -130,17 +130,17 @@ class Correlation:
 
 
 def _cost(copies: int, products: int, rows: int) -> int:
-    """Return the cost of rows of windows in multiplications; to copy or add a number costs about 60."""
+    """Return the cost of rows of windows in multiplications; a copy or an addition costs about 60."""
     return (60 * copies + products) * rows
 
 
 def multiply(W: Array, Z: Array) -> Array:
-    """Return W Z. One filter per group needs no sum, and elementwise products are faster then."""
+    """Return W Z. With one filter per group there is no sum, and an elementwise product is faster."""
     return W * Z if W.ndim == 3 and W.shape[2] == 1 else W @ Z
 
 
 class CorrelationLayer(Layer):
-    """A convolution or a transposed convolution."""
+    """The base class of convolutions and transposed convolutions."""
 
     filters: int
     kernel_size: int | Pair
@@ -176,8 +176,8 @@ class CorrelationLayer(Layer):
     def _check_channels(self, channels: int) -> None:
         if channels % self.groups:
             raise ValueError(
-                f"{type(self).__name__}: expected a number of input channels divisible by "
-                f"{self.groups} groups, got {channels}"
+                f"{type(self).__name__}: expected input channels divisible by {self.groups} groups, "
+                f"got {channels}"
             )
 
     @property

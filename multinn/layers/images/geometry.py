@@ -98,8 +98,7 @@ def normalize_padding_2d(layer: Any) -> None:
     """Replace the padding of a layer for images by a rule or ((top, bottom), (left, right)).
 
     Raises:
-        ValueError: the padding is no rule for images, no integer, no pair of integers, for the height
-            and the width, and no pair of pairs.
+        ValueError: the padding is not "valid", "same", an integer, a pair or a pair of pairs.
     """
     value = layer.padding
     if isinstance(value, str) and value in ("valid", "same"):
@@ -119,7 +118,7 @@ def normalize_padding_1d(layer: Any, *rules: Rule) -> None:
     """Replace the padding of a layer for sequences by one of the rules or (before, after).
 
     Raises:
-        ValueError: the padding is none of these rules, no integer and no pair of integers.
+        ValueError: the padding is not one of the rules, an integer or a pair of integers.
     """
     value = layer.padding
     if isinstance(value, str) and value in rules:
@@ -139,19 +138,19 @@ def _is_margin(margin: Any) -> bool:
 
 
 def check_images(layer: Layer, input_shape: Shape, geometry: Geometry) -> None:
-    """Raise ValueError unless this is a shape of images, without the batch, as large as a window."""
+    """Raise ValueError unless images of this shape, without the batch, have at least one window."""
     check_axes(layer, input_shape, "images", "height", "width", "channels", minimum=0)
     rows, columns = _least(geometry)
     if input_shape[0] < rows or input_shape[1] < columns or input_shape[2] < 1:
         raise ValueError(
             f"{type(layer).__name__}: expected images of at least {rows} x {columns}, the size of a "
             f"window{_without_padding(geometry)}, with at least one channel, got (height, width, "
-            f"channels) {input_shape}; if the channels come first, put the layer ChannelsLast before"
+            f"channels) {input_shape}; if the channels come first, begin the model with ChannelsLast()"
         )
 
 
 def check_sequences(layer: Layer, input_shape: Shape, geometry: Geometry) -> None:
-    """Raise ValueError unless this is a shape of sequences, without the batch, as long as a window."""
+    """Raise ValueError unless sequences of this shape, without the batch, have at least one window."""
     check_axes(layer, input_shape, "sequences", "length", "channels", minimum=0)
     least = _least(geometry)[1]
     if input_shape[0] < least or input_shape[1] < 1:

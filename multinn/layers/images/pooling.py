@@ -77,8 +77,8 @@ class _Pooling(Layer):
             return
         if max(padding[0]) >= size[0] or max(padding[1]) >= size[1]:
             raise ValueError(
-                f"{type(self).__name__}: expected padding below pool_size {self.pool_size}, so no "
-                f"window lies in the padding, got {self.padding}"
+                f"{type(self).__name__}: expected padding below pool_size {self.pool_size}, as each "
+                f"window must cover part of the input, got {self.padding}"
             )
 
 

@@ -50,7 +50,7 @@ class BatchNorm(Layer):
     the means and of the variances with the factor n / (n - 1). But the initial zeros and ones have
     weight 0, so the statistics are unbiased from the first step on. A smaller last batch has less
     weight. A batch with one number per channel leaves the variance unchanged; its z and dx are 0.
-    Inputs must not have squares that overflow, which begin at about 1e19 in float32.
+    The squares of the inputs must not overflow: in float32, keep inputs below about 1e19.
     Source: S. Ioffe and C. Szegedy, Batch normalization, ICML 2015, algorithms 1 and 2 and section 3.
 
     Attributes:
@@ -91,7 +91,7 @@ class BatchNorm(Layer):
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array | Masked, key: Key | None = None
     ) -> tuple[Array | Masked, Tree]:
-        """Return y, and (z, s, the mask, the statistics of the batch or None at inference)."""
+        """Return y, and (z, s, the mask, the statistics of the batch); the last is None at inference."""
         mask = expand_mask(backend, mask_of(x), values_of(x).ndim)
         values = zero_padding(backend, values_of(x), mask)
         if key is not None:

@@ -26,7 +26,7 @@ class LayerNorm(Layer):
         ∂μ/∂x_j = 1 / n, and ∂s/∂x_j = (x_j - μ) / (n s) = z_j / n, since Σ_i (x_i - μ) = 0. So
         ∂z_i/∂x_j = (δ_ij - 1 / n) / s - z_i z_j / (n s), and with means along the last axis
         dx = (dz - mean(dz) - z mean(dz z)) / s.
-    Inputs must not have squares that overflow, which begin at about 1e19 in float32.
+    The squares of the inputs must not overflow: in float32, keep inputs below about 1e19.
     Source: J. L. Ba, J. R. Kiros and G. E. Hinton, Layer normalization, 2016, equation 3.
 
     Attributes:
@@ -72,7 +72,7 @@ class RMSNorm(Layer):
         ∂r/∂x_j = x_j / (n r) = z_j / n. So ∂z_i/∂x_j = δ_ij / r - z_i z_j / (n r), and with a mean along
         the last axis
         dx = (dz - z mean(dz z)) / r.
-    Inputs must not have squares that overflow, which begin at about 1e19 in float32.
+    The squares of the inputs must not overflow: in float32, keep inputs below about 1e19.
     Source: B. Zhang and R. Sennrich, Root mean square layer normalization, NeurIPS 2019, equation 4.
 
     Attributes:
@@ -121,7 +121,7 @@ class GroupNorm(Layer):
     LayerNorm for the numbers of one group,
         dx = (dz - mean(dz) - z mean(dz z)) / s
     with the means over the group. Time steps that a mask marks as padding do not count: their y and dx
-    are 0. Inputs must not have squares that overflow, which begin at about 1e19 in float32.
+    are 0. The squares of the inputs must not overflow: in float32, keep inputs below about 1e19.
     Source: Y. Wu and K. He, Group normalization, ECCV 2018, section 3.
 
     Attributes:
@@ -151,7 +151,7 @@ class GroupNorm(Layer):
             )
         if math.prod(input_shape) == self.groups:
             raise ValueError(
-                "GroupNorm: expected groups of more than one number, as one number gives 0, got "
+                "GroupNorm: expected groups of more than one number, as a single one becomes 0, got "
                 f"{self.groups} groups for inputs of shape {('batch', *input_shape)}; use fewer groups"
             )
         return {"gamma": np.ones(channels), "beta": np.zeros(channels)}, input_shape

@@ -70,7 +70,7 @@ class Recurrent(Layer):
 
     takes_mask: ClassVar[bool] = True
     gates: ClassVar[int] = 1
-    parts: ClassVar[int] = 1  # of a state
+    parts: ClassVar[int] = 1  # the number of arrays in a state
 
     def __post_init__(self) -> None:
         check_integers(self, "units")
@@ -155,8 +155,8 @@ class Recurrent(Layer):
         Args:
             backend: the backend of the arrays.
             U_transposed: Uᵀ.
-            steps: for each step, the last first: the factors from `_slopes`; 1 if it counts, else 0; and
-                0 if the gradient is cut before it, else 1. The last two may be None.
+            steps: a tuple of three entries for all steps, the last step first: the factors from
+                `_slopes`; 1 for a step that counts, else 0, or None; and the result of `_connected`.
             dy: the gradient with respect to the output.
         """
         xp = backend.xp
@@ -208,7 +208,7 @@ class Recurrent(Layer):
         return {}
 
     def _connected(self, xp: Any, X: Array) -> Array | None:
-        """Return 0 if the gradient is cut before a step, else 1, the last step first."""
+        """Return 0 for steps before which the gradient is cut, else 1, the last step first; or None."""
         if self.truncate is None:
             return None
         steps = xp.flip(xp.arange(X.shape[0], dtype=xp.int32))
