@@ -4,7 +4,7 @@ Each loss states its value l_n for one example n, and the gradient of l_n. The b
 examples: with weights w_n the loss is L = Σ_n w_n l_n / Σ_n w_n, so ∂L/∂outputs_n = (w_n / Σ w) ∂l_n;
 without weights, every w_n is 1. (HalfSquaredError is the plain sum: L = Σ_n w_n l_n.)
 
-Shapes: outputs and targets (batch, ...) unless said otherwise, weights (batch,), L without axes. Where
+Shapes: outputs and targets (batch, ...) unless said otherwise, weights (batch,), L a scalar. Where
 an example has several outputs, m of them, l_n is the mean over them.
 """
 

@@ -16,7 +16,7 @@ class Loss(Hyperparameters):
 
     Attributes:
         output_activation: the function from outputs to predictions: the identity, σ, softmax or exp.
-        reduction: whether L is the mean or the sum of the l.
+        reduction: whether L is the mean or the sum of the l_n.
     """
 
     output_activation: ClassVar[Literal["identity", "logistic", "softmax", "exp"]] = "identity"

@@ -17,8 +17,8 @@ _IMPOSSIBLE = -1e30  # a log-probability whose exponential is 0; -inf - (-inf) w
 class CTC(Loss):
     """l = -log P(labels), on logits z (batch, time, classes), where one of the classes is a blank.
 
-    Targets are integer labels (batch, labels), each row padded with -1 at its end. All time steps are
-    used.
+    Targets are integer labels (batch, labels), each row padded with -1 at its end. Every time step
+    counts: there are no input lengths.
 
     A path has one class k(t) at each time t, and the probability Π_t p_t,k(t) with p = softmax(z). Its
     labels result from merging repeated classes and then removing blanks; P(labels) is the sum over all
@@ -85,7 +85,9 @@ class CTC(Loss):
             )
         time, classes = output_shape
         if self.blank >= classes:
-            raise ValueError(f"CTC: expected a blank below {classes}, the classes, got {self.blank}")
+            raise ValueError(
+                f"CTC: expected a blank below {classes}, the number of classes, got {self.blank}"
+            )
         if targets.ndim != 2 or targets.shape[1] == 0:
             raise ValueError(
                 "CTC: expected targets of shape ('examples', labels), integer classes padded with "
@@ -172,7 +174,7 @@ def _backward(backend: Backend, emitted: Array, jumps: Array, is_last: Array) ->
 
 
 def _shifted(backend: Backend, states: Array, places: int) -> Array:
-    """Return (batch, states), shifted right, or left if negative; -1e30 fills the gap."""
+    """Return (batch, states), shifted right, or left for negative places; -1e30 fills the gap."""
     xp = backend.xp
     entering = xp.full_like(states[:, : abs(places)], _IMPOSSIBLE)
     if places > 0:

@@ -1,8 +1,8 @@
 """Metrics: functions of outputs and targets that are reported, not minimized.
 
 A metric is called as ``metric(backend, outputs, targets, weights)`` and returns the weighted mean over
-the examples of a batch, an array without axes. ``SomeLoss().value`` is a metric, too. A metric that is
-not a mean, such as `F1`, is a `CombinedMetric`, whose value over many batches is as exact as over one.
+the examples of a batch, a scalar array. ``SomeLoss().value`` is a metric, too. A metric that is
+not a mean, such as `F1`, is a `CombinedMetric`, whose value over many batches is exact, too.
 """
 
 from multinn.metrics.accuracy import Accuracy as Accuracy

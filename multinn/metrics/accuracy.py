@@ -29,11 +29,11 @@ def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | 
 class Accuracy(Hyperparameters):
     """`accuracy` without the positions whose target is the ignored class.
 
-    As with ``SoftmaxCrossEntropy(ignored_class=...)``, the share of an example is over its other
-    positions, and 0 if there are none; a weight of 0 leaves such an example out.
+    The accuracy of an example is that of its other positions, or 0 if there are none, as the loss is
+    with ``SoftmaxCrossEntropy(ignored_class=...)``. A weight of 0 leaves such an example out.
 
     Attributes:
-        ignored_class: an integer such as -1; None, for no such class, gives `accuracy`.
+        ignored_class: an integer such as -1; None gives `accuracy`.
 
     Raises:
         ValueError: ignored_class is not a 32-bit integer; in a call, there are fewer than 2 classes.

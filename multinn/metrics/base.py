@@ -40,10 +40,10 @@ class CombinedMetric(Hyperparameters):
 
 
 def check_metrics(metrics: Mapping[str, Any]) -> None:
-    """Raise TypeError if a metric cannot be called as one, ValueError if a name is not possible."""
+    """Raise TypeError unless these are metrics by name, ValueError if a name is reserved."""
     for name, metric in metrics.items():
         if not isinstance(name, str):
-            raise TypeError(f"Trainer: expected the name of a metric as a text, got {name!r}")
+            raise TypeError(f"Trainer: expected a string as the name of a metric, got {name!r}")
         if isinstance(metric, type) or not _takes_outputs(metric):
             raise TypeError(
                 f"Trainer: expected the metric {name!r} as a function of (backend, outputs, targets, "
@@ -53,11 +53,11 @@ def check_metrics(metrics: Mapping[str, Any]) -> None:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise ValueError if a metric has a name that the history uses itself."""
+    """Raise ValueError if a metric has a name that is reserved for the history."""
     for name in names:
         if name in ("loss", "epoch", "weight") or name.startswith("validation_"):
             raise ValueError(
-                f"Trainer: the history uses the name {name!r} itself: choose another for the metric"
+                f"Trainer: the name {name!r} is reserved for the history: choose another for the metric"
             )
 
 
@@ -75,7 +75,7 @@ def _takes_outputs(metric: Any) -> bool:
 
 
 def target_classes(backend: Backend, outputs: Array, targets: Array) -> Array:
-    """Return targets as classes: those given, or the most probable ones of given distributions."""
+    """Return integer classes: the targets, or the most probable classes if they are probabilities."""
     return backend.xp.argmax(targets, axis=-1) if targets.ndim == outputs.ndim else targets
 
 
@@ -98,7 +98,7 @@ def check_classes(name: str, outputs: Array, least: int, remedy: str = "") -> No
 
 
 def weighted_mean(backend: Backend, values: Array, like: Array, weights: Array | None) -> Array:
-    """Return the weighted mean over examples of their means, for booleans or floats."""
+    """Return the mean of each example's booleans or floats, averaged over the examples by weight."""
     xp = backend.xp
     values = xp.astype(values, like.dtype)
     if values.ndim > 1:

@@ -12,7 +12,7 @@ from multinn.metrics.base import check_classes, target_classes, weighted_mean
 class TopK(Hyperparameters):
     """The share of examples whose target class has one of the k largest outputs.
 
-    Of equal outputs, that of the earlier class counts as larger: for k = 1, this is `accuracy`.
+    Among equal outputs, the class of the lower index wins, so for k = 1 this is `accuracy`.
 
     Attributes:
         k: 1 or more.

@@ -12,19 +12,19 @@ from multinn.optimizers.wrappers import Wrapper
 
 @dataclass(frozen=True)
 class AccumulateGradients(Wrapper):
-    """Another optimizer, which makes one update every few steps, on the mean of their gradients.
+    """Lets the wrapped optimizer update once every few steps, on the mean of their gradients.
 
     With a mean loss, ``steps`` batches of n examples act as one batch of ``steps`` · n, in the memory of
-    n. With a sum loss, the other optimizer gets the sum over all of them divided by ``steps``. Batches
+    n. With a sum loss, the wrapped optimizer gets the sum over all of them divided by ``steps``. Batches
     have equal weights, even if the last of an epoch is smaller. The parameters do not change between two
-    updates. If an epoch or a call of `fit` ends there, the gradients so far stay in the state, and the
-    next one adds to them.
+    updates. If an epoch or a call of `fit` ends between them, the state keeps the gradients so far for
+    the next epoch or call.
 
-    The other optimizer, and the schedule of its learning rate, count updates instead of steps.
+    The wrapped optimizer, and the schedule of its learning rate, count updates instead of steps.
 
     Attributes:
-        optimizer: the other optimizer.
-        steps: how many gradients make one update.
+        optimizer: the wrapped optimizer.
+        steps: the number of gradients per update.
 
     Raises:
         ValueError: steps is not an integer of at least 1.
@@ -41,7 +41,7 @@ class AccumulateGradients(Wrapper):
         check_integers(self, "steps")
 
     def init(self, params: Tree) -> Tree:
-        """Return the state of the other optimizer, the sum of the gradients, and their count."""
+        """Return the state of the wrapped optimizer, the sum of the gradients, and their count."""
         return {
             "optimizer": self.optimizer.init(params),
             "sum": zeros(params),
@@ -62,5 +62,5 @@ class AccumulateGradients(Wrapper):
         return params, {"optimizer": inner, "sum": total, "count": count}
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
-        """Return the inference parameters of the other optimizer."""
+        """Return the inference parameters of the wrapped optimizer."""
         return self.optimizer.inference_parameters(backend, state["optimizer"], params)

@@ -76,7 +76,7 @@ class Adadelta(Descent):
     """s ← ρ s + (1 - ρ) g², u = g √(d + ε) / √(s + ε), θ ← θ - η u, d ← ρ d + (1 - ρ) u².
 
     √d, where d is a running mean of the squared steps, replaces the learning rate and has the units of
-    θ. The source has no η, which is η = 1.
+    θ. In the source, η = 1.
     Source: M. D. Zeiler, ADADELTA, arXiv:1212.5701, 2012, algorithm 1; ρ from its section 4.1.
 
     Raises:

@@ -24,7 +24,7 @@ class Adam(Descent):
 
         m̂ / (√v̂ + ε) = c / a_t · m / (√v + ε c).
 
-    A state belongs to its β: if training goes on with others, the first steps are longer or shorter.
+    A state is valid only for its β₁ and β₂: with others, the next steps are too long or too short.
     Source: D. P. Kingma and J. Ba, Adam, ICLR 2015, algorithm 1, and section 2 for the order.
 
     Raises:

@@ -12,7 +12,7 @@ from multinn.optimizers.wrappers import Wrapper
 
 @dataclass(frozen=True)
 class ExponentialMovingAverage(Wrapper):
-    """Another optimizer, and an average of its parameters over all steps, for inference.
+    """Averages the parameters of the wrapped optimizer over all steps, for inference.
 
     The average does not change training; `Trainer.evaluate` and `Trainer.predict` use it, as it
     fluctuates less than θ. It is the weighted mean a of θ after each step, in which θ of k steps ago has
@@ -22,14 +22,14 @@ class ExponentialMovingAverage(Wrapper):
         a ← a + w (θ - a)    where w = 1 / b_t.
 
     At t = 1, w is 1: the initial parameters have no weight. A wrapper that skips updates, such as
-    `AccumulateGradients`, belongs outside of this one.
+    `AccumulateGradients`, must wrap this one.
 
     Sources: B. T. Polyak and A. B. Juditsky, Acceleration of stochastic approximation by averaging,
     SIAM Journal on Control and Optimization 30, 1992; D. P. Kingma and J. Ba, Adam, ICLR 2015,
     section 7.2.
 
     Attributes:
-        optimizer: the other optimizer.
+        optimizer: the wrapped optimizer.
         decay: β; the average covers about the last 1 / (1 - β) steps.
 
     Raises:
@@ -47,7 +47,7 @@ class ExponentialMovingAverage(Wrapper):
         check_fractions(self, "decay")
 
     def init(self, params: Tree) -> Tree:
-        """Return the state of the other optimizer, the step, and the parameters as the first average."""
+        """Return the wrapped optimizer's state, the step, and the parameters as the first average."""
         return {
             "optimizer": self.optimizer.init(params),
             "step": np.zeros((1,), np.int32),

@@ -84,7 +84,7 @@ class Descent(Optimizer):
 
 
 def steps_done(backend: Backend, state: Tree, params: Tree) -> Array:
-    """Return the number of updates before this one, without axes, in the dtype of the parameters."""
+    """Return the number of updates before this one, a scalar array in the dtype of the parameters."""
     xp = backend.xp
     leaves = tree.leaves(params)
     step = xp.astype(state["step"], leaves[0].dtype if leaves else xp.float32)
@@ -92,7 +92,7 @@ def steps_done(backend: Backend, state: Tree, params: Tree) -> Array:
 
 
 def sum_of_powers(backend: Backend, base: float, count: Array) -> Array:
-    """Return 1 + base + base² + ⋯ with ``count`` terms, which is (1 - baseⁿ) / (1 - base).
+    """Return 1 + base + base² + ⋯ with n = ``count`` terms, which is (1 - baseⁿ) / (1 - base).
 
     expm1 avoids the cancellation in 1 - baseⁿ, which costs float32 four digits at base 0.999.
     """
@@ -118,7 +118,7 @@ def zeros(params: Tree) -> Tree:
 
 
 def global_norm(backend: Backend, arrays: Tree) -> Array:
-    """Return the Euclidean norm of all leaves taken as one vector, an array without axes.
+    """Return the Euclidean norm of all leaves taken as one vector, a scalar array.
 
     The entries are divided by the largest first, so that no square overflows.
     """

@@ -11,8 +11,8 @@ from multinn.optimizers.base import global_norm
 class LAMB(Adam):
     """u = m̂ / (√v̂ + ε) + λ θ, θ ← θ - η ‖θ‖ / ‖u‖ u, separately for each array θ of parameters.
 
-    m̂ and v̂ are Adam's. The weight decay λ θ is not part of them, but it is part of u, whose length
-    does not matter. Where one of the norms is 0, as for a bias at first, the ratio is 1.
+    m̂ and v̂ are Adam's and do not include the weight decay λ θ. Only the direction of u matters. Where
+    ‖θ‖ is 0, as for a bias at first, the ratio is 1; where ‖u‖ is 0, the step is 0.
     Source: Y. You et al., Large batch optimization for deep learning, ICLR 2020, algorithm 2, with
     φ(z) = z.
 
@@ -36,7 +36,7 @@ class LAMB(Adam):
 
 
 def _trust_ratio(backend: Backend, p: Array, u: Array) -> Array:
-    """Return ‖p‖ / ‖u‖, or 1 where p is 0, or ‖p‖ where u is 0: the step is then 0 anyway."""
+    """Return ‖p‖ / ‖u‖; 1 where p is 0; else ‖p‖ where u is 0, as any ratio then gives a step of 0."""
     xp = backend.xp
     length_of_p, length_of_u = global_norm(backend, p), global_norm(backend, u)
     one = xp.ones_like(length_of_u)

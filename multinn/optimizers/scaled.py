@@ -11,16 +11,16 @@ from multinn.optimizers.wrappers import Wrapper
 
 @dataclass(frozen=True)
 class ScaledLearningRate(Wrapper):
-    """Another optimizer, whose learning rate is multiplied by a scale s from the state.
+    """Multiplies the learning rate of the wrapped optimizer by a scale s from the state.
 
     The step of each optimizer here is proportional to its learning rate η. Where η leads from θ to θ',
     s η leads to θ + s (θ' - θ). If s = 1, θ' is used as it is, without rounding.
 
     The scale is 1 at first; `ReduceLearningRateOnPlateau` changes it. A wrapper that uses the parameters
-    after the step, such as `ExponentialMovingAverage`, belongs outside of this one.
+    after the step, such as `ExponentialMovingAverage`, must wrap this one.
 
     Attributes:
-        optimizer: the other optimizer.
+        optimizer: the wrapped optimizer.
 
     >>> from multinn import Adam
     >>> ScaledLearningRate(Adam(0.01)).optimizer.learning_rate
@@ -28,7 +28,7 @@ class ScaledLearningRate(Wrapper):
     """
 
     def init(self, params: Tree) -> Tree:
-        """Return the state of the other optimizer, and the scale."""
+        """Return the state of the wrapped optimizer, and the scale."""
         return {"optimizer": self.optimizer.init(params)} | scale_of_one(params)
 
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
@@ -44,7 +44,7 @@ class ScaledLearningRate(Wrapper):
         return tree.map(scaled, updated, params), {"optimizer": inner, SCALE: state[SCALE]}
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
-        """Return the inference parameters of the other optimizer."""
+        """Return the inference parameters of the wrapped optimizer."""
         return self.optimizer.inference_parameters(backend, state["optimizer"], params)
 
 

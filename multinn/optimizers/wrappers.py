@@ -12,7 +12,7 @@ from multinn.optimizers.base import Optimizer, global_norm
 
 @dataclass(frozen=True)
 class Wrapper(Optimizer):
-    """The base of optimizers that wrap another one. Unless overridden, its state is the wrapper's.
+    """The base of optimizers that wrap another one, whose state they share unless they override `init`.
 
     Raises:
         TypeError: ``optimizer`` is not an optimizer.
@@ -27,17 +27,17 @@ class Wrapper(Optimizer):
             )
 
     def init(self, params: Tree) -> Tree:
-        """Return the state of the other optimizer."""
+        """Return the state of the wrapped optimizer."""
         return self.optimizer.init(params)
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
-        """Return the inference parameters of the other optimizer."""
+        """Return the inference parameters of the wrapped optimizer."""
         return self.optimizer.inference_parameters(backend, state, params)
 
 
 @dataclass(frozen=True)
 class ClipByGlobalNorm(Wrapper):
-    """Another optimizer on gradients scaled down to a global norm of at most ``max_norm``.
+    """Scales gradients down to a global norm of at most ``max_norm`` for the wrapped optimizer.
 
     ‖g‖ is the norm of all gradients as one vector. If it is larger, g ← g · max_norm / ‖g‖.
     Source: R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural
@@ -68,10 +68,10 @@ class ClipByGlobalNorm(Wrapper):
 
 @dataclass(frozen=True)
 class Freeze(Wrapper):
-    """Another optimizer, with some parameters kept constant.
+    """Keeps some parameters constant; the wrapped optimizer updates the others.
 
-    The other optimizer gets zeros as their gradients, so that they add nothing to the norm of a
-    `ClipByGlobalNorm` inside.
+    It gets zeros as the gradients of the constant ones, so they add nothing to the norm in a wrapped
+    `ClipByGlobalNorm`.
 
     Attributes:
         optimizer: updates all other parameters.
@@ -97,7 +97,7 @@ class Freeze(Wrapper):
         object.__setattr__(self, "paths", paths)
 
     def init(self, params: Tree) -> Tree:
-        """Return the state of the other optimizer.
+        """Return the state of the wrapped optimizer.
 
         Raises:
             ValueError: a pattern matches no parameter.
@@ -119,7 +119,7 @@ class Freeze(Wrapper):
         return self._with_frozen(updated, params), state
 
     def inference_parameters(self, backend: Backend, state: Tree, params: Tree) -> Tree:
-        """Return the other optimizer's inference parameters, with the frozen ones from ``params``."""
+        """Return the wrapped optimizer's inference parameters, with the frozen ones from ``params``."""
         return self._with_frozen(super().inference_parameters(backend, state, params), params)
 
     def _with_frozen(self, updated: Tree, params: Tree) -> Tree:

@@ -152,7 +152,9 @@ ROWS = [
         "a metric with the name loss, Trainer",
         lambda s: s.new_trainer(metrics={"loss": Accuracy()}),
         ValueError,
-        Says("for the metric", "the history uses the name 'loss' itself", "'loss'", "choose another"),
+        Says(
+            "for the metric", "the name 'loss' is reserved for the history", "'loss'", "choose another"
+        ),
     ),
     Fault(
         "negative weights, Trainer.fit",

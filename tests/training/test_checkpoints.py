@@ -260,7 +260,7 @@ def tensor(name: str, value: Any) -> Callable[..., None]:
         (put(optimizer={"class": "SGD"}), r"the tensor 'optimizer_state.m.0.W' is none of"),
         (put(optimizer={"class": "Adadelta"}), "the tensor 'optimizer_state.d.0.W' is missing"),
         (put(metrics=["accuracy"]), "expected metrics by name"),
-        (put(metrics={"loss": "accuracy"}), "the history uses the name 'loss' itself"),
+        (put(metrics={"loss": "accuracy"}), "the name 'loss' is reserved for the history"),
         (put(metrics={"mine": "something"}), "unknown name 'something'"),
         (put(metrics={"mine": "Dense"}), "expected a description of a metric"),
         (put(dtype="float16"), "expected the dtype 'float32' or 'float64', got 'float16'"),

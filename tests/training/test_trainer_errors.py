@@ -111,7 +111,7 @@ def test_invalid_data_are_refused_at_inference(call: Callable[[Trainer], object]
     ("keywords", "error", "message"),
     [
         ({"seed": -1}, ValueError, "seed: expected at least 0, got -1"),
-        ({"metrics": {"epoch": accuracy}}, ValueError, "the history uses the name 'epoch' itself"),
+        ({"metrics": {"epoch": accuracy}}, ValueError, "the name 'epoch' is reserved for the history"),
         ({"metrics": {"validation_loss": accuracy}}, ValueError, "'validation_loss'"),
     ],
 )
@@ -278,7 +278,7 @@ def test_a_hopeless_learning_rate_gives_one_error_and_no_warning(backend, loss, 
         ({"loss": MeanSquaredError}, "Trainer: expected an instance of Loss"),
         ({"optimizer": SGD}, "Trainer: expected an instance of Optimizer"),
         ({"metrics": [accuracy]}, "Trainer: expected metrics as a dict"),
-        ({"metrics": {1: accuracy}}, "Trainer: expected the name of a metric as a text, got 1"),
+        ({"metrics": {1: accuracy}}, "Trainer: expected a string as the name of a metric, got 1"),
         ({"metrics": {"a": "accuracy"}}, "Trainer: expected the metric 'a' as a function of"),
         ({"metrics": {"a": Accuracy}}, "such as multinn.accuracy or multinn.F1.., got <class"),
         ({"metrics": {"a": lambda y, p: 0.0}}, "Trainer: expected the metric 'a' as a function of"),

@@ -1,4 +1,4 @@
-"""The cases of `check_gradients`: each layer and each loss, at a random point.
+"""The cases of `experiments.check_gradients`: each layer and each loss, at a random point.
 
 A new layer or loss needs a case in the file of its family. Shapes include the batch.
 """

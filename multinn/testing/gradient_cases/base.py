@@ -31,7 +31,7 @@ class Evaluation(NamedTuple):
     """The results at a point.
 
     Attributes:
-        value: the value of the function, an array without axes.
+        value: the value of the function, a scalar array.
         gradients: the hand-derived gradients, in the structure of the variables.
         twins: two trees, the same arrays computed in two ways, which must agree to the bit.
     """
