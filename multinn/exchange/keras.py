@@ -15,12 +15,12 @@ from multinn.layers import Layer
 def to_keras_weights(model: Layer, params: Tree, layer_state: Tree = None) -> list[HostArray]:
     """Return the weights of a model in the order and form of Keras' ``get_weights``.
 
-    They are for ``set_weights`` of the same layer of Keras, or of a `keras.Sequential` of the same
+    Pass them to ``set_weights`` of the same layer of Keras, or of a `keras.Sequential` of the same
     layers in the same order. Keras' GRU must keep its default, reset_after=True. The attention of Keras
     has a bias for keys, which has no effect: it is 0. The slopes of PReLU are (channels,), as in Keras
     for features; for images, Keras needs (1, 1, channels), with shared_axes=[1, 2]. With go_backwards
     and return_sequences, a recurrent layer of Keras returns the last step first; ours keeps the order
-    of time, so that its outputs are those of Keras reversed along time.
+    of time, so reverse its outputs along time to compare them.
 
     Args:
         model: the model.
@@ -41,9 +41,9 @@ def to_keras_weights(model: Layer, params: Tree, layer_state: Tree = None) -> li
 def from_keras_weights(model: Layer, weights: Sequence[Any], input_shape: Shape) -> tuple[Tree, Tree]:
     """Return the parameters of a model, and the state of its layers, from Keras' ``get_weights``.
 
-    Order, forms and the note on go_backwards are those of `to_keras_weights`. The bias of attention keys
-    has no effect and is skipped. Keras' running statistics come without their weights, which are set to
-    0: inference does not need them, and training starts the averages anew.
+    The arrays are as in `to_keras_weights`, whose note on go_backwards applies, too. The bias of
+    attention keys has no effect and is skipped. Keras does not save the weights of running averages
+    (see `BatchNorm`). They become 0, so the next training step replaces the averages.
 
     Args:
         model: the model.

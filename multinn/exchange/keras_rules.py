@@ -1,4 +1,4 @@
-"""The rules between our layers' weights and those of Keras, in the order of ``get_weights``."""
+"""Rules that convert the weights of layers to and from Keras', in the order of ``get_weights``."""
 
 import numpy as np
 

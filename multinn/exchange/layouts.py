@@ -53,7 +53,7 @@ class _Flow:
         shape: without the batch, in multinn's order.
         channels_first: whether PyTorch has the channels first.
         rows: the index of our feature for each of PyTorch's; None if they are in the same order.
-        decided: whether a layer since the start of the branch or the model needs the channels there.
+        decided: whether a layer of the branch, or of the model, has fixed the place of the channels.
     """
 
     shape: Shape
@@ -66,15 +66,15 @@ def rows_of_flat_images(model: Layer, input_shape: Shape | None) -> dict[Path, H
     """Return the row of our W for each column of PyTorch's, by the path of each Dense after Flatten.
 
     Raises:
-        ValueError: a model with Flatten has no input_shape, or another layer with parameters next; or
-            branches have the channels at different places.
+        ValueError: a model with Flatten has no input_shape; the next layer with parameters is not Dense;
+            or branches have the channels at different places.
     """
     if not _has_flatten(model):
         return {}
     if input_shape is None:
         raise ValueError(
-            "exchange: expected the input_shape of a model with Flatten, as PyTorch flattens images, "
-            "whose channels it has first, in another order, got None"
+            "exchange: expected the input_shape of a model with Flatten, as PyTorch flattens images in "
+            "another order, with the channels first, got None"
         )
     rows: dict[Path, HostArray] = {}
     _follow(model, (), _Flow(tuple(input_shape), len(input_shape) == 3), rows)
@@ -88,7 +88,7 @@ def _has_flatten(layer: Layer) -> bool:
 
 
 def _follow(layer: Layer, path: Path, flow: _Flow, rows: dict[Path, HostArray]) -> _Flow:
-    """Return the output of a layer, and add to the rows."""
+    """Return the flow after a layer, and add the rows of each Dense after Flatten."""
     if isinstance(layer, Sequential):
         for index, child in enumerate(layer.layers):
             flow = _follow(child, (*path, index), flow, rows)
@@ -111,7 +111,7 @@ def _follow(layer: Layer, path: Path, flow: _Flow, rows: dict[Path, HostArray]) 
 def _follow_branches(
     layer: Container, path: Path, flow: _Flow, shape: Shape, rows: dict[Path, HostArray]
 ) -> _Flow:
-    """Return the common output of branches, which decide where the channels are if any needs them."""
+    """Return the flow after branches; branches that fix the place of the channels decide for all."""
     start = replace(flow, decided=False)
     ends = [_follow(child, (*path, i), start, rows) for i, child in enumerate(layer.children)]
     if any(end.rows is not None for end in ends):
@@ -119,8 +119,8 @@ def _follow_branches(
     needed = {end.channels_first for end in ends if end.decided and len(end.shape) > 1}
     if len(needed) > 1 and not isinstance(layer, Parallel):
         raise ValueError(
-            f"{Place(layer, path)}: expected branches that in PyTorch all have the channels first, or "
-            "all last, as Flatten depends on it, got both; exchange each branch separately"
+            f"{Place(layer, path)}: expected branches whose outputs have the channels at the same place "
+            "in PyTorch, as Flatten depends on it, got first and last; exchange each branch separately"
         )
     channels_first = any(needed) if needed else flow.channels_first
     return _Flow(shape, channels_first, decided=flow.decided or bool(needed))

@@ -79,7 +79,7 @@ class Rule:
 
     Attributes:
         to_theirs: (layer, parameters, state) -> weights by name, in the other library's order.
-        from_theirs: (layer, weights by name) -> parameters, and the entries of the state among them.
+        from_theirs: (layer, weights by name) -> the parameters, and the entries of the state.
     """
 
     to_theirs: Callable[[Any, Tree, Tree], dict[str, HostArray]]
@@ -89,7 +89,9 @@ class Rule:
 def rule_of(place: Place, rules: Mapping[type[Layer], Rule], library: str) -> Rule:
     """Return the rule for a layer, or raise ValueError if the library has no such layer."""
     if type(place.layer) not in rules:
-        raise ValueError(f"{place}: expected a layer that {library} has too, it has no such weights")
+        raise ValueError(
+            f"{place}: expected a layer that {library} has, too; exchange the other layers separately"
+        )
     return rules[type(place.layer)]
 
 
@@ -97,7 +99,7 @@ def renamed(names: Mapping[str, str], axes: Mapping[str, Shape] | None = None) -
     """Return the rule for weights with other names, some of which have their axes in another order.
 
     Args:
-        names: their names by ours, in their order; weights that the layer does not have are skipped.
+        names: the library's names by ours, in its order; weights that the layer lacks are skipped.
         axes: for some of our names, the order of our axes in the other library.
     """
     orders = axes or {}
@@ -105,7 +107,7 @@ def renamed(names: Mapping[str, str], axes: Mapping[str, Shape] | None = None) -
     def to_theirs(layer: Any, params: Tree, state: Tree) -> dict[str, HostArray]:
         if "mean" in names and state is None:
             raise ValueError(
-                "BatchNorm: expected the state of the layers, which has its statistics, got none"
+                "BatchNorm: expected a layer_state, which has the running statistics, got None"
             )
         own = {**params, **(state or {})}
         return {
@@ -137,7 +139,7 @@ def gates_in_order(values: HostArray, order: tuple[int, ...]) -> HostArray:
 
 
 def second_bias(params: Tree) -> HostArray:
-    """Return the bias of h U, in libraries that have one beside b: c of a GRU after zeros, else 0."""
+    """Return the bias of h U, which other libraries have beside b: 0, but c for a GRU's last gate."""
     second: HostArray = np.zeros_like(params["b"])
     if "c" in params:
         second[-len(params["c"]) :] = params["c"]
@@ -145,7 +147,7 @@ def second_bias(params: Tree) -> HostArray:
 
 
 def merged_biases(layer: Layer, first: HostArray, second: HostArray) -> dict[str, HostArray]:
-    """Return b, the sum of both biases; a GRU keeps those of its last gate apart, the second as c."""
+    """Return b, the sum of both biases; for the last gate of a GRU, b is the first and c the second."""
     if not isinstance(layer, GRU):
         return {"b": first + second}
     sums = (first + second)[: -layer.units]

@@ -30,7 +30,7 @@ def to_state_dict(
     in a row, as in `torch.nn.ModuleList`. `TransformerBlock` is `torch.nn.TransformerEncoderLayer`. The
     attention of PyTorch has a bias for keys, which has no effect: it is 0. PyTorch has the channels of
     images first, and so flattens images in another order: the rows of the first Dense after Flatten are
-    permuted. ``load_state_dict`` takes the arrays as tensors, from ``torch.from_numpy``.
+    permuted. Before ``load_state_dict``, convert the arrays by ``torch.from_numpy``.
 
     Args:
         model: the model.
@@ -60,8 +60,8 @@ def from_state_dict(
     """Return the parameters of a model, and the state of its layers, from weights of PyTorch.
 
     Names and forms are those of `to_state_dict`. The bias of attention keys has no effect and is
-    skipped. PyTorch's running statistics come without their weights, which are set to 0: inference does
-    not need them, and training starts the averages anew.
+    skipped. PyTorch does not save the weights of running averages (see `BatchNorm`). They become 0, so
+    the next training step replaces the averages.
 
     Args:
         model: the model.
@@ -101,7 +101,7 @@ def _check(expected: Mapping[str, HostArray], given: Mapping[str, HostArray]) ->
     unknown = sorted(given.keys() - expected.keys())
     if unknown:
         raise ValueError(
-            f"{unknown[0]}: expected no such entry; those of the model are {', '.join(expected)}"
+            f"{unknown[0]}: expected no such entry; the entries of the model are {', '.join(expected)}"
         )
 
 
@@ -139,14 +139,16 @@ def _parts(layer: Layer, place: Place, path: Path) -> tuple[list[str], str]:
         assert child == place.layer
         if layer.layer.go_backwards and layer.merge == "concatenate":
             raise ValueError(
-                f"{place}: expected Bidirectional of a layer that goes forwards, whose outputs come "
-                "first in PyTorch, got go_backwards=True; leave that out, or merge by 'sum'"
+                f"{place}: expected Bidirectional of a layer with go_backwards=False, as PyTorch puts "
+                "the forward outputs first, got go_backwards=True; change it, or use merge='sum'"
             )
         return [], "_reverse" if getattr(child, "go_backwards", False) else ""
     if isinstance(layer, TransformerBlock):
         parts = _NORMALIZED_FIRST if layer.pre_normalization else _NORMALIZED_LAST
         if path not in parts:
-            raise ValueError(f"{place}: expected no weights, PyTorch's layer of the same name has none")
+            raise ValueError(
+                f"{place}: expected a layer without weights, as in torch.nn.TransformerEncoderLayer"
+            )
         return [parts[path]], ""
     if isinstance(layer, Container):
         names, end = _parts(layer.children[path[0]], place, path[1:])

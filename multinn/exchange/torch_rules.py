@@ -1,4 +1,4 @@
-"""The rules between our layers' weights and those of PyTorch."""
+"""Rules that convert the weights of layers to and from PyTorch's."""
 
 import numpy as np
 

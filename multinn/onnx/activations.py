@@ -1,4 +1,4 @@
-"""Activation functions as operators of ONNX."""
+"""Activation functions as ONNX operators."""
 
 import math
 from collections.abc import Callable
@@ -62,7 +62,8 @@ def _elu(graph: Graph, layer: ELU, x: str) -> str:
 def _silu(graph: Graph, layer: SiLU, x: str) -> str:
     """Return x σ(x), or x / (1 + exp(-x)) in float64.
 
-    In float64, ONNX Runtime up to at least 1.23 fuses the product into an operator that it lacks.
+    In float64, some versions of ONNX Runtime, such as 1.23, fuse x σ(x) into an operator that they have
+    only in float32.
     """
     if graph.dtype == "float64":
         exponential = graph.add("Exp", graph.add("Neg", x))

@@ -1,4 +1,4 @@
-"""Attention as operators of ONNX: matrix products and softmax."""
+"""Attention as ONNX operators: matrix products and softmax."""
 
 import math
 

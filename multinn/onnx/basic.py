@@ -1,4 +1,4 @@
-"""Basic layers, embeddings and positions as operators of ONNX."""
+"""Basic layers, embeddings and positions as ONNX operators."""
 
 import math
 from dataclasses import replace

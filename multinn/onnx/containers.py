@@ -1,4 +1,4 @@
-"""Containers as parts of a graph of ONNX."""
+"""Containers as parts of an ONNX graph."""
 
 from dataclasses import replace
 from functools import reduce
@@ -67,7 +67,7 @@ def _sum(graph: Graph, values: list[Value]) -> Value:
 
 
 def _joined(graph: Graph, values: list[Value], axis: int) -> Value:
-    """Concatenate values along an axis, which counts as in `Concatenate`."""
+    """Concatenate values along an axis, numbered as in `Concatenate`: the batch is axis 0."""
     axes = len(values[0].shape) + 1
     axis %= axes
     names = [y.name for y in values]
@@ -82,7 +82,7 @@ def _joined(graph: Graph, values: list[Value], axis: int) -> Value:
 
 
 def _joined_masks(graph: Graph, values: list[Value]) -> str | None:
-    """Concatenate the masks along time, with True for values without one; None if there is none."""
+    """Concatenate the masks along time, True for a value without one; None if no value has a mask."""
     if all(y.mask is None for y in values):
         return None
     return graph.add("Concat", *(y.mask or _mask_of_ones(graph, y) for y in values), axis=1)

@@ -1,4 +1,4 @@
-"""A graph of ONNX under construction, without the onnx library."""
+"""An ONNX graph under construction, without the onnx library."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,8 +12,8 @@ from backends import HostArray, Shape
 class Value:
     """The value of one edge of the graph.
 
-    ONNX has the channels of images first, multinn last. A value records its layout in memory, so that
-    axes are transposed only where necessary; its shape is always in multinn's order.
+    ONNX has the channels of images first, multinn last. A value records its layout in memory, so axes
+    are transposed only where necessary. Its shape is always in multinn's order.
 
     Attributes:
         name: the name of the edge.

@@ -1,4 +1,4 @@
-"""Convolution and pooling as operators of ONNX, which have the channels first."""
+"""Convolution and pooling as ONNX operators, which have the channels first."""
 
 from dataclasses import replace
 from typing import Any

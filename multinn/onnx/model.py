@@ -1,4 +1,4 @@
-"""Conversion of a model to a model of ONNX."""
+"""Conversion of a model to an ONNX model."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +113,7 @@ def _proto(
     size = sum(values.nbytes for values in graph.constants.values())
     if size > _MOST_BYTES:
         raise ValueError(
-            f"onnx: expected weights of less than 2 GiB, the limit of a file of ONNX, got {size} bytes"
+            f"onnx: expected weights of less than 2 GiB, the limit of an ONNX file, got {size} bytes"
         )
     helper = library.helper
     nodes = [

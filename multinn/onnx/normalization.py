@@ -1,4 +1,4 @@
-"""Normalizations as operators of ONNX."""
+"""Normalizations as ONNX operators."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def _batch_norm(graph: Graph, layer: BatchNorm, params: Tree, state: Tree, x: Va
     names = ("gamma", "beta", "mean", "variance")
     constants = [graph.constant((params | state)[name], name) for name in names]
     y = graph.add("BatchNormalization", x.name, *constants, epsilon=layer.epsilon)
-    return only(graph, replace(x, name=y))
+    return _zero_padding(graph, replace(x, name=y))
 
 
 @converts(LayerNorm)
@@ -55,10 +55,10 @@ def _group_norm(graph: Graph, layer: GroupNorm, params: Tree, state: Tree, x: Va
     z = graph.reshape(z, (channels, *places))
     y = graph.add("Mul", z, graph.per_channel(params["gamma"], x, "gamma"))
     y = graph.add("Add", y, graph.per_channel(params["beta"], x, "beta"))
-    return only(graph, replace(x, name=y))
+    return _zero_padding(graph, replace(x, name=y))
 
 
-def only(graph: Graph, x: Value) -> Value:
+def _zero_padding(graph: Graph, x: Value) -> Value:
     """Return the value with 0 where its mask is False."""
     if x.mask is None:
         return x

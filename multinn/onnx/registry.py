@@ -87,8 +87,8 @@ def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> An
     y = entry.convert(graph, layer, params, state, replace(value, mask=None))
     if y.shape[:1] != x.shape[:1]:
         raise ValueError(
-            f"{kind.__name__}: expected no mask, or outputs that keep (batch, time), "
-            f"{('batch', *x.shape[:1])}, got shape {('batch', *y.shape)}"
+            f"{kind.__name__}: expected no mask, or outputs that begin with (batch, time) "
+            f"{('batch', *x.shape[:1])}, as the inputs, got shape {('batch', *y.shape)}"
         )
     return replace(y, mask=graph.both(value.mask, y.mask))
 

@@ -1,4 +1,4 @@
-"""Recurrent layers and pooling over time as operators of ONNX."""
+"""Recurrent layers and pooling over time as ONNX operators."""
 
 import math
 
@@ -11,7 +11,7 @@ from multinn.layers.sequences.recurrent import Recurrent
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts
 
-# The gates of ONNX by their indices in ours.
+# The order of ONNX's gates, by the indices of ours.
 _GRU_GATES = (1, 0, 2)  # z r n, while ours are r z n
 _LSTM_GATES = (0, 3, 1, 2)  # i o f g, while ours are i f g o
 
@@ -78,7 +78,7 @@ def _weights(graph: Graph, params: Tree, gates: tuple[int, ...]) -> list[str]:
 
 
 def _unmasked_first(graph: Graph, x: Value, ones: str) -> str:
-    """Return x with all unmasked steps first, and each group in its order.
+    """Return x with the unmasked steps before the masked ones, both in their old order.
 
     ONNX has lengths instead of masks. As a masked step does not change the state, its position does not
     matter for the states.
@@ -86,7 +86,7 @@ def _unmasked_first(graph: Graph, x: Value, ones: str) -> str:
     time = x.shape[0]
     ranks = graph.integers(np.arange(time, 0, -1)[None], "ranks")
     scores = graph.add("Add", graph.add("Mul", ones, graph.integers(time, "time")), ranks)
-    # Some runtimes lack TopK of integers.
+    # Some runtimes lack TopK for integers.
     scores = graph.cast(scores, "float32")
     _, order = graph.add_many("TopK", scores, graph.integers([time], "k"), outputs=2, axis=1)
     return _rows(graph, x.name, order)
@@ -95,9 +95,9 @@ def _unmasked_first(graph: Graph, x: Value, ones: str) -> str:
 def _spread(graph: Graph, layer: Recurrent, states: str, ones: str, x: Value) -> Value:
     """Return the outputs at all steps, or at the last, from the states of the unmasked steps.
 
-    From left to right, step t has the state after the last unmasked step up to t, whose number is the
-    count of unmasked steps up to t. From right to left, it has the state after the first unmasked step
-    from t on, whose index is the count of unmasked steps before t. Without such a step, the state is 0.
+    Forwards, step t has the state of the last unmasked step up to t. With a 0 before all states, its
+    index is the number of unmasked steps up to t. Backwards, step t has the state of the next unmasked
+    step from t on. With a 0 after all states, its index is the number of unmasked steps before t.
     """
     time, units = x.shape[0], layer.units
     pads = [0, 0, 0, 0, 1, 0] if layer.go_backwards else [0, 1, 0, 0, 0, 0]

@@ -174,7 +174,7 @@ def test_an_array_that_does_not_fit_is_named(weights, message):
             Sequential([PositionEmbedding()]),
             "PositionEmbedding, layer 0: expected a layer that Keras has",
         ),
-        (BatchNorm(), "BatchNorm: expected the state of the layers"),
+        (BatchNorm(), "BatchNorm: expected a layer_state, which has the running statistics"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -296,7 +296,7 @@ MODEL = Sequential([Dense(3), ReLU(), LSTM(2)])
         (
             "1.weight",
             np.zeros(2),
-            r"1\.weight: expected no such entry; those of the model are 0\.weight",
+            r"1\.weight: expected no such entry; the entries of the model are 0\.weight",
         ),
     ],
 )
@@ -319,11 +319,14 @@ def test_an_entry_that_does_not_fit_is_named(name, values, message):
             MultiHeadAttention(2, key_size=3),
             "MultiHeadAttention: expected heads of size features / heads",
         ),
-        (TransformerBlock(4, 2, 3, activation=PReLU()), "PReLU, layer 1.1.2: expected no weights"),
-        (BatchNorm(), "BatchNorm: expected the state of the layers"),
+        (
+            TransformerBlock(4, 2, 3, activation=PReLU()),
+            "PReLU, layer 1.1.2: expected a layer without weights",
+        ),
+        (BatchNorm(), "BatchNorm: expected a layer_state, which has the running statistics"),
         (
             Sequential([Bidirectional(LSTM(2, go_backwards=True))]),
-            "LSTM, layer 0.0: expected Bidirectional of a layer that goes forwards",
+            "LSTM, layer 0.0: expected Bidirectional of a layer with go_backwards=False",
         ),
         (
             Sequential([Flatten(), Dense(2)]),
@@ -354,7 +357,9 @@ def test_branches_of_two_layouts_have_no_order():
     branches = Concatenate([ReLU(), Conv1D(3, 1), LSTM(3, return_sequences=True)])
     model = Sequential([branches, Flatten(), Dense(2)])
     params, _ = drawn(model, (5, 4))
-    with pytest.raises(ValueError, match=r"Concatenate, layer 0: expected branches .* got both; exch"):
+    with pytest.raises(
+        ValueError, match=r"Concatenate, layer 0: expected branches .* got first and last; exch"
+    ):
         to_state_dict(model, params, None, (5, 4))
 
 
