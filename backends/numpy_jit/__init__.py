@@ -1,21 +1,21 @@
-"""A compiler for NumPy: record the calls of a pure function once, replay them into fixed buffers.
+"""A compiler for NumPy: it records the calls of a pure function once, and replays them into buffers.
 
-Eager NumPy spends much of a small training step on Python and on fresh memory. As the functions that
-a backend compiles are pure, a run of one on stand-ins for arrays tells all that it does. In the order
-in which it happens:
+Eager NumPy spends much of a small training step on Python and on fresh memory. A backend compiles only
+pure functions, so one run on stand-ins for arrays shows all that a function does. The modules, in the
+order of their work:
 
-    recording, scanning   the function runs once, and its calls and loops are noted
-    scopes                what each belongs to: the function, or the body of a loop
-    flattening            small arrays that a loop updates alike are carried as one vector
-    schedule              what the results need, in order, and how long each array is needed
-    memory                arrays get buffers, which are reused as soon as nothing needs what is in them
-    calls, source         each call is written down so that it fills its buffer
-    writing, program      the whole as one Python function, which is replayed
+    recording, scanning   run the function once, and record its calls and loops
+    scopes                the function or loop body that a recorded value belongs to
+    flattening            carries small arrays that a loop updates alike as one vector
+    schedule              orders the calls that the results need, and finds how long arrays are needed
+    memory                assigns arrays to buffers, which are reused as soon as possible
+    calls, source         write each call so that it fills its buffer
+    writing, program      write all calls as one Python function, which is replayed
 
-Views are made once, elementwise calls work in place where they may, a loop's carry stays where it is.
-The same arithmetic on the same numbers in the same order: results are equal to the bit to those of the
-eager path, ``numpy:eager``, but for what differs within NumPy, too: the sign of a NaN, and the last bit
-of a product of two complex numbers without axes.
+Views are created once, elementwise calls work in place if possible, and a loop's carry stays in its
+buffers. Results are equal to the bit to those of the eager backend ``numpy:eager``, because the same
+operations are done in the same order. Excepted are two differences within NumPy itself: the sign of a
+NaN, and the arithmetic of single complex numbers.
 """
 
 from backends.numpy_jit.program import compile_function as compile_function

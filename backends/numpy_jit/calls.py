@@ -19,8 +19,8 @@ _REDUCTIONS: dict[Any, Callable[..., Any]] = {
 }
 
 _EXTREMA = (np.maximum, np.minimum)
-_FEW = 1024  # numbers; NumPy prepares a loop over several axes in more time than it computes so few
-_MANY = 2**19  # numbers; a repeated constant of more would not stay in the cache
+_FEW = 1024  # numbers; for fewer, NumPy takes longer to prepare a loop over several axes than to compute
+_MANY = 2**19  # numbers; a larger repeated constant would leave the cache
 _MANY_ROWS = 32
 _VECTOR = 64  # bytes of a register
 

@@ -1,8 +1,8 @@
-"""The carry of a loop as few long vectors: what is done alike to many small arrays is done once.
+"""The carry of a loop as few vectors: small arrays that are updated alike are packed into one.
 
-An optimizer does the same elementwise arithmetic to each parameter. On small arrays NumPy spends its
-time on the calls, not on the numbers, so arrays of a carry that are updated alike become parts of one
-vector. Where a vector is joined from the results of other calls, these are made in their places at once.
+An optimizer applies the same elementwise arithmetic to each parameter. For small arrays the calls of
+NumPy take longer than their arithmetic, and one call for a vector replaces many. Results of other calls
+that are packed into a vector are computed directly in their places.
 """
 
 import math
@@ -16,31 +16,31 @@ from backends.numpy_jit.calls import is_elementwise
 from backends.numpy_jit.recording import Call, Loop, Value, examples_of
 from backends.numpy_jit.scopes import Scope
 
-_LARGEST = 2**14  # numbers; larger arrays are better worked on one by one, while they are in the cache
-_DEEPEST = 50  # calls, one after another, that are compared
+_LARGEST = 2**14  # numbers; larger arrays are faster one by one, while they are in the cache
+_DEEPEST = 50  # consecutive calls that are compared
 
 
-def join(*parts: Any) -> HostArray:
+def pack(*parts: Any) -> HostArray:
     """Return the entries of all parts as one vector."""
     return np.concatenate([np.reshape(part, (-1,)) for part in parts])
 
 
-def cut(vector: HostArray, start: int, shape: tuple[int, ...]) -> HostArray:
-    """Return a part of a vector, as a view of that shape."""
+def unpack(vector: HostArray, start: int, shape: tuple[int, ...]) -> HostArray:
+    """Return a part of a vector as a view of that shape."""
     return vector[start : start + math.prod(shape)].reshape(shape)
 
 
-def places_in(joining: Call) -> list[tuple[Any, int]]:
-    """Return each part that a call of `join` joins, and where it begins in the vector."""
-    starts = np.cumsum([0, *(np.size(part) for part in examples_of(joining.args))]).tolist()
-    return list(zip(joining.args, starts, strict=False))
+def offsets_in(packing: Call) -> list[tuple[Any, int]]:
+    """Return each part of a call of `pack`, and its offset in the vector."""
+    starts = np.cumsum([0, *(np.size(part) for part in examples_of(packing.args))]).tolist()
+    return list(zip(packing.args, starts, strict=False))
 
 
 def flatten_carry(loop: Loop, outer: Scope) -> None:
-    """Let parts of a loop's carry that are updated alike be carried as one vector."""
+    """Pack arrays of a loop's carry that are updated alike."""
     groups: dict[Any, list[int]] = {}
     for index, (before, after) in enumerate(zip(loop.carry_in, loop.carry_out, strict=True)):
-        if _may_be_cut(before) and isinstance(after, Value):
+        if _can_be_packed(before) and isinstance(after, Value):
             described = _description(after, before, loop.scope)
             if described:
                 groups.setdefault((before.dtype, described), []).append(index)
@@ -52,7 +52,7 @@ def flatten_carry(loop: Loop, outer: Scope) -> None:
 
 
 class _Flattening:
-    """Groups of a loop's carry, on the way to one vector each."""
+    """The packing of groups of a loop's carry, each into one vector."""
 
     def __init__(self, loop: Loop, outer: Scope) -> None:
         self._loop, self._outer = loop, outer
@@ -60,33 +60,33 @@ class _Flattening:
         self._vectors: dict[tuple[Value, ...], Value] = {}
 
     def add(self, indices: list[int]) -> None:
-        """Let the entries of a group come in as parts of a vector."""
+        """Make the entries of a group parts of a vector."""
         entries = tuple(self._loop.carry_in[index] for index in indices)
-        example = join(*(entry.example for entry in entries))
+        example = pack(*(entry.example for entry in entries))
         vector = Value(example, self._loop.scope)
-        _cut_up(vector, entries)
+        _unpack_into(vector, entries)
         self._vectors[entries] = vector
         self._groups.append(indices)
 
     def finish(self) -> None:
-        """Update the vectors instead of the entries, which become parts of the results."""
+        """Update the vectors instead of the entries, and make the results parts of vectors."""
         loop = self._loop
         for indices in self._groups:
             entries = tuple(loop.carry_in[index] for index in indices)
             vector = self._vectors[entries]
-            loop.init.append(_joined(tuple(loop.init[index] for index in indices), self._outer))
+            loop.init.append(_packed(tuple(loop.init[index] for index in indices), self._outer))
             loop.carry_in.append(vector)
             loop.carry_out.append(self._vector(tuple(loop.carry_out[index] for index in indices)))
             result = Value(vector.example, self._outer)
             result.maker = loop
-            _cut_up(result, tuple(loop.results[index] for index in indices))
+            _unpack_into(result, tuple(loop.results[index] for index in indices))
             loop.results.append(result)
-        gone = {index for indices in self._groups for index in indices}
+        packed = {index for indices in self._groups for index in indices}
         for part in (loop.init, loop.carry_in, loop.carry_out, loop.results):
-            part[:] = [each for index, each in enumerate(part) if index not in gone]
+            part[:] = [each for index, each in enumerate(part) if index not in packed]
 
     def _vector(self, values: tuple[Value, ...], depth: int = 0) -> Value:
-        """Return the vector of some values that are made alike."""
+        """Return the vector of some values that are computed alike."""
         if values not in self._vectors:
             self._vectors[values] = self._make(values, depth)
         return self._vectors[values]
@@ -97,49 +97,49 @@ class _Flattening:
         functions = {call.function if call else None for call in calls}
         are_alike = len(functions) == 1 and all(_are_alike(column, values) for column in columns)
         if depth == _DEEPEST or None in functions or not are_alike:
-            return _joined(values, self._loop.scope)
+            return _packed(values, self._loop.scope)
         args = [
             self._vector(column, depth + 1) if _has_shapes_of(column, values) else column[0]
             for column in columns
         ]
-        example = join(*(value.example for value in values))
-        return _made(functions.pop(), tuple(args), example, self._loop.scope)
+        example = pack(*(value.example for value in values))
+        return _computed(functions.pop(), tuple(args), example, self._loop.scope)
 
 
 def _description(value: Value, entry: Value, scope: Scope) -> Any:
-    """Return what is equal for values that are made alike, or None where there is nothing to gain."""
-    call = _cut_call(value)
+    """Return a key that is equal for values computed alike, or None if packing gains nothing."""
+    call = _unpack_call(value)
     if call is not None and call.args[0].scope is scope:
-        return cut, call.args[0]
+        return unpack, call.args[0]
     return _described(value, entry, scope, {}, 0) if _elementwise_call(value, scope) else None
 
 
 def _described(argument: Any, entry: Value, scope: Scope, numbers: dict[Value, int], depth: int) -> Any:
-    """Describe an argument of a call, and what makes it; ``numbers`` has those that were met before."""
+    """Describe an argument and how it is computed; ``numbers`` counts the values met before."""
     if not isinstance(argument, Value):
         if isinstance(argument, int | float):
             return type(argument), str(argument)
-        return id(argument) if np.ndim(argument) == 0 else object()  # like no other
+        return id(argument) if np.ndim(argument) == 0 else object()  # equal to no other
     if argument.shape != entry.shape or argument.dtype != entry.dtype:
         return argument if argument.shape in ((), (1,)) else object()
     if argument in numbers:
         return numbers[argument]
     numbers[argument] = len(numbers)
-    made_by = _elementwise_call(argument, scope)
-    if made_by is None or depth == _DEEPEST:
-        return "made otherwise"
-    parts = [_described(each, entry, scope, numbers, depth + 1) for each in made_by.args]
-    return made_by.function, *parts
+    call = _elementwise_call(argument, scope)
+    if call is None or depth == _DEEPEST:
+        return "another value"
+    parts = [_described(each, entry, scope, numbers, depth + 1) for each in call.args]
+    return call.function, *parts
 
 
 def _elementwise_call(value: Value, scope: Scope) -> Call | None:
-    """Return the call that makes the value, if it is elementwise and in that scope."""
+    """Return the call that computes the value, if it is elementwise and in that scope."""
     call = value.maker
     return call if isinstance(call, Call) and value.scope is scope and is_elementwise(call) else None
 
 
 def _are_alike(column: Sequence[Any], values: Sequence[Value]) -> bool:
-    """Tell whether arguments of calls can become one: the same number, or arrays that can be joined."""
+    """Return whether arguments can become one: arrays that can be packed, or the same number."""
     return _has_shapes_of(column, values) or all(
         each is column[0] or (isinstance(each, int | float) and repr(each) == repr(column[0]))
         for each in column
@@ -153,7 +153,7 @@ def _has_shapes_of(column: Sequence[Any], values: Sequence[Value]) -> bool:
     )
 
 
-def _may_be_cut(value: Value) -> bool:
+def _can_be_packed(value: Value) -> bool:
     example = value.example
     return (
         isinstance(example, np.ndarray)
@@ -164,36 +164,36 @@ def _may_be_cut(value: Value) -> bool:
     )
 
 
-def _joined(values: tuple[Any, ...], scope: Scope) -> Value:
-    """Return the vector of some values: that of which they are all the parts, or a new one."""
-    cuts = [call for call in map(_cut_call, values) if call is not None]
-    if len(cuts) == len(values):
-        vector: Value = cuts[0].args[0]
+def _packed(values: tuple[Any, ...], scope: Scope) -> Value:
+    """Return the vector that the values are all the parts of, or a new one."""
+    calls = [call for call in map(_unpack_call, values) if call is not None]
+    if len(calls) == len(values):
+        vector: Value = calls[0].args[0]
         *starts, end = np.cumsum([0, *(value.size for value in values)]).tolist()
         are_its_parts = all(
             call.args[0] is vector and call.args[1] == start
-            for call, start in zip(cuts, starts, strict=True)
+            for call, start in zip(calls, starts, strict=True)
         )
         if are_its_parts and end == vector.size:
             return vector
-    return _made(join, values, join(*examples_of(values)), scope)
+    return _computed(pack, values, pack(*examples_of(values)), scope)
 
 
-def _cut_call(value: Any) -> Call | None:
-    """Return the call of `cut` that makes a value, if it is one."""
+def _unpack_call(value: Any) -> Call | None:
+    """Return the call of `unpack` that computes a value, if there is one."""
     call = value.maker if isinstance(value, Value) else None
-    return call if isinstance(call, Call) and call.function is cut else None
+    return call if isinstance(call, Call) and call.function is unpack else None
 
 
-def _cut_up(vector: Value, parts: tuple[Value, ...]) -> None:
-    """Let values be parts of a vector."""
+def _unpack_into(vector: Value, parts: tuple[Value, ...]) -> None:
+    """Make values the parts of a vector."""
     start = 0
     for part in parts:
-        part.maker = Call(cut, (vector, start, part.shape), {}, part, viewed=vector)
+        part.maker = Call(unpack, (vector, start, part.shape), {}, part, viewed=vector)
         start += part.size
 
 
-def _made(function: Any, args: tuple[Any, ...], example: HostArray, scope: Scope) -> Value:
+def _computed(function: Any, args: tuple[Any, ...], example: HostArray, scope: Scope) -> Value:
     value = Value(example, scope)
     value.maker = Call(function, args, {}, value)
     return value

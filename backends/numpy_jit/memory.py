@@ -1,4 +1,4 @@
-"""Buffers, allocated once and reused as soon as nothing needs what is in them."""
+"""Buffers, allocated once and reused as soon as their content is no longer needed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +12,12 @@ from backends.numpy_jit.recording import Value
 
 @dataclass(eq=False)
 class Buffer:
-    """Some aligned memory.
+    """Aligned memory for one value at a time.
 
     Attributes:
         memory: the bytes.
-        needed_until: the time after which it may be given to another value.
-        last_read: the time after which nothing reads a value that is in it.
+        needed_until: the time after which another value may use the buffer.
+        last_read: the time of the last read of a value in it.
     """
 
     memory: "np.ndarray[Any, np.dtype[np.uint8]]"
@@ -26,12 +26,12 @@ class Buffer:
 
 
 class Memory:
-    """Which value is in which buffer, while time passes.
+    """The assignment of values to buffers over time.
 
     Attributes:
-        arrays: the array of each value that is known before the function runs: on a buffer or, for a
-            view, on that of another value.
-        nbytes: of all buffers.
+        arrays: the arrays that are known before the function runs: in the value's own buffer or, for a
+            view, in the buffer of its base.
+        nbytes: the size of all buffers.
     """
 
     def __init__(self, last_read: dict[Value, int], base: dict[Value, Value]) -> None:
@@ -44,7 +44,7 @@ class Memory:
         self._needed_until: dict[int, list[Buffer]] = {}
 
     def allocate(self, value: Value, until: int) -> None:
-        """Give a value a buffer of its own."""
+        """Assign a buffer to a value."""
         low, high = np.lib.array_utils.byte_bounds(np.asarray(value.example))
         size = max(CACHE_LINE, -(-(high - low) // CACHE_LINE) * CACHE_LINE)
         free = self._free.get(size)
@@ -53,15 +53,15 @@ class Memory:
         self._move_in(value, buffer, until)
 
     def take_over(self, value: Value, previous: Value, until: int) -> None:
-        """Put a value where a previous one is, or where it shows another."""
+        """Assign to a value the buffer that a previous value is in or, as a view, shows."""
         self._move_in(value, self._buffers[self._root(previous)], until)
-        # NumPy sees at once that an array is the same, not that it is on the same memory.
+        # The same array, because NumPy recognizes identical arrays faster than identical memory.
         self.arrays[value] = self.arrays[previous]
 
     def can_take_over(self, value: Value, previous: Any, time: int) -> bool:
-        """Tell whether, at that time, a value may overwrite a previous one, entry by entry.
+        """Return whether, at that time, a value may overwrite a previous one, entry by entry.
 
-        They must have the same layout, and the previous one must not repeat its entries.
+        Both need the same layout, without repeated entries.
         """
         buffer = self.shown_buffer(previous)
         return (
@@ -73,15 +73,15 @@ class Memory:
         )
 
     def is_kept(self, value: Value, time: int) -> bool:
-        """Tell whether the buffer of a value is needed after that time, for the next round of a loop."""
+        """Return whether the value's buffer is needed after that time, for the next round of a loop."""
         return self._buffers[self._root(value)].needed_until > time
 
     def buffer(self, value: Any) -> Buffer | None:
-        """Return the buffer that a value is in, if it is in one and no view."""
+        """Return the buffer of a value that is in one itself, and is no view."""
         return self._buffers.get(value) if isinstance(value, Value) else None
 
     def shown_buffer(self, value: Any) -> Buffer | None:
-        """Return the buffer that a value is in or, as a view, shows."""
+        """Return the buffer that a value is in or, as a view, shows; None if there is none."""
         return self.buffer(self._root(value)) if isinstance(value, Value) else None
 
     def _new_buffer(self, size: int) -> Buffer:
@@ -92,9 +92,9 @@ class Memory:
         return self._base.get(value, value)
 
     def release(self, time: int) -> None:
-        """Free the buffers that nothing needs after that time. Each time is asked about once."""
+        """Free the buffers that are not needed after that time; called once for each time."""
         for buffer in self._needed_until.pop(time, []):
-            if buffer.needed_until == time:  # and not prolonged since
+            if buffer.needed_until == time:  # not extended since
                 self._free.setdefault(buffer.memory.nbytes, []).append(buffer)
 
     def _move_in(self, value: Value, buffer: Buffer, until: int) -> None:
@@ -107,7 +107,7 @@ class Memory:
 
 
 def _array_like(example: HostArray, memory: HostArray) -> HostArray:
-    """Return an array of the example's shape, dtype and strides on that memory."""
+    """Return an array with the example's shape, dtype and strides in that memory."""
     offset = example.ctypes.data - np.lib.array_utils.byte_bounds(example)[0] if example.size else 0
     return np.ndarray(example.shape, example.dtype, memory, offset, example.strides)
 

@@ -14,25 +14,25 @@ from backends.tree import Tree
 
 
 def compile_function(function: Callable[..., Tree], example: tuple[Tree, ...]) -> Callable[..., Tree]:
-    """Return a function that replays what ``function`` does on arguments of these shapes and dtypes.
+    """Return a function that replays ``function`` for arguments of the example's shapes and dtypes.
 
-    Its results are new arrays. For arguments whose axes are in another order in memory than before it
-    compiles once more, as NumPy may then add up in another order. Called while another function is
-    being compiled, it is a part of that one.
+    Its results are new arrays. For arguments with another order of axes in memory it compiles again,
+    because NumPy may then add in another order. If it is called while another function is compiled, it
+    becomes part of that function.
 
     Args:
-        function: pure, on trees of arrays.
-        example: arguments of the shapes and dtypes that the result is for.
+        function: a pure function of trees of arrays.
+        example: arguments of the shapes and dtypes to compile for.
 
     Raises:
-        TypeError: ``function`` branches on the value of an array, or writes into one; or an argument is
-            no array, or not of the shape and dtype that the function is compiled for.
+        TypeError: ``function`` branches on the numbers of an array, or writes into an array; or an
+            argument is no array, or has another shape or dtype than the example.
     """
     return function if is_recorded(example) else CompiledFunction(function, example)
 
 
 class CompiledFunction:
-    """What `compile_function` returns."""
+    """A function that is compiled for each order of axes in memory that it meets."""
 
     def __init__(self, function: Callable[..., Tree], example: tuple[Tree, ...]) -> None:
         self._function = function
@@ -41,11 +41,11 @@ class CompiledFunction:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of memory that it keeps between calls."""
+        """The bytes of memory kept between calls."""
         return sum(program.nbytes for program in list(self._programs.values()))
 
     def __call__(self, *arguments: Tree) -> Tree:
-        """Return what the function returns."""
+        """Return the result of the function."""
         signature = _signature(arguments)
         program = self._programs.get(signature)
         if program is None:
@@ -57,10 +57,10 @@ class CompiledFunction:
 
 
 class _Program:
-    """What one recording does. It holds buffers and constants, and nothing else of the recording.
+    """One recording as a Python function, with its buffers and constants.
 
     Attributes:
-        nbytes: of the buffers.
+        nbytes: the size of the buffers.
     """
 
     def __init__(self, function: Callable[..., Tree], example: tuple[Tree, ...]) -> None:
@@ -72,7 +72,7 @@ class _Program:
                 self._replay = writer.source.function()
                 self.nbytes = writer.nbytes
         finally:
-            for value in scope.values:  # without these cycles, the examples are freed at once
+            for value in scope.values:  # a cycle, which would keep the examples
                 value.maker = None
             scope.values.clear()
         self._places = _places(outputs)
@@ -85,14 +85,14 @@ class _Program:
 
 
 def _places(tree: Tree) -> Tree:
-    """Return the tree with the position of each leaf among the leaves instead of the leaf."""
+    """Return the tree with each leaf replaced by its position in the order of the leaves."""
     marks = trees.map(lambda _: object(), tree)
     order = {mark: place for place, mark in enumerate(trees.leaves(marks))}
     return trees.map(lambda mark: order[mark], marks)
 
 
 def _signature(arguments: Tree) -> tuple[Any, ...]:
-    """Return all that a program is made for."""
+    """Return the structure, and the kinds of leaves, for which a program is compiled."""
     return _structure(arguments), *[_kind(leaf) for leaf in trees.leaves(arguments)]
 
 
@@ -111,10 +111,10 @@ def _structure(tree: Tree) -> Any:
 
 
 def _descriptions(arguments: Tree) -> dict[str, str]:
-    """Describe each leaf, by its place.
+    """Return the description of each leaf, by its path.
 
     Raises:
-        TypeError: one is no array.
+        TypeError: a leaf is no array of numbers.
     """
     return {path: _description(path, leaf) for path, leaf in trees.leaves_with_paths(arguments)}
 
@@ -129,7 +129,7 @@ def _description(path: str, leaf: Any) -> str:
 
 
 def _check(arguments: Tree, expected: dict[str, str]) -> None:
-    """Raise TypeError unless the arguments differ from those expected in the order of axes alone."""
+    """Raise TypeError if the arguments differ from the expected ones in more than the order of axes."""
     got = _descriptions(arguments)
     for path in sorted(expected.keys() | got.keys()):
         before, now = expected.get(path, "nothing"), got.get(path, "nothing")

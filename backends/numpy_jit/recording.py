@@ -1,7 +1,7 @@
-"""Recording: a function runs once on stand-ins for arrays, which note each call.
+"""Recording: a function runs once on stand-ins for arrays, which record each call.
 
-The stand-ins answer NumPy's protocols ``__array_ufunc__`` and ``__array_function__``, so that the
-function need not know. A loop (`Backend.scan`) is recorded as one item, whose body ran once.
+The stand-ins implement NumPy's protocols ``__array_ufunc__`` and ``__array_function__``, so the function
+needs no change. A loop (`Backend.scan`) is recorded as one item; its body runs once.
 """
 
 import mmap
@@ -19,11 +19,11 @@ from backends.base import HostArray
 from backends.numpy_jit.scopes import Scope, check_open, entered
 from backends.tree import Tree
 
-# What these return depends on shapes and dtypes alone.
-_OF_KINDS_ALONE = frozenset(
+# The results of these depend on shapes and dtypes only.
+_OF_SHAPES_AND_DTYPES = frozenset(
     (np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj)
 ) | frozenset((np.zeros_like, np.ones_like, np.empty_like))
-# The shape of what these return depends on the numbers.
+# The shapes of the results of these depend on the numbers.
 _OF_UNKNOWN_SHAPE = frozenset(
     (np.nonzero, np.flatnonzero, np.argwhere, np.compress, np.extract, np.trim_zeros, np.bincount)
 ) | frozenset((np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values))
@@ -33,10 +33,10 @@ class Value(NDArrayOperatorsMixin):
     """A stand-in for an array, or for one of NumPy's scalars.
 
     Attributes:
-        example: what the recorded run had, for its shape, dtype and strides; of large results, zeros.
-            It cannot be written to.
-        scope: the innermost scope that it depends on.
-        maker: the call or loop that makes it; None for an input of the function or of a loop's body.
+        example: the array of the recorded run, read-only, used for its shape, dtype and strides. Large
+            results are replaced by zeros.
+        scope: the innermost scope that the value depends on.
+        maker: the call or loop that computes it; None for an input of the function or of a loop's body.
     """
 
     def __init__(self, example: Any, scope: Scope) -> None:
@@ -54,7 +54,7 @@ class Value(NDArrayOperatorsMixin):
     mT = property(lambda self: record(np.matrix_transpose, self))  # noqa: N815
 
     def __len__(self) -> int:
-        return len(self.example)  # type: ignore[arg-type]  # a TypeError without axes, as NumPy has it
+        return len(self.example)  # type: ignore[arg-type]  # TypeError if 0-d, as in NumPy
 
     def __getitem__(self, index: Any) -> "Value":
         parts = index if isinstance(index, tuple) else (index,)
@@ -62,7 +62,7 @@ class Value(NDArrayOperatorsMixin):
             raise TypeError(_unknown_shape("x[mask]"))
         return record(operator.getitem, self, index)  # type: ignore[no-any-return]
 
-    # The operator has shortcuts, such as a square, that the ufunc has not.
+    # The operator has shortcuts that the ufunc lacks, such as a square.
     def __pow__(self, exponent: Any) -> "Value":
         return record(operator.pow, self, exponent)  # type: ignore[no-any-return]
 
@@ -88,15 +88,15 @@ class Value(NDArrayOperatorsMixin):
             "the Array API standard: use the functions of xp, or the backend 'numpy:eager' to debug"
         )
 
-    def _has_no_numbers(self, *_: Any, **__: Any) -> Any:
+    def _raise_no_numbers(self, *_: Any, **__: Any) -> Any:
         raise TypeError(
             "a function that is being compiled has no numbers yet, so Python cannot branch on an array, "
             "iterate over it, print or convert it: use xp.where and the like, or the backend "
             "'numpy:eager' to debug"
         )
 
-    __bool__ = __float__ = __int__ = __complex__ = __index__ = __array__ = _has_no_numbers
-    __iter__ = __contains__ = __round__ = __format__ = _has_no_numbers
+    __bool__ = __float__ = __int__ = __complex__ = __index__ = __array__ = _raise_no_numbers
+    __iter__ = __contains__ = __round__ = __format__ = _raise_no_numbers
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
@@ -105,14 +105,14 @@ class Value(NDArrayOperatorsMixin):
 
 @dataclass(eq=False)
 class Call:
-    """One call of a pure function on arrays, with `Value` where arrays went in, and its result.
+    """A recorded call of a pure function.
 
     Attributes:
-        function: what is called.
-        args: by position.
-        options: by name.
-        result: stands for what it returns.
-        viewed: the input whose memory the result shows, if there is one and only one.
+        function: the called function.
+        args: its arguments by position, with values in place of arrays.
+        options: its arguments by name, with values in place of arrays.
+        result: the value that stands for its result.
+        viewed: the input whose memory the result shows, if there is exactly one.
     """
 
     function: Callable[..., Any]
@@ -123,7 +123,7 @@ class Call:
 
     @property
     def inputs(self) -> list[Value]:
-        """The values that went in."""
+        """The values among the arguments."""
         return values_in((self.args, self.options))
 
 
@@ -132,14 +132,14 @@ class Loop:
     """A recorded `Backend.scan`.
 
     Attributes:
-        scope: that of the body.
-        length: how many rounds.
-        init: the first carry, leaf by leaf.
+        scope: the scope of the body.
+        length: the number of rounds.
+        init: the leaves of the first carry.
         xs: the arrays that are looped over.
-        carry_in: the body's inputs that stand for the carry.
-        x_in: the body's inputs that stand for one entry of ``xs``.
-        carry_out: the body's results that are the next carry.
-        y_out: the body's other results.
+        carry_in: the values of the carry in the body.
+        x_in: the values of one entry of ``xs`` in the body.
+        carry_out: the values of the next carry in the body.
+        y_out: the other results of the body.
         results: the last carry, outside the loop.
         ys: the stacked ``y_out``, outside the loop.
     """
@@ -159,11 +159,11 @@ class Loop:
 def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Run a pure function on the examples, and return the value that stands for its result.
 
-    A function that returns several arrays is recorded once for each.
+    A function that returns several arrays is recorded once for each of them.
 
     Raises:
-        TypeError: the function writes into an array, its result is no array, or has a shape that
-            depends on the numbers, or it is called on arrays of another recording.
+        TypeError: the function writes into an array; its result is no array, or has a shape that depends
+            on the numbers; or an argument belongs to another recording.
     """
     name = getattr(function, "__name__", str(function))
     if any(part is not None for part in trees.leaves(options.get("out"))):
@@ -175,7 +175,7 @@ def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     inputs = values_in((args, options))
     check_belongs(inputs)
     example = _run_on_examples(function, args, options)
-    if function in _OF_KINDS_ALONE:
+    if function in _OF_SHAPES_AND_DTYPES:
         return example
     if isinstance(example, tuple | list):
         parts = [record(partial(_part, function, i), *args, **options) for i in range(len(example))]
@@ -187,7 +187,7 @@ def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         )
     viewed = _viewed(inputs, example)
     if viewed is None:
-        example = without_numbers(example)
+        example = _without_numbers(example)
     result = Value(example, max((value.scope for value in inputs), key=lambda scope: scope.depth))
     result.maker = Call(function, args, options, result, viewed)
     return result
@@ -196,13 +196,13 @@ def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
 def record_function(
     function: Callable[..., Tree], example: tuple[Tree, ...], scope: Scope
 ) -> tuple[Tree, Tree]:
-    """Run a function on stand-ins for the example arguments; return them, and its result."""
+    """Run a function on stand-ins for the example arguments; return these and the result."""
     arguments = trees.map(lambda leaf: Value(leaf, scope), example)
     return arguments, within(scope, function, *arguments)
 
 
 def within(scope: Scope, function: Callable[..., Any], *arguments: Tree) -> Any:
-    """Call a function whose calls, and results, belong to that scope."""
+    """Call a function; its recorded calls and its results belong to that scope."""
     with entered(scope):
         results = function(*arguments)
         check_belongs(results)
@@ -210,13 +210,13 @@ def within(scope: Scope, function: Callable[..., Any], *arguments: Tree) -> Any:
 
 
 def check_belongs(tree: Tree) -> None:
-    """Raise TypeError if there are stand-ins that do not belong to what is being recorded."""
+    """Raise TypeError if a stand-in does not belong to the current recording."""
     for value in values_in(tree):
         check_open(value.scope)
 
 
 def is_recorded(*trees_of_arrays: Tree) -> bool:
-    """Tell whether there are stand-ins among the arrays."""
+    """Return whether there are stand-ins among the arrays."""
     return any(isinstance(leaf, Value) for leaf in trees.leaves(trees_of_arrays))
 
 
@@ -231,7 +231,7 @@ def examples_of(tree: Any) -> Any:
 
 
 def _in_place(name: str) -> str:
-    return f"{name} writes into an array, a compiled function cannot: make a new one, as in x = x + y"
+    return f"{name} writes into an array, which a compiled function cannot do: use x = x + y or the like"
 
 
 def _unknown_shape(name: str) -> str:
@@ -244,12 +244,12 @@ def _unknown_shape(name: str) -> str:
 def _run_on_examples(function: Callable[..., Any], args: Any, options: Any) -> Any:
     try:
         return function(*examples_of(args), **examples_of(options))
-    except np.linalg.LinAlgError:  # zeros in place of the numbers are a singular matrix
+    except np.linalg.LinAlgError:  # the zeros of an example are a singular matrix
         return function(*_identities_of(args), **_identities_of(options))
 
 
 def _identities_of(tree: Any) -> Any:
-    """Return nested arguments of a call with an identity in place of each stand-in for a matrix."""
+    """Return nested arguments of a call with each stand-in for a matrix replaced by an identity."""
 
     def identity(leaf: Any) -> Any:
         if not isinstance(leaf, Value) or leaf.ndim < 2:
@@ -260,7 +260,7 @@ def _identities_of(tree: Any) -> Any:
 
 
 def _viewed(inputs: list[Value], result: Any) -> Value | None:
-    """Return the input whose memory an array shows, if there is one and only one."""
+    """Return the input whose memory an array shows, if there is exactly one."""
     if isinstance(result, np.generic):
         return None
     shared = {value for value in inputs if np.may_share_memory(value.example, result)}
@@ -268,7 +268,7 @@ def _viewed(inputs: list[Value], result: Any) -> Value | None:
 
 
 def _part(function: Callable[..., Any], index: int, *args: Any, **options: Any) -> Any:
-    """Return one of the several results of a function."""
+    """Return one of several results of a function."""
     return function(*args, **options)[index]
 
 
@@ -278,13 +278,13 @@ def _read_only(example: Any) -> HostArray:
     return view
 
 
-_LARGE = 2**18  # bytes; below that, the bookkeeping is not worth it
+_LARGE = 2**18  # bytes; to replace a smaller array takes longer than it saves
 
 
-def without_numbers(array: Any) -> Any:
-    """Return zeros of the shape, the dtype and the strides of a large array; another as it is.
+def _without_numbers(array: Any) -> Any:
+    """Return zeros with the shape, dtype and strides of a large array; return a small array unchanged.
 
-    The memory is that of the operating system's page of zeros until somebody writes to it.
+    The zeros take no memory: until they are written to, all are the operating system's one zero page.
     """
     if not isinstance(array, np.ndarray) or array.nbytes < _LARGE:
         return array

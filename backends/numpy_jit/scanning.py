@@ -1,4 +1,4 @@
-"""Recording of a loop: its body runs once on stand-ins."""
+"""Recording of a loop, whose body runs once on stand-ins."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,12 +18,12 @@ Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 def record_scan(step: Step, carry: Tree, xs: Tree, length: int) -> tuple[Tree, Tree]:
     """Record a loop.
 
-    Rounds at the beginning, in which the order of the axes in memory still changes, are recorded one
-    by one, as that order decides in which order NumPy adds.
+    The first rounds are recorded one by one while they still change the order of the carry's axes in
+    memory, because NumPy adds in that order.
 
     Raises:
-        TypeError: the carry has a leaf that is no array, or changes its shape or dtype.
-        ValueError: it changes its structure.
+        TypeError: a leaf of the carry is no array, or changes its shape or dtype.
+        ValueError: the carry changes its structure.
     """
     check_belongs((carry, xs))
     first_ys: list[Tree] = []
@@ -52,7 +52,7 @@ def _single_round(step: Step, carry: Tree, xs: Tree) -> tuple[Tree, Tree]:
 
 def _stack(*rounds: Any) -> Any:
     if len(rounds) == 1 and np.ndim(rounds[0]) < 2:
-        # One number, or one axis, has no order of axes that `stack` would decide on.
+        # A number or a vector has only one order of axes, so `stack` is not needed.
         return np.reshape(rounds[0], (1, *np.shape(rounds[0])))
     return np.stack(rounds)
 
@@ -65,7 +65,7 @@ class _Body:
     """The body of a loop, recorded.
 
     Attributes:
-        is_settled: whether the carry leaves it as it came, even in its order in memory.
+        is_settled: whether the carry keeps its order of axes in memory.
     """
 
     def __init__(self, step: Step, carry: Tree, xs: Tree) -> None:
@@ -85,7 +85,7 @@ class _Body:
         )
 
     def repeat(self, length: int) -> tuple[Tree, Tree]:
-        """Record that it runs that many times: return the last carry, and the stacked ``y``."""
+        """Record ``length`` rounds of the body; return the last carry, and the stacked ``y``."""
         results = trees.map(lambda leaf: Value(leaf.example, self._outer), self._carry_in)
         ys = trees.map(lambda leaf: Value(_stacked(leaf, length), self._outer), self._y_out)
         before = (self._init, self._xs, self._carry_in, self._x_in)
@@ -98,7 +98,7 @@ class _Body:
 
 
 def _stacked(leaf: Any, length: int) -> HostArray:
-    """Return zeros in the shape and the order in memory of so many arrays, stacked by NumPy."""
+    """Return zeros with the shape and order of axes of ``length`` arrays stacked by NumPy."""
     one = np.asarray(examples_of(leaf))
     few = np.stack([one] * min(length, 2))
     order = sorted(range(few.ndim), key=lambda axis: -few.strides[axis])

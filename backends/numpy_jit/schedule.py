@@ -1,4 +1,4 @@
-"""The order of the recorded calls, without those that nothing needs, and how long values are needed."""
+"""The order of the calls that the results need, and how long each value is needed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,17 +9,16 @@ Item = Call | Loop
 
 
 class Schedule:
-    """What to do, in order.
+    """The order of calls and loops.
 
-    Times are positions in ``events``; an item of a loop's body stands between the loop's beginning
-    and end.
+    A time is a position in ``events``. The items of a loop's body are between its beginning and its end.
 
     Attributes:
         events: ("call", Call), ("begin", Loop) and ("end", Loop), in order.
         base: for each view, the value whose memory it shows.
-        last_read: the time after which nothing reads a value (or a view of it). What a loop's body
-            reads from outside is needed until the loop ends.
-        ends: the time at which each loop ends.
+        last_read: for each value, the time of the last read of it or of a view of it. A value from
+            outside that a loop's body reads is needed until the loop ends.
+        ends: for each loop, the time at which it ends.
     """
 
     def __init__(self, outputs: list[Any]) -> None:
@@ -37,10 +36,10 @@ class Schedule:
         return self.base.get(value, value)
 
     def _needed(self, wanted: list[Any], depth: int) -> tuple[list[Item], list[Value]]:
-        """Return the items of a scope that make the wanted values, in the order of first need.
+        """Return the items of a scope that compute the wanted values, and the outer values they need.
 
-        Also return the values from outer scopes that they need. What was wanted first is made first
-        with all that it needs, so that an optimizer's arithmetic on one array stays together.
+        All items that the first wanted value needs come first, and so on. So an optimizer's arithmetic
+        on one array stays together.
         """
         items: dict[Item, None] = {}
         outside: list[Value] = []

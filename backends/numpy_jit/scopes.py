@@ -1,4 +1,4 @@
-"""What a recording is in: the whole function, or the body of a loop."""
+"""The scopes of a recording: the whole function, or the body of a loop."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ _LEAKED = (
 
 @dataclass(eq=False)
 class Scope:
-    """The whole function (depth 0), or the body of a loop, one deeper than where the loop stands.
+    """The whole function (depth 0), or the body of a loop.
 
     Attributes:
-        depth: how many loops are around.
+        depth: the number of loops around.
         outer: the scope around this one.
         values: all stand-ins of the recording.
     """
@@ -27,7 +27,7 @@ class Scope:
     values: list[Any] = field(default_factory=list)
 
     def is_around(self, inner: "Scope | None") -> bool:
-        """Tell whether ``inner`` is this scope or within it."""
+        """Return whether ``inner`` is this scope or within it."""
         while inner is not None and inner.depth > self.depth:
             inner = inner.outer
         return inner is self
@@ -38,7 +38,7 @@ _current_scope: ContextVar[Scope | None] = ContextVar("current_scope", default=N
 
 @contextmanager
 def entered(scope: Scope) -> Iterator[None]:
-    """Let what is recorded within the context belong to that scope."""
+    """Return a context in which recorded values belong to that scope."""
     token = _current_scope.set(scope)
     try:
         yield
@@ -47,7 +47,7 @@ def entered(scope: Scope) -> Iterator[None]:
 
 
 def current_scope() -> Scope:
-    """Return the scope that is being recorded.
+    """Return the scope that is currently recorded.
 
     Raises:
         TypeError: nothing is being recorded.
@@ -59,6 +59,6 @@ def current_scope() -> Scope:
 
 
 def check_open(scope: Scope) -> None:
-    """Raise TypeError unless what is being recorded is in that scope."""
+    """Raise TypeError unless the current recording is within that scope."""
     if not scope.is_around(_current_scope.get()):
         raise TypeError(_LEAKED)

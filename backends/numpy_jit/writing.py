@@ -1,4 +1,4 @@
-"""From a schedule to a Python function: values get buffers, and the calls are written down."""
+"""From a schedule to a Python function: values get buffers, and calls become source."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from backends import tree as trees
 from backends.base import HostArray
 from backends.numpy_jit.calls import is_elementwise, write_call
-from backends.numpy_jit.flattening import cut, join, places_in
+from backends.numpy_jit.flattening import offsets_in, pack, unpack
 from backends.numpy_jit.memory import Memory
 from backends.numpy_jit.recording import Call, Loop, Value
 from backends.numpy_jit.schedule import Schedule
@@ -17,11 +17,11 @@ from backends.numpy_jit.source import Source
 class Writer:
     """Writes the Python function that replays a recording.
 
-    A value is known while writing, as an array on a buffer; but for the arguments, the entries that
-    loops run over, and views of these, which are variables of the function.
+    Most values are arrays in buffers, known while writing. The arguments, the entries that loops run
+    over, and views of these are variables of the function.
 
     Attributes:
-        source: the function: the leaves of the arguments in, the leaves of the results out.
+        source: the function, from the leaves of the arguments to those of the results.
     """
 
     def __init__(self, inputs: list[Value], outputs: list[Any]) -> None:
@@ -30,8 +30,8 @@ class Writer:
         self.source = Source(self._memory.arrays)
         self._loops: list[Loop] = []
         self._entry_of: dict[Value, Any] = {}
-        self._places = _places_in_vectors(self._schedule)
-        self._made_at = _times_of_elementwise_results(self._schedule)
+        self._packed_at = _places_in_vectors(self._schedule)
+        self._computed_at = _times_of_elementwise_results(self._schedule)
         for value in inputs:
             self.source.parameter(value)
         for time, (kind, item) in enumerate(self._schedule.events):
@@ -43,32 +43,32 @@ class Writer:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all buffers."""
+        """The size of all buffers in bytes."""
         return self._memory.nbytes
 
     def _call(self, call: Call, time: int) -> None:
         root = self._schedule.root(call.result)
-        if call.function is join:
-            self._join(call)
+        if call.function is pack:
+            self._pack(call)
         elif root is call.result:
-            self._place(call, time)
-            write_call(self.source, call, self._whole)
+            self._allocate(call, time)
+            write_call(self.source, call, self._whole_array)
         elif set(call.inputs) <= self._memory.arrays.keys() and len(set(call.inputs)) == 1:
             args, options = self._known((call.args, call.options))
             self._memory.arrays[call.result] = call.function(*args, **options)
-        else:  # a view of an argument, or one at a place that is computed
+        else:  # a view of an argument, or at a computed place
             expression = self.source.call(call.function, call.args, call.options)
             self.source.line(f"{self.source.variable(call.result)} = {expression}")
 
-    def _place(self, call: Call, time: int) -> None:
-        """Give the result a buffer: that of the carry it becomes, of an input, or another."""
+    def _allocate(self, call: Call, time: int) -> None:
+        """Give the result its part of a vector, or the buffer of its carry, of an input, or another."""
         value, memory = call.result, self._memory
         until = self._schedule.last_read.get(value, time)
-        if value in self._places:
-            vector, start = self._places[value]
-            memory.arrays[value] = cut(self._vector(vector), start, value.shape)
+        if value in self._packed_at:
+            vector, start = self._packed_at[value]
+            memory.arrays[value] = unpack(self._vector(vector), start, value.shape)
             return
-        # One number in place confuses NumPy's short cuts, and its sign takes 25 times as long in place.
+        # In place, single numbers confuse NumPy's shortcuts, and `sign` takes 25 times as long.
         if is_elementwise(call) and value.size != 1 and call.function is not np.sign:
             for loop in self._loops[-1:]:
                 for before, after in zip(loop.carry_in, loop.carry_out, strict=True):
@@ -81,23 +81,22 @@ class Writer:
                     return
         memory.allocate(value, until)
 
-    def _join(self, call: Call) -> None:
-        """Copy into a vector what was not made there."""
+    def _pack(self, call: Call) -> None:
+        """Copy parts into a vector that were not computed there."""
         vector = self._vector(call.result)
-        for part, start in places_in(call):
-            home, place = self._places.get(part, (None, 0)) if isinstance(part, Value) else (None, 0)
-            if home is not call.result or place != start:
-                target = self.source.constant(cut(vector, start, part.shape))
+        for part, start in offsets_in(call):
+            if not isinstance(part, Value) or self._packed_at.get(part) != (call.result, start):
+                target = self.source.constant(unpack(vector, start, part.shape))
                 self.source.line(f"{target}[...] = {self.source.expression(part)}")
 
     def _vector(self, vector: Value) -> HostArray:
-        """Return the array of a vector, which gets a buffer when the first of its parts is made."""
+        """Return the array of a vector, which gets its buffer when its first part is computed."""
         if vector not in self._memory.arrays:
             self._memory.allocate(vector, self._schedule.last_read[vector])
         return self._memory.arrays[vector]
 
     def _can_work_in_place(self, call: Call, previous: Value, time: int) -> bool:
-        """Tell whether an elementwise call may overwrite that value, and reads no other view of it."""
+        """Return whether an elementwise call may overwrite a value, and reads no other view of it."""
         memory = self._memory
         if not memory.can_take_over(call.result, previous, time):
             return False
@@ -108,17 +107,17 @@ class Writer:
         )
 
     def _is_kept(self, used: Value, time: int, until: int) -> bool:
-        """Tell whether the buffer of a value is needed, and not for the next carry alone, made later."""
+        """Return whether the value's buffer is needed, except by a next carry computed later."""
         buffer = self._memory.shown_buffer(used)
         for loop in self._loops[-1:]:
             for before, after in zip(loop.carry_in, loop.carry_out, strict=True):
-                made_at = self._made_at.get(after, -1) if isinstance(after, Value) else -1
-                if self._memory.buffer(before) is buffer and until <= made_at:
+                computed_at = self._computed_at.get(after, -1) if isinstance(after, Value) else -1
+                if self._memory.buffer(before) is buffer and until <= computed_at:
                     return False
         return self._memory.is_kept(used, time)
 
     def _begin(self, loop: Loop, time: int) -> None:
-        """Open a loop, with the carry in the buffers of the first carry where nothing else needs it."""
+        """Open a loop; its carry takes over the buffers of the first carry that nothing else needs."""
         memory, last_read, end = self._memory, self._schedule.last_read, self._schedule.ends[loop]
         taken = set()
         for first, carry, last in zip(loop.init, loop.carry_in, loop.results, strict=True):
@@ -134,7 +133,7 @@ class Writer:
         self._open(loop)
 
     def _open(self, loop: Loop) -> None:
-        """Write the head of a loop, and name the entries that it runs over."""
+        """Write the head of a loop, with variables for the entries that it runs over."""
         source, counter = self.source, _index(loop)
         entries = [
             (entry, xs)
@@ -151,7 +150,7 @@ class Writer:
         source.open_block(f"for {', '.join(variables)} in {iterable}:")
         self._loops.append(loop)
         for entry, xs in entries:
-            if not entry.ndim:  # of which iteration would make a scalar
+            if not entry.ndim:  # iteration would return a scalar
                 array = source.expression(xs)
                 source.line(f"{source.variable(entry)} = {array}[{counter}, ...]")
 
@@ -166,7 +165,7 @@ class Writer:
             self._memory.take_over(last, carry, max(time, self._schedule.last_read.get(last, time)))
 
     def _pass_on_carry(self, loop: Loop) -> None:
-        """Copy the next carry to where the body reads it, unless it is there already."""
+        """Copy the next carry to the buffers that the body reads, unless it is there already."""
         memory, source = self._memory, self.source
         moves = [
             (before, after)
@@ -176,7 +175,7 @@ class Writer:
         places = {memory.buffer(carry) for carry in loop.carry_in}
         roots = [self._schedule.root(after) for _, after in moves if isinstance(after, Value)]
         if any(memory.buffer(root) in places for root in roots):
-            # such as a carry that swaps two arrays: read all before writing any
+            # For example, a carry that swaps two arrays: read all before writing any.
             for index, (_, after) in enumerate(moves):
                 source.line(f"moved{index} = {source.expression(after)}.copy()")
             for index, (before, _) in enumerate(moves):
@@ -189,15 +188,15 @@ class Writer:
         self.source.line(f"{self.source.expression(target)}[...] = {self.source.expression(array)}")
 
     def _result(self, output: Any) -> str:
-        """Return the expression of a result: its own memory, no buffer's and not the caller's."""
+        """Return the expression of a result in memory of its own."""
         expression = self.source.expression(output)
         example = output.example if isinstance(output, Value) else output
         if isinstance(example, np.ndarray):
             return f"{expression}.copy('K')"
         return f"{expression}[()]" if output in self._memory.arrays else expression
 
-    def _whole(self, value: Any) -> Any:
-        """Return the array of which a value is an entry in some round of the loops around."""
+    def _whole_array(self, value: Any) -> Any:
+        """Return the array over whose entries the loops around run, given the value of one entry."""
         while isinstance(value, Value):
             if value in self._entry_of:
                 value = self._entry_of[value]
@@ -221,16 +220,16 @@ def _times_of_elementwise_results(schedule: Schedule) -> dict[Any, int]:
 
 
 def _places_in_vectors(schedule: Schedule) -> dict[Value, tuple[Value, int]]:
-    """Return the vector, and the place in it, for each result that nothing reads after it is joined."""
+    """Return vector and offset for each result that nothing reads once it is packed."""
     places: dict[Value, tuple[Value, int]] = {}
     for time, (_, call) in enumerate(schedule.events):
-        if isinstance(call, Call) and call.function is join:
-            for part, start in places_in(call):
+        if isinstance(call, Call) and call.function is pack:
+            for part, start in offsets_in(call):
                 is_own = isinstance(part, Value) and isinstance(part.maker, Call)
                 if is_own and part.scope is call.result.scope and part not in places:
-                    made_anew = part.maker.viewed is None and part.maker.function is not join
-                    in_order = part.example.flags.c_contiguous  # as others read it
-                    if made_anew and in_order and schedule.last_read[part] == time:
+                    is_new = part.maker.viewed is None and part.maker.function is not pack
+                    in_order = part.example.flags.c_contiguous  # the order in which other calls read it
+                    if is_new and in_order and schedule.last_read[part] == time:
                         places[part] = (call.result, start)
     return places
 

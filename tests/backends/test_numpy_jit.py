@@ -1,4 +1,4 @@
-"""The compiler for NumPy gives the bits of eager NumPy, and keeps its memory to itself."""
+"""Compiled NumPy gives the bits of eager NumPy, in memory of its own."""
 
 import gc
 import math
@@ -30,15 +30,15 @@ class Pair(NamedTuple):
 
 
 @pytest.mark.parametrize("function", [np.arctan2, np.pow])
-def test_what_runs_backwards_beside_what_is_repeated(function):
-    """For which NumPy has loops of its own, with other last bits."""
+def test_a_reversed_array_beside_a_repeated_one(function):
+    """NumPy has loops of its own for these, with other last bits."""
     for seed in range(5):
         generator = np.random.default_rng(seed)
         column, row = np.exp(draw_array(generator, (2, 1))), draw_array(generator, (1, 2))
         assert_compiles(lambda _, x, y: function(x, y), (column, row[:, ::-1]))
 
 
-def test_a_counter_has_a_name_of_its_own():
+def test_the_counter_of_a_loop_has_a_name_of_its_own():
     def function(backend: Any, x: Any, xs: Any) -> Any:
         x = np.round(x)
         return backend.scan(lambda c, x: (np.round(c) + x, None), x, xs)
@@ -84,7 +84,7 @@ def test_a_carry_may_be_any_value(step, carry):
     check_scan(step, carry, ROWS)
 
 
-def test_loops_over_what_was_computed_keep_it_while_they_run():
+def test_a_loop_over_a_computed_array_keeps_it_until_the_end():
     def function(backend: Any, x: Any) -> Any:
         entries = x * 2.0
 
@@ -98,7 +98,7 @@ def test_loops_over_what_was_computed_keep_it_while_they_run():
     assert_compiles(function, (ROWS,), (ROWS[::-1],), (np.asfortranarray(ROWS),))
 
 
-def test_nested_loops_share_what_is_outside():
+def test_nested_loops_share_outer_arrays():
     def function(backend: Any, carry: Any, xs: Any) -> Any:
         def inner(carry: Any, x: Any) -> Any:
             return carry * 0.5 + x + xs[0, ...], carry
@@ -181,7 +181,7 @@ def test_take_counts_negative_ids_from_the_end(ids):
 
 
 @pytest.mark.parametrize("wrong", [4, -5])
-def test_take_refuses_ids_out_of_range(wrong):
+def test_take_raises_for_ids_out_of_range(wrong):
     def in_a_loop(x: Any, ids: Any) -> Any:
         return COMPILED.scan(lambda c, ids: (c, np.take(x, ids, axis=0)), x, ids)
 
@@ -215,12 +215,12 @@ def test_scatter_add_in_a_loop(dtype):
 
 
 @pytest.mark.parametrize("number", [math.inf, math.nan, 1e30])
-def test_a_scalar_that_is_no_integer_becomes_one_as_in_numpy(number):
+def test_a_scalar_outside_the_integers_is_converted_as_by_numpy(number):
     assert_compiles(lambda b, x: b.xp.astype(x, np.int32), (np.float32(number),))
 
 
-def test_one_number_has_numpys_own_arithmetic():
-    """A power of a NumPy scalar is rounded otherwise than that of an array."""
+def test_a_scalar_keeps_the_arithmetic_of_numpys_scalars():
+    """NumPy rounds the power of a scalar differently from that of an array."""
     x = np.linspace(0.1, 5.0, 400, dtype=np.float32)
 
     def function(backend: Any, x: Any) -> Any:
@@ -247,7 +247,7 @@ def test_the_larger_of_many_numbers_and_one(dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 1), (1,), (), (16, 1), (10,)], ids=str)
 def test_constants_that_are_repeated_along_axes(dtype, shape):
-    """NumPy takes a power of one number, 2 or 0.5 or -1, for a square, a root or a reciprocal."""
+    """For a constant exponent of 2, 0.5 or -1, NumPy computes a square, root or reciprocal."""
     x = (np.random.default_rng(0).random((16, 10)) + 0.1).astype(dtype)
 
     def function(backend: Any, x: Any) -> Any:
@@ -330,7 +330,7 @@ def test_a_recording_that_fails_leaves_nothing_behind():
     assert last == 6.0
 
 
-def test_what_is_known_is_known():
+def test_shapes_and_dtypes_are_known_while_compiling():
     def function(backend: Any, x: Any) -> Any:
         assert (len(x), np.ndim(x), np.shape(x), np.size(x), x.ndim) == (4, 2, (4, 3), 12, 2)
         assert np.result_type(x, 1.0) == x.dtype
@@ -345,7 +345,7 @@ def test_what_is_known_is_known():
 
 def test_the_recording_is_freed():
     example = np.zeros((300, 300), np.float32)
-    carry = [np.zeros(3), np.zeros(4)]  # which become one vector
+    carry = [np.zeros(3), np.zeros(4)]  # packed into one vector
 
     def function(x: Any, carry: Any) -> Any:
         total, _ = COMPILED.scan(lambda c, x: (c + np.sum(x * 2.0, axis=0), None), np.sum(x), x)

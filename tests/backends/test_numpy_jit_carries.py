@@ -1,4 +1,4 @@
-"""Compiled NumPy carries arrays that are updated alike as one vector, with the bits of eager NumPy."""
+"""Compiled NumPy packs arrays that are updated alike, and gives the bits of eager NumPy."""
 
 import operator
 import random
@@ -25,7 +25,7 @@ ROW, ONE, MASK = np.arange(4.0), np.full((1, 1), 0.5), np.array([True, False, Tr
 
 
 def update(seed: int, p: Any, m: Any, g: Any, shared: Any) -> tuple[Any, Any]:
-    """Return the next p and m: the same random arithmetic for every leaf of a carry."""
+    """Return the next p and m, by the same random arithmetic for each leaf of a carry."""
     r = random.Random(seed)
     pool = [p, m, g]
     for _ in range(r.randint(1, 6)):
@@ -42,8 +42,10 @@ def update(seed: int, p: Any, m: Any, g: Any, shared: Any) -> tuple[Any, Any]:
     st.sampled_from(["nothing", "a gradient", "a parameter", "a later parameter"]),
     st.booleans(),
 )
-def test_what_is_updated_alike_gets_the_bits_of_eager_numpy(shapes, order, seed, also_read, has_an_axis):
-    """As optimizers do, with gradients that depend on all parameters."""
+def test_arrays_that_are_updated_alike_get_the_bits_of_eager_numpy(
+    shapes, order, seed, also_read, has_an_axis
+):
+    """Updates as by optimizers, with gradients that depend on all parameters."""
     generator = np.random.default_rng(seed)
     params, moments = (
         {str(i): draw_array(generator, shape, order=order) for i, shape in enumerate(shapes)}
@@ -94,7 +96,7 @@ def frozen(name: str, p: Any) -> Any:
 
 
 def in_columns(xp: Any, p: Any) -> Any:
-    """Return a gradient that NumPy makes column by column, which its sum follows."""
+    """Return a gradient that NumPy computes, and sums, column by column."""
     return xp.clip(xp.matmul(XS.T, p.T).T, -1.0, 1.0) if p.ndim == 2 else xp.clip(p, -1.0, 1.0)
 
 
@@ -121,7 +123,7 @@ def in_columns(xp: Any, p: Any) -> Any:
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
-def test_leaves_may_be_updated_in_ways_of_their_own(updated, length, dtype):
+def test_leaves_may_be_updated_differently(updated, length, dtype):
     def run(backend: NumpyBackend, carry: Tree, xs: Any) -> Tree:
         xp = backend.xp
 
@@ -139,7 +141,7 @@ def test_leaves_may_be_updated_in_ways_of_their_own(updated, length, dtype):
     assert_compiles(run, ((params, tree.map(np.zeros_like, params)), xs))
 
 
-def test_gradients_in_the_order_of_columns_are_summed_in_that_order():
+def test_gradients_in_column_order_are_summed_in_that_order():
     def run(backend: NumpyBackend, carry: Tree, xs: Any) -> Tree:
         xp = backend.xp
 
@@ -176,7 +178,7 @@ def test_a_long_chain_of_calls_in_a_loop():
     assert_compiles(run, ([XS[0], XS[1]], XS))
 
 
-def test_a_second_loop_may_carry_on_with_a_part_of_what_the_first_carried():
+def test_a_second_loop_may_start_with_a_part_of_the_first_carry():
     def run(backend: NumpyBackend, carry: Tree, xs: Any) -> Tree:
         def step(carry: Tree, x: Any) -> tuple[Tree, Any]:
             return tree.map(lambda c: c * 0.5 + 1.0, carry), None
@@ -200,7 +202,7 @@ def test_a_loop_over_constant_rows():
     assert_compiles(run, (XS,))
 
 
-def test_what_is_repeated_is_not_written_into():
+def test_repeated_arrays_are_not_written_into():
     def run(backend: NumpyBackend, x: Any) -> Tree:
         repeated = backend.xp.broadcast_to(x * 2.0, (3, 4)) + 1.0
         return repeated, backend.xp.broadcast_to(x * 3.0, (4,)) + 1.0

@@ -1,4 +1,4 @@
-"""Compiling for NumPy needs little memory: a recording keeps no intermediate numbers."""
+"""Compiling for NumPy takes little memory: a recording keeps no intermediate results."""
 
 import sys
 
@@ -29,7 +29,7 @@ print((peak() - before) * 1024 / x.nbytes)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux alone")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux only")
 def test_compiling_keeps_no_intermediate_results():
     result = run_python(COMPILE_SIXTY_PRODUCTS)
     assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""The compiler for NumPy gives the bits of eager NumPy: random programs and loops."""
+"""Compiled NumPy gives the bits of eager NumPy in random programs and loops."""
 
 import math
 import operator
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.compiled_numpy import DTYPES, EAGER, assert_compiles, draw_array
 
-# Random programs: each operation takes operands from a pool of arrays, and adds its result to the pool.
+# Each operation of a random program takes operands from a pool of arrays, and adds its result to it.
 
 NUMBERS = [0, 1, -1, 2, 7, 2**31 - 1, 0.0, -0.0, 0.5, 3.0, 1e300, math.pi, math.inf, math.nan, True]
 PARTS = [
@@ -100,7 +100,7 @@ def operation(seed: int, pool: list[Any]) -> Any:
 
 
 def possible_operations(inputs: list[Any], seeds: list[int]) -> list[int]:
-    """Return the seeds of those operations that NumPy does not refuse, nor answer with much."""
+    """Return the seeds of the operations that do not raise and have small results."""
     pool, possible = list(inputs), []
     with np.errstate(all="ignore"):
         for seed in seeds:
@@ -115,7 +115,7 @@ def possible_operations(inputs: list[Any], seeds: list[int]) -> list[int]:
 
 
 def run_program(inputs: list[Any], seeds: list[int]) -> list[Any]:
-    """Return all arrays that a random program makes."""
+    """Return the arguments and all results of a random program."""
     pool = list(inputs)
     for seed in seeds:
         pool.append(operation(seed, pool))
@@ -124,7 +124,7 @@ def run_program(inputs: list[Any], seeds: list[int]) -> list[Any]:
 
 @st.composite
 def inputs_of_programs(draw: Any) -> list[Any]:
-    """Return some arrays of few shapes, so that they go together, in all dtypes and orders."""
+    """Return arrays of few shapes, which fit together, in all dtypes and orders in memory."""
     n, m = draw(st.sampled_from([(3, 3), (1, 4), (5, 2), (20, 17), (3, 1), (0, 2), (1, 1)]))
     shapes = st.sampled_from([(n, m), (n, m), (m, n), (m,), (n, 1), (2, n, m), ()])
     orders = st.sampled_from(["C", "C", "F", "strided", "reversed"])
@@ -140,7 +140,7 @@ SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=25)
 @given(inputs_of_programs(), SEEDS, st.data())
 def test_random_programs_give_the_bits_of_eager_numpy(inputs, seeds, data):
     seeds = possible_operations(inputs, seeds)
-    wanted = data.draw(st.integers(0, len(seeds)))  # what is not wanted is worked on in place
+    wanted = data.draw(st.integers(0, len(seeds)))  # other results are overwritten
 
     def function(_: Any, *arrays: Any) -> list[Any]:
         return run_program(list(arrays), seeds)[-wanted - 1 :]
@@ -151,7 +151,7 @@ def test_random_programs_give_the_bits_of_eager_numpy(inputs, seeds, data):
 @settings(max_examples=300)
 @given(inputs_of_programs(), SEEDS, st.data())
 def test_random_loops_give_the_bits_of_eager_numpy(inputs, seeds, data):
-    """The carry is some of the arrays, the next one any of what the body makes, if it fits."""
+    """The carry is some of the arrays; the next carry is any fitting results of the body."""
     kept = data.draw(st.integers(1, len(inputs)))
     length = data.draw(st.sampled_from([1, 2, 3]))
     xs = [np.stack([leaf] * length) for leaf in inputs[kept:]] + [np.arange(length, dtype=np.int32)]

@@ -1,4 +1,4 @@
-"""What the compiler for NumPy refuses: what needs numbers, writes in place, or leaks."""
+"""Functions that cannot be compiled for NumPy: they need numbers, write in place, or leak arrays."""
 
 import math
 from typing import Any
@@ -31,7 +31,7 @@ def branch(x: Any) -> Any:
         ),
     ],
 )
-def test_python_cannot_use_numbers_that_are_not_there(function):
+def test_python_cannot_use_numbers_while_compiling(function):
     with pytest.raises(TypeError, match=r"no numbers yet.*'numpy:eager'|no numbers yet, so it can call"):
         COMPILED.jit(function, A)
 
@@ -54,7 +54,7 @@ def assign(x: Any) -> Any:
         *(lambda x: np.add.at(x, 0, 1.0), lambda x: np.sum(x, out=np.zeros(()))),
     ],
 )
-def test_nothing_is_written_in_place(function):
+def test_a_write_in_place_raises(function):
     before = A.copy()
     with pytest.raises(TypeError, match="writes into an array"):
         COMPILED.jit(function, A)
@@ -87,7 +87,7 @@ def test_a_result_of_another_shape_raises():
         compiled(A, A + 3.0)
 
 
-def test_an_array_that_escapes_is_refused():
+def test_an_array_used_outside_raises():
     kept: list[Any] = []
     COMPILED.jit(lambda x: kept.append(x + 1.0), A)
     with pytest.raises(TypeError, match="used outside"):
@@ -114,14 +114,14 @@ def test_an_array_that_escapes_is_refused():
         (A, "argument 0: .*nothing"),
     ],
 )
-def test_other_arguments_are_refused(argument, message):
+def test_arguments_of_another_kind_raise(argument, message):
     compiled = COMPILED.jit(lambda tree: tree["x"] + 1.0, {"x": A})
     with pytest.raises(TypeError, match=message):
         compiled(argument)
 
 
 @pytest.mark.parametrize("example", [1.0, 2, np.array([None]), np.ma.array([1.0])])
-def test_only_arrays_of_numbers_are_compiled_for(example):
+def test_only_arrays_of_numbers_may_be_arguments(example):
     with pytest.raises(TypeError, match="takes NumPy arrays of numbers"):
         COMPILED.jit(lambda x: x, example)
 
