@@ -16,8 +16,8 @@ from multinn.training.history import Record
 class CSVLogger(Callback):
     """Appends each record to a CSV file, which is closed after each row.
 
-    The names of the first record are the header. A resumed run appends to a file that has the same
-    header. An incomplete last line, as of a run that was killed while writing, is removed.
+    The names of the first record are the header. A resumed run appends to a file with the same header,
+    after removing an incomplete last line, left by a run that was killed while writing.
 
     Attributes:
         path: the path of the file.
@@ -31,7 +31,7 @@ class CSVLogger(Callback):
 
         Raises:
             ValueError: the file has other columns.
-            OSError: it cannot be read or written.
+            OSError: the file cannot be read or written.
         """
         names = list(record)
         with open(self.path, "ab+") as file:  # "a": writes go to the end, wherever the file was read

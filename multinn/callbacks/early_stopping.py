@@ -31,11 +31,11 @@ class EarlyStopping(Callback):
 
         Args:
             monitor: the name of a loss or a metric in the records.
-            patience: after how many reports in a row without improvement training stops.
-            min_delta: the smallest change that counts as an improvement.
+            patience: the number of consecutive reports without improvement after which training stops.
+            min_delta: an improvement must be larger than this.
             mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
-            restore_best: whether the trainer gets back its state at the best report, however the run
-                ends. The epoch, the step and the history of the trainer do not go back.
+            restore_best: whether to restore the state of the best report, however the run ends. The
+                epoch, the step and the history of the trainer do not go back.
 
         Raises:
             TypeError, ValueError: an option has an impossible value.

@@ -5,7 +5,7 @@ import math
 from multinn.host.checks import check_number
 from multinn.training.history import Record
 
-_LOSSES = ("loss", "validation_loss")  # smaller is better; metrics have names of the user's
+_LOSSES = ("loss", "validation_loss")  # smaller is better; the user names the metrics
 
 
 class Monitor:
@@ -23,11 +23,11 @@ class Monitor:
             owner: the name of the callback, for messages.
             name: the name of the loss or the metric, such as ``validation_loss``.
             mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
-            min_delta: the smallest change that counts as an improvement.
+            min_delta: an improvement must be larger than this.
 
         Raises:
             TypeError: min_delta is not a number.
-            ValueError: the mode is something else, or None for a metric, or min_delta is not 0 or more.
+            ValueError: the mode is invalid, or None for a metric; or min_delta is not 0 or more.
         """
         if mode is None:
             if name not in _LOSSES:
@@ -51,7 +51,7 @@ class Monitor:
         self.best = self._sign * math.inf
 
     def improves(self, record: Record) -> bool:
-        """Return whether the value is the best so far, and then keep it. NaN is not."""
+        """Return whether the value improves on the best so far, and keep it if so. NaN never does."""
         value = record[self.name]
         better = self._sign * value < self._sign * self.best - self._min_delta
         if better:

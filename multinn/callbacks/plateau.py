@@ -13,8 +13,9 @@ from multinn.training.history import Record
 class ReduceLearningRateOnPlateau(Callback):
     """Multiplies the learning rate by a factor when a loss or a metric has stopped improving.
 
-    The optimizer has to be or to contain a `ScaledLearningRate`, whose state holds the scale. So nothing
-    is compiled again, checkpoints include the scale, and a new run continues with the last one.
+    The optimizer must be or contain a `ScaledLearningRate`, whose state holds the scale; optimizers of
+    estimators have a scale already. So nothing is compiled again, checkpoints include the scale, and a
+    new run continues with the last scale.
     """
 
     def __init__(
@@ -32,9 +33,9 @@ class ReduceLearningRateOnPlateau(Callback):
         Args:
             monitor: the name of a loss or a metric in the records.
             factor: the factor, in [0, 1).
-            patience: after how many reports in a row without improvement the learning rate falls; the
-                count then starts again.
-            min_delta: the smallest change that counts as an improvement.
+            patience: the number of consecutive reports without improvement after which the learning
+                rate falls; the count then starts again.
+            min_delta: an improvement must be larger than this.
             mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
             min_scale: the lower bound of the scale, in [0, 1).
 
@@ -45,7 +46,7 @@ class ReduceLearningRateOnPlateau(Callback):
         for name, value in (("factor", factor), ("min_scale", min_scale)):
             if not isinstance(value, Real) or not 0.0 <= value < 1.0:
                 raise ValueError(
-                    f"ReduceLearningRateOnPlateau: expected {name} of 0 or more, below 1, got {value!r}"
+                    f"ReduceLearningRateOnPlateau: expected {name} in [0, 1), got {value!r}"
                 )
         self._monitor = Monitor("ReduceLearningRateOnPlateau", monitor, mode, min_delta)
         self.needs = (monitor,)

@@ -11,8 +11,8 @@ from multinn.training.program import TrainingState
 class SaveCheckpoint(Callback):
     """Saves the trainer at each report, as `Trainer.save` does.
 
-    The file is replaced as a whole, so that it is a valid checkpoint at any time. Unless only the best
-    are saved, the trainer is also saved at the end of the run, or when the run is interrupted, but not
+    The file is replaced as a whole, so that it is a valid checkpoint at any time. Without
+    ``save_best_only``, the trainer is also saved at the end of the run, even an interrupted run, but not
     after an error. Its state is then the best one if an `EarlyStopping` before this callback, or an
     estimator's own early stopping, has restored it.
 
@@ -31,13 +31,13 @@ class SaveCheckpoint(Callback):
         """Check the options.
 
         Args:
-            path: replaced at each report; its folder has to exist.
-            save_best_only: whether to save only when the monitored figure is the best of the run.
+            path: the path of the file, which is replaced at each report; its folder must exist.
+            save_best_only: whether to save only when the monitored value is the best of the run.
             monitor: the name of a loss or a metric in the records.
             mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
 
         Raises:
-            ValueError: the mode is something else, or None for a metric.
+            ValueError: the mode is invalid, or None for a metric.
         """
         self.path = path
         self._monitor = Monitor("SaveCheckpoint", monitor, mode)
@@ -51,7 +51,7 @@ class SaveCheckpoint(Callback):
         self._saved = trainer.state
 
     def on_report(self, trainer: BaseTrainer, record: Record) -> None:
-        """Save the trainer, unless only the best are saved and it is not."""
+        """Save the trainer; with ``save_best_only``, only if the monitored value has improved."""
         if not self._save_best_only or self._monitor.improves(record):
             self._save(trainer)
 

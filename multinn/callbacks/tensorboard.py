@@ -18,7 +18,7 @@ class TensorBoard(Callback):
     Needs tensorboardX, which the extra ``tensorboard`` installs, or torch with tensorboard.
 
     Attributes:
-        folder: the folder of the event files, which is made if it is missing.
+        folder: the folder of the event files, which is created if it is missing.
     """
 
     def __init__(self, folder: PathLike) -> None:

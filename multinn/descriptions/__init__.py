@@ -1,1 +1,1 @@
-"""Hyperparameters, their descriptions for JSON, and the registry of the names in descriptions."""
+"""Hyperparameters, their descriptions for JSON, and the registry of names in descriptions."""

@@ -46,8 +46,8 @@ class Hyperparameters(ABC):  # noqa: B024  # each subclass has its own abstract 
         """Return a description for JSON: the name of the class, and all hyperparameters.
 
         Raises:
-            DescriptionError: a class is not registered, or a hyperparameter is no number, string, None,
-                or tuple or registered class of these.
+            DescriptionError: a class is not registered, or a hyperparameter is not a number, a string,
+                None, an instance of a registered class, or a tuple of these.
 
         >>> from multinn import Dropout, ReLU, Sequential
         >>> Sequential([ReLU(), Dropout(0.1)]).to_dict()
@@ -93,6 +93,8 @@ def build(kind: type[Built], description: Any) -> Built:
 
 
 def _with_checks(check: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return a `__post_init__` that also converts scalars and compares values with annotations."""
+
     @wraps(check)
     def post_init(self: Any) -> None:
         _convert_scalars(self)
@@ -161,7 +163,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has the type of the annotation; integers are floats, booleans are not."""
+    """Return whether a value has the annotated type; integers count as floats, booleans do not."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return any(_fits(value, each) for each in arguments)
@@ -182,7 +184,7 @@ def _entries_fit(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
 
 
 def _type_text(hint: Any) -> str:
-    """Describe an annotation in words: "a number or Schedule", "one of 'same', 'valid'"."""
+    """Return an annotation in words, such as "a number or Schedule" or "one of 'same', 'valid'"."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return f"one of {', '.join(map(repr, arguments))}"
@@ -218,11 +220,11 @@ def _describe(value: Any, place: str) -> Any:
 
 
 def _json_value(value: Any, place: str) -> Any:
-    """Return the value if it is one of JSON, which has no inf and no nan."""
+    """Return the value if JSON can hold it; JSON has neither infinity nor NaN."""
     if not isinstance(value, NoneType | bool | int | float | str):
         raise DescriptionError(
-            f"{place}: expected a number, a string, None, or a tuple or registered class of these, got "
-            f"{value!r}"
+            f"{place}: expected a number, a string, None, an instance of a registered class, or a tuple "
+            f"of these, got {value!r}"
         )
     if isinstance(value, float) and not math.isfinite(value):
         raise DescriptionError(f"{place}: expected a finite number, got {value}")

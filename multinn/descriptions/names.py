@@ -1,4 +1,4 @@
-"""The table of registered classes and functions by their names in descriptions."""
+"""The table of registered classes and functions, by the names that descriptions use."""
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
@@ -22,7 +22,7 @@ def add(name: str, thing: Callable[..., Any]) -> None:
         )
     if _by_name.setdefault(name, thing) is not thing:
         raise ValueError(
-            f"register: {_by_name[name]!r} has the name {name!r} already; give {thing!r} another one"
+            f"register: {_by_name[name]!r} already has the name {name!r}; give {thing!r} another one"
         )
     _names[thing] = name
 

@@ -15,8 +15,8 @@ Registered = TypeVar("Registered", bound=Callable[..., Any])
 def register(thing: Registered) -> Registered:
     """Register your own class or metric, so that descriptions and checkpoints can name it.
 
-    They hold only its ``__name__``: a program that reads them must first register the same class or
-    function.
+    Descriptions and checkpoints hold only its ``__name__``: a program that reads them must first
+    register the same class or function.
 
     Args:
         thing: a dataclass that is a Layer, Loss, Optimizer, Schedule, Initializer or other kind of
@@ -26,7 +26,7 @@ def register(thing: Registered) -> Registered:
         ``thing`` itself, so that `register` is also a decorator.
 
     Raises:
-        TypeError: ``thing`` is no such class and no function.
+        TypeError: ``thing`` is neither such a class nor a function.
         ValueError: ``thing`` has no name, or another class or function has the same name.
 
     >>> from dataclasses import dataclass

@@ -12,7 +12,7 @@ from backends import Shape, Tree, tree
 from multinn.host.checks import check_shape
 from multinn.host.text import shorten
 
-_WIDTHS = (38, 25, 13)  # with two spaces between them, 80 in all
+_WIDTHS = (38, 25, 13)  # with two spaces between columns, 80 characters in all
 
 
 def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> str:
@@ -30,11 +30,12 @@ def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> str:
     rows: list[_Row] = []
     recording = _recording(layer, "", rows, count())
     params, _ = recording.init(np.random.default_rng(0), check_shape(input_shape))
-    lines = [_line("layer", "output shape", "parameters"), "-" * (sum(_WIDTHS) + 4)]
+    rule = "-" * (sum(_WIDTHS) + 4)
+    lines = [_line("layer", "output shape", "parameters"), rule]
     for row in rows:
         shape = _shape_text(row.output_shape)
         lines.append(_line(row.name, shape, f"{row.parameters:,}"))
-    lines.append(lines[1])
+    lines.append(rule)
     lines.append(f"parameters: {_size(params, dtype)}")
     state = layer.init_state(params)
     if tree.leaves(state):
@@ -50,14 +51,14 @@ class _Row:
 
 
 def _recording(layer: Any, indent: str, rows: list[_Row], numbers: Iterator[int]) -> Any:
-    """Return a copy of a layer whose `init` adds a row to the table, as do the layers in it.
+    """Return a copy of a layer whose `init`, and that of each layer in it, adds a row to the table.
 
-    Each copy has a class of its own, so that copies of it record, too. The layers in it are numbered in
-    the order of their parameters, in which `init` is called.
+    Each copy has a class of its own, so that copies of the copy record, too. Inner layers are numbered
+    in the order of their parameters, which is the order of the calls of `init`.
     """
     kind: Any = type(layer)
 
-    class Recording(kind):  # type: ignore[misc]  # the class is not known before
+    class Recording(kind):  # type: ignore[misc]  # mypy does not know the class
         def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
             number = f"{next(numbers)} " if indent else ""
             row = _Row(f"{indent}{number}{kind.__name__}")

@@ -1,1 +1,1 @@
-"""Tasks on the host outside of arrays: checks of arguments, progress, interrupts, files."""
+"""Helpers that need no backend: checks of arguments, progress, interrupts, files."""

@@ -13,7 +13,7 @@ _LAYERS = (
     "embedding flatten global_pooling gru identity lstm pooling positions rectifiers rescale sequential "
     "simple_rnn transformer"
 )
-_NOW = {
+_CURRENT = {
     "multinn.batches": "multinn.training.batches",
     "multinn.history": "multinn.training.history",
     "multinn.programs": "multinn.training.compiled",
@@ -23,24 +23,24 @@ _NOW = {
 
 
 class FormerModules(MetaPathFinder, Loader):
-    """Imports a former module as a module with the attributes of the present one."""
+    """Imports a module under its former name, with the attributes of the current module."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec of a former module, or None for any other name."""
-        return ModuleSpec(fullname, self) if fullname in _NOW else None
+        return ModuleSpec(fullname, self) if fullname in _CURRENT else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Let a former module look up its attributes in the present one."""
-        now = import_module(_NOW[module.__name__])
+        """Make a former module look up its attributes in the current one."""
+        current = import_module(_CURRENT[module.__name__])
 
         def look_up(name: str) -> Any:
-            return getattr(now, name)
+            return getattr(current, name)
 
         module.__dict__["__getattr__"] = look_up
 
 
 def install() -> None:
-    """Let imports find former modules, after modules that exist."""
+    """Make imports find former modules; modules that exist come first."""
     sys.meta_path.append(FormerModules())

@@ -30,7 +30,7 @@ def progress(total: int, unit: str, show: bool = True) -> Iterator[Advance]:
         nonlocal done
         done += more
         text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        display(round(done, 9), text)  # seven sevenths are one unit
+        display(round(done, 9), text)  # fractions such as 7 · 1/7 add up to 1 only after rounding
 
     with (_bar if _can_draw() else _lines)(total, unit) as display:
         yield advance

@@ -1,4 +1,4 @@
-"""The runs of `Trainer.fit` and `Trainer.fit_batches`, on data that are checked."""
+"""The run of `Trainer.fit` on checked data, and the base class of all runs."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,15 +39,15 @@ _MOST_SHOWN = 20
 class BaseRun:
     """Trains a trainer for some epochs. The trainer's state is committed only at the end of an epoch.
 
-    After a divergence, the trainer holds the last finite parameters, and its number of epochs counts the
-    whole epochs before.
+    After a divergence, the trainer holds the last finite parameters, and its number of epochs counts
+    only the complete epochs.
 
     Attributes:
         trainer: the trainer.
         epochs: the number of epochs to train for.
         report_every: epochs between two records.
         validation: the validation data in chunks, on the backend; None without such data.
-        callbacks: are called at each report.
+        callbacks: called at each report.
         show: whether progress is shown.
         history: the records of the run; the trainer's own history gets them too.
     """
@@ -67,7 +67,7 @@ class BaseRun:
 
     @contextmanager
     def running(self) -> Iterator[Advance]:
-        """Show progress, call the callbacks first and last, and let Ctrl-C end the run."""
+        """Show progress, call the callbacks at the start and at the end, and let Ctrl-C end the run."""
         for callback in self.callbacks:
             callback.on_fit_start(self.trainer)
         try:
@@ -106,10 +106,10 @@ class BaseRun:
         """Find the first step that gives NaN or infinity, and raise DivergenceError.
 
         Args:
-            state: before these steps.
-            data: the data of the plan.
+            state: the state before these steps.
+            data: all examples.
             plan: steps of one epoch.
-            start: the number of steps of the epoch before these.
+            start: the number of earlier steps in the epoch.
         """
         trainer = self.trainer
         found = find_divergence(trainer.program, state, data, plan)
@@ -147,7 +147,8 @@ class BaseRun:
         """Evaluate the validation data and call the callbacks if a report is due.
 
         Args:
-            metrics: of the epochs of the last call. With validation data, only the last can be due.
+            metrics: the metrics of the last call's epochs. With validation data, only the last of these
+                epochs can be due.
 
         Returns:
             The record without its epoch; empty if no report is due.
@@ -176,11 +177,11 @@ class Run(BaseRun):
     """Trains on examples that are all on the backend.
 
     Attributes:
-        examples: on the host and on the backend.
+        examples: the examples, on the host and on the backend.
         batch_size: at most the number of examples.
         shuffle: whether each epoch has its own random order.
         stop_every: epochs after which a call must end; None for only after the last.
-        stretches: the epochs in parts that each end with a report; None for one part.
+        stretches: the lengths of parts of the run that each end with a report; None for one part.
     """
 
     examples: PlacedExamples
@@ -206,7 +207,7 @@ class Run(BaseRun):
                     return
 
     def _train(self, epochs: int, parts: Sequence[int], advance: Advance) -> tuple[EpochMetrics, float]:
-        """Train for some epochs in one call, or for one epoch in a call for each part of its steps.
+        """Train for some epochs in one call, or for one epoch in several calls, one for each part.
 
         Returns:
             The metrics of the epochs, and the fraction of an epoch that progress has shown already.
@@ -231,7 +232,7 @@ class Run(BaseRun):
         return self._commit(state, epochs, join(columns, 1), batch_sizes), shown
 
     def _repeat(self, epochs: int, step_losses: HostArray, advance: Advance) -> EpochMetrics:
-        """Repeat epochs that diverged in shorter calls, up to the last finite parameters."""
+        """Repeat a diverged call as shorter calls, up to the last finite parameters."""
         wrong = ~np.isfinite(step_losses).all(axis=1)
         good = int(np.argmax(wrong)) if wrong.any() else epochs // 2
         counts = [count for count in (good, 1, epochs - good - 1) if count]
@@ -266,7 +267,7 @@ class Run(BaseRun):
         )
 
     def _seconds_a_step(self) -> float:
-        """Return an estimate of the time of a step; the same number for the same shapes."""
+        """Return the time of a step, estimated once for all batches of the same shapes."""
         trainer = self.trainer
         batch = tree.map(lambda leaf: leaf[: self.batch_size], self.examples.host)
         key = signature(batch)
@@ -294,7 +295,7 @@ def _show_nothing(done: float, metrics: Mapping[str, float]) -> None:
 
 
 def due_epochs(done: int, epochs: int, every: int, *, last: bool) -> list[int]:
-    """Return the indices of the next epochs that are due for a report, and of the last if asked for."""
+    """Return the indices of the next epochs that are due for a report; with ``last``, also the last."""
     due = list(range(-(done + 1) % every, epochs, every))
     if last and (not due or due[-1] != epochs - 1):
         due.append(epochs - 1)
@@ -302,11 +303,11 @@ def due_epochs(done: int, epochs: int, every: int, *, last: bool) -> list[int]:
 
 
 def check_callbacks(callbacks: Any, metrics: Iterable[str]) -> list[Callback]:
-    """Return the callbacks as a list, if records with these metrics satisfy them.
+    """Return the callbacks as a list, after checking that records have the metrics they need.
 
     Raises:
-        TypeError: they are not an iterable of callbacks.
-        ValueError: a callback needs another metric.
+        TypeError: ``callbacks`` is not an iterable of callbacks.
+        ValueError: a callback needs a metric that records do not have.
     """
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks: expected a list of callbacks, got {callbacks!r}")
@@ -317,8 +318,8 @@ def check_callbacks(callbacks: Any, metrics: Iterable[str]) -> list[Callback]:
         for name in callback.needs:
             if name not in reported:
                 raise ValueError(
-                    f"{type(callback).__name__}: {name!r} is not reported, there are "
-                    f"{sorted(reported)}; give fit validation_data, or choose another monitor"
+                    f"{type(callback).__name__}: {name!r} is not reported, only "
+                    f"{sorted(reported)}; pass validation_data to fit, or choose another monitor"
                 )
         reported.update(callback.adds)
     return checked

@@ -218,7 +218,7 @@ def test_early_stopping_restores_the_best_after_an_error_of_another():
 )
 def test_a_metric_that_will_not_be_reported_is_refused_before_training(make, name):
     trainer, callback = make_trainer(), make()
-    expected = rf"^{type(callback).__name__}: '{name}' is not reported, there are \['epoch', 'loss'\]; "
+    expected = rf"^{type(callback).__name__}: '{name}' is not reported, only \['epoch', 'loss'\]; "
     with pytest.raises(ValueError, match=expected):
         fit(trainer, 2, callbacks=[callback, Pretend(1.0)])
     with pytest.raises(ValueError, match=expected):
@@ -235,8 +235,8 @@ def test_a_metric_that_will_not_be_reported_is_refused_before_training(make, nam
         (lambda: EarlyStopping(min_delta=-1.0), "EarlyStopping: expected a finite min_delta"),
         (lambda: EarlyStopping(patience=0), "patience: expected at least 1"),
         (lambda: SaveCheckpoint("x", mode="auto"), "SaveCheckpoint: expected the mode"),
-        (lambda: ReduceLearningRateOnPlateau(factor=1.0), "OnPlateau: expected factor of 0 or more"),
-        (lambda: ReduceLearningRateOnPlateau(factor="a"), "expected factor of 0 or more, .* got 'a'"),
+        (lambda: ReduceLearningRateOnPlateau(factor=1.0), r"OnPlateau: expected factor in \[0, 1\)"),
+        (lambda: ReduceLearningRateOnPlateau(factor="a"), r"expected factor in \[0, 1\), got 'a'"),
         (lambda: ReduceLearningRateOnPlateau(min_scale=-0.1), "OnPlateau: expected min_scale"),
     ],
 )

@@ -202,7 +202,7 @@ ROWS = [
         "a monitor that is not reported, Trainer.fit",
         lambda s: fit(s.trainer, 1, callbacks=[EarlyStopping()]),
         ValueError,
-        Says("EarlyStopping:", "there are ['epoch', 'loss']", "'validation_loss'", "validation_data"),
+        Says("EarlyStopping:", "only ['epoch', 'loss']", "'validation_loss'", "validation_data"),
     ),
     Fault(
         "a monitor that is not reported, MLPClassifier",
@@ -210,7 +210,7 @@ ROWS = [
             s, callbacks=EarlyStopping("validation_score", mode="max"), early_stopping=False
         ),
         ValueError,
-        Says("EarlyStopping:", "there are ['epoch', 'loss']", "'validation_score'", "another monitor"),
+        Says("EarlyStopping:", "only ['epoch', 'loss']", "'validation_score'", "another monitor"),
     ),
     Fault(
         "predict before fit, Trainer",
