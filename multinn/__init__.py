@@ -1,4 +1,4 @@
-"""Neural networks whose every gradient is derived by hand, written once, on any array library."""
+"""Neural networks with gradients derived by hand, written once for all array libraries."""
 
 import inspect as _inspect
 from types import ModuleType as _ModuleType

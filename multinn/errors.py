@@ -12,8 +12,8 @@ class DivergenceError(ArithmeticError):
     def __init__(self, epoch: int, step: int, what: str) -> None:
         super().__init__(
             f"training diverged: {what} at epoch {epoch}, step {step}. The trainer holds the "
-            "last finite parameters, or those that EarlyStopping restored. Try a smaller learning rate, "
-            "ClipByGlobalNorm, or inputs scaled to about 1"
+            "last finite parameters, or the best ones if EarlyStopping restored them. Try a smaller "
+            "learning rate, ClipByGlobalNorm, or inputs scaled to about 1"
         )
         self.epoch = epoch
         self.step = step

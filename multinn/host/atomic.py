@@ -41,7 +41,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
 
 
 def _check_kind(path: PathLike) -> None:
-    """Raise OSError for a device and the like: a file would replace it for all its users."""
+    """Raise OSError for a device, a FIFO or a socket, which the new file would replace."""
     with suppress(FileNotFoundError):
         kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
         if kind is not None:
@@ -72,13 +72,13 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _errors_naming(path: PathLike) -> Iterator[None]:
-    """Let an error of the system name ``path`` in place of the unfinished file."""
+    """Make errors of the system name ``path`` instead of the unfinished file."""
     try:
         yield
     except OSError as error:
         if error.errno is None:
             raise
-        message = f"{error.strerror}: the file could not be written, a former file is unchanged"
+        message = f"{error.strerror}: the file could not be written, an existing file is unchanged"
         raise OSError(error.errno, message, os.fspath(path)) from error
 
 

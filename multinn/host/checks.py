@@ -57,8 +57,8 @@ def check_weights(
         weights: one weight per example, of all examples or of one batch.
         examples: the number of examples.
         dtype: the dtype of the result.
-        all_zero: whether all weights may be zero, which one batch allows.
-        name: the name in messages.
+        all_zero: whether all weights may be zero, as in one batch of many.
+        name: the name of the weights in messages.
 
     Raises:
         TypeError: the weights are not numeric.
@@ -113,7 +113,7 @@ def _has_integers(shape: tuple[Any, ...]) -> bool:
 
 
 def check_parameter(path: str, drawn: HostArray, given: Any) -> HostArray:
-    """Return a given parameter as an array, if it has the shape that the model draws.
+    """Return a given parameter as an array of the same shape as the drawn one.
 
     Raises:
         TypeError: NumPy cannot read it as an array.
@@ -122,14 +122,14 @@ def check_parameter(path: str, drawn: HostArray, given: Any) -> HostArray:
     array = as_host_array(given, f"parameter {path}")
     if array.shape != drawn.shape:
         raise ValueError(
-            f"parameter {path}: expected shape {drawn.shape}, as the model draws it, got {array.shape}"
+            f"parameter {path}: expected shape {drawn.shape}, as drawn by the model, got {array.shape}"
         )
     check_finite(array, f"parameter {path}", "they may be damaged, or of a run that diverged")
     return array
 
 
 def is_integer(value: Any, minimum: float = -math.inf) -> bool:
-    """Return whether a value is an integer of Python or NumPy, no boolean, of at least the minimum."""
+    """Return whether a value is an integer of Python or NumPy, no boolean, and at least ``minimum``."""
     return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= minimum
 
 
@@ -177,7 +177,7 @@ def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
 
 
 def check_finite(array: HostArray, name: str, remedy: str = "drop or impute such values first") -> None:
-    """Raise ValueError at the first NaN or infinity, naming its place."""
+    """Raise ValueError if the array has a NaN or an infinity, and name the place of the first."""
     found = first_not_finite(array)
     if found:
         raise ValueError(f"{name}: expected finite numbers, got {found}; {remedy}")

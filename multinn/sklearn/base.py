@@ -69,7 +69,7 @@ class BaseMLP(PortableEstimator):
 
     @abstractmethod
     def _check_y(self, y: HostArray, *, new_model: bool, incremental: bool) -> HostArray:
-        """Return targets in the form in which they are split and scored; learn the classes."""
+        """Check targets, learn their classes, and return them in the form that `_score` takes."""
 
     @abstractmethod
     def _count_outputs(self, y: HostArray) -> int:
@@ -139,7 +139,7 @@ class BaseMLP(PortableEstimator):
         score stops improving, the best parameters are restored, ``converged_`` is True, and later calls
         do nothing.
 
-        A program is compiled for one number of examples: the first call with another number takes about
+        A program is compiled for each number of examples: the first call with a new number takes about
         20 ms longer with NumPy, and about a second with JAX.
 
         Args:
@@ -292,8 +292,8 @@ class BaseMLP(PortableEstimator):
         for rows in (train, held_out):
             if examples.weights is not None and not examples.weights[rows].any():
                 raise ValueError(
-                    "sample_weight: expected weights above 0 both to train and to validate on, got only "
-                    "zeros in one of the two parts: give more weights above 0, or validation_data"
+                    "sample_weight: expected weights above 0 in both the training and the validation "
+                    "part, got only zeros in one of them: give more weights above 0, or validation_data"
                 )
         return train, held_out
 
@@ -332,7 +332,7 @@ class BaseMLP(PortableEstimator):
     def _initialize(
         self, loss: Loss, outputs: int, dtype: str, random_state: np.random.RandomState
     ) -> None:
-        """Start a new model for ``n_features_in_`` features, and reset what fits record."""
+        """Start a new model for ``n_features_in_`` features, and reset the records of fits."""
         trainer: Any = self._new_trainer(loss, outputs, dtype)
         features = int(self.n_features_in_)
         params = draw(trainer.model, features, self.activation, random_state)

@@ -41,12 +41,12 @@ def as_callbacks(estimator: Any) -> list[Callback]:
 
 
 def check_estimator_callbacks(estimator: Any, validation_data: Any, *, incremental: bool) -> None:
-    """Raise an error if a callback cannot work in a fit, or in a partial fit.
+    """Check that each callback can work in `fit`, or in `partial_fit` if ``incremental``.
 
     Raises:
         TypeError: an entry is neither a callback nor a function.
-        ValueError: the solver has no epochs, a callback needs more epochs than the one of a partial fit,
-            or a callback needs a metric that is not reported.
+        ValueError: the solver has no epochs, or a callback needs more than the one epoch of
+            `partial_fit`, or a metric that is not reported.
     """
     callbacks = as_callbacks(estimator)
     if callbacks and estimator.solver == "lbfgs":
@@ -57,8 +57,8 @@ def check_estimator_callbacks(estimator: Any, validation_data: Any, *, increment
     for each in callbacks:
         if incremental and isinstance(each, EarlyStopping | ReduceLearningRateOnPlateau):
             raise ValueError(
-                f"callbacks: {type(each).__name__} compares the epochs of one fit, but partial_fit has "
-                "only one: use fit with warm_start=True"
+                f"callbacks: {type(each).__name__} compares the epochs of one fit, but partial_fit "
+                "trains for only one: use fit with warm_start=True"
             )
     reported = ["epoch", "loss"]
     if validation_data is not None or estimator.early_stopping:

@@ -101,8 +101,8 @@ def _unfitted(ours: Any) -> Any:
     layers = [layer for layer in program.model.layers if not isinstance(layer, Dropout)]
     if (Sequential(layers), program.loss) != (ours._model(ours.n_outputs_), ours._loss()[0]):
         raise ValueError(
-            "to_sklearn: expected the parameters of the last fit, got others for the model or the loss: "
-            "fit again"
+            "to_sklearn: expected the parameters of the last fit, but parameters of the model or the "
+            "loss have changed since: set them back, or fit again"
         )
     return theirs
 

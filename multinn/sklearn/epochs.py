@@ -134,7 +134,7 @@ def _stretches(estimator: Any, epochs: int, every_epoch: bool) -> Iterator[int]:
     while (left := epochs - estimator.n_iter_) > 0:
         safe = 1 if every_epoch else estimator._improvement.epochs_to_exceed(estimator.n_iter_no_change)
         wanted = left if safe == np.inf else min(left, _EPOCHS_PER_CALL)
-        yield wanted if safe >= wanted else 1
+        yield wanted if safe >= wanted else 1  # few different lengths: each is compiled
 
 
 class EpochRules(Callback):

@@ -1,4 +1,4 @@
-"""The trained network of an estimator as plain layers that output probabilities or predictions."""
+"""The trained network of an estimator as ordinary layers that output probabilities or predictions."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -49,7 +49,7 @@ def plain_network(
     Args:
         model: the model of an estimator.
         state: the parameters and the state of the layers, as NumPy arrays.
-        out_activation: the activation that turns outputs into probabilities or predictions.
+        out_activation: the activation to append, which turns outputs into probabilities or predictions.
         classes: the number of classes that share one output, 1 or 2; None if each has its own.
     """
     layers, params, layer_state = list(model.layers), list(state.params), list(state.layer_state)

@@ -54,7 +54,7 @@ class PenalizedDense(Dense):
     """
 
     def init_state(self, params: Tree) -> Tree:
-        """Return a strength of 0."""
+        """Return the strength, 0 until `PenalizedTrainer.set_strength` changes it."""
         return {"strength": np.zeros((1,), params["W"].dtype)}
 
     def forward_with_state(
@@ -67,7 +67,7 @@ class PenalizedDense(Dense):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return `forward_with_state` without a state."""
+        """Return y = x W + b, and the cache without a strength: there is no penalty."""
         return self.forward_with_state(backend, params, None, x, key)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
@@ -119,7 +119,7 @@ def dense_indices(model: Sequential) -> list[int]:
 
 
 def match_dropout(source: Any, target: Any, entries: Any) -> tuple[Tree, ...]:
-    """Return the entries for another model, whose Dropout layers may be at other positions.
+    """Return the entries in the order of another model, which differs only in its Dropout layers.
 
     Args:
         source: the model of the entries.

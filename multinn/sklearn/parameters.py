@@ -1,4 +1,4 @@
-"""The values that are allowed for the parameters of the estimators."""
+"""The allowed values of the parameters of the estimators."""
 
 from numbers import Integral, Real
 from typing import Any

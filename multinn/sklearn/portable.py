@@ -23,7 +23,7 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     trainer_: PenalizedTrainer
 
     def _copy_targets(self, estimator: Any) -> None:
-        """Copy what an estimator of scikit-learn knows about targets."""
+        """Copy what an estimator of scikit-learn has learned about its targets."""
 
     def _describe_targets(self) -> dict[str, Any]:
         """Return a description of the targets for JSON."""
@@ -36,7 +36,7 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         """Write a checkpoint, from which `load` continues as if the estimator had stayed in memory.
 
         The checkpoint is one safetensors file, as in `Trainer.save`, written completely or not at all.
-        It contains no code. It holds the parameters, everything that fits have learned, the state of
+        It contains no code. It holds the parameters, everything learned by fits, the state of
         the solver and the random state, but neither ``backend`` nor ``callbacks``: pass these to `load`.
 
         Args:
@@ -44,7 +44,7 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
         Raises:
             DescriptionError: a parameter holds an unregistered class, such as a layer of your own, or
-                something else than numbers, strings, layers, losses, random states, tuples and dicts.
+                anything but numbers, strings, layers, losses, random states, tuples and dicts.
             ImportError: safetensors is not installed.
             NotFittedError: the estimator is not fitted yet.
             OSError: the file cannot be written.
@@ -101,7 +101,7 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     def network_(self) -> tuple[Sequential, Tree, Tree]:
         """The trained network as plain layers: (model, params, layer_state), with NumPy arrays.
 
-        It outputs what `predict_proba` returns, or what `predict` of a regressor returns, always as
+        Its outputs are those of `predict_proba`, or of a regressor's `predict`, always of shape
         (examples, outputs). `multinn.onnx.export`, with an ``input_shape``, and `multinn.exchange`
         accept it.
         """

@@ -34,7 +34,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
     Attributes:
         loss: "squared_error", which is half the squared error; "poisson", whose outputs are logarithms
             of the predictions; "absolute_error"; "huber"; or a loss. The ``output_activation`` of a loss
-            turns the outputs into predictions: for BinaryCrossEntropy, on proportions, it is σ.
+            turns the outputs into predictions: σ for BinaryCrossEntropy, whose targets are proportions.
 
     The other attributes are documented in `MLPClassifier`; there is no ``class_weight``.
 
@@ -93,8 +93,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             loss = REGRESSION_LOSSES[loss]
         if loss.output_activation not in _PREDICTIONS:
             raise ValueError(
-                f"loss: expected an output_activation of {', '.join(_PREDICTIONS)}, got {loss!r} "
-                f"with {loss.output_activation!r}"
+                f"loss: expected a loss whose output_activation is one of {', '.join(_PREDICTIONS)}, "
+                f"got {loss!r} with {loss.output_activation!r}"
             )
         return loss, loss.output_activation
 

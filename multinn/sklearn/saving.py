@@ -1,4 +1,4 @@
-"""Estimators in files: the checkpoint of a trainer, with a description of its estimator."""
+"""Saving and loading of estimators: the checkpoint of a trainer, and a description of its owner."""
 
 import math
 import warnings
@@ -68,7 +68,7 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
     """Return the estimator of a checkpoint; `PortableEstimator.load` documents the errors."""
     program, progress, owner = checkpoints.load_owned(path, get_backend(backend), kind.__name__)
     description = owner.description
-    with checkpoints.invalid(path):
+    with checkpoints.invalid_content(path):
         model = program.model
         if not (isinstance(model, Sequential) and isinstance(model.layers[-1], PenalizedDense)):
             raise ValueError(f"expected the model of an estimator, got {model!r}")
@@ -101,7 +101,7 @@ def _build_values(description: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _restore_learned(estimator: Any, description: dict[str, Any]) -> None:
-    """Set the attributes that a fit had set."""
+    """Set the attributes that fits had set."""
     learned = _build_values(description, "learned")
     missing = [name for name in _REQUIRED if name not in learned]
     if missing:
@@ -183,7 +183,7 @@ def _describe_random_state(random_state: np.random.RandomState, name: str) -> li
 
 
 def _build_random_state(key: Any, position: Any, has_gauss: Any, gauss: Any) -> np.random.RandomState:
-    # NumPy does not check the position, and would read behind the key.
+    # NumPy does not check the position, and would read beyond the end of the key.
     if not isinstance(position, int) or not 0 <= position <= 624 or len(key) != 624:
         raise ValueError("expected a random state: a key of 624 numbers, and a position from 0 to 624")
     random_state = np.random.RandomState(0)

@@ -14,7 +14,7 @@ class Improvement:
     """Counts the consecutive epochs without an improvement by at least a tolerance.
 
     Attributes:
-        best: the largest score, or the largest negative loss, so far.
+        best: the largest score so far, or the negative of the smallest loss.
         count: the number of consecutive epochs without an improvement.
     """
 
@@ -25,7 +25,7 @@ class Improvement:
         """Count one epoch, and return whether it is the best so far.
 
         Args:
-            value: a score or a negative loss.
+            value: a score, or the negative of a loss.
             tol: the smallest improvement over the best that resets the count.
         """
         self.count = 0 if value >= self.best + tol else self.count + 1
@@ -35,7 +35,7 @@ class Improvement:
         return False
 
     def epochs_to_exceed(self, patience: float) -> float:
-        """Return the number of epochs without an improvement until the count exceeds ``patience``."""
+        """Return how many more epochs without an improvement make the count exceed ``patience``."""
         return patience + 1 - self.count
 
 

@@ -15,7 +15,7 @@ from multinn.optimizers import Optimizer
 from multinn.sklearn.network import dense_indices, match_dropout
 from multinn.sklearn.optimizers import transfer_state
 from multinn.training import checkpoints
-from multinn.training.checkpoints import Owner, PathLike, Progress, with_present_names
+from multinn.training.checkpoints import Owner, PathLike, Progress, with_current_names
 from multinn.training.compiled import RecentPrograms
 from multinn.training.examples import PlacedExamples, check_examples
 from multinn.training.inference import InputChunks, input_chunks, predict
@@ -45,7 +45,7 @@ class Coefficients(list[Any]):
         super().__setitem__(index, value)
 
     def __reduce__(self) -> Any:
-        """Make copies plain lists, which belong to no model."""
+        """Copy and pickle as a plain list, which is independent of the model."""
         return list, (list(self),)
 
 
@@ -97,7 +97,7 @@ class PenalizedTrainer(Trainer):
 
     @contextmanager
     def replace_save(self, save: Callable[[PathLike], None]) -> Iterator[None]:
-        """Let `save` call this function within the context."""
+        """Make `save` call this function within the context."""
         self._save = save
         try:
             yield
@@ -127,7 +127,7 @@ class PenalizedTrainer(Trainer):
 
     @property
     def rate(self) -> float:
-        """The learning rate η of `MomentumDescent`, without its scale."""
+        """The learning rate η of `MomentumDescent`, without the scale s."""
         return float(self.backend.to_numpy(self.optimizer_state["rate"])[0])
 
     @rate.setter
@@ -160,15 +160,19 @@ class PenalizedTrainer(Trainer):
             ValueError: the number of arrays differs from the number of layers, or a shape is wrong.
         """
         params, indices = list(self.params), self.dense_indices
+        attribute = {"W": "coefs_", "b": "intercepts_"}[name]
         if len(arrays) != len(indices):
             raise ValueError(
-                f"{name}: expected {len(indices)} arrays, one for each dense layer, got {len(arrays)}"
+                f"{attribute}: expected {len(indices)} arrays, one for each dense layer, got "
+                f"{len(arrays)}"
             )
         for index, array in zip(indices, arrays, strict=True):
             expected = tuple(params[index][name].shape)
             given = np.array(array, self.dtype)
             if given.shape != expected:
-                raise ValueError(f"{name}: expected an array of shape {expected}, got {given.shape}")
+                raise ValueError(
+                    f"{attribute}: expected an array of shape {expected}, got {given.shape}"
+                )
             params[index] = params[index] | {name: self._arrays(given)}
         self.state = self.state._replace(params=tuple(params))
 
@@ -215,15 +219,15 @@ class PenalizedTrainer(Trainer):
         return state
 
     def restore(self, state: TrainingState) -> None:
-        """Take the state of a snapshot."""
-        present = with_present_names(state.optimizer_state)  # the snapshot may come from an old pickle
-        self.state = self._arrays(state._replace(optimizer_state=present))
+        """Set the state to that of a snapshot."""
+        current = with_current_names(state.optimizer_state)  # the snapshot may come from an old pickle
+        self.state = self._arrays(state._replace(optimizer_state=current))
 
     def continue_from(self, other: "PenalizedTrainer") -> None:
         """Continue from the state of another trainer.
 
         Raises:
-            ValueError: its model has other parameters.
+            ValueError: the other model has other parameters.
         """
         state = self.convert_state(other.snapshot(), other)
         self.initialize(other.input_shape, state.params, other.seed)
@@ -231,7 +235,7 @@ class PenalizedTrainer(Trainer):
         self.epoch, self.step, self.history = other.epoch, other.step, other.history
 
     def convert_state(self, state: TrainingState, other: "PenalizedTrainer") -> TrainingState:
-        """Return a snapshot of another trainer for the layers and the optimizer of this one."""
+        """Convert a snapshot of another trainer to the layers and the optimizer of this one."""
         convert = partial(match_dropout, other.model, self.model)
         params = convert(state.params)
         optimizer_state = {

@@ -14,7 +14,7 @@ from multinn.losses import Loss
 from multinn.metrics import Metric, check_metrics
 from multinn.optimizers import Adam, Optimizer
 from multinn.training import checkpoints, inference
-from multinn.training.checkpoints import PathLike, Progress, with_present_names
+from multinn.training.checkpoints import PathLike, Progress, with_current_names
 from multinn.training.compiled import CompiledPrograms, Seconds
 from multinn.training.examples import (
     PlacedExamples,
@@ -47,9 +47,9 @@ class BaseTrainer:
 
         Args:
             model: a layer, such as Sequential.
-            loss: is minimized.
+            loss: the loss to minimize.
             optimizer: Adam with its defaults if None.
-            metrics: are reported too, by name.
+            metrics: functions whose values are reported too, by name.
             backend: as in `backends.get_backend`.
             dtype: "float32" or "float64".
             seed: 0 or more.
@@ -71,7 +71,7 @@ class BaseTrainer:
         self.dtype = dtype
         self.seed = seed
         self.program = TrainingProgram(self.backend, model, loss, optimizer, metrics or {}, dtype)
-        with self.backend.precision(dtype):
+        with self.backend.precision(dtype):  # raises BackendError if the dtype is not available
             pass
         self.seconds = Seconds()
         self.programs = CompiledPrograms(self.backend, self.seconds)
@@ -109,7 +109,7 @@ class BaseTrainer:
     def inference_parameters(self) -> Tree:
         """The parameters that evaluate and predict use; None before the first `fit`.
 
-        These are ``params``, unless the optimizer keeps others, such as an average.
+        They are ``params``, unless the optimizer keeps other parameters, such as an average.
         """
         if self.params is None:
             return None
@@ -190,15 +190,15 @@ class BaseTrainer:
     def save(self, path: PathLike) -> None:
         """Write a checkpoint, from which `load` continues as if the run had never stopped.
 
-        The checkpoint is one safetensors file. It is written completely or not at all: after a failure,
-        the former file is still there. It holds everything that training changes, the history, and
+        The checkpoint is one safetensors file, written completely or not at all: a failure leaves an
+        existing file unchanged. The checkpoint holds everything that training changes, the history, and
         descriptions of the model, the loss, the optimizer and the metrics, but no data and no code.
 
         Args:
-            path: of the file, which is replaced if it exists; its folder must exist.
+            path: the path of the file, which is replaced if it exists; its folder must exist.
 
         Raises:
-            DescriptionError: a class or a metric is not registered, such as a lambda.
+            DescriptionError: a class or a metric, such as a lambda, is not registered.
             ImportError: safetensors is not installed.
             NotInitializedError: there are no parameters yet.
             OSError: the file cannot be written.
@@ -209,19 +209,19 @@ class BaseTrainer:
     def load(cls, path: PathLike, backend: str | Backend | None = None) -> Self:
         """Return a trainer as it was when it was saved.
 
-        On the backend that it was trained on, a run continues with the same bits; on another, it agrees
-        to rounding. No code from the file runs, and its content is checked; but a forged file can ask
-        for the normalization of more features than memory holds.
+        On the backend that it was trained on, a run continues with the same bits; on another backend,
+        its results agree to rounding. No code from the file runs, and its content is checked. But a
+        forged file can still request a normalization layer that does not fit in memory.
 
         Args:
-            path: of a checkpoint.
+            path: the path of a checkpoint.
             backend: as in `backends.get_backend`; the file does not select it.
 
         Raises:
             BackendError: the backend, or the dtype on it, is not available.
-            CheckpointError: ForeignFileError, the file is no checkpoint; DamagedCheckpointError, it is
-                cut off or has changed; NewerCheckpointError, it needs a later version of the library;
-                InvalidCheckpointError, its content is invalid.
+            CheckpointError: ForeignFileError, the file is not a checkpoint; DamagedCheckpointError, it
+                is truncated or has changed; NewerCheckpointError, it needs a later version of the
+                library; InvalidCheckpointError, its content is invalid.
             ImportError: safetensors is not installed.
             OSError: the file cannot be read.
         """
@@ -241,14 +241,14 @@ class BaseTrainer:
     def load_state(self, path: PathLike) -> None:
         """Load the state, the seed and the history; keep the loss, the optimizer and the metrics.
 
-        The model must be the same, and the state of the optimizer must fit: training can continue with
-        another learning rate, for example. After an error, the trainer is unchanged.
+        The model must be the same, and the state must fit the optimizer. For example, training can
+        continue with another learning rate. After an error, the trainer is unchanged.
 
         Args:
-            path: of a checkpoint.
+            path: the path of a checkpoint.
 
         Raises:
-            CheckpointError: as in `load`; InvalidCheckpointError also if it does not fit this trainer.
+            CheckpointError: as in `load`; InvalidCheckpointError also if it does not fit the trainer.
             ImportError, OSError: as in `load`.
         """
         self._resume(checkpoints.load_progress(path, self.program))
@@ -259,9 +259,9 @@ class BaseTrainer:
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         self.__dict__.update(attributes)
-        present = with_present_names(self.state.optimizer_state)
+        current = with_current_names(self.state.optimizer_state)
         with self.backend.precision(self.dtype):
-            self.state = self.backend.from_numpy(self.state._replace(optimizer_state=present))
+            self.state = self.backend.from_numpy(self.state._replace(optimizer_state=current))
 
     def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
@@ -283,7 +283,7 @@ class BaseTrainer:
         return self._shapes
 
     def _shapes_or_draw(self, input_shape: Shape) -> tuple[tuple[Shape, Shape], Tree]:
-        """Return the shapes of inputs and outputs, and first parameters if there are none yet."""
+        """Return the shapes of inputs and outputs, and initial parameters if there are none yet."""
         if self._shapes is not None:
             return self._shapes, None
         drawn, output_shape = self._draw(input_shape, self.seed)

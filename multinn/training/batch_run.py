@@ -1,4 +1,4 @@
-"""The run of `Trainer.fit_batches`: one step for each batch, which is read during the step before."""
+"""The run of `Trainer.fit_batches`: one step for each batch, while the next batch is read."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ class BatchRun(BaseRun):
 
     Attributes:
         batches: the batches of each epoch.
-        check: makes examples of a batch, on the host.
+        check: a function that turns a batch into checked examples, on the host.
         reader: the thread that reads the batches.
     """
 
@@ -33,14 +33,14 @@ class BatchRun(BaseRun):
         """Train for all epochs, unless a callback stops the run."""
         batches = 0
         for _ in range(self.epochs):
-            within = _ProgressWithin(advance, batches)
+            within = _EpochProgress(advance, batches)
             batches, metrics = self._train_epoch(within)
             report = self._report(metrics)
             advance(1.0 - within.shown, metrics.record(0) | report)
             if self.history.stopped:
                 break
 
-    def _train_epoch(self, within: "_ProgressWithin") -> tuple[int, EpochMetrics]:
+    def _train_epoch(self, within: "_EpochProgress") -> tuple[int, EpochMetrics]:
         """Train for one epoch; return the number of its batches and its metrics."""
         state, step = self.trainer.state, self.trainer.step
         columns: list[Columns] = []
@@ -92,11 +92,11 @@ class BatchRun(BaseRun):
         return next_state, record
 
 
-class _ProgressWithin:
-    """Shows now and then how far an epoch has come, compared with the batches of the epoch before.
+class _EpochProgress:
+    """Shows progress within an epoch, estimated from the number of batches of the last epoch.
 
     Attributes:
-        shown: the fraction of the epoch that was shown; 0 in the first, whose length is unknown.
+        shown: the fraction of the epoch that was shown; 0 in the first epoch, whose length is unknown.
         start: the number of batches that were shown.
     """
 
@@ -112,7 +112,7 @@ class _ProgressWithin:
 
     def show(self, batches: int, record: Record) -> None:
         """Show the number of batches so far, and the record of the batches since the last call."""
-        # An epoch can have more batches than the one before, and is not done yet.
+        # An epoch can have more batches than the last one, and must not look done before its end.
         done = batches / max(self._expected, batches + 1) if self._expected else 0.0
         self._advance(done - self.shown, record)
         self.shown, self.start, self._last = done, batches, time.monotonic()

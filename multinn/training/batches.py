@@ -29,7 +29,7 @@ class ShuffledBatches:
         y: (examples, ...), as x.
         weights: (examples,) or None; they are divided by their mean.
         batch_size: examples in a batch; the last batch of an epoch takes the rest.
-        seed: with the seed of the trainer, the order is that of `Trainer.fit`.
+        seed: of the order; with the trainer's seed, the order is that of `Trainer.fit`.
         shuffle: whether each epoch has its own random order, if it has more than one batch.
 
     Raises:
@@ -51,7 +51,7 @@ class ShuffledBatches:
         check_integers(batch_size=self.batch_size)
         check_integers(minimum=0, seed=self.seed)
         for name in ("x", "y"):
-            object.__setattr__(self, name, _with_rows_by_number(getattr(self, name), name))
+            object.__setattr__(self, name, _indexable_by_row(getattr(self, name), name))
         if len(self.x) != len(self.y) or not len(self.x):
             raise ValueError(
                 "ShuffledBatches: expected as many rows of y as of x, at least one, got "
@@ -72,8 +72,8 @@ class ShuffledBatches:
             yield tuple(np.asarray(array[rows]) for array in arrays)
 
 
-def _with_rows_by_number(values: Any, name: str) -> Any:
-    """Return an array whose index is a row's number, not its label as in pandas.
+def _indexable_by_row(values: Any, name: str) -> Any:
+    """Return an array that is indexed by row number, not by label as in pandas.
 
     Raises:
         TypeError: the array is sparse.
@@ -83,12 +83,12 @@ def _with_rows_by_number(values: Any, name: str) -> Any:
             f"ShuffledBatches: expected {name} as a dense array, got a sparse {type(values).__name__}: "
             f"use {name}.toarray(), or a function that makes each batch dense"
         )
-    by_number = hasattr(values, "shape") and not hasattr(values, "iloc")
-    return values if by_number else as_host_array(values, name)
+    indexable = hasattr(values, "shape") and not hasattr(values, "iloc")
+    return values if indexable else as_host_array(values, name)
 
 
 def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
-    """Return the batches of an epoch, from 0.
+    """Return the batches of an epoch, counted from 0.
 
     Raises:
         TypeError: ``batches`` is a function that returns something else.
@@ -104,7 +104,7 @@ def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
 
 
 def with_first(batches: Batches, epoch: int, reader: Executor) -> tuple[Batches, Batch]:
-    """Return the same batches, and the first batch of an epoch; that epoch is iterated only once.
+    """Return the same batches, and the first batch of an epoch. The epoch is still iterated only once.
 
     Args:
         batches: the batches of each epoch.
@@ -123,7 +123,7 @@ def with_first(batches: Batches, epoch: int, reader: Executor) -> tuple[Batches,
 
 
 def check_batches(batches: Any, epochs: int) -> None:
-    """Raise TypeError or ValueError unless the batches can last for that many epochs."""
+    """Raise TypeError or ValueError unless the batches suffice for that many epochs."""
     if callable(batches):
         return
     if not isinstance(batches, Iterable):
@@ -139,7 +139,7 @@ def check_batches(batches: Any, epochs: int) -> None:
 
 
 def prefetched(items: Iterable[Item], reader: Executor) -> Iterator[Item]:
-    """Yield the items. A thread, the reader, makes each item while the one before is in use."""
+    """Yield the items; the reader's thread makes the next item while one is in use."""
     iterator = iter(items)
     end: Any = object()
     next_item = reader.submit(next, iterator, end)

@@ -1,4 +1,4 @@
-"""The contract of callbacks."""
+"""The base class of callbacks."""
 
 from collections.abc import Collection
 
@@ -10,7 +10,7 @@ class Callback:
     """The base class of callbacks, which a trainer calls during a run. Its methods do nothing.
 
     An instance belongs to one run at a time and starts again with each run. An error that it raises ends
-    the run, with the trainer at the last whole epoch, unless another callback restores a better state.
+    the run and leaves the trainer at the last whole epoch, unless a callback restores a better state.
 
     Attributes:
         needs: names of metrics that each record must have; `fit` raises ValueError without them.

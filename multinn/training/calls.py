@@ -1,8 +1,8 @@
 """How the epochs of a fit are divided into calls of compiled functions.
 
-A call that takes long cannot be interrupted, and nothing is shown before it returns. Many short calls
-cost more than the steps in them. Each new length of a call is one more program to compile; so the time
-of a step is estimated before anything is compiled.
+A long call cannot be interrupted, and shows nothing before it returns. Many short calls cost more than
+the steps in them. Each new length of a call is one more program to compile; so the time of a step is
+estimated before anything is compiled.
 """
 
 import math
@@ -30,8 +30,8 @@ class Calls(NamedTuple):
 
     Attributes:
         epochs: the number of epochs of each call, in order.
-        parts: the number of steps in each part of an epoch, where an epoch is too long for one call;
-            ``epochs`` then holds ones. Empty otherwise.
+        parts: the number of steps in each part of an epoch, if an epoch is too long for one call;
+            each entry of ``epochs`` is then 1. Otherwise empty.
     """
 
     epochs: list[int]
@@ -54,7 +54,7 @@ def divide(
         epochs: the number of epochs.
         full_steps: the number of full batches in an epoch.
         tail: whether an epoch has one more step, with a smaller batch.
-        entries: the numbers in the plan of an epoch.
+        entries: how many numbers the plan of an epoch holds.
         stop_every: epochs after which a call must end; None for only after the last.
         seconds: how long a call should take.
         seconds_a_step: an estimate of the time of a step.
@@ -68,7 +68,7 @@ def divide(
     """
     most_steps = seconds / seconds_a_step if seconds_a_step else math.inf
     steps = full_steps + tail
-    # One full step and a tail stay together: XLA fuses a loop of one round otherwise, to other bits.
+    # One full step and a tail stay together: XLA fuses a loop of one round, which changes the bits.
     if full_steps > 1 and steps > 2.0 * most_steps:
         return Calls([1] * epochs, _parts(full_steps, tail, max(int(most_steps), 1)))
     most = max(int(min(MOST_ENTRIES / entries, most_steps / steps, epochs)), 1)
@@ -76,7 +76,7 @@ def divide(
 
 
 def _stretches(epochs: int, stop_every: int, most: int) -> list[int]:
-    """Return lengths of at most ``most``, none across a stop; equal ones if these are long enough."""
+    """Return lengths of at most ``most``, with an end at each stop; equal if that adds few calls."""
     longest = min(most, stop_every)
     length = _divisor(math.gcd(epochs, stop_every), longest)
     if 2 * length >= longest:
@@ -86,7 +86,7 @@ def _stretches(epochs: int, stop_every: int, most: int) -> list[int]:
 
 
 def _parts(full_steps: int, tail: bool, most: int) -> list[int]:
-    """Return the steps of each part of an epoch; the tail joins a last part that is shorter."""
+    """Return the steps of each part of an epoch; the tail joins the last part if that is shorter."""
     lengths = _lengths(full_steps, most)
     if tail and lengths[-1] < lengths[0]:
         return [*lengths[:-1], lengths[-1] + 1]
@@ -112,7 +112,7 @@ def _divisor(total: int, most: int) -> int:
 def estimate_seconds(program: TrainingProgram, state: TrainingState, batch: Examples) -> float:
     """Estimate the time of a step by taking a few in eager NumPy.
 
-    A compiled step takes from a thirtieth of that time, if it is small, to about the same.
+    A small compiled step takes about a thirtieth of that time, a large one about the same time.
 
     Args:
         program: defines the step.
@@ -120,8 +120,8 @@ def estimate_seconds(program: TrainingProgram, state: TrainingState, batch: Exam
         batch: NumPy arrays.
 
     Returns:
-        Seconds, rounded to a power of 8: a repeated run is then, most often, divided in the same way,
-        and its programs are compiled already. A guess if NumPy cannot take the step.
+        Seconds, rounded to a power of 8, so that a repeated run is usually divided in the same way and
+        finds its programs compiled; a guess if NumPy cannot take the step.
     """
     backend = get_backend("numpy:eager")
     step = backend.jit(replace(program, backend=backend).step)
@@ -140,6 +140,6 @@ def estimate_seconds(program: TrainingProgram, state: TrainingState, batch: Exam
             while len(tries) < _MOST_TRIES and sum(tries) < _MOST_TRYING:
                 tries.append(timed(batch))
             seconds = min(tries)
-    except Exception:  # for example, a layer of the user that only another library can run
+    except Exception:  # for example, a user's layer that only another library can run
         return _GUESS
     return float(_FACTOR ** np.round(np.log(max(seconds, 1e-9)) / np.log(_FACTOR)))

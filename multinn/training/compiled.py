@@ -1,4 +1,4 @@
-"""Compiled functions, each compiled once for arguments of the same shapes, and the time they take."""
+"""Functions compiled once for all arguments of the same shapes, and the time spent on them."""
 
 import time
 from collections.abc import Callable, Hashable, Iterator
@@ -33,7 +33,7 @@ class Seconds:
 class RecentPrograms:
     """A least-recently-used cache of compiled functions, bounded by their number and their memory.
 
-    A dropped function that keeps memory of its own is still found while anything else refers to it.
+    A dropped function that keeps memory between calls is still found while anything else refers to it.
 
     Args:
         least: the number of functions that are kept whatever memory they take.
@@ -61,7 +61,7 @@ class RecentPrograms:
             return program
 
     def add(self, key: Hashable, program: Compiled) -> None:
-        """Keep a function, and drop others where that is necessary."""
+        """Keep a function, and drop others if there is no room."""
         with self._lock:
             self._programs[key] = program
             if hasattr(program, "nbytes"):
@@ -78,7 +78,7 @@ class CompiledPrograms:
     """The compiled functions of a trainer. A copy or a pickle of it is empty.
 
     Attributes:
-        seconds: gets the time of compiling.
+        seconds: the time of compiling is added here.
         step_seconds: estimates of the time of a step, by the shapes of a batch.
     """
 
@@ -87,7 +87,7 @@ class CompiledPrograms:
         self.step_seconds: dict[Hashable, float] = {}
         self._backend = backend
         self._own = RecentPrograms(least=8)
-        self._shared = RecentPrograms(most=0)
+        self._shared = RecentPrograms(most=0)  # keeps nothing: `share` replaces it
         self._family: Hashable = None
 
     def __getstate__(self) -> Any:

@@ -19,7 +19,7 @@ from multinn.training.program import Examples, TrainingProgram
 
 
 class PlacedExamples(NamedTuple):
-    """Checked examples on the host, and the same on a backend."""
+    """The same checked examples on the host and on a backend."""
 
     host: Examples
     data: Examples
@@ -49,7 +49,7 @@ def check_examples(
         all_zero: whether all weights may be zero.
 
     Raises:
-        TypeError, ValueError: they do not fit the model or the loss.
+        TypeError, ValueError: the data do not fit the model or the loss.
     """
     input_shape, output_shape = shapes
     count = inputs.shape[0]
@@ -115,7 +115,7 @@ def check_batch_inputs(program: TrainingProgram, batch: Any) -> HostArray:
 def with_class_weights(
     targets: HostArray, class_weights: Mapping[Any, float] | str, weights: HostArray | None = None
 ) -> HostArray:
-    """Return the weight of each example: the weight of its class, times its own.
+    """Return the weight of each example, multiplied by the weight of its class.
 
     "balanced" is n / (K n_k) for class k of K, with n_k of the n examples, so that all classes have the
     same total weight.
@@ -123,12 +123,12 @@ def with_class_weights(
     scikit-learn's.
 
     Args:
-        targets: (examples,) or (examples, 1), a class each.
-        class_weights: numbers of 0 or more by class, 1 where one is missing; or "balanced".
+        targets: (examples,) or (examples, 1), the class of each example.
+        class_weights: numbers of 0 or more by class, 1 for a missing class; or "balanced".
         weights: (examples,) float64 or None.
 
     Raises:
-        TypeError, ValueError: the targets are no classes, or a class or a weight is invalid.
+        TypeError, ValueError: the targets are not classes, or a class or a weight is invalid.
 
     >>> with_class_weights(np.array([0, 0, 0, 1]), "balanced").tolist()
     [0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 2.0]

@@ -45,7 +45,7 @@ class History(list[Record]):
     @overload
     def __getitem__(self, index: str) -> list[float]: ...
     def __getitem__(self, index: int | slice | str) -> Record | list[Record] | list[float]:
-        """Return a record, some records, or the column of that name.
+        """Return a record, a slice of records, or the column of that name.
 
         Raises:
             KeyError: no record has that name.
@@ -53,7 +53,7 @@ class History(list[Record]):
         if not isinstance(index, str):
             return super().__getitem__(index)
         if not any(index in record for record in self):
-            raise KeyError(f"{index!r} was not reported; there are {sorted(set().union(*self))}")
+            raise KeyError(f"{index!r} was not reported, only {sorted(set().union(*self))}")
         return [record[index] for record in self if index in record]
 
 
@@ -112,7 +112,8 @@ def combine_steps(
 
     Args:
         steps: from `step_columns`.
-        batch_sizes: the size of each batch of an epoch, which is its weight if there is no ``weight``.
+        batch_sizes: the size of each batch of an epoch; weights the batches if ``steps`` has no
+            ``weight``.
         reductions: from `TrainingProgram.reductions`.
     """
     weights = steps.get("weight", np.array([batch_sizes], np.float64))
@@ -124,10 +125,15 @@ def combine_steps(
 def combine_batches(
     batches: Mapping[str, HostArray], weights: HostArray, reductions: Mapping[str, Reduction]
 ) -> Record:
-    """Combine the loss and the metrics of batches, each an array (batches,).
+    """Combine the loss and the metrics of batches.
 
-    A mean weighs each batch by its examples, or by the sum of their weights; a sum is added up; a
+    A mean weights each batch by the weights of its examples, a sum adds the batches up, and a
     `CombinedMetric` combines the batches itself.
+
+    Args:
+        batches: (batches,) arrays by name.
+        weights: (batches,), the sum of the weights of each batch.
+        reductions: from `TrainingProgram.reductions`.
     """
     return {
         name: float(_combine(batches[name], weights, reduction))

@@ -1,4 +1,4 @@
-"""A trained model on many examples, in chunks of few different sizes: few programs are compiled."""
+"""Predictions and evaluations in chunks of few different sizes, so that few programs are compiled."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class InputChunks(NamedTuple):
 
 
 def input_chunks(backend: Backend, inputs: HostArray, size: int) -> InputChunks:
-    """Return chunks that are put on the backend one by one, when they are needed.
+    """Return chunks that are put on the backend one by one, as they are needed.
 
     Args:
         backend: the backend.
@@ -41,7 +41,7 @@ def input_chunks(backend: Backend, inputs: HostArray, size: int) -> InputChunks:
 
 
 def weighted_chunks(examples: Examples, size: int, dtype: str) -> Iterator[Examples]:
-    """Yield examples in chunks, padded with examples of weight zero; weights have that dtype."""
+    """Yield examples in chunks, padded with examples of weight zero; the weights have that dtype."""
     for rows, padded_size in chunk_rows(examples.x.shape[0], size):
         weights = np.zeros(padded_size, dtype)
         weights[: rows.stop - rows.start] = 1.0 if examples.weights is None else examples.weights[rows]
@@ -53,7 +53,7 @@ def weighted_chunks(examples: Examples, size: int, dtype: str) -> Iterator[Examp
 def chunk_rows(count: int, size: int) -> Iterator[tuple[slice, int]]:
     """Yield the rows of each chunk, and the size that it is padded to.
 
-    All chunks have ``size`` rows but the last, which is padded to a power of two.
+    Each chunk has ``size`` rows, except a smaller last one, which is padded to a power of two.
 
     >>> list(chunk_rows(21, 8))
     [(slice(0, 8, None), 8), (slice(8, 16, None), 8), (slice(16, 21, None), 8)]
@@ -66,7 +66,7 @@ def chunk_rows(count: int, size: int) -> Iterator[tuple[slice, int]]:
 
 
 def _padded(array: HostArray, size: int) -> HostArray:
-    """Return the array with its last row repeated, which the model can take, up to that many rows."""
+    """Repeat the last row, which the model accepts, until the array has ``size`` rows."""
     missing = size - array.shape[0]
     return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array
 
@@ -79,7 +79,7 @@ def predict(
     Args:
         program: the model, on its backend.
         programs: the compiled functions.
-        state: of the model, arrays of the backend.
+        state: the state of the model, arrays of the backend.
         inputs: at least one example, on that backend.
     """
     backend = program.backend
@@ -104,7 +104,7 @@ def evaluate(
     Args:
         program: the model, the loss and the metrics, on their backend.
         programs: the compiled functions.
-        state: of the model, arrays of the backend.
+        state: the state of the model, arrays of the backend.
         examples: from `weighted_chunks`, on the backend.
     """
     records = []

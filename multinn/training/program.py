@@ -1,4 +1,4 @@
-"""Training as pure functions: a plan, one step, and a run that a backend can compile whole."""
+"""Training as pure functions: a plan, a step, and a run of many steps that a backend compiles whole."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Examples(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The rows of the examples that each step of some epochs sees, and the seeds of the steps' keys.
+    """The rows of the examples that each step uses, and the seeds of the steps' random keys.
 
     Attributes:
-        rows: (epochs, steps, batch) int32, or None where every step sees all examples in their order.
+        rows: (epochs, steps, batch) int32, or None if every step uses all examples in their order.
         keys: (epochs, steps, 2) int32, the seeds of `multinn.random.Key`.
-        tail_rows: (epochs, rest) int32, the last, smaller batch; None where all batches are full.
+        tail_rows: (epochs, rest) int32, the last, smaller batch; None if all batches are full.
         tail_keys: (epochs, 2) int32, or None.
     """
 
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     tail_keys: Array | None = None
 
     def part(self, start: int, stop: int) -> "Plan":
-        """Return steps ``start`` to ``stop`` of each epoch, where the tail counts as the last step."""
+        """Return steps ``start`` to ``stop`` of each epoch; the tail is the last step."""
         full = self.keys.shape[1]
         if self.tail_rows is None or self.tail_keys is None:
             tail_rows, tail_keys = None, None
@@ -65,8 +65,8 @@ def make_plan(
 ) -> Plan:
     """Plan some epochs on the host. Each epoch sees every example once.
 
-    The order in an epoch depends only on the seed and the number of the epoch. Where one batch holds
-    all examples, they keep their order.
+    The order in an epoch depends only on the seed and the number of the epoch. If one batch holds all
+    examples, they keep their order.
     """
     batch_size = min(batch_size, examples)
     steps, rest = divmod(examples, batch_size)
@@ -126,7 +126,7 @@ def first_state(model: Layer, optimizer: Optimizer, params: Tree, dtype: str) ->
         model: the model.
         optimizer: the optimizer.
         params: the parameters of the model, NumPy arrays, which are copied.
-        dtype: of training.
+        dtype: the dtype of training.
     """
     # The last bits of a product can depend on the order of an array in memory: use one order.
     params = tree.map(lambda leaf: np.array(leaf, dtype, order="C"), params)
@@ -202,12 +202,12 @@ class TrainingProgram:
     all examples. Inputs may be integers or booleans: each batch is cast to ``dtype``.
 
     Attributes:
-        backend: computes everything.
+        backend: the backend of all arrays.
         model: the model.
-        loss: is minimized.
+        loss: the loss to minimize.
         optimizer: updates the parameters.
-        metrics: are reported too, by name.
-        dtype: of the parameters, "float32" or "float64".
+        metrics: functions whose values are reported too, by name.
+        dtype: the dtype of the parameters, "float32" or "float64".
     """
 
     backend: Backend
@@ -219,7 +219,7 @@ class TrainingProgram:
 
     @property
     def reductions(self) -> dict[str, Reduction]:
-        """How the values of several batches combine, by name of the loss or metric."""
+        """How to combine the loss and each metric over several batches, by name."""
         return {
             "loss": self.loss.reduction,
             **{name: _reduction(metric) for name, metric in self.metrics.items()},
@@ -232,7 +232,7 @@ class TrainingProgram:
 
         Args:
             examples: the data of the run.
-            state: before the step.
+            state: the state before the step.
             rows_and_key: the rows of the batch, (batch,) integers, or None for all examples; and the
                 seed of the step's key, (2,) int32.
 
@@ -261,9 +261,9 @@ class TrainingProgram:
         """Train for all epochs of the plan.
 
         Returns:
-            The last state; a pair of records, of the full batches, each leaf (epochs, steps), and of
-            the last, smaller batches, each (epochs,), or None; and whether everything in the last state
-            is finite, a boolean without axes.
+            The last state; a pair of records: of the full batches, with leaves (epochs, steps), and of
+            the smaller last batches, with leaves (epochs,), or None; and whether everything in the last
+            state is finite, a boolean of shape ().
         """
         xp, scan = self.backend.xp, self.backend.scan
         if plan.rows is None:  # every batch holds all examples: cast them once

@@ -25,14 +25,14 @@ class Trainer(BaseTrainer):
     The same seed gives the same initial parameters, shuffles and dropout masks on every backend.
 
     Attributes:
-        backend: computes everything.
+        backend: the backend of all computations.
         state: the parameters, the state of the layers and the state of the optimizer, trees of the
             backend's arrays, each None before the first `fit`.
         epoch: the number of epochs that are done.
         step: the number of steps that are done.
         history: the records of all calls of `fit`.
         seconds: the time spent in compiling and in training.
-        programs: the compiled functions, for this model and the shapes of data that were used last.
+        programs: the compiled functions, for the shapes of data that were used last.
 
     >>> import numpy as np
     >>> from multinn import Adam, Dense, HalfSquaredError, Sequential, Tanh, Trainer
@@ -62,12 +62,12 @@ class Trainer(BaseTrainer):
     ) -> History:
         """Train for some more epochs. Every example counts once in each epoch.
 
-        Many epochs are one call of a compiled function, or one long epoch is several calls, so that a
-        call takes about half a second if progress is shown, and some seconds if not. The results do not
-        depend on this. Where lengths do not divide evenly, a second, shorter program is compiled.
+        One call of a compiled function trains for many epochs, or for a part of a long epoch: it should
+        take about half a second if progress is shown, and ten seconds if not. The results do not depend
+        on this. If the epochs do not divide evenly, a second program is compiled for a shorter call.
 
-        Ctrl-C ends the run. The trainer is then as it was after the last call that ended with an epoch;
-        the steps of an unfinished epoch are dropped, and a later fit repeats them.
+        Ctrl-C ends the run and leaves the trainer as it was after the last call that ended with an
+        epoch. The steps of an unfinished epoch are dropped, and a later fit repeats them.
 
         Args:
             x: (examples, ...) numbers. Floats and 64-bit integers are converted to the trainer's
@@ -84,7 +84,7 @@ class Trainer(BaseTrainer):
             shuffle: whether each epoch has its own random order, if it has more than one batch.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
-            callbacks: are called at each report, which then ends a call of a compiled function.
+            callbacks: called at each report, which then ends a call of a compiled function.
 
         Returns:
             The records of this call; after Ctrl-C the records so far, with ``interrupted`` set.
@@ -93,8 +93,8 @@ class Trainer(BaseTrainer):
             TypeError, ValueError: the data do not fit the model or the loss, or hold NaN or infinity; or
                 a callback needs a metric that is not reported.
             DivergenceError: the loss or a parameter became NaN or infinite. The trainer then holds the
-                last finite parameters, or those that `EarlyStopping` restores, and its history the
-                epochs before.
+                last finite parameters, or the best ones if `EarlyStopping` restores them; its history
+                holds the epochs before.
         """
         check_integers(epochs=epochs, batch_size=batch_size, report_every=report_every)
         checked_callbacks = check_callbacks(callbacks, self._reported(validation_data is not None))
@@ -134,19 +134,18 @@ class Trainer(BaseTrainer):
         """Train on batches that come one by one, for example from data that do not fit in memory.
 
         Each batch is one step, in one call of a compiled function, while a thread reads the next batch.
-        Each size of batch is one more program to compile. `fit` is faster if the data fit in memory.
+        A program is compiled for each batch size. `fit` is faster if the data fit in memory.
 
         Args:
-            batches: (x, y) or (x, y, weights) each, as in `fit`, in the order of training: an iterable,
-                which is read once in each epoch, or a function that takes the number of the epoch, from
-                0, and returns an iterable, such as `ShuffledBatches`. Weights are not divided by their
-                mean: over an epoch, it should be 1. As one batch is in use while the next is read, each
-                batch needs its own arrays.
+            batches: an iterable of (x, y) or (x, y, weights), as in `fit`, which is read once in each
+                epoch; or a function, such as `ShuffledBatches`, that takes the number of the epoch,
+                from 0, and returns an iterable. Weights are not divided by their mean, which should be
+                1 over an epoch. Each batch needs its own arrays: one is in use while the next is read.
             epochs: 1 or more.
             validation_data: inputs and targets, in memory, that are evaluated at each report.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
-            callbacks: are called at each report.
+            callbacks: called at each report.
 
         Returns:
             The records of this call; after Ctrl-C the records so far, with ``interrupted`` set.
@@ -184,6 +183,6 @@ class Trainer(BaseTrainer):
         return run.history
 
     def _reported(self, validated: bool) -> list[str]:
-        """Return the names in a record."""
+        """Return the names that records will have."""
         names = list(self.program.reductions)
         return ["epoch", *names, *(f"validation_{name}" for name in names if validated)]

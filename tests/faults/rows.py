@@ -25,7 +25,7 @@ class Says(NamedTuple):
         thing: the name of the thing that is wrong.
         expected: what was expected.
         got: what came instead.
-        remedy: what to do, if that is more than to give what was expected.
+        remedy: what to do, unless the expected value says it.
     """
 
     thing: str

@@ -90,7 +90,7 @@ def limited_file_size() -> Iterator[None]:
 
 
 def save(context: Callable[[], Any]) -> Callable[[Scene], None]:
-    """Return an action that saves another state over the scene's checkpoint in a context."""
+    """Return an action that overwrites the scene's checkpoint within a context, such as a full disk."""
 
     def do(scene: Scene) -> None:
         trainer = make_trainer(scene.backend, seed=1)
@@ -116,7 +116,7 @@ def is_at_the_epoch_that_was_not_saved(scene: Scene, _: BaseException) -> None:
 
 
 def written_by_two(scene: Scene) -> Any:
-    """Return the numbers of foreign seeds in the file while two trainers save, and of files left."""
+    """Let two trainers save to one file; return the numbers of unknown seeds read and of files left."""
     folder = scene.scratch / "two"
     folder.mkdir()
     path = folder / "run.safetensors"
@@ -136,13 +136,13 @@ def written_by_two(scene: Scene) -> Any:
 
 
 CHANGED = Says(
-    "changed.safetensors:", "as it was saved", "cut off, or some of its bits", "earlier checkpoint"
+    "changed.safetensors:", "as it was saved", "truncated, or some of its bits", "earlier checkpoint"
 )
 FOREIGN = Says(
     "changed.safetensors:", "a checkpoint of this library", "89 50 4e 47", "that Trainer.save wrote"
 )
 FULL = Says(
-    "run.safetensors", "a former file is unchanged", "No space left on device", "could not be written"
+    "run.safetensors", "an existing file is unchanged", "No space left on device", "could not be written"
 )
 
 ROWS = [

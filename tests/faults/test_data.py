@@ -18,7 +18,7 @@ NAN_X = Says("x:", "finite numbers", "nan at row 3, column 1", "drop or impute")
 
 
 def of_another_library(backend: Backend, tree_of_arrays: Any) -> Any:
-    """Return the arrays as arrays of another library than the backend's."""
+    """Return the arrays converted to another library than that of the backend."""
     other = StrictBackend()
     if backend.name == other.name:
         jax = pytest.importorskip("jax")
@@ -93,7 +93,7 @@ ARRAYS = [
         "parameters of another shape",
         lambda s: s.trainer.initialize((3,), ({"W": np.zeros((2, 2)), "b": np.zeros(2)},), seed=9),
         ValueError,
-        Says("parameter 0.W:", "shape (3, 2)", "got (2, 2)", "as the model draws it"),
+        Says("parameter 0.W:", "shape (3, 2)", "got (2, 2)", "as drawn by the model"),
     ),
     Fault(
         "NaN in parameters",

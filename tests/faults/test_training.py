@@ -176,7 +176,7 @@ def diverge(scene: Scene) -> None:
 
 
 def has_the_epochs_before(scene: Scene, error: BaseException) -> None:
-    """Check for the last finite parameters, in the third epoch, and the history of two epochs."""
+    """Check that the trainer holds the last finite parameters and the history of two epochs."""
     assert isinstance(error, DivergenceError)
     assert (error.epoch, error.step) == (3, 2)
     assert np.isfinite(host(scene.other)[0][0]["W"]).all()

@@ -95,7 +95,7 @@ class Hyperbolic(Loss):
 
 
 def test_an_unknown_output_activation_raises():
-    with pytest.raises(ValueError, match=r"output_activation of identity, exp, .* with 'tanh'"):
+    with pytest.raises(ValueError, match=r"output_activation is one of identity, exp, .* with 'tanh'"):
         MLPRegressor(Hyperbolic()).fit(X, NUMBERS)
 
 

@@ -70,7 +70,7 @@ def load_bytes(path, data: bytes) -> Trainer:
 
 
 def is_loaded(path, data: bytes, *errors: type[CheckpointError]) -> bool:
-    """Return whether a file loads without one of the errors, in at most 2 x its size and 1 MiB."""
+    """Return whether a file loads without a CheckpointError; it may take twice its size and 1 MiB."""
     path.write_bytes(data)
     loaded = []
 
@@ -160,7 +160,7 @@ def test_the_error_for_a_lambda_names_the_metric(path):
 def test_two_arrays_with_one_path_are_not_saved(path):
     trainer = fit(make_trainer(), 1)
     trainer.state = trainer.state._replace(params={"a.b": np.ones(1), "a": {"b": np.ones(1)}})
-    with pytest.raises(ValueError, match="two arrays of the state have the same path"):
+    with pytest.raises(ValueError, match=r"two arrays of the state have the same path 'params\.a\.b'"):
         trainer.save(path)
 
 
@@ -246,9 +246,9 @@ def tensor(name: str, value: Any) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (put(format="one"), "expected a format, 1 to 1, got 'one'"),
-        (put(format=True), "expected a format"),
-        (drop("format"), "expected a format, 1 to 1, got None"),
+        (put(format="one"), "expected format 1, got 'one'"),
+        (put(format=True), "expected format 1"),
+        (drop("format"), "expected format 1, got None"),
         (drop("model"), "'model' is missing"),
         (put(model=None), "expected a dict with the name of a class"),
         (put(model={"class": "os.system"}), "unknown name 'os.system'"),
@@ -257,9 +257,9 @@ def tensor(name: str, value: Any) -> Callable[..., None]:
         (put(model=Dense(2).to_dict()), "the tensor 'params.W' is missing"),
         (put(model=Dense(3).to_dict()), r"expected the output_shape \(3,\), got \[2\]"),
         (put(loss={"class": "ReLU"}), "expected a description of a Loss"),
-        (put(optimizer={"class": "SGD"}), r"the tensor 'optimizer_state.m.0.W' is none of"),
+        (put(optimizer={"class": "SGD"}), r"the tensor 'optimizer_state.m.0.W' is not part of"),
         (put(optimizer={"class": "Adadelta"}), "the tensor 'optimizer_state.d.0.W' is missing"),
-        (put(metrics=["accuracy"]), "expected metrics by name"),
+        (put(metrics=["accuracy"]), "expected a dict of metrics by name"),
         (put(metrics={"loss": "accuracy"}), "the name 'loss' is reserved for the history"),
         (put(metrics={"mine": "something"}), "unknown name 'something'"),
         (put(metrics={"mine": "Dense"}), "expected a description of a metric"),
@@ -273,18 +273,18 @@ def tensor(name: str, value: Any) -> Callable[..., None]:
         (put(input_shape=[3.0]), r"input_shape\[0\]: expected an integer, got 3.0"),
         (put(input_shape=[-3]), r"input_shape\[0\]: expected at least 0, got -3"),
         (put(input_shape=[4]), r"'params.0.W': expected shape \(4, 4\) and float32, got \(3, 4\)"),
-        (put(input_shape=[10**30]), "parameters of shape .*, more than the file can hold"),
+        (put(input_shape=[10**30]), "parameters of shape .*, which the file cannot hold"),
         (put(input_shape=[]), "Dense: expected inputs of shape"),
-        (put(records=[]), "the tensor 'history.records.0' is none of"),
+        (put(records=[]), "the tensor 'history.records.0' is not part of"),
         (put(records=[["epoch", "loss"]]), "expected the tensor 'history.records.0', float64"),
         (
             put(records=[[1, 2, 3, 4]]),
-            r"records: expected lists of the names of columns, got \[1, 2, 3, 4\]",
+            r"records: expected lists of column names, got \[1, 2, 3, 4\]",
         ),
         (put(records=None), "records: expected a list"),
         (tensor("params.0.W", np.ones((4, 3), np.float32)), r"got \(4, 3\)"),
         (tensor("params.0.W", np.ones((3, 4))), "and float32, got .* and float64"),
-        (tensor("params.0.w", np.ones(1)), "the tensor 'params.0.w' is none of this model"),
+        (tensor("params.0.w", np.ones(1)), "the tensor 'params.0.w' is not part of this model"),
         (tensor("history.losses", np.ones((1, 1))), "expected the tensor 'history.losses'"),
         (tensor("history.losses", np.ones(1, np.float32)), "expected the tensor 'history.losses'"),
         (tensor("history.records.0", np.full((1, 4), np.inf)), "cannot convert float infinity"),
@@ -328,7 +328,7 @@ def test_invalid_offsets_of_safetensors_are_refused(path, saved):
     )
     unsealed = saved.replace(sealed["sha256"].encode(), b"0" * 64).replace(b'"F32"', b'"F64"', 1)
     data = unsealed.replace(b"0" * 64, hashlib.sha256(unsealed).hexdigest().encode(), 1)
-    with pytest.raises(InvalidCheckpointError, match="no safetensors file"):
+    with pytest.raises(InvalidCheckpointError, match="not a valid safetensors file"):
         load_bytes(path, data)
 
 
@@ -347,7 +347,7 @@ def test_a_state_is_loaded_into_a_trainer_of_another_learning_rate(path):
     ("keywords", "message"),
     [
         ({"dtype": "float64"}, "expected the dtype float64, got 'float32'"),
-        ({"optimizer": SGD()}, r"the tensor 'optimizer_state.m.0.W' is none of"),
+        ({"optimizer": SGD()}, r"the tensor 'optimizer_state.m.0.W' is not part of"),
     ],
     ids=["dtype", "optimizer"],
 )

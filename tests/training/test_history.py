@@ -26,9 +26,7 @@ def test_a_column_leaves_out_the_records_that_lack_it():
 
 
 def test_the_error_for_an_unknown_name_lists_the_names():
-    with pytest.raises(
-        KeyError, match=r"'accuracy' was not reported; there are \['epoch', 'loss', 'val"
-    ):
+    with pytest.raises(KeyError, match=r"'accuracy' was not reported, only \['epoch', 'loss', 'val"):
         History(RECORDS)["accuracy"]
 
 

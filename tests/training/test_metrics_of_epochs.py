@@ -1,4 +1,4 @@
-"""Combining the metrics of steps to the metrics of epochs."""
+"""The metrics of epochs, combined from the metrics of steps."""
 
 import numpy as np
 import pytest

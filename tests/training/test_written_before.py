@@ -11,7 +11,7 @@ import pytest
 
 from multinn import Trainer
 from multinn.sklearn import MLPClassifier, MLPRegressor
-from multinn.training.checkpoints import with_present_names
+from multinn.training.checkpoints import with_current_names
 from multinn.training.checkpoints.state import matching_state, named_arrays
 from multinn.training.program import TrainingState
 
@@ -60,13 +60,13 @@ def test_a_classifier_trains_on_from_its_best_epoch(how):
 
 def test_entries_of_other_optimizers_keep_their_names():
     state = {"step": 0, "gradients": 1, "optimizer": {"squares": 2}}
-    assert with_present_names(state) == state
+    assert with_current_names(state) == state
 
 
-def test_a_file_with_a_former_and_a_present_name_is_refused():
+def test_a_file_with_a_former_and_a_current_name_is_refused():
     state = TrainingState({"W": np.ones(2)}, {"m": {"W": np.ones(2)}}, None)
     tensors = {**named_arrays(state), "optimizer_state.gradients.W": np.ones(2)}
-    with pytest.raises(ValueError, match=r"the tensor 'optimizer_state\.gradients\.W' is none of"):
+    with pytest.raises(ValueError, match=r"the tensor 'optimizer_state\.gradients\.W' is not part of"):
         matching_state(state, tensors)
 
 

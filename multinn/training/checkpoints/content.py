@@ -103,7 +103,7 @@ def load(path: PathLike, backend: Backend) -> tuple[TrainingProgram, Progress]:
 def load_owned(
     path: PathLike, backend: Backend, kind: str | None
 ) -> tuple[TrainingProgram, Progress, Owner]:
-    """Do the same as `load` for a trainer whose owner has the class of that name."""
+    """Do the same as `load`, and also return the owner; ``kind`` is the name of its class, or None."""
     with _read(path, kind) as (reader, description):
         program = _program(reader.content, backend)
         progress, best = _progress(reader, program)
@@ -129,12 +129,12 @@ def _read(path: PathLike, kind: str | None) -> Iterator[tuple[file.Reader, Conte
     """Yield a reader, and the description of the owner; ``kind`` is its class, or None for no owner."""
     with open(path, "rb") as opened:
         reader = file.Reader(opened, path)
-        with invalid(path):
+        with invalid_content(path):
             yield reader, _owner(reader.content, kind)
 
 
 @contextmanager
-def invalid(path: PathLike) -> Iterator[None]:
+def invalid_content(path: PathLike) -> Iterator[None]:
     """Raise InvalidCheckpointError in place of any error that invalid content causes."""
     try:
         yield
@@ -183,7 +183,7 @@ def _entry(content: Content, name: str) -> Any:
 def _program(content: Content, backend: Backend) -> TrainingProgram:
     metrics = _entry(content, "metrics")
     if not isinstance(metrics, Mapping):
-        raise ValueError(f"expected metrics by name, got {metrics!r}")
+        raise ValueError(f"expected a dict of metrics by name, got {metrics!r}")
     check_names(metrics)
     dtype = _entry(content, "dtype")
     if dtype not in ("float32", "float64"):
@@ -222,7 +222,7 @@ def _history(content: Content, tensors: dict[str, HostArray]) -> History:
     records: list[Record] = []
     for index, columns in enumerate(_list(content, "records")):
         if not (isinstance(columns, list) and all(isinstance(name, str) for name in columns)):
-            raise ValueError(f"records: expected lists of the names of columns, got {columns!r}")
+            raise ValueError(f"records: expected lists of column names, got {columns!r}")
         rows = _pop(tensors, f"history.records.{index}", len(columns))
         records.extend(dict(zip(columns, row, strict=True)) for row in rows)
     for record in records:

@@ -3,7 +3,7 @@
 The metadata of the file have one entry, ``multinn``: a JSON object that describes the content. It also
 holds the version of the format and the checksum, the SHA-256 of the whole file with 64 zeros in place of
 the checksum. Later formats keep this entry, the version and the checksum, so that every version of the
-library can tell a newer file from a damaged one.
+library can distinguish a newer file from a damaged one.
 """
 
 import hashlib
@@ -38,13 +38,13 @@ def write(path: PathLike, content: Content, tensors: Mapping[str, HostArray]) ->
     """Write a checkpoint completely or not at all.
 
     Args:
-        path: of the file, which is replaced if it exists.
+        path: the path of the file, which is replaced if it exists.
         content: a dict for JSON.
         tensors: arrays by name.
 
     Raises:
         ImportError: safetensors is not installed.
-        OSError: the file cannot be written; a former file stays.
+        OSError: the file cannot be written; an existing file is unchanged.
     """
     numpy_format = _safetensors()
     text = json.dumps({"sha256": _NO_CHECKSUM, "format": FORMAT, **content}, allow_nan=False)
@@ -65,7 +65,7 @@ class Reader:
     """Reads a checkpoint after verifying its checksum.
 
     Attributes:
-        content: the content that `write` got.
+        content: the dict that was passed to `write`.
         size: the size of the file in bytes.
     """
 
@@ -82,8 +82,9 @@ class Reader:
         Raises:
             ImportError: safetensors is not installed.
             OSError: the file cannot be read.
-            CheckpointError: ForeignFileError, the file is no checkpoint; DamagedCheckpointError, it has
-                changed; NewerCheckpointError, its format is newer; InvalidCheckpointError, it has none.
+            CheckpointError: ForeignFileError, the file is not a checkpoint; DamagedCheckpointError, it
+                has changed; NewerCheckpointError, its format is newer; InvalidCheckpointError, its
+                format is missing or invalid.
         """
         self._numpy_format = _safetensors()
         self._file = file
@@ -99,15 +100,13 @@ class Reader:
                 f"formats up to {FORMAT}: load it with a later version"
             )
         if version != FORMAT or isinstance(version, bool):
-            raise InvalidCheckpointError(
-                f"{self._path}: expected a format, 1 to {FORMAT}, got {version!r}"
-            )
+            raise InvalidCheckpointError(f"{self._path}: expected format {FORMAT}, got {version!r}")
 
     def tensors(self) -> dict[str, HostArray]:
         """Return all arrays, by name.
 
         Raises:
-            InvalidCheckpointError: safetensors refuses the file, or NumPy lacks a dtype.
+            InvalidCheckpointError: safetensors cannot read the file, or NumPy lacks a dtype.
         """
         from safetensors import SafetensorError
 
@@ -116,7 +115,9 @@ class Reader:
         try:
             tensors: dict[str, HostArray] = self._numpy_format.load(data)
         except (SafetensorError, KeyError, ValueError) as error:
-            raise InvalidCheckpointError(f"{self._path}: no safetensors file: {error}") from error
+            raise InvalidCheckpointError(
+                f"{self._path}: not a valid safetensors file: {error}"
+            ) from error
         return tensors
 
     def _read_header(self) -> bytes:
@@ -129,8 +130,8 @@ class Reader:
             )
         if any(length[4:]) or not _START.startswith(text):
             raise ForeignFileError(
-                f"{self._path}: not a checkpoint of this library, or damaged at its very beginning, "
-                f"which is {start[:12].hex(' ')}: name a file that Trainer.save wrote"
+                f"{self._path}: not a checkpoint of this library, or its first bytes are damaged: "
+                f"{start[:12].hex(' ')}; choose a file that Trainer.save wrote"
             )
         end = min(_LENGTH + int.from_bytes(length, "little"), self.size)
         return start + self._file.read(max(0, end - len(start)))
@@ -158,13 +159,14 @@ class Reader:
 
     def _report_damage(self) -> NoReturn:
         raise DamagedCheckpointError(
-            f"{self._path}: expected the file as it was saved, but it is cut off, or some of its bits "
-            f"have changed: its SHA-256 differs from the one in it; {_REMEDY}"
+            f"{self._path}: expected the file as it was saved, but it is truncated, or some of its bits "
+            f"have changed: its SHA-256 differs from the stored one; {_REMEDY}"
         )
 
 
 def _find_checksum(header: bytes, checksum: str) -> int:
-    """Return the position of the checksum, or -1. Its JSON object is a string in another JSON object."""
+    """Return the position of the checksum, or -1."""
+    # The quotes are escaped: the JSON object of the content is a string in the JSON of the header.
     key = b'\\"sha256\\": \\"'
     position = header.find(key + checksum.encode())
     return position if position < 0 else position + len(key)

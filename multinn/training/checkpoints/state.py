@@ -10,7 +10,7 @@ from backends import HostArray, Shape, Tree, tree
 from multinn.training.program import TrainingProgram, TrainingState, first_state
 
 # The former names of Adam's m and v; "optimizer" is the state inside the state of a wrapper.
-_PRESENT = {"gradients": "m", "squares": "v"}
+_CURRENT = {"gradients": "m", "squares": "v"}
 _FORMER_NAME = re.compile(r"^(optimizer_state\.(?:optimizer\.)*)(gradients|squares)(?=\.|$)")
 
 
@@ -32,13 +32,16 @@ class _LimitedGenerator(np.random.Generator):
     def _check(self, size: Any) -> None:
         self._most -= 0 if size is None else math.prod(np.atleast_1d(size).tolist())
         if self._most < 0:
-            raise ValueError(f"the model has parameters of shape {size}, more than the file can hold")
+            raise ValueError(f"the model has parameters of shape {size}, which the file cannot hold")
 
 
 def expected_state(
     program: TrainingProgram, input_shape: Shape, most: int
 ) -> tuple[TrainingState, Shape]:
-    """Return a state with arrays of the right shapes that take no memory, and the output shape."""
+    """Return a state whose arrays have the right shapes but take no memory, and the output shape.
+
+    The model may draw at most ``most`` numbers.
+    """
     params, output_shape = program.model.init(_LimitedGenerator(most), input_shape)
     params = tree.map(lambda leaf: np.broadcast_to(np.zeros((), program.dtype), leaf.shape), params)
     state = first_state(program.model, program.optimizer, params, program.dtype)
@@ -52,9 +55,9 @@ def matching_state(expected: TrainingState, tensors: dict[str, HostArray]) -> Tr
     """Return the tensors in the structure of the expected state, if they match it exactly."""
     outline = named_arrays(expected)
     for name in [*tensors]:
-        present = _FORMER_NAME.sub(lambda match: match[1] + _PRESENT[match[2]], name)
-        if present in outline and present not in tensors:
-            tensors[present] = tensors.pop(name)
+        current = _FORMER_NAME.sub(lambda match: match[1] + _CURRENT[match[2]], name)
+        if current in outline and current not in tensors:
+            tensors[current] = tensors.pop(name)
     for name, leaf in outline.items():
         found = tensors.get(name)
         if found is None:
@@ -66,7 +69,7 @@ def matching_state(expected: TrainingState, tensors: dict[str, HostArray]) -> Tr
             )
     unknown = sorted(tensors.keys() - outline.keys())
     if unknown:
-        raise ValueError(f"the tensor {unknown[0]!r} is none of this model, optimizer and history")
+        raise ValueError(f"the tensor {unknown[0]!r} is not part of this model, optimizer or history")
     state = tree.map_with_paths(lambda path, _: tensors[path], expected._asdict())
     return TrainingState(**state)
 
@@ -75,18 +78,20 @@ def named_arrays(state: TrainingState) -> dict[str, Any]:
     """Return the arrays by their paths, such as ``params.0.W``."""
     parts = [tree.leaves_with_paths({part: values}) for part, values in state._asdict().items()]
     leaves = [leaf for part in parts for leaf in part]
-    named = dict(leaves)
-    if len(named) < len(leaves):
-        raise ValueError(f"two arrays of the state have the same path, one of {sorted(named)}")
+    named: dict[str, Any] = {}
+    for path, leaf in leaves:
+        if path in named:
+            raise ValueError(f"two arrays of the state have the same path {path!r}; rename a parameter")
+        named[path] = leaf
     return named
 
 
-def with_present_names(optimizer_state: Tree) -> Tree:
-    """Return the state of an optimizer, which may come from an old pickle, with the present names."""
+def with_current_names(optimizer_state: Tree) -> Tree:
+    """Return the state of an optimizer, perhaps from an old pickle, with the current names."""
     if not isinstance(optimizer_state, dict):
         return optimizer_state
-    names = _PRESENT if _PRESENT.keys() <= optimizer_state.keys() else {}
+    names = _CURRENT if _CURRENT.keys() <= optimizer_state.keys() else {}
     return {
-        names.get(name, name): with_present_names(entry) if name == "optimizer" else entry
+        names.get(name, name): with_current_names(entry) if name == "optimizer" else entry
         for name, entry in optimizer_state.items()
     }
