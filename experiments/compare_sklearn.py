@@ -170,12 +170,7 @@ def draw(examples: int, seed: int, dtype: str) -> Data:
     return Data(x[:examples], classes[:examples], x[examples:], classes[examples:])
 
 
-def measure(
-    fits: Sequence[Fits],
-    data: Data,
-    options: argparse.Namespace,
-    advance: Advance,
-) -> None:
+def measure(fits: Sequence[Fits], data: Data, options: argparse.Namespace, advance: Advance) -> None:
     """Fit all classifiers, round by round, and fill in their measurements."""
     from sklearn.exceptions import ConvergenceWarning
 
@@ -246,11 +241,7 @@ def _table(fits: Sequence[Fits]) -> str:
 def _result(fits: Fits, reference: Fits) -> dict[str, Any]:
     record = asdict(fits)
     del record["make"]
-    return record | {
-        "median": fits.median,
-        "ratio": _ratio(fits, reference),
-        "accuracy": fits.accuracy,
-    }
+    return record | {"median": fits.median, "ratio": _ratio(fits, reference), "accuracy": fits.accuracy}
 
 
 if __name__ == "__main__":

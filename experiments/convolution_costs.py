@@ -137,11 +137,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _measure(
-    all_jobs: Sequence[Job],
-    name: str,
-    backend: Backend,
-    options: argparse.Namespace,
-    advance: Advance,
+    all_jobs: Sequence[Job], name: str, backend: Backend, options: argparse.Namespace, advance: Advance
 ) -> list[Cost]:
     """Time the jobs round by round, in a random order; the first round is not timed."""
     costs = []

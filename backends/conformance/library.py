@@ -6,13 +6,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import Backend
-from backends.conformance.base import (
-    Check,
-    NonconformanceError,
-    check,
-    has_float64,
-    require_same,
-)
+from backends.conformance.base import Check, NonconformanceError, check, has_float64, require_same
 from backends.registry import get_backend
 
 # multinn depends on backends, so it is imported only where it is used.

@@ -78,8 +78,7 @@ def run(options: argparse.Namespace) -> int:
     competitors = _select_competitors(options)
     ours = {name: backend_of(name) for name in competitors}
     comparison = Comparison(
-        workloads,
-        {name: get_backend(backend) for name, backend in ours.items() if backend is not None},
+        workloads, {name: get_backend(backend) for name, backend in ours.items() if backend is not None}
     )
     interrupted = False
     try:

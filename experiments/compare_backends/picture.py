@@ -46,10 +46,7 @@ def draw_comparison(comparison: Comparison, folder: Path, name: str = "compare_b
             axes.set_ylim(most - 0.45, -0.55)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        figure.supxlabel(
-            "time relative to the floor, the matrix products alone in NumPy",
-            fontsize=9,
-        )
+        figure.supxlabel("time relative to the floor, the matrix products alone in NumPy", fontsize=9)
         return save_figure(figure, folder, name)
 
 

@@ -212,10 +212,7 @@ def _steps(batch_size: int, width: int) -> int:
 
 
 def _record(
-    options: argparse.Namespace,
-    backends: Mapping[str, Backend],
-    cells: Sequence[Cell],
-    complete: bool,
+    options: argparse.Namespace, backends: Mapping[str, Backend], cells: Sequence[Cell], complete: bool
 ) -> dict[str, Any]:
     results = [asdict(cell) | {"median": cell.median} for cell in cells]
     seconds = {

@@ -64,10 +64,7 @@ class WorkerProcess:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        place: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
         """End the process."""
         self.close()

@@ -6,12 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from backends import HostArray
-from experiments.competitors.models import (
-    Model,
-    ModelCompetitor,
-    Setting,
-    blas_thread_settings,
-)
+from experiments.competitors.models import Model, ModelCompetitor, Setting, blas_thread_settings
 from experiments.competitors.workloads import Mlp, Workload
 
 

@@ -5,12 +5,7 @@ from functools import partial
 from typing import Any
 
 from backends import HostArray
-from experiments.competitors.models import (
-    Model,
-    ModelCompetitor,
-    Setting,
-    thread_settings,
-)
+from experiments.competitors.models import Model, ModelCompetitor, Setting, thread_settings
 from experiments.competitors.workloads import LeNet, Network, Workload
 
 Tensor = Any

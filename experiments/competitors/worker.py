@@ -55,11 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(
-    competitor: Competitor,
-    workload: Workload,
-    seed: int,
-    commands: "queue.Queue[str]",
-    answers: TextIO,
+    competitor: Competitor, workload: Workload, seed: int, commands: "queue.Queue[str]", answers: TextIO
 ) -> None:
     """Load libraries and data, then execute commands until "quit"."""
     competitor.load()

@@ -86,11 +86,7 @@ def _load_digits() -> Dataset:
     """Load scikit-learn's digits: 64 features, 1,347 + 450 examples."""
     x, y = import_scikit_learn("datasets").load_digits(return_X_y=True)
     x_train, x_test, y_train, y_test = import_scikit_learn("model_selection").train_test_split(
-        (x / 16).astype(np.float32),
-        y.astype(np.int32),
-        test_size=0.25,
-        random_state=0,
-        stratify=y,
+        (x / 16).astype(np.float32), y.astype(np.int32), test_size=0.25, random_state=0, stratify=y
     )
     return Dataset(
         "digits", "scikit-learn load_digits", x_train, y_train, x_test, y_test, image_shape=(8, 8)

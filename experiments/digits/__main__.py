@@ -22,16 +22,7 @@ from experiments.shared.command_line import run_script
 from experiments.shared.interrupted import raise_if_interrupted
 from experiments.shared.records import make_record, write_json
 from experiments.shared.tables import format_table
-from multinn import (
-    Dense,
-    History,
-    ReLU,
-    Sequential,
-    SoftmaxCrossEntropy,
-    Trainer,
-    accuracy,
-    functional,
-)
+from multinn import Dense, History, ReLU, Sequential, SoftmaxCrossEntropy, Trainer, accuracy, functional
 from multinn.initializers import He
 from multinn.schedules import Constant, CosineDecay, Schedule
 

@@ -62,9 +62,7 @@ def language_parser() -> argparse.ArgumentParser:
         kind = from_zero_below(limit)
         parser.add_argument(_option(name), type=kind, default=default, metavar="X", help=meaning)
     parser.add_argument(
-        "--prompt",
-        metavar="TEXT",
-        help="beginning of the samples (default: a new line)",
+        "--prompt", metavar="TEXT", help="beginning of the samples (default: a new line)"
     )
     parser.add_argument(
         "--sample-length", type=non_negative, default=200, metavar="N", help="characters of a sample"

@@ -107,11 +107,7 @@ def draw_data(options: argparse.Namespace) -> tuple[Sequences, Sequences]:
 
 
 def train(
-    model: str,
-    options: argparse.Namespace,
-    training: Sequences,
-    test: Sequences,
-    backend: Backend,
+    model: str, options: argparse.Namespace, training: Sequences, test: Sequences, backend: Backend
 ) -> Trainer:
     """Train the model of that name, and return its trainer."""
     steps = options.epochs * math.ceil(options.examples / options.batch_size)

@@ -52,10 +52,7 @@ def make_parser(
     )
     if pictures:
         parser.add_argument(
-            "--out",
-            type=Path,
-            metavar="DIR",
-            help="folder for the pictures (default: no pictures)",
+            "--out", type=Path, metavar="DIR", help="folder for the pictures (default: no pictures)"
         )
     if record:
         parser.add_argument(

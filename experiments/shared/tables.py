@@ -14,11 +14,7 @@ def line_width() -> int:
 def paragraph(text: str, first_indent: str = "", indent: str = "") -> str:
     """Return the text wrapped to `line_width`."""
     return textwrap.fill(
-        text,
-        line_width(),
-        initial_indent=first_indent,
-        subsequent_indent=indent,
-        break_on_hyphens=False,
+        text, line_width(), initial_indent=first_indent, subsequent_indent=indent, break_on_hyphens=False
     )
 
 

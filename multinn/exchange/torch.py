@@ -7,15 +7,7 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.exchange.layouts import rows_of_flat_images
-from multinn.exchange.rules import (
-    Path,
-    Place,
-    as_array,
-    initial_trees,
-    places,
-    rule_of,
-    with_replaced,
-)
+from multinn.exchange.rules import Path, Place, as_array, initial_trees, places, rule_of, with_replaced
 from multinn.exchange.torch_rules import RULES
 from multinn.layers import Bidirectional, Container, Layer, TransformerBlock
 

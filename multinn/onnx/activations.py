@@ -26,11 +26,7 @@ from multinn.layers import (
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts
 
-_OPERATORS: dict[type[Layer], str] = {
-    ReLU: "Relu",
-    Sigmoid: "Sigmoid",
-    Tanh: "Tanh",
-}
+_OPERATORS: dict[type[Layer], str] = {ReLU: "Relu", Sigmoid: "Sigmoid", Tanh: "Tanh"}
 _GELU_SCALE = math.sqrt(2.0 / math.pi)
 _GELU_CUBIC = 0.044715
 

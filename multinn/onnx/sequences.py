@@ -43,10 +43,7 @@ def _recurrent(
 ) -> Value:
     """Add a recurrent operator, of inputs (time, batch, ...) and outputs (time, 1, batch, units)."""
     time, units = x.shape[0], layer.units
-    attributes |= {
-        "hidden_size": units,
-        "direction": "reverse" if layer.go_backwards else "forward",
-    }
+    attributes |= {"hidden_size": units, "direction": "reverse" if layer.go_backwards else "forward"}
     weights = _weights(graph, params, gates)
     if x.mask is None:
         steps = graph.add("Transpose", x.name, perm=(1, 0, 2))

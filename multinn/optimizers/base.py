@@ -60,12 +60,7 @@ class Descent(Optimizer):
             check_nonnegative(self, "learning_rate")
 
     def descend(
-        self,
-        backend: Backend,
-        direction: Tree,
-        state: Tree,
-        params: Tree,
-        scale: Array | float = 1.0,
+        self, backend: Backend, direction: Tree, state: Tree, params: Tree, scale: Array | float = 1.0
     ) -> Tree:
         """Return θ - η (scale · direction + λ θ)."""
         rate = self.current_rate(backend, state, params)

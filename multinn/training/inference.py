@@ -94,10 +94,7 @@ def predict(
 
 
 def evaluate(
-    program: TrainingProgram,
-    programs: CompiledPrograms,
-    state: ModelState,
-    examples: Iterable[Examples],
+    program: TrainingProgram, programs: CompiledPrograms, state: ModelState, examples: Iterable[Examples]
 ) -> Record:
     """Return the loss and the metrics over all examples.
 

@@ -134,12 +134,7 @@ def first_state(model: Layer, optimizer: Optimizer, params: Tree, dtype: str) ->
 
 
 def value_and_gradients(
-    backend: Backend,
-    model: Layer,
-    loss: Loss,
-    params: Tree,
-    examples: Examples,
-    key: Key | None = None,
+    backend: Backend, model: Layer, loss: Loss, params: Tree, examples: Examples, key: Key | None = None
 ) -> tuple[Array, Array, Tree]:
     """Return the loss, the model's outputs, and the gradients with respect to the parameters.
 

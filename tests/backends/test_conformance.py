@@ -217,11 +217,7 @@ def failures(backend: Backend) -> dict[str, str]:
             "scan: raises ValueError without a common length above 0",
             "expected ValueError from scan for xs with no leaves, got no error",
         ),
-        (
-            OtherBits,
-            "random-numbers: bits equal NumPy's",
-            r"expected multinn.random.bits: .*, got ",
-        ),
+        (OtherBits, "random-numbers: bits equal NumPy's", r"expected multinn.random.bits: .*, got "),
         (
             WithoutTanh,
             "namespace: xp has the functions of the Array API standard",

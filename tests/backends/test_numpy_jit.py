@@ -127,10 +127,7 @@ IDS = np.array([0, 2, 1])
 
 UNCOMMON_CALLS: dict[str, Any] = {
     "product of strided arrays": (lambda x: x[:, ::2] @ x[:5, :1], (X,)),
-    "product of an unaligned array and its transpose": (
-        lambda x: x.T @ x,
-        (unaligned(X.astype("f8")),),
-    ),
+    "product of an unaligned array and its transpose": (lambda x: x.T @ x, (unaligned(X.astype("f8")),)),
     "product of complex numbers": (lambda x, y: x @ y, (Z[:1, :1].copy(), Z[:1])),
     "product of float32 and float64": (lambda x, y: x @ y.T, (X, X.astype("f8"))),
     "product of matrices of matrices": (lambda x, y: x @ y, (X.reshape(8, 8, 10), X[:10])),

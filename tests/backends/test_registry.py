@@ -62,13 +62,7 @@ def test_names_begin_with_the_default():
 
 
 @pytest.mark.parametrize(
-    ("name", "suggestion"),
-    [
-        ("jaxx", "jax"),
-        ("NumPy", "numpy"),
-        ("Jax:cpu", "jax"),
-        (" jax", "jax"),
-    ],
+    ("name", "suggestion"), [("jaxx", "jax"), ("NumPy", "numpy"), ("Jax:cpu", "jax"), (" jax", "jax")]
 )
 def test_a_misspelt_name_gets_a_suggestion(name, suggestion):
     with pytest.raises(UnknownBackendError, match=f"did you mean '{suggestion}'"):

@@ -126,11 +126,7 @@ def test_features(layer, module, x):
     [
         (Conv1D(6, 2, groups=2), nn.Conv1d(4, 6, 2, groups=2), SEQUENCES),
         (Conv2D(6, (2, 3), groups=2), nn.Conv2d(4, 6, (2, 3), groups=2), IMAGES),
-        (
-            ConvTranspose2D(6, (2, 3), 2, groups=2),
-            nn.ConvTranspose2d(4, 6, (2, 3), 2, groups=2),
-            IMAGES,
-        ),
+        (ConvTranspose2D(6, (2, 3), 2, groups=2), nn.ConvTranspose2d(4, 6, (2, 3), 2, groups=2), IMAGES),
         (GroupNorm(2), nn.GroupNorm(2, 4), IMAGES),
         (Sequential([Conv2D(3, 2), PReLU()]), nn.Sequential(nn.Conv2d(4, 3, 2), nn.PReLU(3)), IMAGES),
     ],

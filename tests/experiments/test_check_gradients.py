@@ -173,10 +173,7 @@ def test_the_seed_moves_the_points(tmp_path, no_jax):
     [
         (["--backends", "nmpy"], "unknown backend 'nmpy'"),
         (["--backends", "no.such:Backend"], "unknown backend 'no.such', expected one of numpy"),
-        (
-            ["--backends", "tests.support.memory:Backend"],
-            "tests.support.memory has no 'Backend'",
-        ),
+        (["--backends", "tests.support.memory:Backend"], "tests.support.memory has no 'Backend'"),
         (["--only", "Recurrent"], "no case has 'Recurrent' in its name"),
     ],
 )

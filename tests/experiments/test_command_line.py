@@ -192,11 +192,7 @@ def test_a_record_that_cannot_be_written_is_one_line_and_status_2(tmp_path, caps
     assert capsys.readouterr().err.startswith("error: ")
 
 
-RECORD: dict[str, Any] = {
-    "loss": 0.1,
-    "nested": {"list": [1, (2.5, None)], "text": "ä"},
-    "flag": True,
-}
+RECORD: dict[str, Any] = {"loss": 0.1, "nested": {"list": [1, (2.5, None)], "text": "ä"}, "flag": True}
 
 
 def test_a_record_is_read_back_as_it_was(tmp_path):
@@ -262,10 +258,7 @@ def test_the_record_of_a_run(tmp_path):
     record = make_record("example", options, trainer, history, {"learned": True})
     assert json.loads(json.dumps(record)) == record
     assert record["history"] == list(history)
-    assert record["seconds"] == {
-        "compile": trainer.seconds.compile,
-        "train": trainer.seconds.train,
-    }
+    assert record["seconds"] == {"compile": trainer.seconds.compile, "train": trainer.seconds.train}
     assert record["options"] == {
         "seed": 5,
         "out": "figures",

@@ -407,10 +407,7 @@ def test_a_damaged_cache_is_replaced_with_a_warning(openml, cache, set_fetch, sm
 def test_offline_a_damaged_cache_is_an_error_that_says_so(cached, set_fetch):
     truncate(cached)
     set_fetch(offline)
-    with (
-        pytest.warns(UserWarning, match="is not used"),
-        pytest.raises(DatasetError, match="damaged"),
-    ):
+    with pytest.warns(UserWarning, match="is not used"), pytest.raises(DatasetError, match="damaged"):
         load("mnist")
 
 

@@ -50,10 +50,7 @@ class MissingTerm(LayerNorm):
     def backward(self, backend, params, cache, dy):
         dx, gradients = super().backward(backend, params, cache, dy)
         _, s = cache
-        return (
-            dx + backend.xp.mean(dy * params["gamma"], axis=-1, keepdims=True) / s,
-            gradients,
-        )
+        return (dx + backend.xp.mean(dy * params["gamma"], axis=-1, keepdims=True) / s, gradients)
 
 
 class Transposed(Tanh):

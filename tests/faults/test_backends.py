@@ -48,12 +48,7 @@ def load_jax(source: str):
 
 
 ROWS = [
-    Fault(
-        "unknown, get_backend",
-        lambda s: get_backend("fortran"),
-        UnknownBackendError,
-        UNKNOWN,
-    ),
+    Fault("unknown, get_backend", lambda s: get_backend("fortran"), UnknownBackendError, UNKNOWN),
     Fault(
         "unknown, MLPClassifier.fit",
         lambda s: MLPClassifier(backend="fortran").fit(X, CLASSES),

@@ -199,11 +199,7 @@ SUCCESSES = [
         lambda s: run_from_zero(s, 999),
         lambda s: descend(10, 2),
     ),
-    Success(
-        "a smaller last batch, Trainer.fit",
-        lambda s: run_from_zero(s, 4),
-        lambda s: descend(4, 2),
-    ),
+    Success("a smaller last batch, Trainer.fit", lambda s: run_from_zero(s, 4), lambda s: descend(4, 2)),
     Success(
         "a batch larger than the data, MLPRegressor.fit",
         lambda s: fit_coefficients(s.new_regressor(batch_size=999)),

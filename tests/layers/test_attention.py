@@ -181,10 +181,7 @@ def test_a_block_is_equal_by_its_hyperparameters():
             lambda: TransformerBlock(4, 2, 0),
             "TransformerBlock: expected hidden_units of at least 1, got 0",
         ),
-        (
-            lambda: TransformerBlock(4, 3, 2),
-            "TransformerBlock: expected features divisible by 3 heads",
-        ),
+        (lambda: TransformerBlock(4, 3, 2), "TransformerBlock: expected features divisible by 3 heads"),
         (
             lambda: TransformerBlock(4, 2, 3, -0.1),
             r"TransformerBlock: expected dropout in \[0, 1\), got -",

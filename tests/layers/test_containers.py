@@ -217,10 +217,7 @@ def test_containers_hold_layers_and_at_least_one(container: type[Container]):
             Add([Dense(2), Dense(3)]),
             r"Add: expected branches .* got \('batch', 2\) .* and \('batch', 3\)",
         ),
-        (
-            Residual(Dense(2)),
-            "Residual: expected a layer and a shortcut with outputs of one shape",
-        ),
+        (Residual(Dense(2)), "Residual: expected a layer and a shortcut with outputs of one shape"),
         (
             Concatenate([Identity()], axis=2),
             r"Concatenate: expected .* axis 2 after the batch, got shape \('batch', 3\)",

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 
 from backends import Backend
-from multinn import (
-    AveragePool1D,
-    AveragePool2D,
-    GlobalAveragePool2D,
-    Layer,
-    MaxPool1D,
-    MaxPool2D,
-)
+from multinn import AveragePool1D, AveragePool2D, GlobalAveragePool2D, Layer, MaxPool1D, MaxPool2D
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(3, 5, 6, 2)).astype(np.float32)

@@ -18,10 +18,7 @@ def pool(backend: Backend, layer: Layer, x: np.ndarray, mask: Any = None) -> Any
 
 @pytest.mark.parametrize(
     ("layer", "expected"),
-    [
-        (GlobalAveragePool1D(), [[2.0, -3.0], [0.0, 0.0]]),
-        (GlobalMaxPool1D(), [[3.0, -2.0], [0.0, 0.0]]),
-    ],
+    [(GlobalAveragePool1D(), [[2.0, -3.0], [0.0, 0.0]]), (GlobalMaxPool1D(), [[3.0, -2.0], [0.0, 0.0]])],
     ids=str,
 )
 def test_pooling_over_time_leaves_padding_out(backend, layer, expected):

@@ -59,12 +59,7 @@ def ignoring(z: Any, t: Any) -> Any:
 
 
 CASES: list[Case] = [
-    (
-        MultiClassHinge(),
-        Z,
-        CLASSES,
-        lambda z, t: F.multi_margin_loss(z, t, reduction="none"),
-    ),
+    (MultiClassHinge(), Z, CLASSES, lambda z, t: F.multi_margin_loss(z, t, reduction="none")),
     (
         MultiClassHinge(0.5, squared=True),
         Z,
@@ -78,12 +73,7 @@ CASES: list[Case] = [
         lambda z, t: F.kl_div(torch.log_softmax(z, -1), t, reduction="none").sum(-1),
     ),
     (Poisson(), Z, COUNTS, lambda z, t: F.poisson_nll_loss(z, t, reduction="none").mean(-1)),
-    (
-        CosineSimilarity(),
-        Z,
-        DISTRIBUTIONS - 0.25,
-        lambda y, t: 1.0 - F.cosine_similarity(y, t, dim=-1),
-    ),
+    (CosineSimilarity(), Z, DISTRIBUTIONS - 0.25, lambda y, t: 1.0 - F.cosine_similarity(y, t, dim=-1)),
     (Focal(1.5), Z, CLASSES, focal),
     (BinaryFocal(2.0, 0.3), Z, (COUNTS > 2).astype(int), binary_focal),
     (SoftmaxCrossEntropy(ignored_class=-1), SEQUENCES, IGNORED, ignoring),

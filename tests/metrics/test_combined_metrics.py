@@ -4,13 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import (
-    f1_score,
-    precision_score,
-    r2_score,
-    recall_score,
-    top_k_accuracy_score,
-)
+from sklearn.metrics import f1_score, precision_score, r2_score, recall_score, top_k_accuracy_score
 
 from backends import Backend, get_backend
 from multinn import (

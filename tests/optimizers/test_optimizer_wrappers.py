@@ -126,10 +126,7 @@ def test_patterns_may_be_a_list():
     [
         (lambda: ClipByGlobalNorm(SGD(), 0.0), "ClipByGlobalNorm: .*positive, finite max_norm, got 0.0"),
         (lambda: ClipByGlobalNorm(SGD(), math.inf), "max_norm"),
-        (
-            lambda: AccumulateGradients(SGD(), 0),
-            "AccumulateGradients: .*steps of at least 1, got 0",
-        ),
+        (lambda: AccumulateGradients(SGD(), 0), "AccumulateGradients: .*steps of at least 1, got 0"),
         (lambda: AccumulateGradients(SGD(), 2.0), "AccumulateGradients: .*got 2.0"),  # type: ignore[arg-type]
         (lambda: ExponentialMovingAverage(SGD(), 1.0), r"ExponentialMovingAverage: .*decay in \[0, 1\)"),
         (lambda: ExponentialMovingAverage(SGD(), -0.1), "ExponentialMovingAverage: .*decay"),

@@ -92,10 +92,7 @@ REFERENCES: dict[str, tuple[Optimizer, Reference]] = {
         AccumulateGradients(Adam(StepDecay(0.1, 0.5, every=3)), 3),
         accumulated(adam(lambda done: 0.1 * 0.5 ** (done // 3), 0.9, 0.999, 1e-8), 3),
     ),
-    "averaged": (
-        ExponentialMovingAverage(Adam(0.1), 0.9),
-        adam(always(0.1), 0.9, 0.999, 1e-8),
-    ),
+    "averaged": (ExponentialMovingAverage(Adam(0.1), 0.9), adam(always(0.1), 0.9, 0.999, 1e-8)),
     "clipped": (ClipByGlobalNorm(SGD(0.1, 0.9), 1.5), clipped(sgd(always(0.1), 0.9), 1.5)),
 }
 OPTIMIZERS = {name: optimizer for name, (optimizer, _) in REFERENCES.items()}
@@ -112,17 +109,7 @@ def test_the_formulas_of_the_source(backend, name):
     np.testing.assert_allclose(vector(params), expected, rtol=1e-13, atol=1e-15)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Nesterov",
-        "AdamW",
-        "LAMB",
-        "a schedule",
-        "clipped",
-        "accumulated",
-    ],
-)
+@pytest.mark.parametrize("name", ["Nesterov", "AdamW", "LAMB", "a schedule", "clipped", "accumulated"])
 def test_compiled_and_eager_are_the_same(backend, name):
     optimizer, gradients = OPTIMIZERS[name], gradients_of_steps()[:2]
     one, other = (descend(backend, optimizer, gradients, compiled=c) for c in (True, False))
@@ -206,9 +193,7 @@ def test_the_bias_correction_of_adam_keeps_its_digits_in_float32(backend, step):
 
 
 @pytest.mark.parametrize(
-    "optimizer",
-    [kind(0.1, weight_decay=0.5) for kind in (SGD, AdamW, Adadelta, NAdam, Lion)],
-    ids=str,
+    "optimizer", [kind(0.1, weight_decay=0.5) for kind in (SGD, AdamW, Adadelta, NAdam, Lion)], ids=str
 )
 def test_weight_decay_alone_shrinks_the_parameters(optimizer):
     params, _ = descend(NUMPY, optimizer, [tree.map(np.zeros_like, PARAMS)])

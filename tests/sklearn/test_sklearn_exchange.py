@@ -9,14 +9,7 @@ from sklearn import neural_network as reference
 from sklearn.exceptions import NotFittedError
 
 from backends import get_backend
-from multinn import (
-    ReduceLearningRateOnPlateau,
-    ReLU,
-    SoftmaxCrossEntropy,
-    Tanh,
-    exchange,
-    onnx,
-)
+from multinn import ReduceLearningRateOnPlateau, ReLU, SoftmaxCrossEntropy, Tanh, exchange, onnx
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.sklearn.export import Exponential
 from tests.support.estimator_runs import BINARY, LABELS, NUMBERS, TARGETS, X, Y

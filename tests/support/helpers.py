@@ -25,10 +25,7 @@ def run_python(
 
 
 def run_experiment(
-    name: str,
-    *arguments: str,
-    environment: dict[str, str] | None = None,
-    folder: Path = ROOT,
+    name: str, *arguments: str, environment: dict[str, str] | None = None, folder: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python -m experiments.NAME`` as a person does, but with warnings as errors.
 

@@ -6,17 +6,7 @@ from typing import Any
 import numpy as np
 
 from backends import Backend, Tree, tree
-from multinn import (
-    Adam,
-    Dense,
-    Dropout,
-    Layer,
-    Loss,
-    MeanSquaredError,
-    Sequential,
-    Tanh,
-    Trainer,
-)
+from multinn import Adam, Dense, Dropout, Layer, Loss, MeanSquaredError, Sequential, Tanh, Trainer
 
 _RNG = np.random.default_rng(0)
 X = _RNG.normal(size=(10, 3)).astype(np.float32)
@@ -29,10 +19,7 @@ PLAIN = Sequential([Dense(4), Tanh(), Dense(2)])
 
 
 def make_trainer(
-    backend: str | Backend = "numpy",
-    model: Layer = MODEL,
-    loss: Loss | None = None,
-    **keywords: Any,
+    backend: str | Backend = "numpy", model: Layer = MODEL, loss: Loss | None = None, **keywords: Any
 ) -> Trainer:
     """Return a trainer; by default one of all that is random: a shuffle and dropout."""
     arguments = {"optimizer": Adam(0.01)} | keywords

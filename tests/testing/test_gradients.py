@@ -37,15 +37,7 @@ from multinn import (
     Softplus,
     Tanh,
 )
-from multinn.testing.gradient_cases import (
-    CASES,
-    LAYERS,
-    LOSSES,
-    Case,
-    LayerCase,
-    LossCase,
-    Point,
-)
+from multinn.testing.gradient_cases import CASES, LAYERS, LOSSES, Case, LayerCase, LossCase, Point
 from multinn.testing.gradient_cases.losses import between_0_and_1
 from multinn.testing.gradients import evaluate, relative_error, tree_error
 
@@ -100,10 +92,7 @@ def test_compiled_numpy_gives_the_same_bits(checker, case, dtype):
 
 @pytest.mark.parametrize(
     ("base", "covered"),
-    [
-        (Layer, {type(case.layer) for case in LAYERS}),
-        (Loss, {type(case.loss) for case in LOSSES}),
-    ],
+    [(Layer, {type(case.layer) for case in LAYERS}), (Loss, {type(case.loss) for case in LOSSES})],
     ids=["layers", "losses"],
 )
 def test_every_exported_layer_and_loss_has_a_case(base, covered):

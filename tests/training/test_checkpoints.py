@@ -277,10 +277,7 @@ def tensor(name: str, value: Any) -> Callable[..., None]:
         (put(input_shape=[]), "Dense: expected inputs of shape"),
         (put(records=[]), "the tensor 'history.records.0' is not part of"),
         (put(records=[["epoch", "loss"]]), "expected the tensor 'history.records.0', float64"),
-        (
-            put(records=[[1, 2, 3, 4]]),
-            r"records: expected lists of column names, got \[1, 2, 3, 4\]",
-        ),
+        (put(records=[[1, 2, 3, 4]]), r"records: expected lists of column names, got \[1, 2, 3, 4\]"),
         (put(records=None), "records: expected a list"),
         (tensor("params.0.W", np.ones((4, 3), np.float32)), r"got \(4, 3\)"),
         (tensor("params.0.W", np.ones((3, 4))), "and float32, got .* and float64"),

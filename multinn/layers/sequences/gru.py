@@ -71,13 +71,7 @@ class GRU(Recurrent):
         (h_before,) = before
         r_z, n, s_n = saved
         r, z = r_z[..., : self.units], r_z[..., self.units :]
-        return (
-            (1.0 - z) * (1.0 - n * n),
-            s_n * r * (1.0 - r),
-            (h_before - n) * z * (1.0 - z),
-            r,
-            z,
-        )
+        return ((1.0 - z) * (1.0 - n * n), s_n * r * (1.0 - r), (h_before - n) * z * (1.0 - z), r, z)
 
     def _step_back(
         self, backend: Backend, U_transposed: Array, d_state: tuple[Array, ...], slopes: Tree

@@ -52,9 +52,7 @@ CASES: tuple[LayerCase, ...] = (
         (2, 5, 4, 4),
     ),
     LayerCase(
-        "Conv2D row by row, groups",
-        Conv2D(4, (3, 2), (1, 2), ((2, 1), (0, 1)), groups=2),
-        (2, 4, 3, 6),
+        "Conv2D row by row, groups", Conv2D(4, (3, 2), (1, 2), ((2, 1), (0, 1)), groups=2), (2, 4, 3, 6)
     ),
     LayerCase("Conv2D depthwise", Conv2D(2, (3, 4), (1, 2), "same", (1, 2), groups=2), (2, 3, 4, 2)),
     LayerCase(
