@@ -85,7 +85,8 @@ class Writer:
         """Copy parts into a vector that were not computed there."""
         vector = self._vector(call.result)
         for part, start in offsets_in(call):
-            if not isinstance(part, Value) or self._packed_at.get(part) != (call.result, start):
+            home, place = self._packed_at.get(part, (None, 0)) if isinstance(part, Value) else (None, 0)
+            if home is not call.result or place != start:
                 target = self.source.constant(unpack(vector, start, part.shape))
                 self.source.line(f"{target}[...] = {self.source.expression(part)}")
 

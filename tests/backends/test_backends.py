@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,16 +13,6 @@ from hypothesis.extra.numpy import arrays
 
 from backends import Backend, PrecisionError, Tree, UnknownBackendError, get_backend, tree
 from tests.support.helpers import run_python
-
-
-class Pair(NamedTuple):
-    first: Any
-    second: Any
-
-
-def assert_trees_equal(actual: Tree, expected: Tree) -> None:
-    """Compare the structures, and the values, shapes and dtypes of the NumPy leaves."""
-    tree.map(lambda a, e: np.testing.assert_array_equal(a, e, strict=True), actual, expected)
 
 
 def test_a_backend_describes_itself(backend):
@@ -79,30 +69,6 @@ def test_scatter_add_accumulates_duplicates(backend, table, ids, data):
         expected[index] += row
     result = backend.scatter_add(*backend.from_numpy((table, np.array(ids, np.int32), rows)))
     np.testing.assert_array_equal(backend.to_numpy(result), expected, strict=True)
-
-
-def rich_step(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
-    """A step whose carry, x and y are nested trees."""
-    total = carry["total"] + x[0]
-    scaled = carry["pair"].first * x[1]["scale"]
-    y = {"pair": Pair(total, (scaled, None)), "nothing": (), "sum": total + scaled}
-    return {"total": total, "pair": Pair(scaled, None)}, y
-
-
-RICH_CARRY = {"total": np.zeros(2, np.float32), "pair": Pair(np.array(1.0, np.float32), None)}
-
-
-@settings(max_examples=25)
-@given(arrays(np.float32, st.tuples(st.integers(1, 4), st.just(2)), elements=st.integers(-5, 5)))
-def test_scan_is_a_loop(backend, x):
-    xs = (x, {"scale": x[:, 0], "nothing": None})
-    carry, parts = RICH_CARRY, []
-    for i in range(len(x)):
-        carry, y = rich_step(carry, tree.map(lambda leaf, i=i: leaf[i], xs))
-        parts.append(y)
-    expected = carry, tree.map(lambda *leaves: np.stack(leaves), *parts)
-    actual = backend.scan(rich_step, *backend.from_numpy((RICH_CARRY, xs)))
-    assert_trees_equal(backend.to_numpy(actual), tree.map(np.asarray, expected))
 
 
 def test_the_error_of_two_lengths_shows_them(backend):

@@ -156,6 +156,21 @@ def test_gradients_in_column_order_are_summed_in_that_order():
     assert_compiles(run, (carry, XS))
 
 
+def test_a_gradient_may_be_packed_into_two_vectors():
+    def run(backend: NumpyBackend, carry: Tree, xs: Any) -> Tree:
+        def step(carry: Tree, x: Any) -> tuple[Tree, Any]:
+            params, moments = carry
+            gradients = [backend.xp.cumulative_sum(p * x) for p in params]
+            moments = [0.9 * m + g for m, g in zip(moments, gradients, strict=True)]
+            updated = [p - 0.1 * g for p, g in zip(params[:2], gradients[:2], strict=True)]
+            return ([*updated, params[2]], moments), None
+
+        return backend.scan(step, carry, xs)
+
+    rows = [row + 0.0 for row in XS[:3]]
+    assert_compiles(run, ((rows, rows), XS))
+
+
 def test_arrays_may_be_updated_in_another_precision():
     def run(backend: NumpyBackend, carry: Tree, rates: Any) -> Tree:
         def step(carry: Tree, rate: Any) -> tuple[Tree, Any]:

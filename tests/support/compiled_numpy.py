@@ -1,4 +1,4 @@
-"""Compiled NumPy beside eager NumPy, for tests."""
+"""Comparison of compiled NumPy with eager NumPy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ DTYPES = ("float32", "float64", "int32", "int64", "bool")
 def draw_array(
     generator: np.random.Generator, shape: tuple[int, ...], dtype: str = "float32", order: str = "C"
 ) -> Any:
-    """Return numbers of about 1 to 5, in an order in memory: "C", "F", "strided" or "reversed"."""
+    """Return normal numbers in an order in memory: "C", "F", "strided" or "reversed"."""
     numbers = generator.normal(size=shape) * 3.0
     array = (numbers > 0) if dtype == "bool" else numbers.astype(dtype)
     if order == "F":
@@ -28,9 +28,9 @@ def draw_array(
 
 
 def assert_same_bits(actual: Tree, expected: Tree) -> None:
-    """Compare the leaves byte by byte, and the structures.
+    """Compare the structures, and the leaves byte by byte.
 
-    Only the sign of a NaN may differ: NumPy itself has several, one with and one without SIMD.
+    Only the sign of a NaN may differ: in NumPy it depends on SIMD.
     """
 
     def check(a: Any, e: Any) -> None:
@@ -46,7 +46,7 @@ def assert_same_bits(actual: Tree, expected: Tree) -> None:
 
 
 def assert_compiles(function: Callable[..., Tree], *calls: tuple[Tree, ...]) -> None:
-    """Compile for the first call; compare all of them with the eager path, the results kept."""
+    """Compile for the first call, and compare all calls, made twice, with the eager backend."""
 
     def bound(backend: NumpyBackend) -> Callable[..., Tree]:
         return lambda *arguments: function(backend, *arguments)
@@ -63,7 +63,7 @@ def assert_compiles(function: Callable[..., Tree], *calls: tuple[Tree, ...]) -> 
 
 
 def check_scan(step: Callable[..., Tree], carry: Tree, xs: Tree) -> None:
-    """Compare a loop of a compiled function with the eager one."""
+    """Compare a loop in a compiled function with the eager loop."""
 
     def run(backend: NumpyBackend, carry: Tree, xs: Tree) -> Tree:
         return backend.scan(lambda carry, x: step(backend.xp, carry, x), carry, xs)

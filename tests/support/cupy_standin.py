@@ -1,4 +1,4 @@
-"""A module that calls itself CuPy and computes with NumPy: there is no GPU where the tests run."""
+"""A stand-in for CuPy that computes with NumPy, because the tests run without a GPU."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ MODULES = ("cupy", "cupyx", "array_api_compat.cupy", "backends.cupy_backend")
 
 
 def make_modules(has_gpu: bool) -> dict[str, ModuleType]:
-    """Return the modules ``cupy`` and ``cupyx``, as far as they are asked for."""
+    """Return the parts of ``cupy`` and ``cupyx`` that are used, by the name of the module."""
     cupy, cupyx = ModuleType("cupy"), ModuleType("cupyx")
     vars(cupy).update({name: value for name, value in vars(np).items() if name[:2] != "__"})
     cupy.__path__ = []
@@ -40,7 +40,7 @@ def make_modules(has_gpu: bool) -> dict[str, ModuleType]:
 
 @contextmanager
 def cupy_in_place(patch: pytest.MonkeyPatch, has_gpu: bool = True) -> Iterator[Any]:
-    """Yield the backend's class, imported anew over the stand-in."""
+    """Yield the backend's class, newly imported with the stand-in."""
 
     def loaded() -> list[str]:
         return [name for name in sys.modules if name.startswith(MODULES)]

@@ -1,4 +1,4 @@
-"""Small fits of estimators, and what the tests of their files share."""
+"""Data and comparisons for the tests of estimators."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def assert_same_parameters(one: Any, other: Any, **tolerance: float) -> None:
 
 
 def assert_same_estimators(one: Any, other: Any) -> None:
-    """Compare all that fits learn, to the bit."""
+    """Compare everything that a fit learns, to the bit."""
     assert vars(one).keys() == vars(other).keys()
     for name in [*_LEARNED, "n_features_in_", "n_outputs_", "n_layers_", "_improvement", "_kind"]:
         if hasattr(one, name):

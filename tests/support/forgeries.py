@@ -1,4 +1,4 @@
-"""Checkpoints that someone has changed."""
+"""Changed checkpoints with valid checksums."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import safetensors.numpy
 
 
 def resealed(data: bytes, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> bytes:
-    """A checkpoint with other content, and the checksum that belongs to it: what a forger makes."""
+    """Return a checkpoint with changed content and the checksum of that content."""
     content, tensors = content_of(data), safetensors.numpy.load(data)
     change(content, tensors)
     text = json.dumps(content | {"sha256": "0" * 64})

@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Runs of Python and of experiments in processes of their own."""
 
 import os
 import subprocess
@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_CACHE = tempfile.TemporaryDirectory(prefix="multinn-tests-")  # not that of who runs the tests
+_CACHE = tempfile.TemporaryDirectory(prefix="multinn-tests-")  # not the user's
 
 
 def run_python(
     code: str, *, path: Sequence[Path] = (), environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter in which warnings are errors, and return what it wrote.
+    """Run code in a new interpreter in which warnings are errors, and return its output.
 
     Args:
-        code: a program.
-        path: folders to import from, before the project itself.
-        environment: variables to set; MULTINN_BACKEND is unset if it is not among them.
+        code: the program.
+        path: folders to import from, before the project.
+        environment: variables to set; MULTINN_BACKEND is otherwise unset.
     """
     return _run_interpreter("-c", code, path=path, environment=environment)
 
@@ -27,13 +27,13 @@ def run_python(
 def run_experiment(
     name: str, *arguments: str, environment: dict[str, str] | None = None, folder: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m experiments.NAME`` as a person does, but with warnings as errors.
+    """Run ``python -m experiments.NAME`` with warnings as errors, and return its output.
 
     Args:
-        name: of the experiment.
-        arguments: those of the command line.
+        name: the name of the experiment.
+        arguments: command-line arguments.
         environment: as in `run_python`.
-        folder: where to be.
+        folder: the current folder of the process.
     """
     return _run_interpreter(
         "-m", f"experiments.{name}", *arguments, environment=environment, folder=folder
@@ -54,7 +54,7 @@ def _run_interpreter(
             **inherited,
             "COLUMNS": "80",
             "MULTINN_CACHE": _CACHE.name,
-            # The tests run side by side: threads of one process would wait for cores that another has.
+            # Tests run in parallel, and threads of one process would wait for another's cores.
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT])),

@@ -1,4 +1,4 @@
-"""Layers run forward: what the tests of layers share."""
+"""Forward runs of layers, for their tests."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,23 +15,32 @@ def draw(layer: Layer, input_shape: tuple[int, ...], seed: int = 0) -> tuple[Tre
     return layer.init(np.random.default_rng(seed), input_shape)
 
 
+def drawn(layer: Layer, input_shape: Any, seed: int = 0) -> tuple[Tree, Tree]:
+    """Return parameters and a state, without zeros and ones."""
+    generator = np.random.default_rng(seed)
+    params, _ = layer.init(generator, input_shape)
+    state = layer.init_state(params)
+    params = tree.map(lambda leaf: leaf + 0.3 * generator.normal(size=leaf.shape), params)
+    return params, tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state)
+
+
 def fans_told(layer: Any, input_shape: tuple[int, ...], parameter: str) -> list[tuple[int, int]]:
-    """Return the fans with which the layer calls that initializer, such as its weight_initializer."""
+    """Return the fans that the layer passes to an initializer, such as its weight_initializer."""
     fans = []
 
-    class Asking(Ones):
+    class Recorder(Ones):
         def __call__(self, generator: Any, shape: Any, fan_in: int, fan_out: int) -> Any:
             fans.append((fan_in, fan_out))
             return super().__call__(generator, shape, fan_in, fan_out)
 
-    draw(replace(layer, **{parameter: Asking()}), input_shape)
+    draw(replace(layer, **{parameter: Recorder()}), input_shape)
     return fans
 
 
 def forward(
     backend: Backend, layer: Layer, x: np.ndarray, key: Key | None = None, params: Tree = None
 ) -> np.ndarray:
-    """Draw parameters, unless they are given, and return the output on NumPy."""
+    """Return the output as a NumPy array, with drawn parameters if none are given."""
     drawn = draw(layer, x.shape[1:])[0] if params is None else params
     params = backend.from_numpy(tree.map(lambda leaf: leaf.astype(x.dtype), drawn))
     run = backend.jit(lambda params, x: layer.forward(backend, params, x, key))

@@ -1,4 +1,4 @@
-"""Losses called as training calls them: compiled, on arrays of a backend."""
+"""Calls of losses as in training: compiled, on arrays of a backend."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -26,21 +26,21 @@ def call(
 
 @cache
 def compiled(backend: Backend, loss: Loss) -> Callable[..., Any]:
-    """Return the loss as a compiled function, one and the same for all tests."""
+    """Return the loss as a compiled function, the same for all tests."""
     return backend.jit(lambda *arguments: loss(backend, *arguments))
 
 
 def per_example(
     backend: Backend, loss: Loss, outputs: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the loss of each example and its gradient, of targets as a user has them."""
+    """Return the loss of each example and its gradient, for targets as a user passes them."""
     return _per_example(backend, loss, compiled_per_example(backend, loss), outputs, targets)
 
 
 def per_example_eagerly(
     backend: Backend, loss: Loss, outputs: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the same, not compiled: floating-point warnings are seen."""
+    """Return the same as `per_example` without compilation, which shows floating-point warnings."""
     return _per_example(backend, loss, partial(loss.per_example, backend), outputs, targets)
 
 

@@ -1,11 +1,11 @@
-"""How much memory a call needs."""
+"""The memory of a call."""
 
 import tracemalloc
 from collections.abc import Callable
 
 
 def peak_memory(call: Callable[[], object]) -> int:
-    """Return the bytes that a call needed at most, in what NumPy and Python allocate."""
+    """Return the peak of the memory, in bytes, that NumPy and Python allocate in a call."""
     tracemalloc.start()
     try:
         call()

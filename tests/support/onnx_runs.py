@@ -1,4 +1,4 @@
-"""Models run by us and by readers of ONNX: what the tests of the export share."""
+"""Runs of models on NumPy and in ONNX Runtime, for the tests of the export."""
 
 from typing import Any
 
@@ -10,8 +10,9 @@ from multinn import Container, Layer, Masking, Sequential
 from multinn.layers.base import Masked, values_of
 from multinn.onnx import to_onnx
 from multinn.testing.gradient_cases import LAYERS, LayerCase
+from tests.support.layer_runs import drawn as drawn
 
-# Layers that ONNX cannot express, and why.
+# Layers that ONNX cannot express, with the reason.
 WITHOUT_CONVERTER: dict[type[Layer], str] = {}
 
 
@@ -22,15 +23,6 @@ def _has_converters(layer: Layer) -> bool:
 
 
 CASES = [case for case in LAYERS if _has_converters(case.layer)]
-
-
-def drawn(layer: Layer, input_shape: Any, seed: int = 0) -> tuple[Tree, Tree]:
-    """Return parameters and a state, none of them zeros or ones."""
-    generator = np.random.default_rng(seed)
-    params, _ = layer.init(generator, input_shape)
-    state = layer.init_state(params)
-    params = tree.map(lambda leaf: leaf + 0.3 * generator.normal(size=leaf.shape), params)
-    return params, tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state)
 
 
 def point_of(case: LayerCase) -> tuple[Layer, Tree, Tree, np.ndarray]:
@@ -45,7 +37,7 @@ def point_of(case: LayerCase) -> tuple[Layer, Tree, Tree, np.ndarray]:
 
 
 def outputs_of(layer: Layer, params: Tree, state: Tree, x: Any, dtype: str) -> list[np.ndarray]:
-    """Return what the layer gives at inference on NumPy, as a list of arrays."""
+    """Return the layer's outputs at inference on NumPy."""
 
     def cast(leaves: Tree) -> Tree:
         return tree.map(lambda leaf: leaf.astype(dtype), leaves)
@@ -57,7 +49,7 @@ def outputs_of(layer: Layer, params: Tree, state: Tree, x: Any, dtype: str) -> l
 
 
 def run_onnx(model: Any, *inputs: np.ndarray) -> list[np.ndarray]:
-    """Return the outputs of a model, or of the file of one, in ONNX Runtime."""
+    """Return the outputs of a model, or of a model's file, in ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     content = model if isinstance(model, str) else model.SerializeToString()
@@ -68,7 +60,7 @@ def run_onnx(model: Any, *inputs: np.ndarray) -> list[np.ndarray]:
 
 
 def assert_same(layer: Layer, x: np.ndarray, params: Tree = None, state: Tree = None) -> None:
-    """Assert that a layer gives the same in float32, with drawn parameters if none are given."""
+    """Assert equal float32 outputs of a layer, with drawn parameters if none are given."""
     if params is None:
         params, state = drawn(layer, x.shape[1:])
     x = x.astype(np.float32)

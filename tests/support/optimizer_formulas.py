@@ -1,4 +1,4 @@
-"""The formulas of the optimizers' sources, in plain NumPy on one vector of all parameters."""
+"""The optimizers' formulas from their sources, in NumPy, on one vector of all parameters."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -116,7 +116,7 @@ def lamb(
     *,
     ends: Sequence[int],
 ) -> Reference:
-    """Return LAMB on a vector of arrays that end at these places, the last one at its end."""
+    """Return LAMB on a vector of arrays that end at the offsets ``ends``, and at its end."""
 
     def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
         m, v = np.zeros_like(theta), np.zeros_like(theta)
@@ -145,7 +145,7 @@ def accumulated(reference: Reference, steps: int) -> Reference:
 
 
 def averages(reference: Reference, decay: float, theta: Vector, gradients: Sequence[Vector]) -> Vector:
-    """Return the moving average of what a reference passes through, its bias undone at the end."""
+    """Return the bias-corrected moving average of a reference's parameters."""
     total = np.zeros_like(theta)
     for t in range(1, len(gradients) + 1):
         total = decay * total + (1.0 - decay) * reference(theta, gradients[:t])

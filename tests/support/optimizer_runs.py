@@ -1,4 +1,4 @@
-"""Updates of optimizers on small parameters, for their tests."""
+"""Runs of optimizers on small parameters, for their tests."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -26,7 +26,7 @@ def vector(values: Tree) -> Vector:
 
 @cache
 def compiled_update(backend: Backend, optimizer: Optimizer) -> Callable[..., Any]:
-    """Return the update as a compiled function, one and the same for all tests."""
+    """Return the update as a compiled function, the same for all tests."""
     return backend.jit(partial(optimizer.update, backend))
 
 
@@ -38,7 +38,7 @@ def descend(
     dtype: str = "float64",
     compiled: bool = True,
 ) -> tuple[Tree, Tree]:
-    """Make one update for each of the gradients: the parameters and the state, on NumPy."""
+    """Make one update for each gradient; return the parameters and the state as NumPy arrays."""
     params = tree.map(lambda leaf: np.asarray(leaf, dtype), params)
     with backend.precision(dtype):
         update = compiled_update(backend, optimizer) if compiled else partial(optimizer.update, backend)

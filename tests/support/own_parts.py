@@ -1,4 +1,4 @@
-"""A layer and metrics that are not the library's: what a user adds."""
+"""A layer and metrics that a user might write."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ten examples, a small model, and trainers on them: what the tests of the trainer share."""
+"""Ten examples, a small model and trainers for the tests of the trainer."""
 
 from functools import cache
 from typing import Any
@@ -21,7 +21,7 @@ PLAIN = Sequential([Dense(4), Tanh(), Dense(2)])
 def make_trainer(
     backend: str | Backend = "numpy", model: Layer = MODEL, loss: Loss | None = None, **keywords: Any
 ) -> Trainer:
-    """Return a trainer; by default one of all that is random: a shuffle and dropout."""
+    """Return a trainer, by default with shuffling and dropout."""
     arguments = {"optimizer": Adam(0.01)} | keywords
     return Trainer(model, loss or MeanSquaredError(), backend=backend, **arguments)
 
@@ -35,18 +35,18 @@ def fit(trainer: Trainer, epochs: int, **keywords: Any) -> Trainer:
 
 @cache
 def reference_run(backend: Backend, epochs: int, dtype: str = "float32") -> Trainer:
-    """Return a trainer after an undisturbed run of so many epochs; look at it only."""
+    """Return a trainer after an uninterrupted run; tests must not change it."""
     return fit(make_trainer(backend, dtype=dtype), epochs)
 
 
 def host(trainer: Trainer) -> tuple[Tree, Tree]:
-    """Return the parameters and the state of the optimizer, on NumPy."""
+    """Return the parameters and the state of the optimizer as NumPy arrays."""
     changing: tuple[Tree, Tree] = trainer.backend.to_numpy((trainer.params, trainer.optimizer_state))
     return changing
 
 
 def assert_same_bits(one: Trainer, other: Trainer) -> None:
-    """Compare all that training changes."""
+    """Compare everything that training changes."""
     tree.map(np.testing.assert_array_equal, host(one), host(other))
     assert (one.epoch, one.step) == (other.epoch, other.step)
     assert one.history.losses == other.history.losses

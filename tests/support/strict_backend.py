@@ -1,4 +1,4 @@
-"""The strictest reading of the Array API standard, as one more backend that only the tests know."""
+"""A backend for array_api_strict, which has nothing beyond the Array API standard."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from backends import Array, EagerBackend
 
 
 class StrictBackend(EagerBackend):
-    """array_api_strict: what the standard does not promise fails here, and so can fail elsewhere."""
+    """array_api_strict: code beyond the standard fails here, as it may with other libraries."""
 
     name: ClassVar[str] = "array_api_strict"
     xp: Any = array_api_strict
