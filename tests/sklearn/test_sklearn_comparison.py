@@ -23,7 +23,7 @@ def test_the_script_tabulates_and_records(tmp_path, capsys):
 
 def test_a_folder_is_only_for_mnist(tmp_path, capsys):
     assert main(["--backends", "numpy", "--data-dir", str(tmp_path)]) == 2
-    assert "use it with --dataset mnist" in capsys.readouterr().err
+    assert "--data-dir is for --dataset mnist" in capsys.readouterr().err
 
 
 def test_mnist_is_read_from_the_folder_that_is_named(tmp_path, capsys):
