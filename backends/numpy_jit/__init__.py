@@ -8,6 +8,7 @@ order of their work:
     scopes                the function or loop body that a recorded value belongs to
     flattening            carries small arrays that a loop updates alike as one vector
     schedule              orders the calls that the results need, and finds how long arrays are needed
+    padding               adds only the part of a padded array that is not padding
     memory                assigns arrays to buffers, which are reused as soon as possible
     calls, source         write each call so that it fills its buffer
     writing, program      write all calls as one Python function, which is replayed

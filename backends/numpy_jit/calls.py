@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import HostArray
+from backends.numpy_jit.padding import AddWithin
 from backends.numpy_jit.recording import Call, Value
 from backends.numpy_jit.source import Source
 
@@ -46,6 +47,8 @@ def write_call(source: Source, call: Call, whole_array: Callable[[Value], Any]) 
         source.line(f"{source.constant(np.copyto)}({out}, {yes}, 'same_kind', {condition})")
     elif function is np.astype and isinstance(args[0].example, np.ndarray):  # a scalar may overflow
         source.line(f"{out}[...] = {source.expression(args[0])}")
+    elif isinstance(function, AddWithin):
+        _write_add_within(source, call, function.index)
     elif function in (np.concatenate, np.stack) and call.options.keys() <= {"axis"}:
         source.line(source.call(function, args, call.options, out))
     elif function is np.reshape and len(args) == 2 and not call.options:
@@ -58,6 +61,8 @@ def write_call(source: Source, call: Call, whole_array: Callable[[Value], Any]) 
 def is_elementwise(call: Call) -> bool:
     """Return whether the result may overwrite an input of the same layout, entry by entry."""
     function = call.function
+    if isinstance(function, AddWithin):
+        return True
     return isinstance(function, np.ufunc) and function.signature is None and not call.options
 
 
@@ -71,6 +76,14 @@ def _write_ufunc(source: Source, call: Call, out: str) -> None:
     parts = [_operand(source, arg, call) for arg in args] + [f"out={out}" if by_name else out]
     parts += [f"{name}={source.expression(value)}" for name, value in call.options.items()]
     source.line(f"{source.constant(call.function)}({', '.join(parts)})")
+
+
+def _write_add_within(source: Source, call: Call, index: tuple[slice, ...]) -> None:
+    whole, part = call.args
+    out, place = source.expression(call.result), source.part(call.result, index)
+    if source.expression(whole) != out:
+        source.line(f"{out}[...] = {source.expression(whole)}")
+    source.line(f"{source.constant(np.add)}({place}, {source.expression(part)}, {place})")
 
 
 def _write_reduction(source: Source, call: Call, out: str) -> None:

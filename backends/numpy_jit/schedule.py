@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from backends.numpy_jit.padding import simplify
 from backends.numpy_jit.recording import Call, Loop, Value
 
 Item = Call | Loop
@@ -61,6 +62,7 @@ class Schedule:
 
     def _needs(self, item: Item) -> list[Any]:
         if isinstance(item, Call):
+            simplify(item)
             return item.inputs
         body, outside = self._needed([*item.y_out, *item.carry_out], item.scope.depth)
         self._bodies[item] = body

@@ -71,6 +71,10 @@ class Source:
             return f"{self.expression(value)}.reshape({shape})"
         return self.constant(known.reshape(shape))
 
+    def part(self, value: Value, index: tuple[slice, ...]) -> str:
+        """Return the text that stands for a view of some entries of a value."""
+        return self.constant(self._arrays[value][index])
+
     def repeated(self, constant: HostArray, like: Any) -> str:
         """Return the expression of a constant, repeated to the shape and layout of ``like``."""
         key = (constant.tobytes(), constant.dtype, constant.shape, like.shape, like.strides)

@@ -29,6 +29,21 @@ class Pair(NamedTuple):
     second: Any
 
 
+def test_a_sum_of_shifted_arrays_has_the_bits_of_eager_numpy():
+    """Padding is -0.0, which does not even change the sign of a zero."""
+    parts = np.array([[[-0.0, 0.0, 1.0]], [[0.0, -0.0, 2.0]], [[-0.0, -0.0, 3.0]]], np.float32)
+
+    def function(backend: Any, parts: Any, start: Any) -> Any:
+        xp, total = backend.xp, start + start
+        for position in range(3):
+            zeros = [xp.full((1, n), -0.0, dtype=xp.float32) for n in (position, 2 - position)]
+            total = total + xp.concat([zeros[0], parts[position, ...], zeros[1]], axis=1)
+        return total, start + total
+
+    for zero in (0.0, -0.0):
+        assert_compiles(function, (parts, np.full((1, 5), zero, np.float32)))
+
+
 @pytest.mark.parametrize("function", [np.arctan2, np.pow])
 def test_a_reversed_array_beside_a_repeated_one(function):
     """NumPy has loops of its own for these, with other last bits."""
@@ -44,6 +59,14 @@ def test_the_counter_of_a_loop_has_a_name_of_its_own():
         return backend.scan(lambda c, x: (np.round(c) + x, None), x, xs)
 
     assert_compiles(function, (A, ROWS))
+
+
+def test_a_sum_with_what_is_joined_along_no_axis():
+    def function(backend: Any, x: Any) -> Any:
+        zeros = backend.xp.full((1, 2), -0.0)
+        return x + backend.xp.concat([zeros, x[:2]], axis=None)
+
+    assert_compiles(function, (np.arange(4.0),))
 
 
 @pytest.mark.parametrize(

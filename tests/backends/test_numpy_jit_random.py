@@ -65,6 +65,8 @@ SEVERAL = (
     lambda r, x, y, z: np.where(x > 0, r.choice(NUMBERS), y),
     lambda r, x, y, z: np.concat([x, y], axis=r.choice([0, -1, None])),
     lambda r, x, y, z: np.stack([x, y, x], axis=r.choice([0, 1, -1])),
+    lambda r, x, y, z: x + padded(y, x.shape, r.randrange(x.ndim), r),
+    lambda r, x, y, z: padded(x[1:-1], x.shape, 0, r) + padded(y, x.shape, r.randrange(x.ndim), r),
     lambda r, x, y, z: np.take(x, np.astype(np.reshape(y, (-1,)) > 0, np.int64), axis=0),
     lambda r, x, y, z: np.clip(x, y, z),
     lambda r, x, y, z: divmod(x, y)[1],
@@ -72,6 +74,16 @@ SEVERAL = (
     lambda r, x, y, z: x[np.argmax(y) % x.shape[0], ...],
     lambda r, x, y, z: x[np.astype(np.reshape(y, (-1,)) > 0, np.int64)],
 )
+
+
+def padded(part: Any, shape: tuple[int, ...], axis: int, r: random.Random) -> Any:
+    """Return the first rows of an array between negative zeros, which may be added without a trace."""
+    part = part[(slice(None),) * axis + (slice(r.randint(0, 3)),)]
+    before = r.randint(0, max(0, shape[axis] - part.shape[axis]))
+    sizes = (before, shape[axis] - part.shape[axis] - before)
+    zero = r.choice([-0.0, -0.0, -0.0, 0.0])
+    zeros = [np.full((*shape[:axis], n, *shape[axis + 1 :]), zero, part.dtype) for n in sizes]
+    return np.concat([zeros[0], part, zeros[1]], axis=axis)
 
 
 def operation(seed: int, pool: list[Any]) -> Any:
