@@ -168,7 +168,7 @@ UNCOMMON_CALLS: dict[str, Any] = {
     "reshape by columns, by position": (lambda x: np.reshape(x, (-1,), "F"), (X,)),
     "where of no array": (lambda x, y: np.where(True, x, y), (X, -X)),
     "where of numbers": (lambda x, y: np.where(x, x, y), (IDS, IDS + 1)),
-    "where with an integer": (lambda x: np.where(x > 0, x, 300), (np.arange(3, dtype=np.uint8),)),
+    "where with an integer": (lambda x: np.where(x > 0, x, 200), (np.arange(3, dtype=np.uint8),)),
     "where with floats": (lambda x: np.where(x > 0, 1.0, x), (X,)),
     "concat with a dtype": (lambda x: np.concat([x, x], dtype=np.float64), (X,)),
     "take along no axis": (lambda x, ids: np.take(x, ids, axis=None), (X, IDS)),
