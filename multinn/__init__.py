@@ -37,6 +37,7 @@ from multinn.errors import ForeignFileError as ForeignFileError
 from multinn.errors import InvalidCheckpointError as InvalidCheckpointError
 from multinn.errors import NewerCheckpointError as NewerCheckpointError
 from multinn.errors import NotInitializedError as NotInitializedError
+from multinn.errors import TraceError as TraceError
 from multinn.host.former_modules import install as _install_former_modules
 from multinn.host.version import own_version as _own_version
 from multinn.layers import ELU as ELU
@@ -131,11 +132,13 @@ from multinn.optimizers import NAdam as NAdam
 from multinn.optimizers import Optimizer as Optimizer
 from multinn.optimizers import RMSProp as RMSProp
 from multinn.optimizers import ScaledLearningRate as ScaledLearningRate
+from multinn.tracing.trace import Trace as Trace
 from multinn.training.batches import ShuffledBatches as ShuffledBatches
 from multinn.training.compiled import Seconds as Seconds
 from multinn.training.history import History as History
 from multinn.training.program import Examples as Examples
 from multinn.training.program import value_and_gradients as value_and_gradients
+from multinn.training.tracing import trace_steps as trace_steps
 from multinn.training.trainer import Trainer as Trainer
 
 __version__ = _own_version()

@@ -1,4 +1,4 @@
-"""Errors of training, of descriptions and of checkpoints."""
+"""Errors of training, of descriptions, of checkpoints and of traces."""
 
 
 class DivergenceError(ArithmeticError):
@@ -45,3 +45,7 @@ class NewerCheckpointError(CheckpointError):
 
 class InvalidCheckpointError(CheckpointError):
     """The file is undamaged, but its content is invalid or does not fit the trainer."""
+
+
+class TraceError(ValueError):
+    """A file or a text is no trace of this library, or it is damaged or of a later version."""

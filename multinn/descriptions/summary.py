@@ -1,14 +1,14 @@
 """A table of the layers of a model."""
 
-import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import numpy as np
 
 from backends import Shape, Tree, tree
+from multinn.descriptions.instrumented import instrumented
 from multinn.host.checks import check_shape
 from multinn.host.text import shorten
 
@@ -28,8 +28,7 @@ def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> str:
         ValueError: the layer cannot take inputs of that shape.
     """
     rows: list[_Row] = []
-    recording = _recording(layer, "", rows, count())
-    params, _ = recording.init(np.random.default_rng(0), check_shape(input_shape))
+    params, _ = _recording(layer, rows).init(np.random.default_rng(0), check_shape(input_shape))
     rule = "-" * (sum(_WIDTHS) + 4)
     lines = [_line("layer", "output shape", "parameters"), rule]
     for row in rows:
@@ -50,37 +49,29 @@ class _Row:
     parameters: int = 0
 
 
-def _recording(layer: Any, indent: str, rows: list[_Row], numbers: Iterator[int]) -> Any:
+def _recording(layer: Any, rows: list[_Row]) -> Any:
     """Return a copy of a layer whose `init`, and that of each layer in it, adds a row to the table.
 
-    Each copy has a class of its own, so that copies of the copy record, too. Inner layers are numbered
-    in the order of their parameters, which is the order of the calls of `init`.
+    Inner layers are numbered in the order of their parameters, which is the order of the calls of
+    `init`.
     """
-    kind: Any = type(layer)
+    numbers: list[Iterator[int]] = []  # one for each call of `init` that has not returned
 
-    class Recording(kind):  # type: ignore[misc]  # mypy does not know the class
-        def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-            number = f"{next(numbers)} " if indent else ""
-            row = _Row(f"{indent}{number}{kind.__name__}")
-            rows.append(row)
-            params, row.output_shape = super().init(generator, input_shape)
-            row.parameters = _count(params)
-            return params, row.output_shape
+    def subclass(kind: Any) -> type:
+        class Recording(kind):  # type: ignore[misc]  # mypy does not know the class
+            def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+                number = f"{next(numbers[-1])} " if numbers else ""
+                row = _Row(f"{'  ' * len(numbers)}{number}{kind.__name__}")
+                rows.append(row)
+                numbers.append(count())
+                params, row.output_shape = super().init(generator, input_shape)
+                numbers.pop()
+                row.parameters = _count(params)
+                return params, row.output_shape
 
-    Recording.__name__ = kind.__name__  # for error messages
-    inner = count()
+        return Recording
 
-    def convert(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(convert, value))
-        is_layer = callable(getattr(value, "init", None))
-        return _recording(value, f"{indent}  ", rows, inner) if is_layer else value
-
-    copied = copy.copy(layer)
-    for field in fields(copied):
-        object.__setattr__(copied, field.name, convert(getattr(copied, field.name)))
-    object.__setattr__(copied, "__class__", Recording)
-    return copied
+    return instrumented(layer, "init", subclass)
 
 
 def _line(*cells: str) -> str:

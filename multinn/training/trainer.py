@@ -1,10 +1,11 @@
 """The trainer: a model, a loss and an optimizer, on one backend."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from multinn.host.checks import check_inputs, check_integers
+from multinn.tracing.trace import Trace
 from multinn.training.base import BaseTrainer
 from multinn.training.batch_run import BatchRun
 from multinn.training.batches import Batches, check_batches, with_first
@@ -17,6 +18,7 @@ from multinn.training.examples import (
 )
 from multinn.training.history import History
 from multinn.training.run import Run, check_callbacks
+from multinn.training.tracing import trace
 
 
 class Trainer(BaseTrainer):
@@ -181,6 +183,56 @@ class Trainer(BaseTrainer):
             with run.running() as advance:
                 run.train(advance)
         return run.history
+
+    def trace(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        steps: int = 1,
+        examples: int | Sequence[int] | None = None,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        weights: Any = None,
+        leave_out: Collection[str] = (),
+        most_bytes: int = 50_000_000,
+    ) -> Trace:
+        """Record the next training steps: all that each layer, the loss and the optimizer compute.
+
+        The steps are those that `fit` would take next with the chosen examples: the same losses and
+        parameters, to the bit on NumPy, to rounding elsewhere. The trainer stays as it is. Show the
+        trace as the last line of a cell of a notebook, or save it as a page.
+
+        Args:
+            x: (examples, ...), as in `fit`.
+            y: targets, as the loss takes them.
+            steps: 1 or more.
+            examples: the number of examples to use, from the first on, or the indices of some; None for
+                all.
+            batch_size: examples in a step; None for all examples in each step.
+            shuffle: as in `fit`.
+            weights: (examples,) numbers of 0 or more, or None, as in `fit`.
+            leave_out: names of entries to leave out: of a layer's "x", "y", "cache", "params",
+                "params_after", "state", "state_after", "dy", "dx" and "gradients", or "updates",
+                "code" and "documentation".
+            most_bytes: about the largest size of the trace.
+
+        Raises:
+            TypeError, ValueError: the data do not fit the model or the loss; or the trace would be too
+                large.
+        """
+        return trace(
+            self,
+            x,
+            y,
+            steps=steps,
+            examples=examples,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            weights=weights,
+            leave_out=leave_out,
+            most_bytes=most_bytes,
+        )
 
     def _reported(self, validated: bool) -> list[str]:
         """Return the names that records will have."""

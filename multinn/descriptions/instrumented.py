@@ -1,0 +1,32 @@
+"""Copies of layers and other parts whose methods also record their calls."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+
+def instrumented(part: Any, method: str, subclass: Callable[[type], type]) -> Any:
+    """Return a copy of a part, and of each part in its fields, whose class is a subclass of its own.
+
+    A copy that `dataclasses.replace` makes of the copy has the subclass, too.
+
+    Args:
+        part: a frozen dataclass, such as a `Layer`.
+        method: the method by which a part is recognized in a field, such as "init".
+        subclass: takes a class and returns a subclass of it.
+    """
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(convert, value))
+        is_part = callable(getattr(value, method, None))
+        return instrumented(value, method, subclass) if is_part else value
+
+    copied = copy.copy(part)
+    for field in fields(copied):
+        object.__setattr__(copied, field.name, convert(getattr(copied, field.name)))
+    kind = subclass(type(part))
+    kind.__name__ = type(part).__name__  # for error messages
+    object.__setattr__(copied, "__class__", kind)
+    return copied

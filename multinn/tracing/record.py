@@ -1,0 +1,224 @@
+"""Recording of whole training steps as a trace."""
+
+from collections.abc import Collection
+from dataclasses import fields
+from inspect import getdoc
+from typing import Any
+
+import numpy as np
+
+from backends import Backend, Tree, tree
+from multinn.host.progress import progress
+from multinn.host.version import own_version
+from multinn.layers import Layer, Sequential
+from multinn.tracing.arrays import ArrayStore, Json
+from multinn.tracing.recorder import Call, Recorder, after_update
+from multinn.tracing.trace import FORMAT, VERSION, Trace
+from multinn.training.program import Examples, Plan, TrainingProgram, TrainingState
+
+LAYER_ENTRIES = (
+    *("x", "y", "cache", "params", "params_after", "state", "state_after"),
+    *("dy", "dx", "gradients"),
+)
+OTHER_ENTRIES = ("updates", "code", "documentation")
+_PROGRESS_FROM = 20  # steps; fewer take less than two seconds
+
+
+def record(
+    program: TrainingProgram,
+    state: TrainingState,
+    examples: Examples,
+    plan: Plan,
+    *,
+    steps: int,
+    first_step: int,
+    leave_out: Collection[str] = (),
+    most_bytes: int = 50_000_000,
+) -> Trace:
+    """Record the first steps of a plan, which run as in training, but one operation at a time.
+
+    Args:
+        program: the model, the loss and the optimizer on a backend.
+        state: the state before the first step, on the backend.
+        examples: all examples, on the backend.
+        plan: at least that many steps, on the host.
+        steps: the number of steps.
+        first_step: the number of the first step, for the trace.
+        leave_out: the names of entries to leave out: of `LAYER_ENTRIES` and `OTHER_ENTRIES`.
+        most_bytes: the largest size of the trace as JSON, about.
+
+    Returns:
+        The trace. The state after the last step is in it.
+
+    Raises:
+        TypeError: an array has a dtype that a trace cannot hold.
+        ValueError: an entry has another name, or the trace would be too large; or the layers call each
+            other in a way that a trace cannot show.
+    """
+    _check_names(leave_out)
+    recorder = Recorder(program.model, program.loss, program.optimizer, lines="code" not in leave_out)
+    recording = TrainingProgram(
+        program.backend, recorder.model, recorder.loss, recorder.optimizer, {}, program.dtype
+    )
+    store, found = ArrayStore(), []
+    writer = _Writer(program.backend, store, frozenset(leave_out))
+    with progress(steps, "step", show=steps >= _PROGRESS_FROM) as advance:
+        for number, rows_and_key in enumerate(_first_steps(plan, steps), start=first_step):
+            state = _with_different_leaves(program.backend, state)
+            recorder.clear()
+            arguments = program.backend.from_numpy(rows_and_key)
+            after, _ = recording.step(examples, state, arguments)
+            found.append({"number": number, **writer.step(recorder, state, after, rows_and_key[0])})
+            if store.nbytes > most_bytes:
+                raise ValueError(
+                    f"trace: expected at most {most_bytes:,} bytes, got more after {len(found)} of "
+                    f"{steps} steps; record fewer examples or steps, leave out some of "
+                    f"{', '.join(LAYER_ENTRIES)}, or increase most_bytes"
+                )
+            state = after
+            advance(1, {})
+    data = {
+        "format": FORMAT,
+        "version": VERSION,
+        "multinn": own_version(),
+        "backend": program.backend.name,
+        "dtype": program.dtype,
+        **writer.parts(recorder),
+        "steps": found,
+        "arrays": store.entries,
+    }
+    return Trace(data)
+
+
+def _check_names(leave_out: Collection[str]) -> None:
+    names = (*LAYER_ENTRIES, *OTHER_ENTRIES)
+    if isinstance(leave_out, str) or not set(leave_out) <= set(names):
+        raise ValueError(f"leave_out: expected names of {', '.join(names)}, got {leave_out!r}")
+
+
+def _first_steps(plan: Plan, steps: int) -> list[tuple[Any, Any]]:
+    """Return the rows and the key of each of the first steps of a plan."""
+    found = []
+    for epoch in range(plan.keys.shape[0]):
+        for step, key in enumerate(plan.keys[epoch]):
+            found.append((None if plan.rows is None else plan.rows[epoch, step], key))
+        if plan.tail_rows is not None and plan.tail_keys is not None:
+            found.append((plan.tail_rows[epoch], plan.tail_keys[epoch]))
+    return found[:steps]
+
+
+def _with_different_leaves(backend: Backend, state: TrainingState) -> TrainingState:
+    """Return a copy in which no array occurs twice, so that each can be found by its identity."""
+    copied: TrainingState = backend.from_numpy(tree.map(np.array, backend.to_numpy(state)))
+    return copied
+
+
+class _Writer:
+    """Turns recorded calls into JSON.
+
+    Args:
+        backend: the backend of the arrays.
+        store: takes the arrays.
+        leave_out: the names of entries to leave out.
+    """
+
+    def __init__(self, backend: Backend, store: ArrayStore, leave_out: frozenset[str]) -> None:
+        self._backend = backend
+        self._store = store
+        self._leave_out = leave_out
+        self._places: list[Any] | None = None
+        self._code: list[Json] = []
+
+    def step(
+        self, recorder: Recorder, before: TrainingState, after: TrainingState, rows: Any
+    ) -> dict[str, Json]:
+        """Return the record of one step."""
+        calls = recorder.calls
+        places = [(call.place, type(call.part).__name__) for call in calls]
+        if self._places not in (None, places):
+            raise ValueError(
+                "trace: expected the same calls of layers in each step, but they differ; record one step"
+            )
+        self._places = places
+        found = {
+            "rows": self._add(rows),
+            "forward": [calls.index(call) for call in recorder.forward],
+            "backward": [calls.index(call) for call in recorder.backward],
+            "layers": [self._layer(call, before, after) for call in calls],
+            "loss": self._add(recorder.losses[0].values),
+        }
+        if "updates" not in self._leave_out:
+            found["updates"] = [self._add(call.values) for call in recorder.updates]
+        return found
+
+    def parts(self, recorder: Recorder) -> dict[str, Json]:
+        """Return the descriptions of the layers, the loss and the optimizers, from the last step."""
+        places = [call.place for call in recorder.calls]
+        layers = [
+            self._part(call, is_sequential=isinstance(call.part, Sequential))
+            | {
+                "sequential": isinstance(call.part, Sequential),
+                "place": list(call.place[1:]),
+                "parent": places.index(call.place[:-1]) if call.place[:-1] in places else None,
+            }
+            for call in recorder.calls
+        ]
+        loss = self._part(recorder.losses[0]) | {"reduction": recorder.loss.reduction}
+        optimizers = [self._part(call) for call in recorder.updates]
+        return {"layers": layers, "loss": loss, "optimizers": optimizers, "code": self._code}
+
+    def _layer(self, call: Call, before: TrainingState, after: TrainingState) -> dict[str, Json]:
+        values = call.values
+        changed = {
+            "params_after": after_update(values["params"], before.params, after.params),
+            "state_after": after_update(values["state"], before.layer_state, after.layer_state),
+        }
+        kept = {name: value for name, value in (values | changed).items() if name not in self._leave_out}
+        return {name: self._add(kept[name]) for name in LAYER_ENTRIES if name in kept}
+
+    def _add(self, values: Tree) -> Json:
+        return self._store.add(tree.map(self._to_numpy, values))
+
+    def _to_numpy(self, leaf: Any) -> Any:
+        return leaf if isinstance(leaf, bool | int | float) else self._backend.to_numpy(leaf)
+
+    def _part(self, call: Call, *, is_sequential: bool = False) -> dict[str, Json]:
+        part: Any = call.part
+        kind: Any = type(part).__base__
+        documentation = getdoc(kind) or ""
+        found = {
+            "class": kind.__name__,
+            "formula": documentation.partition("\n")[0],
+            "hyperparameters": _hyperparameters(part),
+        }
+        if "documentation" not in self._leave_out:
+            found["documentation"] = documentation
+        if "code" not in self._leave_out and not is_sequential:
+            found["code"] = {
+                name: [self._listing(listing) for listing in lines.listings()]
+                for name, lines in call.lines.items()
+            }
+        return found
+
+    def _listing(self, listing: Json) -> int:
+        if listing not in self._code:
+            self._code.append(listing)
+        return self._code.index(listing)
+
+
+def _hyperparameters(part: Any) -> dict[str, Json]:
+    """Return the hyperparameters by name: numbers, strings and None as they are, others as text."""
+    found = {}
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if _holds_parts(value):
+            continue
+        is_plain = value is None or isinstance(value, bool | int | float | str)
+        found[field.name] = value if is_plain and value == value else repr(value)
+    return found
+
+
+def _holds_parts(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return any(map(_holds_parts, value))
+    return isinstance(value, Layer) or callable(getattr(value, "update", None))

@@ -1,0 +1,90 @@
+"""The source lines that run during a call."""
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CodeType, FrameType
+from typing import Any
+
+Listing = dict[
+    str, Any
+]  # a function's "name", its "source" and "ran", the numbers of its lines that ran
+
+
+class SourceLines:
+    """The functions that ran, in the order of their first call, and their lines that ran.
+
+    Functions count if they stand in the package of the part's class or of one of its base classes, or in
+    `multinn.functional`. Lines of functions within a function count for the outer one.
+
+    Args:
+        kind: the class of the part.
+    """
+
+    def __init__(self, kind: type) -> None:
+        self._ran: dict[tuple[str, str], tuple[CodeType, set[int]]] = {}
+        self._modules = {base.__module__ for base in kind.__mro__} | {"multinn.functional"}
+        self._packages = {name.rpartition(".")[0] for name in self._modules} - {"", "multinn"}
+
+    @classmethod
+    @contextmanager
+    def recording(cls, found: dict[str, Any], name: str, kind: type, wanted: bool) -> Iterator[None]:
+        """Record the lines that run in the context as ``found[name]``, if wanted."""
+        if not wanted:
+            yield
+            return
+        lines = found.setdefault(name, cls(kind))
+        before = sys.gettrace()
+        sys.settrace(lines._trace)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+    def listings(self) -> list[Listing]:
+        """Return the source of each function, dedented, without functions whose source is not found."""
+        found = []
+        for code, ran in self._ran.values():
+            try:
+                lines, first = inspect.getsourcelines(code)
+            except (OSError, TypeError):
+                continue
+            kept = _without_documentation(lines)
+            source = textwrap.dedent("".join(lines[number] for number in kept)).rstrip()
+            numbers = [new for new, number in enumerate(kept) if number + first in ran]
+            found.append({"name": code.co_qualname, "source": source, "ran": numbers})
+        return found
+
+    def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
+        """Return the function that follows the lines of a new frame, if it counts."""
+        module = frame.f_globals.get("__name__", "")
+        if module not in self._modules and module.rpartition(".")[0] not in self._packages:
+            return None
+        code = frame.f_code
+        name, _, within = code.co_qualname.partition(".<locals>")
+        if within and (code.co_filename, name) not in self._ran:
+            return None
+        _, ran = self._ran.setdefault((code.co_filename, name), (code, set()))
+
+        def follow(frame: FrameType, event: str, argument: object) -> Any:
+            if event == "line":
+                ran.add(frame.f_lineno)
+            return follow
+
+        return follow
+
+
+def _without_documentation(lines: list[str]) -> list[int]:
+    """Return the indices of a function's lines without its docstring."""
+    try:
+        function: Any = ast.parse(textwrap.dedent("".join(lines))).body[0]
+    except SyntaxError:  # such as the lines around a lambda
+        return list(range(len(lines)))
+    everything = list(range(len(lines)))
+    if not isinstance(function, ast.FunctionDef) or ast.get_docstring(function) is None:
+        return everything
+    text = function.body[0]
+    return everything[: text.lineno - 1] + everything[text.end_lineno :]

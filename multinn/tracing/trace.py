@@ -1,0 +1,188 @@
+"""A trace: everything that happened in some training steps, as one JSON object."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from backends import HostArray, Tree
+from multinn.errors import TraceError
+from multinn.host.atomic import PathLike, replacing
+from multinn.tracing.arrays import Json, read_array
+
+FORMAT, VERSION = "multinn.trace", 1
+_PARTS: dict[str, type] = {
+    "multinn": str,
+    "backend": str,
+    "dtype": str,
+    "layers": list,
+    "loss": dict,
+    "optimizers": list,
+    "code": list,
+    "steps": list,
+    "arrays": list,
+}
+
+
+class Trace:
+    """Some training steps: what each layer, the loss and the optimizer got and returned.
+
+    Attributes:
+        data: the trace as JSON; docs/traces.md describes its format. Do not change it.
+
+    >>> import numpy as np
+    >>> from multinn import SGD, Dense, HalfSquaredError, Sequential, Sigmoid, Trainer
+    >>> trainer = Trainer(Sequential([Dense(1), Sigmoid()]), HalfSquaredError(), SGD(0.5))
+    >>> trace = trainer.trace([[0.0, 1.0]], [[1.0]], steps=2)
+    >>> trace
+    <Trace of 2 steps of Sequential, on numpy in float32>
+    >>> trace.losses[1] < trace.losses[0]
+    True
+    >>> trace.step(0)["layers"][1]["gradients"]["W"].shape
+    (2, 1)
+    """
+
+    def __init__(self, data: Mapping[str, Json]) -> None:
+        """Check the form of a trace.
+
+        Raises:
+            TraceError: the data are no trace, or of a later version.
+        """
+        try:
+            _check(data)
+            self._arrays = [read_array(entry) for entry in data["arrays"]]
+            self.data = dict(data)
+            for step in data["steps"]:
+                self._decode(step)
+            self.losses = [float(self.step(k)["loss"]["value"]) for k in range(len(data["steps"]))]
+        except TraceError:
+            raise
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            raise TraceError(f"the trace is damaged: {error}") from error
+
+    def step(self, index: int) -> dict[str, Tree]:
+        """Return a recorded step, with NumPy arrays in place of their indices.
+
+        Args:
+            index: counted from 0, or from the end if negative.
+
+        Raises:
+            IndexError: there is no such step.
+        """
+        found: dict[str, Tree] = self._decode(self.data["steps"][index])
+        return found
+
+    @classmethod
+    def load(cls, path: PathLike) -> Self:
+        """Return the trace in a JSON file that `save` has written.
+
+        Raises:
+            OSError: the file cannot be read.
+            TraceError: the file is no trace, or of a later version.
+        """
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except (TraceError, UnicodeDecodeError) as error:
+            raise TraceError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the trace of a JSON text.
+
+        Raises:
+            TraceError: the text is no trace, or of a later version.
+        """
+        try:
+            return cls(json.loads(text, parse_constant=_refuse))
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, TraceError):
+                raise
+            raise TraceError(f"expected a trace as JSON: {error}") from error
+
+    def to_json(self) -> str:
+        """Return the trace as JSON, on one line."""
+        return json.dumps(self.data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+    def save(self, path: PathLike) -> None:
+        """Write the trace, as JSON or as a page that shows it.
+
+        The page is one file that loads nothing from elsewhere. It works in any browser, also offline.
+
+        Args:
+            path: a name that ends in .json or .html, in a folder that exists.
+
+        Raises:
+            OSError: the file cannot be written.
+            ValueError: the name has another ending.
+        """
+        from multinn.tracing.page import page
+
+        ending = Path(path).suffix.lower()
+        if ending not in (".json", ".html"):
+            raise ValueError(f"save: expected a path that ends in .json or .html, got {str(path)!r}")
+        text = self.to_json() if ending == ".json" else page(self.to_json())
+        with replacing(path) as file:
+            file.write(text.encode())
+
+    def __repr__(self) -> str:
+        count = len(self.data["steps"])
+        return (
+            f"<Trace of {count} step{'s' * (count != 1)} of {self.data['layers'][0]['class']}, on "
+            f"{self.data['backend']} in {self.data['dtype']}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame that may run only its own script, for a notebook."""
+        from multinn.tracing.page import frame
+
+        return frame(self.to_json())
+
+    def _decode(self, value: Json) -> Any:
+        """Return JSON with arrays in place of their indices; numbers and orders of calls stay."""
+        if isinstance(value, dict):
+            return {
+                name: child if name in ("number", "forward", "backward") else self._decode(child)
+                for name, child in value.items()
+            }
+        if isinstance(value, list):
+            return tuple(map(self._decode, value))
+        return None if value is None else self._array(value)
+
+    def _array(self, index: Any) -> HostArray:
+        if type(index) is not int or not 0 <= index < len(self._arrays):
+            raise ValueError(
+                f"expected the index of one of {len(self._arrays)} arrays, got {index!r:.80}"
+            )
+        return self._arrays[index]
+
+
+def _check(data: Any) -> None:
+    """Raise TraceError unless the data have the parts of a trace."""
+    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        raise TraceError(f'expected a trace, a JSON object with "format": "{FORMAT}"')
+    if data.get("version") != VERSION:
+        raise TraceError(
+            f"expected a trace of version {VERSION}, got version {data.get('version')!r:.80}; a later "
+            "version of multinn may read it"
+        )
+    for name, kind in _PARTS.items():
+        if not isinstance(data.get(name), kind):
+            raise TraceError(f"the trace is damaged: expected {name}, a {kind.__name__}")
+    _check_parts(data)
+
+
+def _check_parts(data: Mapping[str, Json]) -> None:
+    """Raise TraceError unless each step has a record of each part."""
+    parts = [*data["layers"], data["loss"], *data["optimizers"]]
+    if not data["layers"] or not all(isinstance(part, dict) and "class" in part for part in parts):
+        raise TraceError("the trace is damaged: expected layers, each with its class")
+    for step in data["steps"]:
+        if len(step["layers"]) != len(data["layers"]):
+            raise TraceError("the trace is damaged: expected a record of each layer in each step")
+        for order in (step["forward"], step["backward"]):
+            if not set(order) <= set(range(len(data["layers"]))):
+                raise TraceError(f"the trace is damaged: expected indices of layers, got {order!r:.80}")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"expected numbers, got {constant}")

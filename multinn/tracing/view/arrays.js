@@ -1,0 +1,88 @@
+// A trace: its arrays, its frames, and what a formula sees of a layer, the loss or an optimizer.
+
+import { variable } from "./expressions.js";
+
+const TYPES = {
+  float64: Float64Array, float32: Float32Array, int64: BigInt64Array,
+  int32: Int32Array, int8: Int8Array, uint8: Uint8Array, bool: Uint8Array,
+};
+
+/** An array of a trace: numbers in row-major order. */
+export class NumberArray {
+  constructor(entry) {
+    this.shape = entry.shape;
+    this.dtype = entry.dtype;
+    this.size = entry.shape.reduce((product, length) => product * length, 1);
+    this.columns = entry.shape.at(-1) ?? 1;
+    this.numbers = readNumbers(entry, this.size);
+  }
+
+  /** Return the entry at these indices. */
+  at(...indices) {
+    const place = indices.reduce((sum, index, axis) => sum * this.shape[axis] + index, 0);
+    return this.numbers[place];
+  }
+
+  /** Return the indices of the entry at a place in row-major order. */
+  indicesOf(place) {
+    return this.shape.reduceRight(([indices, rest], length) =>
+      [[rest % length, ...indices], Math.floor(rest / length)], [[], place])[0];
+  }
+}
+
+function readNumbers(entry, size) {
+  if (entry.dtype === "float32" && entry.values) return Float64Array.from(Float32Array.from(entry.values));
+  if (entry.values) return Float64Array.from(entry.values);
+  if ("value" in entry) {
+    return new Float64Array(size).fill(entry.dtype === "float32" ? Math.fround(entry.value) : Number(entry.value));
+  }
+  const bytes = Uint8Array.from(atob(entry.base64), (character) => character.charCodeAt(0));
+  return Float64Array.from(new TYPES[entry.dtype](bytes.buffer), Number);
+}
+
+const ORDERS = ["number", "forward", "backward"]; // entries of a step that hold no arrays
+
+/** The steps of a trace, with `NumberArray`s in place of their indices. */
+export class Trace {
+  constructor(data) {
+    if (data?.format !== "multinn.trace" || data.version !== 1) {
+      throw new Error(`expected a trace of version 1, got ${data?.format} of version ${data?.version}`);
+    }
+    this.data = data;
+    this.arrays = [];
+    this.steps = data.steps.map((step) => this.decode(step));
+    this.frames = this.steps.flatMap((step, number) => framesOf(data, step, number));
+  }
+
+  decode(value) {
+    if (value === null) return null;
+    if (typeof value === "number") return (this.arrays[value] ??= new NumberArray(this.data.arrays[value]));
+    if (Array.isArray(value)) return value.map((child) => this.decode(child));
+    return Object.fromEntries(Object.entries(value).map(([name, child]) =>
+      [name, ORDERS.includes(name) ? child : this.decode(child)]));
+  }
+}
+
+/** Return the frames of a step: forward, the loss, backward, the update. */
+function framesOf(data, step, number) {
+  // A Sequential computes nothing itself.
+  const layers = (kind) => step[kind].filter((layer) => !data.layers[layer].sequential).map((layer) => ({ step: number, kind, layer }));
+  const updates = step.updates ? [{ step: number, kind: "update" }] : [];
+  return [...layers("forward"), { step: number, kind: "loss" }, ...layers("backward"), ...updates];
+}
+
+/** Return the values of an input or output, which may have a mask. */
+export const valuesOf = (x) => (x && !(x instanceof NumberArray) && "values" in x ? x.values : x);
+export const maskOf = (x) => (x && !(x instanceof NumberArray) && "mask" in x ? x.mask : null);
+
+/**
+ * Return a function from indices to the variable of an entry, for formulas.
+ *
+ * The function has `shape`, and `at`, which returns the number. An index that is a name, such as "i",
+ * gives a variable for symbols only.
+ */
+export function entries(name, array) {
+  const entry = (...indices) =>
+    variable(name, indices, indices.every(Number.isInteger) ? array.at(...indices) : NaN);
+  return Object.assign(entry, { shape: array.shape, at: (...indices) => array.at(...indices), array });
+}

@@ -1,0 +1,232 @@
+// Expressions. One tree gives the formula in symbols, the same formula with its numbers, and its value.
+//
+// A node has `value()`, a number; `symbols()` and `numbers()`, MathML as text; `precedence`, for
+// parentheses; and `parts`, the nodes in it.
+
+const SUM = 1, PRODUCT = 2, SIGN = 3, POWER = 4, ATOM = 5;
+const MOST_TERMS = 4; // of a long sum that are shown with their numbers
+
+const escape = (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const mi = (name) => `<mi>${escape(name)}</mi>`;
+const mo = (sign) => `<mo>${escape(sign)}</mo>`;
+const row = (...markup) => `<mrow>${markup.join("")}</mrow>`;
+
+/** Return a number as a reader writes it, with four significant digits. */
+export function formatNumber(value) {
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  const size = Math.abs(value);
+  const text = value === 0 ? "0"
+    : Number.isInteger(value) && size < 1e6 ? String(value)
+    : size >= 1e5 || size < 1e-3 ? value.toExponential(3)
+    : value.toPrecision(4);
+  return text.replace(/-/g, "−");
+}
+
+/** Return a number as MathML: a power of ten is written as one. */
+export function numberMarkup(value) {
+  const [digits, exponent] = formatNumber(value).split("e");
+  const sign = digits.startsWith("−") ? mo("−") : "";
+  const mantissa = `<mn>${escape(digits.replace("−", ""))}</mn>`;
+  if (exponent === undefined) return row(sign, mantissa);
+  return row(sign, mantissa, mo("·"), `<msup><mn>10</mn><mn>${escape(exponent.replace("+", ""))}</mn></msup>`);
+}
+
+function node(precedence, parts, value, markup) {
+  let known;
+  return {
+    precedence,
+    parts,
+    value: () => (known ??= value()),
+    symbols: () => markup((part) => part.symbols()),
+    numbers: () => markup((part) => part.numbers()),
+  };
+}
+
+const isNegative = (part) => part.isLeaf && part.value() < 0;
+
+/** Return the markup of a part, in parentheses if it binds less tightly than its surroundings. */
+function bracketed(part, draw, precedence) {
+  const markup = draw(part);
+  const negative = isNegative(part) && markup === part.numbers();
+  return part.precedence < precedence || negative ? row(mo("("), markup, mo(")")) : markup;
+}
+
+const joined = (parts, sign, draw, precedence) =>
+  row(...parts.map((part, k) => (k ? mo(sign) : "") + bracketed(part, draw, precedence)));
+
+/** A number that is the same in symbols. */
+export const number = (value) => {
+  const draw = () => numberMarkup(value);
+  return { ...node(ATOM, [], () => value, draw), isLeaf: true };
+};
+
+const asNode = (part) => (typeof part === "number" ? number(part) : part);
+
+/** A variable with indices, such as x_ni, and its value. */
+export function variable(name, indices, value) {
+  const symbols = () => {
+    const comma = indices.some((index) => String(index).length > 1) ? "," : "";
+    return indices.length ? `<msub>${mi(name)}${mi(indices.join(comma))}</msub>` : mi(name);
+  };
+  const leaf = node(ATOM, [], () => value, () => numberMarkup(value));
+  return { ...leaf, symbols, isLeaf: true, key: () => `${name}[${indices}]` };
+}
+
+/** A variable whose value is an expression, which is shown on a line of its own. */
+export const define = (name, indices, expression) => ({
+  ...variable(name, indices, undefined),
+  value: expression.value,
+  numbers: () => numberMarkup(expression.value()),
+  definition: expression,
+});
+
+export const add = (...parts) => {
+  const nodes = parts.map(asNode);
+  return node(SUM, nodes, () => nodes.reduce((total, part) => total + part.value(), 0), (draw) =>
+    joined(nodes, "+", draw, SUM));
+};
+
+export const subtract = (a, b) => {
+  const [left, right] = [asNode(a), asNode(b)];
+  return node(SUM, [left, right], () => left.value() - right.value(), (draw) =>
+    row(bracketed(left, draw, SUM), mo("−"), bracketed(right, draw, PRODUCT)));
+};
+
+export const multiply = (...parts) => {
+  const nodes = parts.map(asNode);
+  const product = node(PRODUCT, nodes, () => nodes.reduce((total, part) => total * part.value(), 1));
+  const draw = (sign, method) => joined(nodes, sign, (part) => part[method](), PRODUCT);
+  return { ...product, symbols: () => draw("\u2062", "symbols"), numbers: () => draw("·", "numbers") };
+};
+
+export const divide = (a, b) => {
+  const [above, below] = [asNode(a), asNode(b)];
+  return node(ATOM, [above, below], () => above.value() / below.value(), (draw) =>
+    `<mfrac>${row(draw(above))}${row(draw(below))}</mfrac>`);
+};
+
+export const negate = (a) => {
+  const part = asNode(a);
+  return node(SIGN, [part], () => -part.value(), (draw) => row(mo("−"), bracketed(part, draw, SIGN)));
+};
+
+export const power = (a, exponent) => {
+  const [base, above] = [asNode(a), asNode(exponent)];
+  return node(POWER, [base, above], () => base.value() ** above.value(), (draw) =>
+    `<msup>${row(bracketed(base, draw, ATOM))}${row(draw(above))}</msup>`);
+};
+
+export const squareRoot = (a) => {
+  const part = asNode(a);
+  return node(ATOM, [part], () => Math.sqrt(part.value()), (draw) => `<msqrt>${draw(part)}</msqrt>`);
+};
+
+/** A function with a name, such as tanh, of some arguments. */
+export const apply = (name, compute, ...parts) => {
+  const nodes = parts.map(asNode);
+  return node(ATOM, nodes, () => compute(...nodes.map((part) => part.value())), (draw) =>
+    row(mi(name), mo("("), nodes.map((part) => draw(part)).join(mo(",")), mo(")")));
+};
+
+export const exp = (a) => apply("exp", Math.exp, a);
+export const log = (a) => apply("log", Math.log, a);
+export const tanh = (a) => apply("tanh", Math.tanh, a);
+export const absolute = (a) => {
+  const part = asNode(a);
+  return node(ATOM, [part], () => Math.abs(part.value()), (draw) => row(mo("|"), draw(part), mo("|")));
+};
+export const maximum = (...parts) => apply("max", Math.max, ...parts);
+export const minimum = (...parts) => apply("min", Math.min, ...parts);
+
+/** The first of some cases, each [condition as text, whether it holds, expression], that holds. */
+export const cases = (...choices) => {
+  const found = asNode((choices.find(([, holds]) => holds) ?? choices.at(-1))[2]);
+  const lines = () => choices.map(([condition, , part]) =>
+    `<mtr><mtd>${asNode(part).symbols()}</mtd><mtd><mtext>${escape(condition)}</mtext></mtd></mtr>`);
+  return {
+    ...node(found.precedence, [found], () => found.value(), (draw) => draw(found)),
+    symbols: () => row(mo("{"), `<mtable columnalign="left left">${lines().join("")}</mtable>`),
+  };
+};
+
+/** Return the indices 0 to count - 1. */
+export const range = (count) => [...Array(count).keys()];
+
+function over(sign, names, values, term, total) {
+  const terms = (Array.isArray(names) ? places(values) : indexValues(values).map((k) => [k]))
+    .map((indices) => asNode(term(...indices)));
+  const general = `<munder>${mo(sign)}${mi([names].flat().join(","))}</munder>`;
+  const symbols = () =>
+    row(general, bracketed(asNode(term(...[names].flat())), (part) => part.symbols(), PRODUCT));
+  return { ...node(SUM, terms, () => total(terms.map((part) => part.value()))), terms, symbols };
+}
+
+const indexValues = (values) => (typeof values === "number" ? range(values) : values);
+
+/** Return all combinations of indices below these lengths, in row-major order. */
+export function places(lengths) {
+  return lengths.reduce((found, length) => found.flatMap((at) => range(length).map((k) => [...at, k])), [[]]);
+}
+
+/**
+ * The sum of a term over an index, or over several.
+ *
+ * @param names the name of the index, for the symbols; an array for several.
+ * @param values the values of the index: a count, or an array; the counts of several.
+ * @param term takes a value of each index, or its name, and returns an expression. With names, only the
+ *   symbols of the expression are used.
+ */
+export function sum(names, values, term) {
+  const found = over("∑", names, values, term, (numbers) => numbers.reduce((total, each) => total + each, 0));
+  const numbers = () => {
+    const { terms } = found;
+    if (!terms.length) return numberMarkup(0);
+    const shown = shownTerms(found);
+    const left = terms.length - shown.length;
+    const rest = left ? row(mo("+"), mo("⋯"), `<mtext> (${left} more)</mtext>`) : "";
+    return row(joined(shown, "+", (part) => part.numbers(), SUM), rest);
+  };
+  return { ...found, numbers };
+}
+
+const ROWS = ["n", "t", "r", "c"], ENTRIES = ["j", "k", "l", "m"];
+
+/** The sum over all axes of an array but the last; the term takes the indices as an array. */
+export const sumOverRows = ({ shape }, term) =>
+  sum(ROWS.slice(0, shape.length - 1), shape.slice(0, -1), (...at) => term(at));
+
+/** The sum over the entries of example n of an array; the term takes the indices of an entry. */
+export const sumOfEntries = ({ shape }, n, term) =>
+  sum(ENTRIES.slice(0, shape.length - 1), shape.slice(1), (...at) => term(n, ...at));
+
+/** Return the terms of a sum that are shown: the largest of a long one. */
+export function shownTerms(found) {
+  if (found.terms.length <= MOST_TERMS + 2) return found.terms;
+  const bySize = [...found.terms].sort((a, b) => Math.abs(b.value()) - Math.abs(a.value()));
+  return bySize.slice(0, MOST_TERMS);
+}
+
+/** The largest value of a term over an index, with the arguments of `sum`. */
+export function largest(names, values, term) {
+  const found = over("max", names, values, term, (numbers) => numbers.reduce((a, b) => Math.max(a, b), -Infinity));
+  const numbers = () => {
+    const shown = found.terms.slice(0, 9).map((part) => part.numbers()).join(mo(","));
+    return row(mi("max"), mo("("), shown, found.terms.length > 9 ? mo(",") + mo("⋯") : "", mo(")"));
+  };
+  return { ...found, precedence: ATOM, numbers };
+}
+
+/** Return the definitions that an expression shows, each before the first that uses it. */
+export function definitions(expression, found = new Map()) {
+  const inner = expression.terms ? shownTerms(expression) : expression.parts;
+  for (const part of inner) definitions(part, found);
+  if (expression.definition && !found.has(expression.key())) {
+    definitions(expression.definition, found);
+    found.set(expression.key(), expression);
+  }
+  return [...found.values()];
+}
+
+/** The formulas of all classes by name; each file in formulas/ adds some. */
+export const formulas = {};

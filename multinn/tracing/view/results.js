@@ -1,0 +1,166 @@
+// The results of a frame: each recorded array, and the formula of any of its entries.
+//
+// Formulas of a layer:      y(c, ...indices), dx(c, ...indices), gradients: { W(c, ...indices), ... }
+// Formulas of a loss:       values(c, n), the loss of an example; gradient(c, n, ...indices)
+// Formulas of an optimizer: params(c, ...indices), state: { m(c, ...indices), ... }
+// They return expressions. `c`, the context, has an entry for each recorded array.
+
+import { divide, formulas, multiply, number, sum } from "./expressions.js";
+import { NumberArray, entries, valuesOf } from "./arrays.js";
+
+/** Return a tree of `NumberArray`s as a tree of functions from indices to variables. */
+function tree(name, value) {
+  if (value === null || value === undefined) return null;
+  if (value instanceof NumberArray) return entries(name, value);
+  if (Array.isArray(value)) return value.map((child) => tree(name, child));
+  return Object.fromEntries(Object.entries(value).map(([key, child]) =>
+    [key, tree(name ? `${name}${key}` : key, child)]));
+}
+
+/** Return each array of a tree with its path, such as "0.W". */
+export function leaves(value, path = "") {
+  if (value === null || value === undefined) return [];
+  if (value instanceof NumberArray) return [[path, value]];
+  return Object.entries(value).flatMap(([key, child]) => leaves(child, path ? `${path}.${key}` : key));
+}
+
+/** Return what a formula of a layer sees: x, y, dy, dx, params, gradients, cache, state, options. */
+export function layerContext(trace, frame) {
+  const { x, y, dy, dx, params, gradients, cache, state } = trace.steps[frame.step].layers[frame.layer];
+  return {
+    x: tree("x", valuesOf(x)), mask: tree("mask", x?.mask), y: tree("y", valuesOf(y)),
+    dy: tree("dy", dy), dx: tree("dx", dx), cache: tree("", cache), state: tree("", state),
+    params: tree("", params) ?? {}, gradients: tree("d", gradients) ?? {},
+    options: trace.data.layers[frame.layer].hyperparameters, trace, frame,
+    inner: innerLayers(trace, frame),
+  };
+}
+
+/** Return the contexts of the layers that a layer called, in the order of the calls. */
+function innerLayers(trace, frame) {
+  const { layers } = trace.data;
+  return () => layers.flatMap((layer, index) =>
+    (layer.parent === frame.layer ? [layerContext(trace, { ...frame, layer: index })] : []));
+}
+
+/** Return what a formula of a loss sees. */
+export function lossContext(trace, frame) {
+  const { outputs, targets, weights, values, gradient, value, dy } = trace.steps[frame.step].loss;
+  return {
+    y: tree("y", outputs), t: tree("t", targets), weights: tree("w", weights), values: tree("l", values),
+    gradient: tree("g", gradient), value, dy: tree("dy", dy), options: trace.data.loss.hyperparameters,
+    reduction: trace.data.loss.reduction,
+  };
+}
+
+/** Return what a formula of an optimizer sees of the parameter with that path. */
+export function updateContext(trace, frame, index, path) {
+  const update = trace.steps[frame.step].updates[index];
+  const at = (value) => Object.fromEntries(leaves(value))[path] ?? null;
+  const states = (all) => Object.fromEntries(Object.keys(all ?? {}).map((name) =>
+    [name, all[name] instanceof NumberArray ? tree(name, all[name]) : tree(name, at(all[name]))]));
+  return {
+    params: tree("θ", at(update.params)), gradient: tree("g", at(update.gradients)),
+    state: states(update.state), after: states(update.state_after), rate: tree("η", update.rate),
+    options: trace.data.optimizers[index].hyperparameters,
+  };
+}
+
+/** Return the weight of example n in the loss: 1 / N, or its share of all weights. */
+function weightOf(c, n) {
+  const count = c.y.shape[0];
+  const isSum = c.reduction === "sum";
+  if (!c.weights) return isSum ? number(1) : divide(1, count);
+  if (isSum) return c.weights(n);
+  const total = sum("k", count, (k) => c.weights(k));
+  return divide(c.weights(n), total.value() > 0 ? total : number(1));
+}
+
+const LOSS = {
+  value: (c) => sum("n", c.values.shape[0], (n) => multiply(weightOf(c, n), c.values(n))),
+  dy: (c, n, ...indices) => multiply(weightOf(c, n), c.gradient(n, ...indices)),
+};
+
+const result = (name, array, formula, context) => ({
+  name, array: valuesOf(array), formula: formula && ((...indices) => formula(context, ...indices)),
+});
+
+const RESULTS = {
+  forward(trace, frame, own) {
+    const record = trace.steps[frame.step].layers[frame.layer];
+    const context = layerContext(trace, frame);
+    return leaves(valuesOf(record.y)).map(([path, array]) =>
+      result(path ? `y ${path}` : "y", array, path ? null : own.y, context));
+  },
+  loss(trace, frame, own) {
+    const { values, gradient, value, dy } = trace.steps[frame.step].loss;
+    const context = lossContext(trace, frame);
+    return [
+      result("l", values, own.values, context), result("L", value, LOSS.value, context),
+      result("g", gradient, own.gradient, context), result("dy", dy, LOSS.dy, context),
+    ];
+  },
+  backward(trace, frame, own) {
+    const record = trace.steps[frame.step].layers[frame.layer];
+    const context = layerContext(trace, frame);
+    const ownGradients = leaves(record.params).length ? leaves(record.gradients) : [];
+    const inner = trace.data.layers.some((layer) => layer.parent === frame.layer);
+    return [
+      ...leaves(record.dx).map(([path, array]) =>
+        result(path ? `dx ${path}` : "dx", array, path ? null : own.dx, context)),
+      ...(inner ? [] : ownGradients).map(([path, array]) =>
+        result(`d${path}`, array, own.gradients?.[path], context)),
+    ];
+  },
+  update(trace, frame) {
+    return trace.steps[frame.step].updates.flatMap((update, index) => {
+      const own = formulas[trace.data.optimizers[index].class] ?? {};
+      return leaves(update.params_after).flatMap(([path, array]) => {
+        const context = updateContext(trace, frame, index, path);
+        const states = Object.entries(update.state_after ?? {}).flatMap(([name, state]) =>
+          leaves(state).filter(([own]) => own === path).map(([, found]) =>
+            result(`${name} of ${path}`, found, own.state?.[name], context)));
+        return [...states, result(path, array, own.params, context)];
+      });
+    });
+  },
+};
+
+/** Return the class of the part that computes in a frame. */
+export function partOf(trace, frame) {
+  const { layers, loss, optimizers } = trace.data;
+  return { loss, update: optimizers.at(-1) }[frame.kind] ?? layers[frame.layer];
+}
+
+/**
+ * Return the results of a frame: { name, array, formula }.
+ *
+ * `formula` takes the indices of an entry and returns its expression; it is undefined where there is no
+ * formula for the class.
+ */
+export function resultsOf(trace, frame) {
+  const own = formulas[partOf(trace, frame).class] ?? {};
+  return RESULTS[frame.kind](trace, frame, own).filter(({ array }) => array);
+}
+
+/**
+ * Work out each formula anew, for at most that many entries of each array.
+ *
+ * Return, for each result, the largest difference from the recorded numbers, relative to the largest of
+ * these.
+ */
+export function check(trace, most = 50) {
+  return trace.frames.flatMap((frame) => resultsOf(trace, frame).map(({ name, array, formula }) => {
+    const place = { ...frame, class: partOf(trace, frame).class, name };
+    if (!formula) return { ...place, error: null };
+    const stride = Math.max(1, Math.floor(array.size / most));
+    const scale = array.numbers.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
+    let error = 0;
+    for (let k = 0; k < array.size; k += stride) {
+      const found = formula(...array.indicesOf(k)).value();
+      const difference = Math.abs(found - array.numbers[k]) / scale;
+      error = difference <= error ? error : difference; // NaN counts
+    }
+    return { ...place, error };
+  }));
+}
