@@ -141,7 +141,7 @@ class _Writer:
             )
         self._places = places
         found = {
-            "rows": self._add(rows),
+            "rows": self._store.add(rows),
             "forward": [calls.index(call) for call in recorder.forward],
             "backward": [calls.index(call) for call in recorder.backward],
             "layers": [self._layer(call, before, after) for call in calls],

@@ -91,7 +91,7 @@ class Recorder:
         """Attribute inner calls and source lines to this call."""
         self._running.append((part, call))
         try:
-            with SourceLines.recording(call.lines, name, type(part).__base__, self._records_lines):
+            with SourceLines.recording(call.lines, name, type(part).__mro__[1], self._records_lines):
                 yield call
         finally:
             self._running.pop()
