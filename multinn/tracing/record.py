@@ -1,5 +1,6 @@
 """Recording of whole training steps as a trace."""
 
+import time
 from collections.abc import Collection
 from dataclasses import fields
 from inspect import getdoc
@@ -21,7 +22,7 @@ LAYER_ENTRIES = (
     *("dy", "dx", "gradients"),
 )
 OTHER_ENTRIES = ("updates", "code", "documentation")
-_PROGRESS_FROM = 20  # steps; fewer take less than two seconds
+_SECONDS = 2.0  # after which progress is shown
 
 
 def record(
@@ -62,20 +63,30 @@ def record(
     )
     store, found = ArrayStore(), []
     writer = _Writer(program.backend, store, frozenset(leave_out))
-    with progress(steps, "step", show=steps >= _PROGRESS_FROM) as advance:
-        for number, rows_and_key in enumerate(_first_steps(plan, steps), start=first_step):
-            state = _with_different_leaves(program.backend, state)
-            recorder.clear()
-            arguments = program.backend.from_numpy(rows_and_key)
-            after, _ = recording.step(examples, state, arguments)
-            found.append({"number": number, **writer.step(recorder, state, after, rows_and_key[0])})
-            if store.nbytes > most_bytes:
-                raise ValueError(
-                    f"trace: expected at most {most_bytes:,} bytes, got more after {len(found)} of "
-                    f"{steps} steps; record fewer examples or steps, leave out some of "
-                    f"{', '.join(LAYER_ENTRIES)}, or increase most_bytes"
-                )
-            state = after
+
+    def take(rows_and_key: tuple[Any, Any]) -> None:
+        nonlocal state
+        state = _with_different_leaves(program.backend, state)
+        recorder.clear()
+        with np.errstate(all="ignore"):  # as in training, which tests whether numbers are finite
+            after, _ = recording.step(examples, state, program.backend.from_numpy(rows_and_key))
+        step = writer.step(recorder, state, after, rows_and_key[0])
+        found.append({"number": first_step + len(found), **step})
+        state = after
+        if store.nbytes > most_bytes:
+            raise ValueError(
+                f"trace: expected at most {most_bytes:,} bytes, got more after {len(found)} of {steps} "
+                f"steps; record fewer examples or steps, leave out some of {', '.join(LAYER_ENTRIES)}, "
+                "or increase most_bytes"
+            )
+
+    start = time.perf_counter()
+    first, *rest = _first_steps(plan, steps)
+    take(first)
+    seconds = (time.perf_counter() - start) * len(rest)
+    with progress(len(rest), "step", show=seconds > _SECONDS) as advance:
+        for rows_and_key in rest:
+            take(rows_and_key)
             advance(1, {})
     data = {
         "format": FORMAT,

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
@@ -48,14 +49,10 @@ class SourceLines:
         """Return the source of each function, dedented, without functions whose source is not found."""
         found = []
         for code, ran in self._ran.values():
-            try:
-                lines, first = inspect.getsourcelines(code)
-            except (OSError, TypeError):
-                continue
-            kept = _without_documentation(lines)
-            source = textwrap.dedent("".join(lines[number] for number in kept)).rstrip()
-            numbers = [new for new, number in enumerate(kept) if number + first in ran]
-            found.append({"name": code.co_qualname, "source": source, "ran": numbers})
+            source, numbers = _source(code)
+            if source:
+                lines = [new for new, number in enumerate(numbers) if number in ran]
+                found.append({"name": code.co_qualname, "source": source, "ran": lines})
         return found
 
     def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
@@ -75,6 +72,21 @@ class SourceLines:
             return follow
 
         return follow
+
+
+@lru_cache(maxsize=1024)
+def _source(code: CodeType) -> tuple[str, list[int]]:
+    """Return the source of a function without its docstring, and the numbers of its lines in the file.
+
+    The source is empty if it is not found.
+    """
+    try:
+        lines, first = inspect.getsourcelines(code)
+    except (OSError, TypeError):
+        return "", []
+    kept = _without_documentation(lines)
+    source = textwrap.dedent("".join(lines[index] for index in kept)).rstrip()
+    return source, [first + index for index in kept]
 
 
 def _without_documentation(lines: list[str]) -> list[int]:

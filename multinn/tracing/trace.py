@@ -180,7 +180,8 @@ def _check_parts(data: Mapping[str, Json]) -> None:
         if len(step["layers"]) != len(data["layers"]):
             raise TraceError("the trace is damaged: expected a record of each layer in each step")
         for order in (step["forward"], step["backward"]):
-            if not set(order) <= set(range(len(data["layers"]))):
+            indices = range(len(data["layers"]))
+            if not all(type(index) is int and index in indices for index in order):
                 raise TraceError(f"the trace is damaged: expected indices of layers, got {order!r:.80}")
 
 
