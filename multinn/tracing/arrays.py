@@ -10,6 +10,7 @@ from backends import HostArray, Tree
 
 Json = Any
 DTYPES = ("float64", "float32", "int64", "int32", "int8", "uint8", "bool")
+_MOST_ENTRIES = 2**28
 _MOST_NUMBERS = 64  # of an array that is written as decimal numbers
 
 
@@ -82,6 +83,8 @@ def read_array(entry: Any) -> HostArray:
     if not (isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)):
         raise ValueError(f"expected the shape of an array, a list of integers, got {shape!r:.80}")
     size = math.prod(shape)
+    if size > _MOST_ENTRIES:
+        raise ValueError(f"expected an array of at most {_MOST_ENTRIES:,} numbers, got shape {shape}")
     if "value" in entry:
         return np.broadcast_to(_numbers([entry["value"]], dtype).reshape(()), tuple(shape))
     if "values" in entry:

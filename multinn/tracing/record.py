@@ -61,7 +61,8 @@ def record(
     recording = TrainingProgram(
         program.backend, recorder.model, recorder.loss, recorder.optimizer, {}, program.dtype
     )
-    store, found = ArrayStore(), []
+    store = ArrayStore()
+    found: list[Json] = []
     writer = _Writer(program.backend, store, frozenset(leave_out))
 
     def take(rows_and_key: tuple[Any, Any]) -> None:
