@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 
@@ -12,7 +12,7 @@ def instrumented(part: Any, method: str, subclass: Callable[[type], type]) -> An
     A copy that `dataclasses.replace` makes of the copy has the subclass, too.
 
     Args:
-        part: a frozen dataclass, such as a `Layer`.
+        part: a frozen dataclass, such as a `Layer`, or an object without fields.
         method: the method by which a part is recognized in a field, such as "init".
         subclass: takes a class and returns a subclass of it.
     """
@@ -24,7 +24,7 @@ def instrumented(part: Any, method: str, subclass: Callable[[type], type]) -> An
         return instrumented(value, method, subclass) if is_part else value
 
     copied = copy.copy(part)
-    for field in fields(copied):
+    for field in fields(copied) if is_dataclass(copied) else ():
         object.__setattr__(copied, field.name, convert(getattr(copied, field.name)))
     kind = subclass(type(part))
     kind.__name__ = type(part).__name__  # for error messages

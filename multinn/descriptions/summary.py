@@ -1,6 +1,6 @@
-"""A table of the layers of a model."""
+"""Tables of the layers of a model, as text and as HTML."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -8,14 +8,33 @@ from typing import Any
 import numpy as np
 
 from backends import Shape, Tree, tree
+from multinn.descriptions.brief import brief_without_parts, formula, parts_of
+from multinn.descriptions.html import Cell, table
 from multinn.descriptions.instrumented import instrumented
 from multinn.host.checks import check_shape
 from multinn.host.text import shorten
 
 _WIDTHS = (38, 25, 13)  # with two spaces between columns, 80 characters in all
+_WIDTHS_WITHOUT_SHAPES = (32, 46)
 
 
-def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> str:
+class Summary(str):
+    """A table of layers: a string that a console and a notebook show as the table itself.
+
+    Attributes:
+        html: the table for notebooks, with the formulas and the hyperparameters of the layers.
+    """
+
+    html: str
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> Summary:
     """Return a table of a layer and the layers in it: their output shapes and numbers of parameters.
 
     Args:
@@ -29,24 +48,74 @@ def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> str:
     """
     rows: list[_Row] = []
     params, _ = _recording(layer, rows).init(np.random.default_rng(0), check_shape(input_shape))
-    rule = "-" * (sum(_WIDTHS) + 4)
-    lines = [_line("layer", "output shape", "parameters"), rule]
-    for row in rows:
-        shape = _shape_text(row.output_shape)
-        lines.append(_line(row.name, shape, f"{row.parameters:,}"))
-    lines.append(rule)
-    lines.append(f"parameters: {_size(params, dtype)}")
+    totals = [f"parameters: {_size(params, dtype)}"]
     state = layer.init_state(params)
     if tree.leaves(state):
-        lines.append(f"state of the layers: {_size(state, dtype)}")
-    return "\n".join(lines)
+        totals.append(f"state of the layers: {_size(state, dtype)}")
+    summary = Summary(_as_text(rows, totals))
+    summary.html = _as_html(rows, totals)
+    return summary
+
+
+def outline(layer: Any) -> str:
+    """Return a table of a layer and the layers in it, with their formulas, at most 80 columns wide."""
+    lines = [_line(_WIDTHS_WITHOUT_SHAPES, "layer", "formula"), "-" * 80]
+    for row in _walk(layer):
+        name = f"{row.indent}{row.number}{brief_without_parts(row.layer)}"
+        lines.append(_line(_WIDTHS_WITHOUT_SHAPES, name, formula(row.layer)))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def outline_html(layer: Any) -> str:
+    """Return `outline` as HTML."""
+    rows = ((_name_cell(row), Cell(formula(row.layer))) for row in _walk(layer))
+    return table(("layer", "formula"), rows)
 
 
 @dataclass
 class _Row:
-    name: str
+    layer: Any
+    depth: int
+    number: str
     output_shape: Shape = ()
     parameters: int = 0
+
+    @property
+    def indent(self) -> str:
+        return "  " * self.depth
+
+
+def _as_text(rows: list[_Row], totals: list[str]) -> str:
+    lines = [_line(_WIDTHS, "layer", "output shape", "parameters"), "-" * 80]
+    for row in rows:
+        name = f"{row.indent}{row.number}{type(row.layer).__name__}"
+        lines.append(_line(_WIDTHS, name, _shape_text(row.output_shape), f"{row.parameters:,}"))
+    return "\n".join([*lines, "-" * 80, *totals])
+
+
+def _as_html(rows: list[_Row], totals: list[str]) -> str:
+    cells = [
+        (
+            _name_cell(row),
+            Cell(_shape_text(row.output_shape), is_short=True),
+            Cell(f"{row.parameters:,}", is_number=True, is_short=True),
+            Cell(formula(row.layer), width=18),
+        )
+        for row in rows
+    ]
+    return table(("layer", "output shape", "parameters", "formula"), cells, totals)
+
+
+def _name_cell(row: _Row) -> Cell:
+    number = row.number.replace(" ", "\N{NO-BREAK SPACE}")
+    return Cell(number + brief_without_parts(row.layer), is_code=True, depth=row.depth)
+
+
+def _walk(layer: Any, depth: int = 0, number: str = "") -> Iterator[_Row]:
+    """Yield a row for a layer, and for each layer in it, without shapes."""
+    yield _Row(layer, depth, number)
+    for index, part in enumerate(parts_of(layer)):
+        yield from _walk(part, depth + 1, f"{index} ")
 
 
 def _recording(layer: Any, rows: list[_Row]) -> Any:
@@ -59,9 +128,10 @@ def _recording(layer: Any, rows: list[_Row]) -> Any:
 
     def subclass(kind: Any) -> type:
         class Recording(kind):  # type: ignore[misc]  # mypy does not know the class
+            __doc__ = kind.__doc__  # which has the formula
+
             def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-                number = f"{next(numbers[-1])} " if numbers else ""
-                row = _Row(f"{'  ' * len(numbers)}{number}{kind.__name__}")
+                row = _Row(self, len(numbers), f"{next(numbers[-1])} " if numbers else "")
                 rows.append(row)
                 numbers.append(count())
                 params, row.output_shape = super().init(generator, input_shape)
@@ -74,10 +144,10 @@ def _recording(layer: Any, rows: list[_Row]) -> Any:
     return instrumented(layer, "init", subclass)
 
 
-def _line(*cells: str) -> str:
-    """Return a line of the table. The last column holds numbers, aligned to the right."""
-    name, shape, number = (shorten(cell, width) for cell, width in zip(cells, _WIDTHS, strict=True))
-    return f"{name:<{_WIDTHS[0]}}  {shape:<{_WIDTHS[1]}}  {number:>{_WIDTHS[2]}}"
+def _line(widths: Sequence[int], name: str, text: str, number: str | None = None) -> str:
+    """Return a line of the table. The last of three columns holds numbers, aligned to the right."""
+    line = f"{shorten(name, widths[0]):<{widths[0]}}  {shorten(text, widths[1]):<{widths[1]}}"
+    return line if number is None else f"{line}  {shorten(number, widths[2]):>{widths[2]}}"
 
 
 def _shape_text(shape: Any) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.descriptions.hyperparameters import Hyperparameters
-from multinn.descriptions.summary import summarize
+from multinn.descriptions.summary import Summary, outline, outline_html, summarize
 from multinn.random import Key
 
 
@@ -136,8 +136,10 @@ class Layer(Hyperparameters):
             ValueError: the layer cannot take one of the numbers; the message says where it is.
         """
 
-    def summary(self, input_shape: Shape, dtype: str = "float32") -> str:
+    def summary(self, input_shape: Shape, dtype: str = "float32") -> Summary:
         """Return a table of the layer and its parts, at most 80 columns wide.
+
+        It is a string. As the last line of a cell, notebooks and consoles show the table itself.
 
         The number of a part is its index in the tree of parameters.
 
@@ -163,6 +165,13 @@ class Layer(Hyperparameters):
         state of the layers: 64 (256 bytes in float32)
         """
         return summarize(self, input_shape, dtype)
+
+    def __str__(self) -> str:
+        """Return a table of the layer and its parts with their formulas, for `print`."""
+        return outline(self)
+
+    def _repr_html_(self) -> str:
+        return outline_html(self)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
         """Return only the gradients of the parameters, if possible without computing ``dx``."""

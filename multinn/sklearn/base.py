@@ -1,6 +1,7 @@
 """The base class of the classifier and the regressor."""
 
 import math
+import os
 from abc import abstractmethod
 from copy import deepcopy
 from functools import partial
@@ -56,6 +57,14 @@ class BaseMLP(PortableEstimator):
 
     _parameter_constraints = CONSTRAINTS
     _y_numeric: ClassVar[bool]
+    _doc_link_module = "multinn"
+    _doc_link_template = "{address}"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        """Return the address of the link in scikit-learn's diagram; "" if MULTINN_DOCS is not set."""
+        site = os.environ.get("MULTINN_DOCS")  # the address of our documentation
+        page = f"/reference/sklearn.html#multinn.sklearn.{type(self).__name__}"
+        return {"address": site.rstrip("/") + page if site else ""}
 
     def _set_parameters(self, arguments: dict[str, Any]) -> None:
         """Set each argument of the constructor as an attribute, as scikit-learn expects."""

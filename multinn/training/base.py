@@ -1,14 +1,18 @@
 """A model, a loss and an optimizer on one backend, with everything that training changes."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 
 from backends import Backend, HostArray, Shape, Tree, get_backend, tree
+from multinn.descriptions import html
+from multinn.descriptions.brief import brief
 from multinn.errors import NotInitializedError
 from multinn.host.checks import check_inputs, check_integers, check_parameter, check_shape
 from multinn.host.interrupts import uninterrupted
+from multinn.host.text import figures, shorten
 from multinn.layers import Layer
 from multinn.losses import Loss
 from multinn.metrics import Metric, check_metrics
@@ -262,6 +266,40 @@ class BaseTrainer:
         current = with_current_names(self.state.optimizer_state)
         with self.backend.precision(self.dtype):
             self.state = self.backend.from_numpy(self.state._replace(optimizer_state=current))
+
+    def __repr__(self) -> str:
+        """Return the parts and the progress, a line for each, at most 80 columns wide."""
+        facts = {"model": brief(self.model)}
+        if self.params is not None:
+            sizes = (math.prod(leaf.shape) for leaf in tree.leaves(self.params))
+            facts["parameters"] = f"{sum(sizes):,}"
+        lines = [type(self).__name__]
+        for name, text in (facts | self._facts(width=67)).items():
+            first, *more = (shorten(line, 67) for line in text.split("\n"))
+            lines += [f"  {name:<10} {first}", *(" " * 13 + line for line in more)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        shapes = self._shapes
+        model: Any = self.model if shapes is None else self.model.summary(shapes[0], self.dtype)
+        return f"<div>{html.facts(self._facts())}{model._repr_html_()}</div>"
+
+    def _facts(self, width: int | None = None) -> dict[str, str]:
+        """Return the parts other than the model, and the progress, as texts by name.
+
+        Args:
+            width: the most characters of a line of the last metrics; None for one line of any length.
+        """
+        program = self.program
+        facts = {
+            "loss": brief(program.loss),
+            "optimizer": brief(program.optimizer),
+            "metrics": ", ".join(program.metrics),
+            "backend": f"{self.backend.name} on {self.backend.device}, {self.dtype}",
+            "progress": f"epoch {self.epoch:,}, step {self.step:,}",
+            "last": figures(self.history[-1], width) if self.history else "",
+        }
+        return {name: text for name, text in facts.items() if text}
 
     def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))

@@ -7,6 +7,9 @@ from typing import overload
 import numpy as np
 
 from backends import HostArray, Tree
+from multinn.descriptions.html import paragraph
+from multinn.descriptions.records import curves_of, table_of
+from multinn.host.text import figures
 from multinn.training.program import Reduction
 
 Record = dict[str, float]
@@ -16,7 +19,7 @@ Columns = dict[str, HostArray]
 class History(list[Record]):
     """A list of records, one for each reported epoch: ``epoch``, ``loss``, metrics, validation_loss, ...
 
-    A name in place of an index gives that column.
+    A name in place of an index gives that column. `print` shows a table, notebooks show curves.
 
     Attributes:
         losses: the loss of every epoch, reported or not.
@@ -26,6 +29,11 @@ class History(list[Record]):
     >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     >>> history["loss"], history[-1]["epoch"]
     ([0.5, 0.25], 2)
+    >>> history
+    History of 2 records
+    epoch  loss
+        1   0.5
+        2  0.25
     """
 
     losses: list[float]
@@ -55,6 +63,19 @@ class History(list[Record]):
         if not any(index in record for record in self):
             raise KeyError(f"{index!r} was not reported, only {sorted(set().union(*self))}")
         return [record[index] for record in self if index in record]
+
+    def __repr__(self) -> str:
+        return f"{self._title}\n{table_of(self)}".rstrip()
+
+    def _repr_html_(self) -> str:
+        last = figures(self[-1]) if self else ""
+        return f"<div>{paragraph(self._title)}{curves_of(self)}{paragraph(last)}</div>"
+
+    @property
+    def _title(self) -> str:
+        count = f"{len(self)} record{'s' * (len(self) != 1)}" if self else "no records"
+        end = ", interrupted" * self.interrupted + ", stopped by a callback" * self.stopped
+        return f"History of {count}{end}"
 
 
 @dataclass(frozen=True)

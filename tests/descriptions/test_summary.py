@@ -1,5 +1,8 @@
-"""The table of a model's layers."""
+"""Tables of a model's layers, as text and as HTML."""
 
+import copy
+import pickle
+from dataclasses import dataclass
 from functools import reduce
 
 import pytest
@@ -19,6 +22,7 @@ from multinn import (
 )
 from multinn.testing.gradient_cases import LAYERS
 from tests.support.layer_runs import draw
+from tests.support.markup import parse, rows, texts
 from tests.support.own_parts import Doubled
 from tests.support.small_runs import MODEL, fit, make_trainer
 
@@ -103,3 +107,65 @@ def test_an_axis_without_a_length_is_refused():
 def test_a_number_is_refused_as_a_shape():
     with pytest.raises(TypeError, match=r"input_shape: expected a tuple, .*, such as \(4,\), got 3"):
         Dense(2).summary(3)
+
+
+def test_a_console_shows_the_summary_as_it_is_printed():
+    summary = NESTED.summary((8,))
+    assert repr(summary) == str(summary) == "".join(summary)
+    assert summary.startswith("layer ")
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda summary: pickle.loads(pickle.dumps(summary))])
+def test_a_copied_summary_is_shown_in_notebooks_too(copied):
+    summary = NESTED.summary((8,))
+    assert copied(summary) == summary
+    assert copied(summary)._repr_html_() == summary._repr_html_()
+
+
+def test_a_notebook_shows_shapes_parameters_and_formulas():
+    html = (
+        Sequential([Dense(3, use_bias=False), Residual(Tanh()), BatchNorm()]).summary((2,))._repr_html_()
+    )
+    assert rows(html)[:3] == [
+        ["layer", "output shape", "parameters", "formula"],
+        ["Sequential", "(batch, 3)", "12", "y = f_k(... f_2(f_1(x))): layers in sequence"],
+        ["0\xa0Dense(units=3, use_bias=False)", "(batch, 3)", "6", "y = x W + b, along the last axis"],
+    ]
+    assert [row[0] for row in rows(html)[3:]] == [
+        "1\xa0Residual",
+        "0\xa0Identity",
+        "1\xa0Tanh",
+        "2\xa0BatchNorm",
+    ]
+    assert texts(parse(html), "p") == [
+        "parameters: 12 (48 bytes in float32)",
+        "state of the layers: 12 (48 bytes in float32)",
+    ]
+
+
+def test_without_a_shape_print_shows_the_layers_and_formulas():
+    assert str(Sequential([Dense(3), Residual(Tanh())])).splitlines() == [
+        "layer                             formula",
+        "-" * 80,
+        "Sequential                        y = f_k(... f_2(f_1(x))): layers in sequence",
+        "  0 Dense(units=3)                y = x W + b, along the last axis",
+        "  1 Residual                      y = s(x) + f(x): the output of a layer plus i…",
+        "    0 Identity                    y = x, and so dx = dy",
+        "    1 Tanh                        y = tanh(x)",
+    ]
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
+def test_a_notebook_shows_the_same_layers_with_and_without_a_shape(case):
+    known = rows(case.layer.summary(case.shape[1:])._repr_html_())
+    unknown = rows(case.layer._repr_html_())
+    assert [row[0] for row in unknown] == [row[0] for row in known]
+    assert [row[-1] for row in unknown] == [row[-1] for row in known]
+    assert max(map(len, str(case.layer).splitlines())) == 80
+
+
+def test_names_of_classes_and_hyperparameters_are_escaped():
+    hostile = dataclass(frozen=True)(
+        type("<b>", (Doubled,), {"__annotations__": {"text": str}, "text": ""})
+    )
+    assert rows(hostile(text="<script>")._repr_html_())[1] == ["<b>(text='<script>')", ""]

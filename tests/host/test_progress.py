@@ -1,9 +1,11 @@
-"""Progress: silent on request, lines in a pipe, a bar in a terminal, nothing on standard output."""
+"""Progress: silent on request, lines in a pipe, a bar in terminals, nothing on standard output."""
 
 import os
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 
@@ -133,16 +135,10 @@ def test_a_pipe_gets_lines_even_if_colors_are_forced(capsys, monkeypatch):
     assert capsys.readouterr().err == "epoch 1/1  loss 0.5\n"
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(60, THREE_EPOCHS), (120, THREE_EPOCHS), (80, IN_PARTS)],
-    ids=["60 columns", "120 columns", "in parts"],
-)
-def terminal(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """Return the output of a program to a terminal of some width, and its standard output."""
+def run_in_terminal(columns: int, program: str) -> tuple[str, str]:
+    """Return what a program writes to a terminal of some width, and its standard output."""
     pty = pytest.importorskip("pty", reason="only POSIX has pseudo-terminals")
     pytest.importorskip("rich")
-    columns, program = request.param
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
@@ -164,20 +160,57 @@ def terminal(request: pytest.FixtureRequest) -> tuple[str, str]:
     return shown.decode(), output
 
 
+class Terminal(NamedTuple):
+    """What a program wrote to a terminal."""
+
+    columns: int
+    shown: str
+    output: str
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The lines of the last drawing, without colors."""
+        drawing = self.shown.rsplit("\x1b[2K", 1)[-1]
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawing).splitlines()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(60, THREE_EPOCHS), (80, THREE_EPOCHS), (120, THREE_EPOCHS), (80, IN_PARTS)],
+    ids=["60 columns", "80 columns", "120 columns", "in parts"],
+)
+def terminal(request: pytest.FixtureRequest) -> Terminal:
+    columns, program = request.param
+    return Terminal(columns, *run_in_terminal(columns, program))
+
+
 def test_results_are_apart_from_the_bar(terminal):
-    shown, output = terminal
-    assert output == "results\n"
-    assert "results" not in shown
+    assert terminal.output == "results\n"
+    assert "results" not in terminal.shown
 
 
-def test_the_bar_stays_on_one_line(terminal):
-    shown, _ = terminal
-    assert "━" in shown
-    assert shown.count("\n") == 1
+def test_the_bar_is_drawn_again_at_its_place(terminal):
+    downwards, upwards = terminal.shown.count("\n"), terminal.shown.count("\x1b[1A")
+    assert downwards - upwards == len(terminal.last_lines)
 
 
-def test_the_bar_shows_the_count_and_the_loss_in_a_narrow_terminal(terminal):
-    last = terminal[0].rsplit("\r\x1b[2K", 1)[-1]
-    assert "epoch" in last
-    assert "3/3" in last
-    assert "loss 0.25" in last
+def test_a_terminal_shows_the_count_and_all_figures(terminal):
+    assert terminal.last_lines[0].startswith("epoch 3/3 ━")
+    text = "\n".join(terminal.last_lines).replace("validation_", "val_")
+    for name, value in METRICS.items():
+        assert f"{name.replace('validation_', 'val_')} {value}" in text
+    assert max(map(len, terminal.last_lines)) <= terminal.columns
+
+
+def test_a_wide_terminal_shows_one_line_with_full_names(terminal):
+    if terminal.columns == 120:
+        assert len(terminal.last_lines) == 1
+        assert "validation_loss 0.3  validation_accuracy 0.9" in terminal.last_lines[0]
+
+
+def test_a_line_that_is_too_long_has_shorter_names_and_all_figures(capsys, clock):
+    with progress(1000, "epoch") as advance:
+        advance(1, dict.fromkeys(METRICS, 0.1234))
+    expected = "epoch 1/1000  loss 0.1234  accuracy 0.1234  val_loss 0.1234  val_accuracy 0.1234\n"
+    assert capsys.readouterr().err == expected
+    assert len(expected) == 81
