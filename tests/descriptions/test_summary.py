@@ -169,3 +169,15 @@ def test_names_of_classes_and_hyperparameters_are_escaped():
         type("<b>", (Doubled,), {"__annotations__": {"text": str}, "text": ""})
     )
     assert rows(hostile(text="<script>")._repr_html_())[1] == ["<b>(text='<script>')", ""]
+
+
+def test_a_layer_without_hyperparameters_need_not_be_a_dataclass():
+    class Plain(Tanh):
+        """y = tanh(x), once more."""
+
+    assert rows(Sequential([Plain()]).summary((2,))._repr_html_())[2] == [
+        "0\xa0Plain",
+        "(batch, 2)",
+        "0",
+        "y = tanh(x), once more",
+    ]
