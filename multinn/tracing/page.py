@@ -12,6 +12,7 @@ _CORE = ("expressions.js", "arrays.js", "results.js", "drawing.js", "network.js"
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 _IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (default .*\n)?", re.MULTILINE)
+_IMPORTED = re.compile(r'^import .* from "\./(\w+\.js)";', re.MULTILINE)
 _DEFINES = re.compile(r"^formulas\.(\w+) = ", re.MULTILINE)
 _own_formulas: dict[str, str] = {}
 
@@ -80,23 +81,32 @@ def script(trace: dict[str, Any] | None = None) -> str:
         parts = [*trace["layers"], trace["loss"], *trace["optimizers"]]
         classes = {part["class"] for part in parts}
     first, *rest = _CORE
-    families = [text for names, text in _families() if classes is None or classes & names]
     own = [text for name, text in _own_formulas.items() if classes is None or name in classes]
-    return "".join([_module(first), *families, *map(_module, rest), *dict.fromkeys(own)])
+    return "".join([_module(first), *_families(classes), *map(_module, rest), *dict.fromkeys(own)])
 
 
-@cache
-def _families() -> list[tuple[frozenset[str], str]]:
-    """Return the classes and the source of each family of formulas."""
-    found = []
+def _families(classes: set[str] | None) -> list[str]:
+    """Return the files in formulas/ for these classes, or all, each after the files it imports."""
+    found: dict[str, str] = {}
+
+    def include(name: str) -> None:
+        for imported in _IMPORTED.findall(_source(f"formulas/{name}")):
+            include(imported)
+        found.setdefault(name, _module(f"formulas/{name}"))
+
     for path in sorted((_VIEW / "formulas").glob("*.js")):
-        text = _module(f"formulas/{path.name}")
-        found.append((frozenset(_DEFINES.findall(text)), text))
-    return found
+        names = _DEFINES.findall(_source(f"formulas/{path.name}"))
+        if classes is None or not classes.isdisjoint(names):
+            include(path.name)
+    return list(found.values())
 
 
 @cache
 def _module(name: str) -> str:
     """Return the source of a file without imports and exports, for one module of several files."""
-    text = (_VIEW / name).read_text(encoding="utf-8")
-    return _EXPORT.sub("", _IMPORT.sub("", text))
+    return _EXPORT.sub("", _IMPORT.sub("", _source(name)))
+
+
+@cache
+def _source(name: str) -> str:
+    return (_VIEW / name).read_text(encoding="utf-8")
