@@ -55,6 +55,9 @@ function bracketed(part, draw, precedence) {
 const joined = (parts, sign, draw, precedence) =>
   row(...parts.map((part, k) => (k ? mo(sign) : "") + bracketed(part, draw, precedence)));
 
+/** The same expression, with a value from a formula that rounds less or cannot overflow. */
+export const stably = (expression, value) => ({ ...expression, value });
+
 /** A number that is the same in symbols. */
 export const number = (value) => {
   const draw = () => numberMarkup(value);
@@ -164,16 +167,16 @@ function over(sign, names, values, term, total) {
 
 const indexValues = (values) => (typeof values === "number" ? range(values) : values);
 
-/** Return all combinations of indices below these lengths, in row-major order. */
-export function places(lengths) {
-  return lengths.reduce((found, length) => found.flatMap((at) => range(length).map((k) => [...at, k])), [[]]);
+/** Return all combinations of the values of some indices, each a count or an array, the last one fastest. */
+export function places(values) {
+  return values.reduce((found, each) => found.flatMap((at) => indexValues(each).map((k) => [...at, k])), [[]]);
 }
 
 /**
  * The sum of a term over an index, or over several.
  *
  * @param names the name of the index, for the symbols; an array for several.
- * @param values the values of the index: a count, or an array; the counts of several.
+ * @param values the values of the index: a count, or an array; an array of these for several.
  * @param term takes a value of each index, or its name, and returns an expression. With names, only the
  *   symbols of the expression are used.
  */

@@ -3,13 +3,15 @@
 // Formulas of a layer:      y(c, ...indices), dx(c, ...indices), gradients: { W(c, ...indices), ... }
 // Formulas of a loss:       values(c, n), the loss of an example; gradient(c, n, ...indices)
 // Formulas of an optimizer: params(c, ...indices), state: { m(c, ...indices), ... }
-// They return expressions. `c`, the context, has an entry for each recorded array.
+// They return expressions. `c`, the context, has an entry for each recorded array. If x or y is a tuple of
+// arrays, `c.path` is the number of the array in it; else it is "".
 
 import { divide, formulas, multiply, number, sum } from "./expressions.js";
-import { NumberArray, entries, valuesOf } from "./arrays.js";
+import { NumberArray, entries, maskOf, valuesOf } from "./arrays.js";
 
 /** Return a tree of `NumberArray`s as a tree of functions from indices to variables. */
-function tree(name, value) {
+function tree(name, found) {
+  const value = valuesOf(found);
   if (value === null || value === undefined) return null;
   if (value instanceof NumberArray) return entries(name, value);
   if (Array.isArray(value)) return value.map((child) => tree(name, child));
@@ -18,7 +20,8 @@ function tree(name, value) {
 }
 
 /** Return each array of a tree with its path, such as "0.W". */
-export function leaves(value, path = "") {
+export function leaves(found, path = "") {
+  const value = valuesOf(found);
   if (value === null || value === undefined) return [];
   if (value instanceof NumberArray) return [[path, value]];
   return Object.entries(value).flatMap(([key, child]) => leaves(child, path ? `${path}.${key}` : key));
@@ -28,7 +31,7 @@ export function leaves(value, path = "") {
 export function layerContext(trace, frame) {
   const { x, y, dy, dx, params, gradients, cache, state } = trace.steps[frame.step].layers[frame.layer];
   return {
-    x: tree("x", valuesOf(x)), mask: tree("mask", x?.mask), y: tree("y", valuesOf(y)),
+    x: tree("x", x), mask: tree("mask", maskOf(x)), y: tree("y", y),
     dy: tree("dy", dy), dx: tree("dx", dx), cache: tree("", cache), state: tree("", state),
     params: tree("", params) ?? {}, gradients: tree("d", gradients) ?? {},
     options: trace.data.layers[frame.layer].hyperparameters, trace, frame,
@@ -82,15 +85,21 @@ const LOSS = {
 };
 
 const result = (name, array, formula, context) => ({
-  name, array: valuesOf(array), formula: formula && ((...indices) => formula(context, ...indices)),
+  name, array, formula: formula && ((...indices) => formula(context, ...indices)),
 });
+
+/** Return the result for one array of a tuple, or for the only one, whose path is "". */
+const part = (name, path, array, formula, context) =>
+  result(`${name} ${path}`.trim(), array, path.includes(".") ? null : formula, { ...context, path });
 
 const RESULTS = {
   forward(trace, frame, own) {
     const record = trace.steps[frame.step].layers[frame.layer];
     const context = layerContext(trace, frame);
-    return leaves(valuesOf(record.y)).map(([path, array]) =>
-      result(path ? `y ${path}` : "y", array, path ? null : own.y, context));
+    return [
+      ...leaves(record.y).map(([path, array]) => part("y", path, array, own.y, context)),
+      ...(own.mask ? [result("mask", maskOf(record.y), own.mask, context)] : []),
+    ];
   },
   loss(trace, frame, own) {
     const { values, gradient, value, dy } = trace.steps[frame.step].loss;
@@ -106,8 +115,7 @@ const RESULTS = {
     const ownGradients = leaves(record.params).length ? leaves(record.gradients) : [];
     const inner = trace.data.layers.some((layer) => layer.parent === frame.layer);
     return [
-      ...leaves(record.dx).map(([path, array]) =>
-        result(path ? `dx ${path}` : "dx", array, path ? null : own.dx, context)),
+      ...leaves(record.dx).map(([path, array]) => part("dx", path, array, own.dx, context)),
       ...(inner ? [] : ownGradients).map(([path, array]) =>
         result(`d${path}`, array, own.gradients?.[path], context)),
     ];
