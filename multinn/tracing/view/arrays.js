@@ -71,9 +71,11 @@ function framesOf(data, step, number) {
   return [...layers("forward"), { step: number, kind: "loss" }, ...layers("backward"), ...updates];
 }
 
+const isMasked = (x) => x?.constructor === Object && "values" in x;
+
 /** Return the values of an input or output, which may have a mask. */
-export const valuesOf = (x) => (x && !(x instanceof NumberArray) && "values" in x ? x.values : x);
-export const maskOf = (x) => (x && !(x instanceof NumberArray) && "mask" in x ? x.mask : null);
+export const valuesOf = (x) => (isMasked(x) ? x.values : x);
+export const maskOf = (x) => (isMasked(x) ? x.mask : null);
 
 /**
  * Return a function from indices to the variable of an entry, for formulas.
