@@ -1,0 +1,122 @@
+// Recurrent layers: their steps, and backpropagation through time.
+//
+// A step has the index t of its input in x, also where the layer goes backwards. A layer gives functions
+// of the steps `s`, from `stepsOf`, and of n, t and a unit u; some take the gradients `d`, too:
+//   h(s, n, t, u)             h after the step
+//   da(s, d, n, t, u)         da for the unit of each gate, in terms of d.dh and d.dc
+//   ds(s, d, n, t, u)         ds likewise, where it differs from da
+//   direct(s, d, n, t, u)     what h before the step gets not by way of U
+//   dc(s, d, n, t, u, later)  the gradient of c after the step; `later` comes from the next step
+//   directToC(s, d, n, t, u)  what c before the step gets
+
+import { add, multiply, number, places, range, sum, variable } from "../expressions.js";
+import { once } from "./once.js";
+
+const areNumbers = (...indices) => indices.every(Number.isInteger);
+const moved = (t, by) => (Number.isInteger(t) ? t + by : t + (by > 0 ? "+1" : "−1"));
+const addAll = (parts) => (parts.length > 1 ? add(...parts) : parts[0] ?? number(0));
+
+/** Return the context of a layer with functions for its steps. */
+function stepsOf(c) {
+  const { x, mask, cache, params: { W, U, b }, options } = c;
+  const [count, units, direction] = [x.shape[1], U.shape[0], options.go_backwards ? -1 : 1];
+  const order = (t) => (options.go_backwards ? count - 1 - t : t);
+  const exists = (t) => t >= 0 && t < count;
+  const before = (t) => moved(t, -direction);
+  const recorded = (name, array, first = 0) => (n, t, u) => variable(name, [n, t, u],
+    !areNumbers(n, t, u) ? NaN : exists(t) ? array.at(order(t), n, first + u) : 0);
+  const h = recorded("h", cache.states[0]);
+  const a = (n, t, v) => add(sum("k", x.shape[2], (k) => multiply(x(n, t, k), W(k, v))), b(v));
+  const s = (n, t, v) => sum("k", units, (k) => multiply(h(n, before(t), k), U(k, v)));
+  return {
+    ...c, count, units, exists, before, recorded, h, a, s,
+    after: (t) => moved(t, direction),
+    inOrder: range(count).map(order),
+    counts: (n, t) => !mask || Boolean(mask.at(n, t)),
+    isCutBefore: (t) => options.truncate !== null && order(t) % options.truncate === 0,
+  };
+}
+
+/** Return the gradients dh, dc, da and ds as functions of indices, each with its definition. */
+function gradientsOf(layer, s) {
+  const { x, count, units, params: { U } } = s;
+  const width = U.shape[1];
+  const zeros = (size) => range(x.shape[0]).map(() => range(count).map(() => new Float64Array(size)));
+  const numbers = { dh: zeros(units), dc: zeros(units), da: zeros(width), ds: zeros(width) };
+  const known = (name) => (...at) =>
+    variable(name, at, areNumbers(...at) ? numbers[name][at[0]][at[1]][at[2]] : NaN);
+  const d = { dh: known("dh"), dc: known("dc"), da: known("da"), ds: known("ds") };
+  const explained = (name, define) => (...at) =>
+    (areNumbers(...at) ? { ...d[name](...at), get definition() { return define(...at); } } : d[name](...at));
+
+  /** Return what the next step passes back to a gradient, from `passed`, as a list. */
+  function later(name, n, t, u, passed) {
+    const next = s.after(t);
+    if (!s.exists(next) || s.isCutBefore(next)) return [];
+    return s.counts(n, next) ? passed(next) : [d[name](n, next, u)];
+  }
+  function ofOutput(n, t, u) {
+    if (s.options.return_sequences) return [s.dy(n, t, u)];
+    return s.exists(s.after(t)) ? [] : [s.dy(n, u)];
+  }
+  function dh(n, t, u, throughU) {
+    const direct = (next) => (layer.direct ? [layer.direct(s, d, n, next, u)] : []);
+    return addAll([...ofOutput(n, t, u), ...later("dh", n, t, u, (next) => [throughU(n, next, u), ...direct(next)])]);
+  }
+  function dc(n, t, u) {
+    const fromNext = addAll(later("dc", n, t, u, (next) => [layer.directToC(s, d, n, next, u)]));
+    return s.counts(n, t) ? layer.dc(s, found, n, t, u, fromNext) : fromNext;
+  }
+  const ofGates = (kind, n, t, u) => layer[layer[kind] ? kind : "da"](s, found, n, t, u);
+  const ofGate = (kind) => (n, t, v) =>
+    (s.counts(n, t) ? ofGates(kind, n, t, v % units)[Math.floor(v / units)] : number(0));
+  const throughU = (n, t, u) => sum("v", width, (v) => multiply(d.ds(n, t, v), U(u, v)));
+  const found = {
+    dh: explained("dh", (n, t, u) => dh(n, t, u, throughU)),
+    dc: explained("dc", dc),
+    da: explained("da", ofGate("da")),
+    ds: explained("ds", ofGate("ds")),
+  };
+  // The same as throughU, but quick, as every entry is needed.
+  const numberThroughU = (n, t, u) => number(numbers.ds[n][t].reduce((total, ds, v) => total + ds * U.at(u, v), 0));
+
+  for (const t of [...s.inOrder].reverse()) {
+    for (const [n, u] of places([x.shape[0], units])) {
+      numbers.dh[n][t][u] = dh(n, t, u, numberThroughU).value();
+      if (layer.dc) numbers.dc[n][t][u] = dc(n, t, u).value();
+      if (!s.counts(n, t)) continue;
+      for (const kind of ["da", "ds"]) {
+        ofGates(kind, n, t, u).forEach((each, gate) => { numbers[kind][n][t][gate * units + u] = each.value(); });
+      }
+    }
+  }
+  return found;
+}
+
+/** Return the formulas of a recurrent layer. */
+export function recurrent(layer) {
+  const backward = (c) => once(c.trace.steps[c.frame.step].layers[c.frame.layer], "gradients",
+    () => gradientsOf(layer, stepsOf(c)));
+  const sumOverSteps = (c, term) => sum(["n", "t"], c.x.shape.slice(0, 2), term);
+  return {
+    y(c, ...indices) {
+      const [s, n, u] = [stepsOf(c), indices[0], indices.at(-1)];
+      const t = c.options.return_sequences ? indices[1] : s.inOrder.findLast((each) => s.counts(n, each));
+      if (t === undefined) return number(0);
+      return s.counts(n, t) ? layer.h(s, n, t, u) : s.h(n, s.before(t), u);
+    },
+    dx(c, n, t, k) {
+      const { W } = c.params;
+      return sum("v", W.shape[1], (v) => multiply(backward(c).da(n, t, v), W(k, v)));
+    },
+    gradients: {
+      W: (c, k, v) => sumOverSteps(c, (n, t) => multiply(c.x(n, t, k), backward(c).da(n, t, v))),
+      U(c, k, v) {
+        const { h, before } = stepsOf(c);
+        return sumOverSteps(c, (n, t) => multiply(h(n, before(t), k), backward(c).ds(n, t, v)));
+      },
+      b: (c, v) => sumOverSteps(c, (n, t) => backward(c).da(n, t, v)),
+      c: (c, u) => sumOverSteps(c, (n, t) => backward(c).ds(n, t, 2 * c.params.U.shape[0] + u)),
+    },
+  };
+}
