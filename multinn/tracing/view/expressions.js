@@ -5,6 +5,7 @@
 
 const SUM = 1, PRODUCT = 2, SIGN = 3, POWER = 4, ATOM = 5;
 const MOST_TERMS = 4; // of a long sum that are shown with their numbers
+const MOST_ALIKE = 3; // definitions of one name that are shown
 
 const escape = (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const mi = (name) => `<mi>${escape(name)}</mi>`;
@@ -70,10 +71,10 @@ const asNode = (part) => (typeof part === "number" ? number(part) : part);
 export function variable(name, indices, value) {
   const symbols = () => {
     const comma = indices.some((index) => String(index).length > 1) ? "," : "";
-    return indices.length ? `<msub>${mi(name)}${mi(indices.join(comma))}</msub>` : mi(name);
+    return indices.length ? `<msub>${mi(name)}${mi(indices.join(comma).replace(/-/g, "−"))}</msub>` : mi(name);
   };
   const leaf = node(ATOM, [], () => value, () => numberMarkup(value));
-  return { ...leaf, symbols, isLeaf: true, key: () => `${name}[${indices}]` };
+  return { ...leaf, symbols, isLeaf: true, name, key: () => `${name}[${indices}]` };
 }
 
 /** A variable whose value is an expression, which is shown on a line of its own. */
@@ -220,11 +221,12 @@ export function largest(names, values, term) {
   return { ...found, precedence: ATOM, numbers };
 }
 
-/** Return the definitions that an expression shows, each before the first that uses it. */
+/** Return the first definitions of each name that an expression shows, each before the first that uses it. */
 export function definitions(expression, found = new Map()) {
   const inner = expression.terms ? shownTerms(expression) : expression.parts;
   for (const part of inner) definitions(part, found);
-  if (expression.definition && !found.has(expression.key())) {
+  const alike = [...found.values()].filter(({ name }) => name === expression.name).length;
+  if (expression.definition && alike < MOST_ALIKE && !found.has(expression.key())) {
     definitions(expression.definition, found);
     found.set(expression.key(), expression);
   }
