@@ -3,19 +3,19 @@ import { meanOfPositions, shareOfPosition } from "./means.js";
 
 const SMALLEST = { float32: 2 ** -126, float64: 2 ** -1022 }; // normal numbers
 
-const isZero = (array, at) => range(array.shape.at(-1))
+const isZeroVector = (array, at) => range(array.shape.at(-1))
   .every((i) => Math.abs(array(...at, i).value()) < SMALLEST[array.array.dtype]);
 
 /** Return the length |a| of a vector, and its direction as a function of an index. */
-function direction(name, symbol, array, at) {
+function directionOf(name, symbol, array, at) {
   const length = define(`|${name}|`, at, squareRoot(sum("i", array.shape.at(-1), (i) => power(array(...at, i), 2))));
   return [length, (k) => define(symbol, [...at, k], divide(array(...at, k), length))];
 }
 
 /** Return an expression of |y|, of u and v as functions of an index, and of cos; or 0 if y or t is zero. */
 function unlessZero({ y, t }, at, expression) {
-  if (isZero(y, at) || isZero(t, at)) return number(0);
-  const [[length, u], [, v]] = [direction("y", "u", y, at), direction("t", "v", t, at)];
+  if (isZeroVector(y, at) || isZeroVector(t, at)) return number(0);
+  const [[length, u], [, v]] = [directionOf("y", "u", y, at), directionOf("t", "v", t, at)];
   const cosine = define("cos", at, sum("k", y.shape.at(-1), (k) => multiply(u(k), v(k))));
   return expression(cosine, u, v, length);
 }

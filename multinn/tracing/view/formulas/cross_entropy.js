@@ -3,14 +3,14 @@ import { probabilities, targetClass } from "./distributions.js";
 import { meanOfPositions, shareOfPosition } from "./means.js";
 
 /** Return the entries of the target, as one-hot vectors where it is a class. */
-function targets(c, at) {
+function targetEntries(c, at) {
   if (c.t.shape.length === c.y.shape.length) return (k) => c.t(...at, k);
   return (k) => variable("t", [...at, k], Number(k === targetClass(c, at)));
 }
 
 /** Return q, the target with label smoothing. */
 function smoothed(c, at) {
-  const [s, t] = [c.options.label_smoothing, targets(c, at)];
+  const [s, t] = [c.options.label_smoothing, targetEntries(c, at)];
   if (!s) return t;
   const symbol = variable("s", [], s);
   return (k) => define("q", [...at, k], add(multiply(subtract(1, symbol), t(k)), divide(symbol, c.y.shape.at(-1))));

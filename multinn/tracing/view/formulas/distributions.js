@@ -6,11 +6,12 @@ import { entries } from "../arrays.js";
 /**
  * Return p = softmax(z) as { p, logP }, functions of an index.
  *
+ * @param name the name of p.
  * @param at the indices of the vector.
  * @param z takes an index, or its name, and returns an expression.
  * @param indices the indices of the vector's entries.
  */
-export function softmaxOf(at, z, indices) {
+export function softmaxOf(name, at, z, indices) {
   let known;
   const numbers = () => {
     if (known) return known;
@@ -19,15 +20,15 @@ export function softmaxOf(at, z, indices) {
     return (known = { largest, logTotal: Math.log(total) });
   };
   const logOf = (k) => z(k).value() - numbers().largest - numbers().logTotal;
-  const total = sum("i", indices, (i) => exp(z(i)));
-  const p = (k) => define("p", [...at, k], stably(divide(exp(z(k)), total), () => Math.exp(logOf(k))));
+  const total = sum("k", indices, (k) => exp(z(k)));
+  const p = (k) => define(name, [...at, k], stably(divide(exp(z(k)), total), () => Math.exp(logOf(k))));
   return { p, logP: (k) => stably(log(p(k)), () => logOf(k)) };
 }
 
 /** Return the softmax of the logits z at a position of a loss. */
 export function probabilities(c, at) {
   const z = entries("z", c.y.array);
-  return softmaxOf(at, (k) => z(...at, k), range(z.shape.at(-1)));
+  return softmaxOf("p", at, (k) => z(...at, k), range(z.shape.at(-1)));
 }
 
 /** Return the class that is the target at a position; "t" if the position is a name. */

@@ -28,9 +28,9 @@ formulas.LSTM = recurrent({
     const { before } = recordedGates(s, n, t, u);
     return multiply(o, tanh(define("c", [n, t, u], add(multiply(f, before), multiply(i, g)))));
   },
-  dc(s, d, n, t, u, later) {
+  dc(s, d, n, t, u) {
     const { o, c } = recordedGates(s, n, t, u);
-    return add(later, multiply(d.dh(n, t, u), o, subtract(1, power(tanh(c), 2))));
+    return multiply(d.dh(n, t, u), o, subtract(1, power(tanh(c), 2)));
   },
   directToC: (s, d, n, t, u) => multiply(d.dc(n, t, u), recordedGates(s, n, t, u).f),
   da(s, d, n, t, u) {

@@ -3,24 +3,24 @@
 import { divide, sum } from "../expressions.js";
 
 const ENTRY_NAMES = ["j", "k", "l", "m"], POSITION_NAMES = ["r", "c", "d"];
-const product = (lengths) => lengths.reduce((total, length) => total * length, 1);
+const productOf = (lengths) => lengths.reduce((total, length) => total * length, 1);
 
-function mean(names, lengths, term) {
-  if (product(lengths) === 1) return term(...lengths.map(() => 0));
-  return divide(sum(names.slice(0, lengths.length), lengths, term), product(lengths));
+function meanOver(names, lengths, term) {
+  if (productOf(lengths) === 1) return term(...lengths.map(() => 0));
+  return divide(sum(names.slice(0, lengths.length), lengths, term), productOf(lengths));
 }
 
 /** The mean over the entries of an example of outputs; the term takes the indices after the first. */
-export const meanOfEntries = ({ shape }, term) => mean(ENTRY_NAMES, shape.slice(1), term);
+export const meanOfEntries = ({ shape }, term) => meanOver(ENTRY_NAMES, shape.slice(1), term);
 
 /** The mean over the positions of an example of outputs, whose last axis is not one of positions. */
-export const meanOfPositions = ({ shape }, term) => mean(POSITION_NAMES, shape.slice(1, -1), term);
+export const meanOfPositions = ({ shape }, term) => meanOver(POSITION_NAMES, shape.slice(1, -1), term);
 
-const share = (expression, lengths) =>
-  (product(lengths) === 1 ? expression : divide(expression, product(lengths)));
+const shareOf = (expression, lengths) =>
+  (productOf(lengths) === 1 ? expression : divide(expression, productOf(lengths)));
 
 /** The derivative of the mean over entries, from the derivative of a term. */
-export const shareOfEntry = ({ shape }, expression) => share(expression, shape.slice(1));
+export const shareOfEntry = ({ shape }, expression) => shareOf(expression, shape.slice(1));
 
 /** The derivative of the mean over positions, from the derivative of a term. */
-export const shareOfPosition = ({ shape }, expression) => share(expression, shape.slice(1, -1));
+export const shareOfPosition = ({ shape }, expression) => shareOf(expression, shape.slice(1, -1));

@@ -3,16 +3,16 @@
 
 import { add, cases, define, divide, formulas, multiply, places, power, range, squareRoot, subtract, sum, variable } from "../expressions.js";
 import { entries } from "../arrays.js";
-import { once } from "./once.js";
+import { oncePerCall } from "./intermediates.js";
 
 const meanOf = ({ members, at }, term) => divide(sum("i", members, (i) => term(...at(i))), members.length);
 const epsilonOf = ({ options }) => variable("ε", [], options.epsilon);
-const named = (symbol, found) => entries(symbol, found.array);
-const gammaOf = ({ params }) => named("γ", params.gamma);
-const zOf = ({ cache }) => named("z", cache[0]);
-const counts = ({ mask }, [n, t]) => !mask || Boolean(mask.at(n, t));
-const unlessPadding = (c, at, expression) => cases(["at padding", !counts(c, at), 0], ["else", true, expression]);
-const rowsOf = (c) => places(c.x.shape.slice(0, -1)).filter((at) => counts(c, at));
+const renamed = (symbol, found) => entries(symbol, found.array);
+const gammaOf = ({ params }) => renamed("γ", params.gamma);
+const zOf = ({ cache }) => renamed("z", cache[0]);
+const isCounted = ({ mask }, [n, t]) => !mask || Boolean(mask.at(n, t));
+const unlessPadding = (c, at, expression) => cases(["at padding", !isCounted(c, at), 0], ["else", true, expression]);
+const rowsOf = (c) => places(c.x.shape.slice(0, -1)).filter((at) => isCounted(c, at));
 
 /** Return μ and s of a group. */
 function momentsOf(c, group) {
@@ -24,11 +24,11 @@ function momentsOf(c, group) {
 /** Return γ z + β, with z in terms of x. */
 function scaled(c, moments, at) {
   const z = define("z", at, divide(subtract(c.x(...at), moments.mu), moments.s));
-  const y = add(multiply(gammaOf(c)(at.at(-1)), z), named("β", c.params.beta)(at.at(-1)));
+  const y = add(multiply(gammaOf(c)(at.at(-1)), z), renamed("β", c.params.beta)(at.at(-1)));
   return unlessPadding(c, at, y);
 }
 
-const gradients = {
+const gradientsOfScale = {
   gamma: (c, j) => sum("i", rowsOf(c), (i) => multiply(c.dy(...[i].flat(), j), zOf(c)(...[i].flat(), j))),
   beta: (c, j) => sum("i", rowsOf(c), (i) => c.dy(...[i].flat(), j)),
 };
@@ -44,7 +44,7 @@ const ofExamples = (groupOf) => ({
     const centered = subtract(subtract(dz(...at), mean), multiply(z(...at), meanOfProduct));
     return unlessPadding(c, at, divide(centered, momentsOf(c, group).s));
   },
-  gradients,
+  gradients: gradientsOfScale,
 });
 
 /** All entries along the last axis. */
@@ -58,7 +58,7 @@ function groupOfChannels(c, [n, ...rest]) {
   const size = c.x.shape.at(-1) / c.options.groups;
   const number = Math.floor(rest.at(-1) / size);
   const channels = range(size).map((k) => number * size + k);
-  const members = places([...c.x.shape.slice(1, -1), channels]).filter(([t]) => counts(c, [n, t]));
+  const members = places([...c.x.shape.slice(1, -1), channels]).filter(([t]) => isCounted(c, [n, t]));
   return { label: [n, number], members, at: (i) => [n, ...[i].flat()] };
 }
 
@@ -74,7 +74,7 @@ formulas.RMSNorm = {
     const mean = define("mean(dz z)", group.label, meanOf(group, (...i) => multiply(dz(...i), z(...i))));
     return divide(subtract(dz(...at), multiply(z(...at), mean)), rootOfMean(c, at));
   },
-  gradients,
+  gradients: gradientsOfScale,
 };
 
 /** Return r, the root of the mean square along the last axis. */
@@ -85,9 +85,9 @@ function rootOfMean(c, at) {
 
 /** Return μ and s of a channel over the batch, and the number n of its entries that count. */
 function momentsOfBatch(c, channel) {
-  const rows = once(c, "rows", () => rowsOf(c));
+  const rows = oncePerCall(c, "rows", () => rowsOf(c));
   const group = { label: [channel], members: rows, at: (i) => [...[i].flat(), channel] };
-  return once(c, channel, () => ({ ...momentsOf(c, group), n: rows.length }));
+  return oncePerCall(c, channel, () => ({ ...momentsOf(c, group), n: rows.length }));
 }
 
 formulas.BatchNorm = {
@@ -95,9 +95,9 @@ formulas.BatchNorm = {
   dx(c, ...at) {
     const j = at.at(-1);
     const { s, n } = momentsOfBatch(c, j);
-    const [dGamma, dBeta] = [named("dγ", c.gradients.gamma), named("dβ", c.gradients.beta)];
+    const [dGamma, dBeta] = [renamed("dγ", c.gradients.gamma), renamed("dβ", c.gradients.beta)];
     const centered = subtract(subtract(c.dy(...at), divide(dBeta(j), n)), multiply(zOf(c)(...at), divide(dGamma(j), n)));
     return unlessPadding(c, at, divide(multiply(gammaOf(c)(j), centered), s));
   },
-  gradients,
+  gradients: gradientsOfScale,
 };

@@ -6,14 +6,14 @@
 //   da(s, d, n, t, u)         da for the unit of each gate, in terms of d.dh and d.dc
 //   ds(s, d, n, t, u)         ds likewise, where it differs from da
 //   direct(s, d, n, t, u)     what h before the step gets not by way of U
-//   dc(s, d, n, t, u, later)  the gradient of c after the step; `later` comes from the next step
+//   dc(s, d, n, t, u)         what c after the step gets from h after it
 //   directToC(s, d, n, t, u)  what c before the step gets
 
 import { add, multiply, number, places, range, sum, variable } from "../expressions.js";
-import { once } from "./once.js";
+import { explained, oncePerCall } from "./intermediates.js";
 
 const areNumbers = (...indices) => indices.every(Number.isInteger);
-const moved = (t, by) => (Number.isInteger(t) ? t + by : t + (by > 0 ? "+1" : "−1"));
+const movedStep = (t, by) => (Number.isInteger(t) ? t + by : t + (by > 0 ? "+1" : "−1"));
 const addAll = (parts) => (parts.length > 1 ? add(...parts) : parts[0] ?? number(0));
 
 /** Return the context of a layer with functions for its steps. */
@@ -22,7 +22,7 @@ function stepsOf(c) {
   const [count, units, direction] = [x.shape[1], U.shape[0], options.go_backwards ? -1 : 1];
   const order = (t) => (options.go_backwards ? count - 1 - t : t);
   const exists = (t) => t >= 0 && t < count;
-  const before = (t) => moved(t, -direction);
+  const before = (t) => movedStep(t, -direction);
   const recorded = (name, array, first = 0) => (n, t, u) => variable(name, [n, t, u],
     !areNumbers(n, t, u) ? NaN : exists(t) ? array.at(order(t), n, first + u) : 0);
   const h = recorded("h", cache.states[0]);
@@ -30,7 +30,7 @@ function stepsOf(c) {
   const s = (n, t, v) => sum("k", units, (k) => multiply(h(n, before(t), k), U(k, v)));
   return {
     ...c, count, units, exists, before, recorded, h, a, s,
-    after: (t) => moved(t, direction),
+    after: (t) => movedStep(t, direction),
     inOrder: range(count).map(order),
     counts: (n, t) => !mask || Boolean(mask.at(n, t)),
     isCutBefore: (t) => options.truncate !== null && order(t) % options.truncate === 0,
@@ -46,8 +46,8 @@ function gradientsOf(layer, s) {
   const known = (name) => (...at) =>
     variable(name, at, areNumbers(...at) ? numbers[name][at[0]][at[1]][at[2]] : NaN);
   const d = { dh: known("dh"), dc: known("dc"), da: known("da"), ds: known("ds") };
-  const explained = (name, define) => (...at) =>
-    (areNumbers(...at) ? { ...d[name](...at), get definition() { return define(...at); } } : d[name](...at));
+  const withDefinition = (name, define) => (...at) =>
+    (areNumbers(...at) ? explained(d[name](...at), () => define(...at)) : d[name](...at));
 
   /** Return what the next step passes back to a gradient, from `passed`, as a list. */
   function later(name, n, t, u, passed) {
@@ -64,18 +64,18 @@ function gradientsOf(layer, s) {
     return addAll([...ofOutput(n, t, u), ...later("dh", n, t, u, (next) => [throughU(n, next, u), ...direct(next)])]);
   }
   function dc(n, t, u) {
-    const fromNext = addAll(later("dc", n, t, u, (next) => [layer.directToC(s, d, n, next, u)]));
-    return s.counts(n, t) ? layer.dc(s, found, n, t, u, fromNext) : fromNext;
+    const own = s.counts(n, t) ? [layer.dc(s, found, n, t, u)] : [];
+    return addAll([...later("dc", n, t, u, (next) => [layer.directToC(s, d, n, next, u)]), ...own]);
   }
   const ofGates = (kind, n, t, u) => layer[layer[kind] ? kind : "da"](s, found, n, t, u);
   const ofGate = (kind) => (n, t, v) =>
     (s.counts(n, t) ? ofGates(kind, n, t, v % units)[Math.floor(v / units)] : number(0));
   const throughU = (n, t, u) => sum("v", width, (v) => multiply(d.ds(n, t, v), U(u, v)));
   const found = {
-    dh: explained("dh", (n, t, u) => dh(n, t, u, throughU)),
-    dc: explained("dc", dc),
-    da: explained("da", ofGate("da")),
-    ds: explained("ds", ofGate("ds")),
+    dh: withDefinition("dh", (n, t, u) => dh(n, t, u, throughU)),
+    dc: withDefinition("dc", dc),
+    da: withDefinition("da", ofGate("da")),
+    ds: withDefinition("ds", ofGate("ds")),
   };
   // The same as throughU, but quick, as every entry is needed.
   const numberThroughU = (n, t, u) => number(numbers.ds[n][t].reduce((total, ds, v) => total + ds * U.at(u, v), 0));
@@ -95,8 +95,7 @@ function gradientsOf(layer, s) {
 
 /** Return the formulas of a recurrent layer. */
 export function recurrent(layer) {
-  const backward = (c) => once(c.trace.steps[c.frame.step].layers[c.frame.layer], "gradients",
-    () => gradientsOf(layer, stepsOf(c)));
+  const backward = (c) => oncePerCall(c, "gradients", () => gradientsOf(layer, stepsOf(c)));
   const sumOverSteps = (c, term) => sum(["n", "t"], c.x.shape.slice(0, 2), term);
   return {
     y(c, ...indices) {

@@ -1,0 +1,95 @@
+// Attention. Indices: n, the example; h, the head; i, the step of a query; j, a step of the context; c, a column
+// of one head; v, a column of all heads together.
+
+import { add, divide, formulas, multiply, range, squareRoot, subtract, sum, variable } from "../expressions.js";
+import { entries, maskOf } from "../arrays.js";
+import { softmaxOf } from "./distributions.js";
+import { intermediate, oncePerCall } from "./intermediates.js";
+
+/** Return a function that tells whether the query i sees the step j of the context. */
+function visibility({ trace, frame, options }) {
+  const { x } = trace.steps[frame.step].layers[frame.layer];
+  const mask = maskOf(Array.isArray(x) ? x[1] : x);
+  return (n, i, j) => (!mask || Boolean(mask.at(n, j))) && (!options.causal || j <= i);
+}
+
+/** Return the parameters named as in the derivation, such as W.query, which is Wq. */
+const parametersOf = (params, kind) => Object.fromEntries(Object.entries(params).map(([part, own]) =>
+  [part, own[kind] && entries(kind + part[0], own[kind].array)]));
+
+const attentionOf = (c) => oncePerCall(c, "attention", () => {
+  const { X, C, K, V, P, m, A, Q: scaledQ } = c.cache;
+  const [, heads, queries, d] = scaledQ.shape;
+  const [W, b, sees, root] = [parametersOf(c.params, "W"), parametersOf(c.params, "b"), visibility(c), squareRoot(d)];
+  const seen = (n, i) => range(K.shape[2]).filter((j) => sees(n, i, j));
+  const seeing = (n, j) => range(queries).filter((i) => sees(n, i, j));
+  const split = (v) => [Math.floor(v / d), v % d];
+  const joined = (h, column) => (Number.isInteger(column) ? h * d + column : column);
+  const dropped = (...at) => (m ? [m(...at)] : []);
+  const Q = (...at) => variable("Q", at, scaledQ(...at).value() * Math.sqrt(d));
+  const sumOfHead = (term) => sum("c", d, term);
+  const S = intermediate("S", (n, h, i, j) =>
+    divide(sumOfHead((column) => multiply(Q(n, h, i, column), K(n, h, j, column))), root));
+  const rows = {};
+  const weights = (n, h, i) => (rows[[n, h, i]] ??= softmaxOf("P", [n, h, i], (j) => S(n, h, i, j), seen(n, i)).p);
+  const dA = intermediate("dA", (n, i, v) =>
+    sum("f", c.y.shape[2], (f) => multiply(c.dy(n, i, f), W.output(v, f))));
+  const dP = intermediate("dP", (n, h, i, j) =>
+    multiply(sumOfHead((column) => multiply(dA(n, i, joined(h, column)), V(n, h, j, column))), ...dropped(n, h, i, j)));
+  const dS = intermediate("dS", (n, h, i, j) => multiply(P(n, h, i, j), subtract(dP(n, h, i, j),
+    sumOfHead((column) => multiply(dA(n, i, joined(h, column)), A(n, i, joined(h, column)))))));
+  return {
+    X, W, b, A, size: heads * d, context: C ?? X, isCross: C !== null,
+    explainedA: intermediate("A", (n, i, v) => {
+      const [h, column] = split(v);
+      const p = weights(n, h, i);
+      return sum("j", seen(n, i), (j) => multiply(p(j), ...dropped(n, h, i, j), V(n, h, j, column)));
+    }),
+    dQ: intermediate("dQ", (n, i, v) => {
+      const [h, column] = split(v);
+      return divide(sum("j", seen(n, i), (j) => multiply(dS(n, h, i, j), K(n, h, j, column))), root);
+    }),
+    dK: intermediate("dK", (n, j, v) => {
+      const [h, column] = split(v);
+      return divide(sum("i", seeing(n, j), (i) => multiply(dS(n, h, i, j), Q(n, h, i, column))), root);
+    }),
+    dV: intermediate("dV", (n, j, v) =>
+      sum("i", seeing(n, j), (i) => multiply(P(n, split(v)[0], i, j), ...dropped(n, split(v)[0], i, j), dA(n, i, v)))),
+  };
+});
+
+const sumOverSteps = (array, term) => sum(["n", "i"], array.shape.slice(0, 2), term);
+
+/** Return the gradient of the weights of a projection, and that of its bias. */
+const ofProjection = (input, gradient) => ({
+  W(c, f, v) {
+    const found = attentionOf(c);
+    return sumOverSteps(found[input], (n, i) => multiply(found[input](n, i, f), found[gradient](n, i, v)));
+  },
+  b(c, v) {
+    const found = attentionOf(c);
+    return sumOverSteps(found[input], (n, i) => found[gradient](n, i, v));
+  },
+});
+const [ofQuery, ofKey, ofValue] = [ofProjection("X", "dQ"), ofProjection("context", "dK"), ofProjection("context", "dV")];
+
+formulas.MultiHeadAttention = {
+  y(c, n, i, f) {
+    const { explainedA, W, b, size } = attentionOf(c);
+    const product = sum("v", size, (v) => multiply(explainedA(n, i, v), W.output(v, f)));
+    return b.output ? add(product, b.output(f)) : product;
+  },
+  dx(c, n, t, f) {
+    const { dQ, dK, dV, W, size, isCross } = attentionOf(c);
+    const product = (gradient, weights) => sum("v", size, (v) => multiply(gradient(n, t, v), weights(f, v)));
+    const ofQueries = () => product(dQ, W.query);
+    const ofContext = () => add(product(dK, W.key), product(dV, W.value));
+    if (!isCross) return add(ofQueries(), ofContext());
+    return c.path === "0" ? ofQueries() : ofContext();
+  },
+  gradients: {
+    "query.W": ofQuery.W, "query.b": ofQuery.b, "key.W": ofKey.W, "value.W": ofValue.W, "value.b": ofValue.b,
+    "output.W": (c, v, f) => sumOverSteps(c.dy, (n, i) => multiply(attentionOf(c).A(n, i, v), c.dy(n, i, f))),
+    "output.b": (c, f) => sumOverSteps(c.dy, (n, i) => c.dy(n, i, f)),
+  },
+};
