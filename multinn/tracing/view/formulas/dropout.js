@@ -1,0 +1,17 @@
+import { divide, formulas, multiply, subtract, variable } from "../expressions.js";
+
+/** The formulas of x m / (1 - rate), where `own` gives the indices of the mask for an entry of x. */
+function dropped(own) {
+  const masked = ({ cache, options }, x, at) => {
+    if (!cache) return x;
+    const m = variable("m", own(at), Number(cache.at(...own(at)) > 0));
+    return divide(multiply(x, m), subtract(1, variable("rate", [], options.rate)));
+  };
+  return {
+    y: (c, ...at) => masked(c, c.x(...at), at),
+    dx: (c, ...at) => masked(c, c.dy(...at), at),
+  };
+}
+
+formulas.Dropout = dropped((at) => at);
+formulas.SpatialDropout = dropped((at) => at.map((index, axis) => (axis && axis < at.length - 1 ? 0 : index)));

@@ -1,0 +1,75 @@
+import { cases, divide, formulas, largest, multiply, places, sum, variable } from "../expressions.js";
+import { perAxis, placeNames, windowsAlong } from "./windows.js";
+
+/** Return the axes in space, and functions that need them. */
+function pooling({ x, y, options }) {
+  const count = x.shape.length - 2;
+  const size = perAxis(options.pool_size, count);
+  const stride = perAxis(options.stride ?? options.pool_size, count);
+  const padding = perAxis(options.padding, count);
+  const axes = size.map((_, k) => windowsAlong({
+    size: size[k], stride: stride[k], dilation: 1, padding: padding[k],
+    length: x.shape[k + 1], count: y.shape[k + 1],
+  }));
+  const names = placeNames(count);
+  return {
+    size,
+    /** The places of a window that do not lie on the padding, along each axis. */
+    placesOf: (window) => axes.map((axis, k) => axis.placesOf(window[k])),
+    entry: (n, window, place, c) => x(n, ...axes.map((axis, k) => axis.position(window[k], place[k])), c),
+    /** The sum of a term over the windows that contain an entry of x; it takes a window and a place in it. */
+    overWindows: (at, term) => sum(names, axes.map((axis, k) => axis.placesAt(at[k])), (...place) =>
+      term(axes.map((axis, k) => axis.window(at[k], place[k])), place)),
+    /** The sum, or another function such as `largest`, of the entries of a window. */
+    overEntries(total, n, window, c) {
+      return total(names, this.placesOf(window), (...place) => this.entry(n, window, place, c));
+    },
+  };
+}
+
+const split = ([n, ...rest]) => [n, rest.slice(0, -1), rest.at(-1)];
+
+formulas.MaxPool2D = {
+  y(context, ...at) {
+    const [n, window, c] = split(at);
+    return pooling(context).overEntries(largest, n, window, c);
+  },
+  dx(context, ...indices) {
+    const [n, at, c] = split(indices);
+    const pool = pooling(context);
+    const isFirst = (window, place) => {
+      const y = context.y.at(n, ...window, c);
+      const first = places(pool.placesOf(window)).find((other) => pool.entry(n, window, other, c).value() === y);
+      return String(first) === String(place);
+    };
+    return pool.overWindows(at, (window, place) => {
+      const known = window.every(Number.isInteger);
+      const taken = cases(["if x is the first maximum", known && isFirst(window, place), 1], ["otherwise", true, 0]);
+      return multiply(context.dy(n, ...window, c), taken);
+    });
+  },
+};
+formulas.MaxPool1D = formulas.MaxPool2D;
+
+/** Return the number n of entries of a window, or with ``count_padding`` of its places. */
+function entriesIn(pool, { options }, window) {
+  if (options.count_padding) return pool.size.reduce((a, b) => a * b);
+  return pool.placesOf(window).reduce((product, found) => product * found.length, 1);
+}
+
+formulas.AveragePool2D = {
+  y(context, ...at) {
+    const [n, window, c] = split(at);
+    const pool = pooling(context);
+    return divide(pool.overEntries(sum, n, window, c), entriesIn(pool, context, window));
+  },
+  dx(context, ...indices) {
+    const [n, at, c] = split(indices);
+    const pool = pooling(context);
+    return pool.overWindows(at, (window) => {
+      const count = window.every(Number.isInteger) ? entriesIn(pool, context, window) : NaN;
+      return divide(context.dy(n, ...window, c), variable("n", window, count));
+    });
+  },
+};
+formulas.AveragePool1D = formulas.AveragePool2D;

@@ -1,0 +1,57 @@
+// Windows on images and sequences.
+
+import { range } from "../expressions.js";
+
+/** Return a hyperparameter, such as 2, "(2, 3)" or "same", with an entry for each of so many axes. */
+export function perAxis(value, count) {
+  const isTuple = typeof value === "string" && value.startsWith("(");
+  const found = isTuple ? JSON.parse(value.replaceAll("(", "[").replaceAll(")", "]")) : value;
+  return count === 1 || !isTuple ? Array(count).fill(found) : found;
+}
+
+/** Return a + b k; as text if the index k is a name. */
+function shifted(a, b, k) {
+  if (Number.isInteger(k)) return a + b * k;
+  const term = Math.abs(b) === 1 ? k : `${Math.abs(b)}${k}`;
+  if (b < 0) return `${a}−${term}`;
+  return a ? `${term}${a > 0 ? "+" : "−"}${Math.abs(a)}` : term;
+}
+
+/**
+ * The windows along one axis. Place i of window h lies at s h + d i - p.
+ *
+ * @param size the number k of places in a window.
+ * @param padding "valid", "same", "causal" or [before, after].
+ * @param length the length of the axis.
+ * @param count the number of windows.
+ */
+export function windowsAlong({ size, stride, dilation, padding, length, count }) {
+  const extent = dilation * (size - 1) + 1;
+  const missing = Math.max((Math.ceil(length / stride) - 1) * stride + extent - length, 0);
+  const before = { valid: 0, same: Math.floor(missing / 2), causal: extent - 1 }[padding] ?? padding[0];
+  const isWindow = (h) => Number.isInteger(h) && h >= 0 && h < count;
+  const isInside = (position) => position >= 0 && position < length;
+  const position = (h, i) => (Number.isInteger(h)
+    ? shifted(stride * h - before, dilation, i) : shifted(dilation * i - before, stride, h));
+  const window = (at, i) => {
+    const distance = shifted(at + before, -dilation, i);
+    if (Number.isInteger(i)) return distance / stride;
+    return stride === 1 ? distance : `(${distance})/${stride}`;
+  };
+  return {
+    /** The position of place i of window h; one of both may be a name. */
+    position,
+    /** The window whose place i lies at a position; i may be a name. */
+    window,
+    /** The places of window h that do not lie on the padding. */
+    placesOf: (h) => range(size).filter((i) => isInside(position(h, i))),
+    /** The places that lie at a position in some window. */
+    placesAt: (at) => range(size).filter((i) => isWindow(window(at, i))),
+    /** The windows whose place i does not lie on the padding. */
+    windowsOf: (i) => range(count).filter((h) => isInside(position(h, i))),
+  };
+}
+
+/** Names of the indices of places in a window, and of windows, for so many axes. */
+export const placeNames = (count) => ["i", "j"].slice(0, count);
+export const windowNames = (count) => (count === 1 ? ["l"] : ["h", "w"]);
