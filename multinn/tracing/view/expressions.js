@@ -10,15 +10,16 @@ const MOST_ALIKE = 3; // definitions of one name that are shown
 const escape = (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const mi = (name) => `<mi>${escape(name)}</mi>`;
 const mo = (sign) => `<mo>${escape(sign)}</mo>`;
+const TIMES = '<mo rspace=".1em">\u2062</mo>'; // invisible
 const row = (...markup) => `<mrow>${markup.join("")}</mrow>`;
 
-/** Return a number as a reader writes it, with four significant digits. */
+/** Return a number as a reader writes it, whole if it is short, else with four significant digits. */
 export function formatNumber(value) {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
-  const text = value === 0 ? "0"
-    : Number.isInteger(value) && size < 1e6 ? String(value)
+  const whole = String(value);
+  const text = whole.length <= 8 && !whole.includes("e") ? whole
     : size >= 1e5 || size < 1e-3 ? value.toExponential(3)
     : value.toPrecision(4);
   return text.replace(/-/g, "−");
@@ -44,17 +45,17 @@ function node(precedence, parts, value, markup) {
   };
 }
 
-const isNegative = (part) => part.isLeaf && part.value() < 0;
+const startsWithMinus = (markup) => /^(<mrow>)*<mo>−/.test(markup);
 
-/** Return the markup of a part, in parentheses if it binds less tightly than its surroundings. */
-function bracketed(part, draw, precedence) {
+/** Return the markup of a part, in parentheses if it binds less tightly, or puts a minus after a sign. */
+function bracketed(part, draw, precedence, isFirst = false) {
   const markup = draw(part);
-  const negative = isNegative(part) && markup === part.numbers();
-  return part.precedence < precedence || negative ? row(mo("("), markup, mo(")")) : markup;
+  return part.precedence < precedence || (!isFirst && startsWithMinus(markup)) ? row(mo("("), markup, mo(")")) : markup;
 }
 
-const joined = (parts, sign, draw, precedence) =>
-  row(...parts.map((part, k) => (k ? mo(sign) : "") + bracketed(part, draw, precedence)));
+const joinedMarkup = (parts, sign, draw, precedence) =>
+  parts.map((part, k) => (k ? sign : "") + bracketed(part, draw, precedence, k === 0)).join("");
+const joined = (...all) => row(joinedMarkup(...all));
 
 /** The same expression, with a value from a formula that rounds less or cannot overflow. */
 export const stably = (expression, value) => ({ ...expression, value });
@@ -62,7 +63,7 @@ export const stably = (expression, value) => ({ ...expression, value });
 /** A number that is the same in symbols. */
 export const number = (value) => {
   const draw = () => numberMarkup(value);
-  return { ...node(ATOM, [], () => value, draw), isLeaf: true };
+  return node(ATOM, [], () => value, draw);
 };
 
 const asNode = (part) => (typeof part === "number" ? number(part) : part);
@@ -74,7 +75,7 @@ export function variable(name, indices, value) {
     return indices.length ? `<msub>${mi(name)}${mi(indices.join(comma).replace(/-/g, "−"))}</msub>` : mi(name);
   };
   const leaf = node(ATOM, [], () => value, () => numberMarkup(value));
-  return { ...leaf, symbols, isLeaf: true, name, key: () => `${name}[${indices}]` };
+  return { ...leaf, symbols, name, key: () => `${name}[${indices}]` };
 }
 
 /** A variable whose value is an expression, which is shown on a line of its own. */
@@ -88,20 +89,20 @@ export const define = (name, indices, expression) => ({
 export const add = (...parts) => {
   const nodes = parts.map(asNode);
   return node(SUM, nodes, () => nodes.reduce((total, part) => total + part.value(), 0), (draw) =>
-    joined(nodes, "+", draw, SUM));
+    joined(nodes, mo("+"), draw, SUM));
 };
 
 export const subtract = (a, b) => {
   const [left, right] = [asNode(a), asNode(b)];
   return node(SUM, [left, right], () => left.value() - right.value(), (draw) =>
-    row(bracketed(left, draw, SUM), mo("−"), bracketed(right, draw, PRODUCT)));
+    row(bracketed(left, draw, SUM, true), mo("−"), bracketed(right, draw, PRODUCT)));
 };
 
 export const multiply = (...parts) => {
   const nodes = parts.map(asNode);
   const product = node(PRODUCT, nodes, () => nodes.reduce((total, part) => total * part.value(), 1));
   const draw = (sign, method) => joined(nodes, sign, (part) => part[method](), PRODUCT);
-  return { ...product, symbols: () => draw("\u2062", "symbols"), numbers: () => draw("·", "numbers") };
+  return { ...product, symbols: () => draw(TIMES, "symbols"), numbers: () => draw(mo("·"), "numbers") };
 };
 
 export const divide = (a, b) => {
@@ -143,14 +144,16 @@ export const absolute = (a) => {
 export const maximum = (...parts) => apply("max", Math.max, ...parts);
 export const minimum = (...parts) => apply("min", Math.min, ...parts);
 
+const LEFT = '<mtd style="text-align: left">';
+
 /** The first of some cases, each [condition as text, whether it holds, expression], that holds. */
 export const cases = (...choices) => {
   const found = asNode((choices.find(([, holds]) => holds) ?? choices.at(-1))[2]);
   const lines = () => choices.map(([condition, , part]) =>
-    `<mtr><mtd>${asNode(part).symbols()}</mtd><mtd><mtext>${escape(condition)}</mtext></mtd></mtr>`);
+    `<mtr>${LEFT}${asNode(part).symbols()}</mtd>${LEFT}<mtext>${escape(condition)}</mtext></mtd></mtr>`);
   return {
     ...node(found.precedence, [found], () => found.value(), (draw) => draw(found)),
-    symbols: () => row(mo("{"), `<mtable columnalign="left left">${lines().join("")}</mtable>`),
+    symbols: () => row(mo("{"), `<mtable>${lines().join("")}</mtable>`),
   };
 };
 
@@ -188,8 +191,8 @@ export function sum(names, values, term) {
     if (!terms.length) return numberMarkup(0);
     const shown = shownTerms(found);
     const left = terms.length - shown.length;
-    const rest = left ? row(mo("+"), mo("⋯"), `<mtext> (${left} more)</mtext>`) : "";
-    return row(joined(shown, "+", (part) => part.numbers(), SUM), rest);
+    const rest = left ? `${mo("+")}<mtext>⋯ (${left} more)</mtext>` : "";
+    return row(joinedMarkup(shown, mo("+"), (part) => part.numbers(), SUM), rest);
   };
   return { ...found, numbers };
 }
