@@ -3,39 +3,38 @@ import { entries } from "../arrays.js";
 
 const LABELS = { Residual: ["s", "f"], Bidirectional: ["f", "b"] };
 const RAISED = { s: "ˢ", f: "ᶠ", b: "ᵇ" };
-const lowered = (k) => String(k).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+const withDigits = (digits, k) => String(k + 1).replace(/\d/g, (digit) => digits[digit]);
 
-/** Return the outputs of the branches, as f₁(x), and their dx, as dx₁. */
-function branchesOf({ inner, trace, frame, path }) {
-  const labels = LABELS[trace.data.layers[frame.layer].class];
-  const dxOf = ({ dx }) => (path && Array.isArray(dx) ? dx[path] : dx).array;
-  return inner().map((layer, k) => ({
-    y: () => entries(`${labels?.[k] ?? `f${lowered(k + 1)}`}(x)`, layer.y.array),
-    dx: () => entries(`dx${labels ? RAISED[labels[k]] : lowered(k + 1)}`, dxOf(layer)),
-  }));
-}
+const labelOf = ({ trace, frame }, k) => LABELS[trace.data.layers[frame.layer].class]?.[k];
 
-const dx = (c, ...at) => add(...branchesOf(c).map((branch) => branch.dx()(...at)));
+/** Return the output of branch k, such as f₁(x) or s(x). */
+const outputOf = (c, k) =>
+  entries(`${labelOf(c, k) ?? `f${withDigits("₀₁₂₃₄₅₆₇₈₉", k)}`}(x)`, c.inner()[k].y.array);
 
-formulas.Add = { y: (c, ...at) => add(...branchesOf(c).map((branch) => branch.y()(...at))), dx };
+/** Σ_k dx_k, where dx_k comes from branch k. */
+const sumOfDx = (c, ...at) => add(...c.inner().map(({ dx }, k) => {
+  const name = `dx${RAISED[labelOf(c, k)] ?? `⁽${withDigits("⁰¹²³⁴⁵⁶⁷⁸⁹", k)}⁾`}`;
+  return entries(name, (c.path ? dx[c.path] : dx).array)(...at);
+}));
+
+formulas.Add = { y: (c, ...at) => add(...c.inner().map((_, k) => outputOf(c, k)(...at))), dx: sumOfDx };
 formulas.Residual = formulas.Add;
 
 formulas.Concatenate = {
   y(c, ...indices) {
-    const axis = (c.options.axis ?? -1) < 0 ? indices.length + (c.options.axis ?? -1) : c.options.axis;
+    const axis = c.options.axis ?? -1; // a Bidirectional has none
+    const own = axis < 0 ? axis + indices.length : axis;
     const at = [...indices];
-    for (const branch of branchesOf(c)) {
-      const y = branch.y();
-      if (at[axis] < y.shape[axis]) return y(...at);
-      at[axis] -= y.shape[axis];
-    }
+    let k = 0;
+    while (at[own] >= outputOf(c, k).shape[own]) at[own] -= outputOf(c, k++).shape[own];
+    return outputOf(c, k)(...at);
   },
-  dx,
+  dx: sumOfDx,
 };
 
 formulas.Bidirectional = {
   y: (c, ...at) => formulas[c.options.merge === "sum" ? "Add" : "Concatenate"].y(c, ...at),
-  dx,
+  dx: sumOfDx,
 };
 
-formulas.Parallel = { y: (c, ...at) => branchesOf(c)[c.path].y()(...at), dx };
+formulas.Parallel = { y: (c, ...at) => outputOf(c, Number(c.path))(...at), dx: sumOfDx };

@@ -66,17 +66,17 @@ const biasGradient = ({ dy }, f) =>
   sum(["n", ...windowNames(dy.shape.length - 2)], dy.shape.slice(0, -1), (...at) => dy(...at, f));
 
 /** Return x, where time steps that the mask marks as padding are 0. */
-function counted({ x, mask }) {
+function withoutPadding({ x, mask }) {
   if (!mask) return x;
   const entry = (n, t, c) => (mask.at(n, t) === 0 ? variable("x", [n, t, c], 0) : x(n, t, c));
   return Object.assign(entry, { shape: x.shape });
 }
 
 formulas.Conv2D = {
-  y: (c, ...at) => withBias(c, new Correlation(c, counted(c), c.y).toWindows("c", ...at), at.at(-1)),
+  y: (c, ...at) => withBias(c, new Correlation(c, withoutPadding(c), c.y).toWindows("c", ...at), at.at(-1)),
   dx: (c, ...at) => (c.mask?.at(at[0], at[1]) === 0 ? number(0) : new Correlation(c, c.x, c.dy).toImage("f", ...at)),
   gradients: {
-    W: (c, ...at) => new Correlation(c, counted(c), c.dy).weightGradient(...at),
+    W: (c, ...at) => new Correlation(c, withoutPadding(c), c.dy).weightGradient(...at),
     b: biasGradient,
   },
 };

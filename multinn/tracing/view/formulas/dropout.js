@@ -1,7 +1,7 @@
 import { divide, formulas, multiply, subtract, variable } from "../expressions.js";
 
 /** The formulas of x m / (1 - rate), where `own` gives the indices of the mask for an entry of x. */
-function dropped(own) {
+function dropoutWith(own) {
   const masked = ({ cache, options }, x, at) => {
     if (!cache) return x;
     const m = variable("m", own(at), Number(cache.at(...own(at)) > 0));
@@ -13,5 +13,5 @@ function dropped(own) {
   };
 }
 
-formulas.Dropout = dropped((at) => at);
-formulas.SpatialDropout = dropped((at) => at.map((index, axis) => (axis && axis < at.length - 1 ? 0 : index)));
+formulas.Dropout = dropoutWith((at) => at);
+formulas.SpatialDropout = dropoutWith((at) => at.map((index, axis) => (axis && axis < at.length - 1 ? 0 : index)));

@@ -7,29 +7,29 @@ formulas.GlobalAveragePool2D = {
 };
 
 /** Return the time steps of example n that count. */
-const stepsOf = ({ x, mask }, n) => range(x.shape[1]).filter((t) => !mask || mask.at(n, t));
+const countedSteps = ({ x, mask }, n) => range(x.shape[1]).filter((t) => !mask || mask.at(n, t));
 
-const counts = ({ mask }, n, t) => variable("m", [n, t], mask.at(n, t));
+const maskEntry = ({ mask }, n, t) => variable("m", [n, t], mask.at(n, t));
 
 formulas.GlobalAveragePool1D = {
   y(c, n, j) {
     const total = sum("t", c.x.shape[1], (t) =>
-      (c.mask ? multiply(counts(c, n, t), c.x(n, t, j)) : c.x(n, t, j)));
-    return divide(total, Math.max(stepsOf(c, n).length, 1));
+      (c.mask ? multiply(maskEntry(c, n, t), c.x(n, t, j)) : c.x(n, t, j)));
+    return divide(total, Math.max(countedSteps(c, n).length, 1));
   },
   dx(c, n, t, j) {
-    const above = c.mask ? multiply(c.dy(n, j), counts(c, n, t)) : c.dy(n, j);
-    return divide(above, Math.max(stepsOf(c, n).length, 1));
+    const above = c.mask ? multiply(c.dy(n, j), maskEntry(c, n, t)) : c.dy(n, j);
+    return divide(above, Math.max(countedSteps(c, n).length, 1));
   },
 };
 
 formulas.GlobalMaxPool1D = {
   y(c, n, j) {
-    const steps = stepsOf(c, n);
+    const steps = countedSteps(c, n);
     return steps.length ? largest("t", steps, (t) => c.x(n, t, j)) : number(0);
   },
   dx(c, n, t, j) {
-    const first = stepsOf(c, n).find((step) => c.x.at(n, step, j) === c.y.at(n, j));
+    const first = countedSteps(c, n).find((step) => c.x.at(n, step, j) === c.y.at(n, j));
     return multiply(c.dy(n, j), cases(["if x is the first maximum", t === first, 1], ["otherwise", true, 0]));
   },
 };

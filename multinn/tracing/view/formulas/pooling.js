@@ -27,15 +27,15 @@ function pooling({ x, y, options }) {
   };
 }
 
-const split = ([n, ...rest]) => [n, rest.slice(0, -1), rest.at(-1)];
+const splitIndices = ([n, ...rest]) => [n, rest.slice(0, -1), rest.at(-1)];
 
 formulas.MaxPool2D = {
   y(context, ...at) {
-    const [n, window, c] = split(at);
+    const [n, window, c] = splitIndices(at);
     return pooling(context).overEntries(largest, n, window, c);
   },
   dx(context, ...indices) {
-    const [n, at, c] = split(indices);
+    const [n, at, c] = splitIndices(indices);
     const pool = pooling(context);
     const isFirst = (window, place) => {
       const y = context.y.at(n, ...window, c);
@@ -59,12 +59,12 @@ function entriesIn(pool, { options }, window) {
 
 formulas.AveragePool2D = {
   y(context, ...at) {
-    const [n, window, c] = split(at);
+    const [n, window, c] = splitIndices(at);
     const pool = pooling(context);
     return divide(pool.overEntries(sum, n, window, c), entriesIn(pool, context, window));
   },
   dx(context, ...indices) {
-    const [n, at, c] = split(indices);
+    const [n, at, c] = splitIndices(indices);
     const pool = pooling(context);
     return pool.overWindows(at, (window) => {
       const count = window.every(Number.isInteger) ? entriesIn(pool, context, window) : NaN;

@@ -27,12 +27,12 @@ formulas.Masking = {
   },
 };
 
-const constant = (options, name) => variable(name, [], options[name]);
+const hyperparameter = (options, name) => variable(name, [], options[name]);
 
 formulas.Rescale = {
   y({ x, options }, ...at) {
-    const scaled = multiply(constant(options, "scale"), x(...at));
-    return options.offset ? add(scaled, constant(options, "offset")) : scaled;
+    const scaled = multiply(hyperparameter(options, "scale"), x(...at));
+    return options.offset ? add(scaled, hyperparameter(options, "offset")) : scaled;
   },
-  dx: ({ dy, options }, ...at) => multiply(constant(options, "scale"), dy(...at)),
+  dx: ({ dy, options }, ...at) => multiply(hyperparameter(options, "scale"), dy(...at)),
 };

@@ -12,12 +12,12 @@ formulas.Softplus = {
   dx: ({ x, dy }, ...at) => multiply(dy(...at), logistic(x(...at))),
 };
 
-const gate = ({ x }, at) => define("σ", at, logistic(x(...at)));
+const sigmoidGate = ({ x }, at) => define("σ", at, logistic(x(...at)));
 
 formulas.SiLU = {
-  y: (c, ...at) => multiply(c.x(...at), gate(c, at)),
+  y: (c, ...at) => multiply(c.x(...at), sigmoidGate(c, at)),
   dx(c, ...at) {
-    const s = gate(c, at);
+    const s = sigmoidGate(c, at);
     return multiply(c.dy(...at), add(s, multiply(c.y(...at), subtract(1, s))));
   },
 };

@@ -5,9 +5,9 @@ formulas.Tanh = {
   dx: ({ y, dy }, ...at) => multiply(dy(...at), subtract(1, power(y(...at), 2))),
 };
 
-const denominator = ({ x }, at) => define("d", at, add(1, absolute(x(...at))));
+const softsignDenominator = ({ x }, at) => define("d", at, add(1, absolute(x(...at))));
 
 formulas.Softsign = {
-  y: (c, ...at) => divide(c.x(...at), denominator(c, at)),
-  dx: (c, ...at) => divide(c.dy(...at), power(denominator(c, at), 2)),
+  y: (c, ...at) => divide(c.x(...at), softsignDenominator(c, at)),
+  dx: (c, ...at) => divide(c.dy(...at), power(softsignDenominator(c, at), 2)),
 };
