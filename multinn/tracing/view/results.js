@@ -12,7 +12,7 @@ import { NumberArray, entries, maskOf, valuesOf } from "./arrays.js";
 /** Return a tree of `NumberArray`s as a tree of functions from indices to variables. */
 function tree(name, found) {
   const value = valuesOf(found);
-  if (value === null || value === undefined) return null;
+  if (value === null || value === undefined) return value;
   if (value instanceof NumberArray) return entries(name, value);
   if (Array.isArray(value)) return value.map((child) => tree(name, child));
   return Object.fromEntries(Object.entries(value).map(([key, child]) =>
@@ -33,17 +33,27 @@ export function layerContext(trace, frame) {
   return {
     x: tree("x", x), mask: tree("mask", maskOf(x)), y: tree("y", y),
     dy: tree("dy", dy), dx: tree("dx", dx), cache: tree("", cache), state: tree("", state),
-    params: tree("", params) ?? {}, gradients: tree("d", gradients) ?? {},
+    params: tree("", params), gradients: tree("d", gradients),
     options: trace.data.layers[frame.layer].hyperparameters, trace, frame,
     inner: innerLayers(trace, frame),
   };
 }
 
+class LeftOut extends Error {}
+
+/** Return a context that throws `LeftOut` where a formula takes an entry that the trace leaves out. */
+const guarded = (context) => new Proxy(context, {
+  get(all, name) {
+    if (name in all && all[name] === undefined) throw new LeftOut(name);
+    return all[name];
+  },
+});
+
 /** Return the contexts of the layers that a layer called, in the order of the calls. */
 function innerLayers(trace, frame) {
   const { layers } = trace.data;
   return () => layers.flatMap((layer, index) =>
-    (layer.parent === frame.layer ? [layerContext(trace, { ...frame, layer: index })] : []));
+    (layer.parent === frame.layer ? [guarded(layerContext(trace, { ...frame, layer: index }))] : []));
 }
 
 /** Return what a formula of a loss sees. */
@@ -84,9 +94,17 @@ const LOSS = {
   dy: (c, n, ...indices) => multiply(weightOf(c, n), c.gradient(n, ...indices)),
 };
 
-const result = (name, array, formula, context) => ({
-  name, array, formula: formula && ((...indices) => formula(context, ...indices)),
-});
+function result(name, array, formula, context) {
+  if (!formula || !array?.size) return { name, array };
+  const ofEntry = (...indices) => formula(guarded(context), ...indices);
+  try {
+    ofEntry(...array.indicesOf(0));
+  } catch (error) {
+    if (error instanceof LeftOut) return { name, array };
+    throw error;
+  }
+  return { name, array, formula: ofEntry };
+}
 
 /** Return the result for one array of a tuple, or for the only one, whose path is "". */
 const part = (name, path, array, formula, context) =>
@@ -144,7 +162,7 @@ export function partOf(trace, frame) {
  * Return the results of a frame: { name, array, formula }.
  *
  * `formula` takes the indices of an entry and returns its expression; it is undefined where there is no
- * formula for the class.
+ * formula for the class, or the trace leaves out what it needs.
  */
 export function resultsOf(trace, frame) {
   const own = formulas[partOf(trace, frame).class] ?? {};
