@@ -34,12 +34,17 @@ export function numberMarkup(value) {
   return row(sign, mantissa, mo("·"), `<msup><mn>10</mn><mn>${escape(exponent.replace("+", ""))}</mn></msup>`);
 }
 
-function node(precedence, parts, value, markup) {
+/** Return a function that computes its result in its first call. */
+function lazy(compute) {
   let known;
+  return () => (known ??= compute());
+}
+
+function node(precedence, parts, value, markup) {
   return {
     precedence,
     parts,
-    value: () => (known ??= value()),
+    value: lazy(value),
     symbols: () => markup((part) => part.symbols()),
     numbers: () => markup((part) => part.numbers()),
   };
@@ -160,13 +165,23 @@ export const cases = (...choices) => {
 /** Return the indices 0 to count - 1. */
 export const range = (count) => [...Array(count).keys()];
 
-function over(sign, names, values, term, total) {
-  const terms = (Array.isArray(names) ? places(values) : indexValues(values).map((k) => [k]))
-    .map((indices) => asNode(term(...indices)));
+/**
+ * A function of the values of a term over some indices.
+ *
+ * There may be very many terms, so only some are kept, in `shown`: `choose` returns their numbers, given
+ * the values of all.
+ */
+function over(sign, names, values, term, total, choose) {
+  const all = lazy(() => (Array.isArray(names) ? places(values) : indexValues(values).map((k) => [k])));
+  const termAt = (indices) => asNode(term(...indices));
+  const found = lazy(() => all().map((indices) => termAt(indices).value()));
   const general = `<munder>${mo(sign)}${mi([names].flat().join(","))}</munder>`;
-  const symbols = () =>
-    row(general, bracketed(asNode(term(...[names].flat())), (part) => part.symbols(), PRODUCT));
-  return { ...node(SUM, terms, () => total(terms.map((part) => part.value()))), terms, symbols };
+  return {
+    ...node(SUM, [], () => total(found())),
+    symbols: () => row(general, bracketed(termAt([names].flat()), (part) => part.symbols(), PRODUCT)),
+    count: () => all().length,
+    shown: lazy(() => choose(found()).map((k) => termAt(all()[k]))),
+  };
 }
 
 const indexValues = (values) => (typeof values === "number" ? range(values) : values);
@@ -185,16 +200,23 @@ export function places(values) {
  *   symbols of the expression are used.
  */
 export function sum(names, values, term) {
-  const found = over("∑", names, values, term, (numbers) => numbers.reduce((total, each) => total + each, 0));
+  const total = (found) => found.reduce((before, each) => before + each, 0);
+  const all = over("∑", names, values, term, total, placesOfLargest);
   const numbers = () => {
-    const { terms } = found;
-    if (!terms.length) return numberMarkup(0);
-    const shown = shownTerms(found);
-    const left = terms.length - shown.length;
+    const shown = all.shown();
+    if (!shown.length) return numberMarkup(0);
+    const left = all.count() - shown.length;
     const rest = left ? `${mo("+")}<mtext>⋯ (${left} more)</mtext>` : "";
     return row(joinedMarkup(shown, mo("+"), (part) => part.numbers(), SUM), rest);
   };
-  return { ...found, numbers };
+  return { ...all, numbers };
+}
+
+/** Return the places of the terms of a sum that are shown: of the largest, if it is long. */
+function placesOfLargest(found) {
+  const all = range(found.length);
+  if (all.length <= MOST_TERMS + 2) return all;
+  return all.sort((a, b) => Math.abs(found[b]) - Math.abs(found[a])).slice(0, MOST_TERMS);
 }
 
 const ROWS = ["n", "t", "r", "c"], ENTRIES = ["j", "k", "l", "m"];
@@ -207,27 +229,20 @@ export const sumOverRows = ({ shape }, term) =>
 export const sumOfEntries = ({ shape }, n, term) =>
   sum(ENTRIES.slice(0, shape.length - 1), shape.slice(1), (...at) => term(n, ...at));
 
-/** Return the terms of a sum that are shown: the largest of a long one. */
-export function shownTerms(found) {
-  if (found.terms.length <= MOST_TERMS + 2) return found.terms;
-  const bySize = [...found.terms].sort((a, b) => Math.abs(b.value()) - Math.abs(a.value()));
-  return bySize.slice(0, MOST_TERMS);
-}
-
 /** The largest value of a term over an index, with the arguments of `sum`. */
 export function largest(names, values, term) {
-  const found = over("max", names, values, term, (numbers) => numbers.reduce((a, b) => Math.max(a, b), -Infinity));
+  const most = (found) => found.reduce((a, b) => Math.max(a, b), -Infinity);
+  const all = over("max", names, values, term, most, (found) => range(Math.min(found.length, 9)));
   const numbers = () => {
-    const shown = found.terms.slice(0, 9).map((part) => part.numbers()).join(mo(","));
-    return row(mi("max"), mo("("), shown, found.terms.length > 9 ? mo(",") + mo("⋯") : "", mo(")"));
+    const shown = all.shown().map((part) => part.numbers());
+    return row(mi("max"), mo("("), shown.join(mo(",")), all.count() > shown.length ? mo(",") + mo("⋯") : "", mo(")"));
   };
-  return { ...found, precedence: ATOM, numbers };
+  return { ...all, precedence: ATOM, numbers };
 }
 
 /** Return the first definitions of each name that an expression shows, each before the first that uses it. */
 export function definitions(expression, found = new Map()) {
-  const inner = expression.terms ? shownTerms(expression) : expression.parts;
-  for (const part of inner) definitions(part, found);
+  for (const part of expression.shown?.() ?? expression.parts) definitions(part, found);
   const alike = [...found.values()].filter(({ name }) => name === expression.name).length;
   if (expression.definition && alike < MOST_ALIKE && !found.has(expression.key())) {
     definitions(expression.definition, found);

@@ -98,7 +98,7 @@ function result(name, array, formula, context) {
   if (!formula || !array?.size) return { name, array };
   const ofEntry = (...indices) => formula(guarded(context), ...indices);
   try {
-    ofEntry(...array.indicesOf(0));
+    ofEntry(...array.indicesOf(0)).symbols();
   } catch (error) {
     if (error instanceof LeftOut) return { name, array };
     throw error;
