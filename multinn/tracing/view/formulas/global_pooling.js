@@ -30,6 +30,6 @@ formulas.GlobalMaxPool1D = {
   },
   dx(c, n, t, j) {
     const first = countedSteps(c, n).find((step) => c.x.at(n, step, j) === c.y.at(n, j));
-    return multiply(c.dy(n, j), cases(["if x is the first maximum", t === first, 1], ["otherwise", true, 0]));
+    return multiply(c.dy(n, j), cases(["if x is the first maximum", t === first, 1], ["else", true, 0]));
   },
 };

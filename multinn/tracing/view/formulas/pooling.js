@@ -44,7 +44,7 @@ formulas.MaxPool2D = {
     };
     return pool.overWindows(at, (window, place) => {
       const known = window.every(Number.isInteger);
-      const taken = cases(["if x is the first maximum", known && isFirst(window, place), 1], ["otherwise", true, 0]);
+      const taken = cases(["if x is the first maximum", known && isFirst(window, place), 1], ["else", true, 0]);
       return multiply(context.dy(n, ...window, c), taken);
     });
   },

@@ -23,7 +23,7 @@ formulas.Masking = {
     const padding = dtype === "float32" ? Math.fround(options.padding) : options.padding;
     const start = (n * x.shape[1] + t) * length;
     const counts = numbers.subarray(start, start + length).some((each) => each !== padding);
-    return cases([`if some x ≠ ${options.padding} in the step`, counts, 1], ["otherwise", true, 0]);
+    return cases([`if some x ≠ ${options.padding} in the step`, counts, 1], ["else", true, 0]);
   },
 };
 

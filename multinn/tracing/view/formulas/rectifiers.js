@@ -1,7 +1,7 @@
-import { cases, divide, exp, formulas, maximum, minimum, multiply, stably, subtract, add, define, sumOverRows, variable } from "../expressions.js";
+import { add, cases, define, divide, exp, formulas, maximum, minimum, multiply, stably, subtract, sumOverRows, variable } from "../expressions.js";
 
 const forPositive = (x, positive, other) =>
-  cases(["for x > 0", x.value() > 0, positive], ["otherwise", true, other]);
+  cases(["for x > 0", x.value() > 0, positive], ["else", true, other]);
 
 formulas.ReLU = {
   y: ({ x }, ...at) => maximum(x(...at), 0),
@@ -12,7 +12,7 @@ formulas.ReLU6 = {
   y: ({ x }, ...at) => minimum(maximum(x(...at), 0), 6),
   dx({ y, dy }, ...at) {
     const between = y.at(...at) > 0 && y.at(...at) < 6;
-    return multiply(dy(...at), cases(["for 0 < x < 6", between, 1], ["otherwise", true, 0]));
+    return multiply(dy(...at), cases(["for 0 < x < 6", between, 1], ["else", true, 0]));
   },
 };
 
@@ -50,7 +50,7 @@ formulas.HardSwish = {
   dx(c, ...at) {
     const g = hardSigmoid(c, at);
     const between = g.value() > 0 && g.value() < 1;
-    const slope = define("g′", at, cases(["for −3 < x < 3", between, divide(1, 6)], ["otherwise", true, 0]));
+    const slope = define("g′", at, cases(["for −3 < x < 3", between, divide(1, 6)], ["else", true, 0]));
     return multiply(c.dy(...at), add(g, multiply(c.x(...at), slope)));
   },
 };
