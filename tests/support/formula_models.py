@@ -61,7 +61,7 @@ def _traced(x: HostArray, *layers: Layer) -> Traced:
 
 FORMULA_MODELS = {
     "steep sigmoid": _traced(300.0 * _normal(4, 3), Sigmoid()),
-    "steep softmax": _traced(300.0 * _normal(4, 3), Softmax()),
+    "softmax of large numbers": _traced(1000.0 + _normal(4, 3), Softmax()),
     "prelu of images": _traced(_normal(2, 3, 4, 2), Conv2D(2, 2), PReLU()),
     "rescaled images": _traced(_normal(3, 2, 2, 2), Rescale(), Rescale(2.0, 1.0), Flatten(), Dense(2)),
     "dropout": _traced(_normal(4, 3), Dense(6), Dropout(0.3), Dense(3), Dropout(0.0)),

@@ -32,6 +32,6 @@ def script_of(name: str) -> str:
 
 def test_a_page_has_the_files_that_its_formulas_import_and_no_others():
     script = script_of("equal maxima")
-    assert script.index("function windowsAlong") < script.index("formulas.MaxPool2D")
+    assert script.index("function windowsOn") < script.index("formulas.MaxPool2D")
     assert "formulas.Conv2D" not in script
-    assert "function windowsAlong" not in script_of("dropout")
+    assert "function windowsOn" not in script_of("dropout")

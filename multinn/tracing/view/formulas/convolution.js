@@ -1,5 +1,5 @@
 import { add, formulas, multiply, number, range, sum, variable } from "../expressions.js";
-import { perAxis, placeNames, windowNames, windowsAlong } from "./windows.js";
+import { placeNames, windowNames, windowsOn } from "./windows.js";
 
 /**
  * The windows on an image, one number per channel of each, and the weights between both.
@@ -9,14 +9,8 @@ import { perAxis, placeNames, windowNames, windowsAlong } from "./windows.js";
  */
 class Correlation {
   constructor({ options, params: { W } }, image, windows) {
-    const hyperparameter = (name) => perAxis(options[name], W.shape.length - 2);
-    const [size, stride, dilation] = ["kernel_size", "stride", "dilation"].map(hyperparameter);
-    const padding = hyperparameter("padding");
-    this.axes = size.map((_, k) => windowsAlong({
-      size: size[k], stride: stride[k], dilation: dilation[k], padding: padding[k],
-      length: image.shape[k + 1], count: windows.shape[k + 1],
-    }));
     Object.assign(this, { W, image, windows });
+    this.axes = windowsOn(image, windows, { ...options, size: options.kernel_size });
     this.channels = W.shape.at(-2); // of the image, in a group
     this.filters = W.shape.at(-1) / options.groups; // channels of the windows, in a group
   }

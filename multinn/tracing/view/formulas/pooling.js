@@ -1,19 +1,13 @@
 import { cases, divide, formulas, largest, multiply, places, sum, variable } from "../expressions.js";
-import { perAxis, placeNames, windowsAlong } from "./windows.js";
+import { placeNames, windowsOn } from "./windows.js";
 
-/** Return the axes in space, and functions that need them. */
-function pooling({ x, y, options }) {
-  const count = x.shape.length - 2;
-  const size = perAxis(options.pool_size, count);
-  const stride = perAxis(options.stride ?? options.pool_size, count);
-  const padding = perAxis(options.padding, count);
-  const axes = size.map((_, k) => windowsAlong({
-    size: size[k], stride: stride[k], dilation: 1, padding: padding[k],
-    length: x.shape[k + 1], count: y.shape[k + 1],
-  }));
-  const names = placeNames(count);
+/** Return functions of the windows on x. */
+function pooling({ x, y, options: { pool_size: size, stride, padding } }) {
+  const axes = windowsOn(x, y, { size, stride: stride ?? size, padding });
+  const names = placeNames(axes.length);
   return {
-    size,
+    /** The number of places in a window. */
+    size: axes.reduce((product, axis) => product * axis.size, 1),
     /** The places of a window that do not lie on the padding, along each axis. */
     placesOf: (window) => axes.map((axis, k) => axis.placesOf(window[k])),
     entry: (n, window, place, c) => x(n, ...axes.map((axis, k) => axis.position(window[k], place[k])), c),
@@ -53,7 +47,7 @@ formulas.MaxPool1D = formulas.MaxPool2D;
 
 /** Return the number n of entries of a window, or with ``count_padding`` of its places. */
 function entriesIn(pool, { options }, window) {
-  if (options.count_padding) return pool.size.reduce((a, b) => a * b);
+  if (options.count_padding) return pool.size;
   return pool.placesOf(window).reduce((product, found) => product * found.length, 1);
 }
 

@@ -3,7 +3,7 @@
 import { range } from "../expressions.js";
 
 /** Return a hyperparameter, such as 2, "(2, 3)" or "same", with an entry for each of so many axes. */
-export function perAxis(value, count) {
+function perAxis(value, count) {
   const isTuple = typeof value === "string" && value.startsWith("(");
   const found = isTuple ? JSON.parse(value.replaceAll("(", "[").replaceAll(")", "]")) : value;
   return count === 1 || !isTuple ? Array(count).fill(found) : found;
@@ -18,14 +18,19 @@ function shifted(a, b, k) {
 }
 
 /**
- * The windows along one axis. Place i of window h lies at s h + d i - p.
+ * Return the windows along each axis of an image, (batch, space..., channels).
  *
- * @param size the number k of places in a window.
- * @param padding "valid", "same", "causal" or [before, after].
- * @param length the length of the axis.
- * @param count the number of windows.
+ * @param windows an array with one entry for each window: (batch, windows along each axis..., channels).
  */
-export function windowsAlong({ size, stride, dilation, padding, length, count }) {
+export function windowsOn(image, windows, { size, stride, padding, dilation = 1 }) {
+  const count = image.shape.length - 2;
+  const each = [size, stride, padding, dilation].map((value) => perAxis(value, count));
+  return range(count).map((k) =>
+    windowsAlong(image.shape[k + 1], windows.shape[k + 1], ...each.map((values) => values[k])));
+}
+
+/** The windows along an axis of some length. Place i of window h lies at s h + d i - p. */
+function windowsAlong(length, count, size, stride, padding, dilation) {
   const extent = dilation * (size - 1) + 1;
   const missing = Math.max((Math.ceil(length / stride) - 1) * stride + extent - length, 0);
   const before = { valid: 0, same: Math.floor(missing / 2), causal: extent - 1 }[padding] ?? padding[0];
@@ -39,6 +44,7 @@ export function windowsAlong({ size, stride, dilation, padding, length, count })
     return stride === 1 ? distance : `(${distance})/${stride}`;
   };
   return {
+    size,
     /** The position of place i of window h; one of both may be a name. */
     position,
     /** The window whose place i lies at a position; i may be a name. */
