@@ -12,7 +12,11 @@ _CACHE = tempfile.TemporaryDirectory(prefix="multinn-tests-")  # not the user's
 
 
 def run_python(
-    code: str, *, path: Sequence[Path] = (), environment: dict[str, str] | None = None
+    code: str,
+    *,
+    path: Sequence[Path] = (),
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run code in a new interpreter in which warnings are errors, and return its output.
 
@@ -20,8 +24,9 @@ def run_python(
         code: the program.
         path: folders to import from, before the project.
         environment: variables to set; MULTINN_BACKEND is otherwise unset.
+        folder: the current folder of the process.
     """
-    return _run_interpreter("-c", code, path=path, environment=environment)
+    return _run_interpreter("-c", code, path=path, environment=environment, folder=folder)
 
 
 def run_experiment(

@@ -1,0 +1,82 @@
+"""The tutorials: their code runs, and their sources are well formed."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.helpers import ROOT, run_python
+from tests.support.notebooks import cells, prose, script
+
+FOLDER = ROOT / "docs" / "tutorials"
+PAGES = {
+    path.stem: path.read_text(encoding="utf-8")
+    for path in sorted(FOLDER.glob("*.md"))
+    if path.stem != "index"
+}
+ON_ALL_BACKENDS = ("xor-by-hand", "classroom-xor", "mnist-from-scratch", "one-step", "own-layer")
+HEADER = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  name: python3
+  display_name: Python 3
+---
+"""
+MOST_LINES = 40
+
+every_page = pytest.mark.parametrize("page", PAGES)
+
+
+@pytest.mark.parametrize(
+    ("page", "backend"),
+    [
+        *((page, "numpy") for page in PAGES),
+        *((page, backend) for backend in ("jax", "torch") for page in ON_ALL_BACKENDS),
+    ],
+)
+def test_the_code_runs(page, backend, tmp_path, monkeypatch):
+    monkeypatch.delenv("MULTINN_DATA", raising=False)  # MNIST would take longer
+    environment = {"MULTINN_BACKEND": backend, "MPLBACKEND": "agg"}
+    result = run_python(script(PAGES[page]), environment=environment, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert [*tmp_path.iterdir()] == []  # a reader's folder stays clean
+
+
+@every_page
+def test_a_downloaded_notebook_needs_no_checkout(page):
+    code = "".join(cells(PAGES[page]))
+    modules = re.findall(r"^ *(?:from|import) (\w+)", code, re.MULTILINE)
+    assert {"experiments", "tests"} & {*modules} == set()
+
+
+@every_page
+def test_the_source_is_a_notebook_without_outputs(page):
+    assert PAGES[page].startswith(HEADER)
+    assert cells(PAGES[page])
+    assert "```text" not in PAGES[page]
+    assert "](data:" not in PAGES[page]
+
+
+@every_page
+def test_no_cell_is_long(page):
+    lengths = [len(cell.splitlines()) for cell in cells(PAGES[page])]
+    assert max(lengths) <= MOST_LINES
+
+
+@every_page
+def test_the_headings_are_one_title_and_its_sections(page):
+    levels = [len(marks) for marks in re.findall(r"^(#+) .+$", prose(PAGES[page]), re.MULTILINE)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(deeper <= level + 1 for level, deeper in zip(levels, levels[1:], strict=False))
+
+
+@every_page
+def test_what_a_page_links_to_is_there(page):
+    places = [urlsplit(target) for target in re.findall(r"\]\(([^)]+)\)", prose(PAGES[page]))]
+    files = {place.path for place in places if not place.netloc and place.path}
+    assert [name for name in sorted(files) if not (FOLDER / name).is_file()] == []
