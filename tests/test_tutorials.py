@@ -1,6 +1,7 @@
 """The tutorials: their code runs, and their sources are well formed."""
 
 import re
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
@@ -72,7 +73,7 @@ def test_the_headings_are_one_title_and_its_sections(page):
     levels = [len(marks) for marks in re.findall(r"^(#+) .+$", prose(PAGES[page]), re.MULTILINE)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(deeper <= level + 1 for level, deeper in zip(levels, levels[1:], strict=False))
+    assert all(below <= above + 1 for above, below in pairwise(levels))
 
 
 @every_page
