@@ -2,7 +2,8 @@
 //
 // Formulas of a layer:      y(c, ...indices), dx(c, ...indices), gradients: { W(c, ...indices), ... }
 // Formulas of a loss:       values(c, n), the loss of an example; gradient(c, n, ...indices)
-// Formulas of an optimizer: params(c, ...indices), state: { m(c, ...indices), ... }
+// Formulas of an optimizer: params(c, ...indices), state: { m(c, ...indices), ... }; one that wraps another may
+//                           have gradient(c, ...indices), which that one gets
 // They return expressions. `c`, the context, has an entry for each recorded array. If x or y is a tuple of
 // arrays, `c.path` is the number of the array in it; else it is "".
 
@@ -73,9 +74,10 @@ export function updateContext(trace, frame, index, path) {
   const states = (all) => Object.fromEntries(Object.keys(all ?? {}).map((name) =>
     [name, all[name] instanceof NumberArray ? tree(name, all[name]) : tree(name, at(all[name]))]));
   return {
-    params: tree("θ", at(update.params)), gradient: tree("g", at(update.gradients)),
-    state: states(update.state), after: states(update.state_after), rate: tree("η", update.rate),
-    options: trace.data.optimizers[index].hyperparameters,
+    params: tree("θ", at(update.params)), paramsAfter: tree("θ′", at(update.params_after)),
+    gradient: tree("g", at(update.gradients)), state: states(update.state), after: states(update.state_after),
+    rate: tree("η", update.rate), options: trace.data.optimizers[index].hyperparameters, path, update,
+    inner: () => updateContext(trace, frame, index - 1, path), // a wrapped optimizer returns right before
   };
 }
 
@@ -139,18 +141,33 @@ const RESULTS = {
     ];
   },
   update(trace, frame) {
-    return trace.steps[frame.step].updates.flatMap((update, index) => {
-      const own = formulas[trace.data.optimizers[index].class] ?? {};
-      return leaves(update.params_after).flatMap(([path, array]) => {
-        const context = updateContext(trace, frame, index, path);
-        const states = Object.entries(update.state_after ?? {}).flatMap(([name, state]) =>
-          leaves(state).filter(([own]) => own === path).map(([, found]) =>
-            result(`${name} of ${path}`, found, own.state?.[name], context)));
-        return [...states, result(path, array, own.params, context)];
-      });
+    const found = [];
+    trace.steps[frame.step].updates.forEach(({ params_after }, index) => {
+      for (const each of leaves(params_after).flatMap(([path]) => resultsOfUpdate(trace, frame, index, path))) {
+        // A wrapper returns most arrays as the wrapped optimizer returned them.
+        const isKnown = found.some(({ name, array }) => name === each.name && array === each.array);
+        if (!isKnown) found.push(each);
+      }
     });
+    return found;
   },
 };
+
+/** Return the results for a parameter: the gradient if a wrapper changed it, the states, and the parameter. */
+function resultsOfUpdate(trace, frame, index, path) {
+  const formulasOf = (number) => formulas[trace.data.optimizers[number]?.class] ?? {};
+  const [own, ofWrapper] = [formulasOf(index), formulasOf(index + 1)];
+  const context = updateContext(trace, frame, index, path);
+  const changed = ofWrapper.gradient ? [context.gradient.array] : [];
+  const states = Object.entries(context.update.state_after ?? {}).flatMap(([name, state]) =>
+    leaves(state).filter(([place]) => place === path).map(([, array]) => [name, array]));
+  return [
+    ...changed.map((array) =>
+      result(`g of ${path}`, array, ofWrapper.gradient, updateContext(trace, frame, index + 1, path))),
+    ...states.map(([name, array]) => result(`${name} of ${path}`, array, own.state?.[name], context)),
+    result(path, context.paramsAfter.array, own.params, context),
+  ];
+}
 
 /** Return the class of the part that computes in a frame. */
 export function partOf(trace, frame) {
