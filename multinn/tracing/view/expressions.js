@@ -40,13 +40,13 @@ function lazy(compute) {
   return () => (known ??= compute());
 }
 
-function node(precedence, parts, value, markup) {
+function node(precedence, parts, value, markup, markupOfNumbers = markup) {
   return {
     precedence,
     parts,
     value: lazy(value),
     symbols: () => markup((part) => part.symbols()),
-    numbers: () => markup((part) => part.numbers()),
+    numbers: () => markupOfNumbers((part) => part.numbers()),
   };
 }
 
@@ -79,8 +79,11 @@ export function variable(name, indices, value) {
     const comma = indices.some((index) => String(index).length > 1) ? "," : "";
     return indices.length ? `<msub>${mi(name)}${mi(indices.join(comma).replace(/-/g, "−"))}</msub>` : mi(name);
   };
-  const leaf = node(ATOM, [], () => value, () => numberMarkup(value));
-  return { ...leaf, symbols, name, key: () => `${name}[${indices}]` };
+  // Sums have many variables, and a literal is made much faster than a copy of another object.
+  return {
+    precedence: ATOM, parts: [], name, value: () => value, symbols, numbers: () => numberMarkup(value),
+    key: () => `${name}[${indices}]`,
+  };
 }
 
 /** A variable whose value is an expression, which is shown on a line of its own. */
@@ -105,9 +108,8 @@ export const subtract = (a, b) => {
 
 export const multiply = (...parts) => {
   const nodes = parts.map(asNode);
-  const product = node(PRODUCT, nodes, () => nodes.reduce((total, part) => total * part.value(), 1));
-  const draw = (sign, method) => joined(nodes, sign, (part) => part[method](), PRODUCT);
-  return { ...product, symbols: () => draw(TIMES, "symbols"), numbers: () => draw(mo("·"), "numbers") };
+  const markup = (sign) => (draw) => joined(nodes, sign, draw, PRODUCT);
+  return node(PRODUCT, nodes, () => nodes.reduce((total, part) => total * part.value(), 1), markup(TIMES), markup(mo("·")));
 };
 
 export const divide = (a, b) => {
