@@ -12,7 +12,7 @@ const gammaOf = ({ params }) => renamed("γ", params.gamma);
 const zOf = ({ cache }) => renamed("z", cache[0]);
 const isCounted = ({ mask }, [n, t]) => !mask || Boolean(mask.at(n, t));
 const unlessPadding = (c, at, expression) => cases(["at padding", !isCounted(c, at), 0], ["else", true, expression]);
-const rowsOf = (c) => places(c.x.shape.slice(0, -1)).filter((at) => isCounted(c, at));
+const rowsOf = (c) => oncePerCall(c, "rows", () => places(c.x.shape.slice(0, -1)).filter((at) => isCounted(c, at)));
 
 /** Return μ and s of a group. */
 function momentsOf(c, group) {
@@ -85,7 +85,7 @@ function rootOfMean(c, at) {
 
 /** Return μ and s of a channel over the batch, and the number n of its entries that count. */
 function momentsOfBatch(c, channel) {
-  const rows = oncePerCall(c, "rows", () => rowsOf(c));
+  const rows = rowsOf(c);
   const group = { label: [channel], members: rows, at: (i) => [...[i].flat(), channel] };
   return oncePerCall(c, channel, () => ({ ...momentsOf(c, group), n: rows.length }));
 }

@@ -42,7 +42,8 @@ function gradientsOf(layer, s) {
   const { x, count, units, params: { U } } = s;
   const width = U.shape[1];
   const zeros = (size) => range(x.shape[0]).map(() => range(count).map(() => new Float64Array(size)));
-  const numbers = { dh: zeros(units), dc: zeros(units), da: zeros(width), ds: zeros(width) };
+  const numbers = { dh: zeros(units), dc: zeros(units), da: zeros(width) };
+  numbers.ds = layer.ds ? zeros(width) : numbers.da;
   const known = (name) => (...at) =>
     variable(name, at, areNumbers(...at) ? numbers[name][at[0]][at[1]][at[2]] : NaN);
   const d = { dh: known("dh"), dc: known("dc"), da: known("da"), ds: known("ds") };
@@ -78,14 +79,15 @@ function gradientsOf(layer, s) {
     ds: withDefinition("ds", ofGate("ds")),
   };
   // The same as throughU, but quick, as every entry is needed.
-  const numberThroughU = (n, t, u) => number(numbers.ds[n][t].reduce((total, ds, v) => total + ds * U.at(u, v), 0));
+  const numberThroughU = (n, t, u) =>
+    number(numbers.ds[n][t].reduce((total, ds, v) => total + ds * U.array.numbers[u * width + v], 0));
 
   for (const t of [...s.inOrder].reverse()) {
     for (const [n, u] of places([x.shape[0], units])) {
       numbers.dh[n][t][u] = dh(n, t, u, numberThroughU).value();
       if (layer.dc) numbers.dc[n][t][u] = dc(n, t, u).value();
       if (!s.counts(n, t)) continue;
-      for (const kind of ["da", "ds"]) {
+      for (const kind of layer.ds ? ["da", "ds"] : ["da"]) {
         ofGates(kind, n, t, u).forEach((each, gate) => { numbers[kind][n][t][gate * units + u] = each.value(); });
       }
     }
