@@ -2,7 +2,9 @@ import { add, define, divide, formulas, multiply, power, squareRoot, stably, sub
 import { descended } from "./descent.js";
 
 export const hyperparameters = ({ options }) => ({
-  beta1: variable("β₁", [], options.beta_1), beta2: variable("β₂", [], options.beta_2), epsilon: variable("ε", [], options.epsilon),
+  beta1: variable("β₁", [], options.beta_1),
+  beta2: variable("β₂", [], options.beta_2),
+  epsilon: variable("ε", [], options.epsilon),
 });
 
 /** The number of this update, counted from 1. */
@@ -43,7 +45,7 @@ formulas.NAdam = {
     const { beta1 } = hyperparameters(c);
     const t = updateNumber(c);
     const psi = variable("ψ", [], c.options.momentum_decay);
-    const mu = (k) => define("μ", [k], multiply(beta1, subtract(1, multiply(0.5, power(0.96, multiply(k, psi))))));
+    const mu = (k) => define("μ", [k], multiply(beta1, subtract(1, divide(power(0.96, multiply(k, psi)), 2))));
     const product = define("Π", [t], multiply(variable("Π", [t - 1], c.state.product(0).value()), mu(t)));
     const next = define("Π", [t + 1], multiply(product, mu(t + 1)));
     const ofM = divide(multiply(mu(t + 1), subtract(1, beta1), c.after.m(...at)), subtract(1, next));

@@ -14,7 +14,8 @@ function focusOfTwo(c, at) {
   const q = define("q", at, logistic(s));
   const rest = stably(subtract(1, q), () => logistic(negate(s)).value());
   const weight = c.options.alpha === null ? [] : [define("a", at, byTarget(t, alpha, subtract(1, alpha)))];
-  return { t, q, rest, gamma, logQ: stably(log(q), () => logSigma(s.value())), factor: multiply(...weight, power(rest, gamma)) };
+  const logQ = stably(log(q), () => logSigma(s.value()));
+  return { t, q, rest, gamma, logQ, factor: multiply(...weight, power(rest, gamma)) };
 }
 
 formulas.BinaryFocal = {

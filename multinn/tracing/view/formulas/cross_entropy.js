@@ -41,7 +41,8 @@ formulas.SoftmaxCrossEntropy = {
     const error = subtract(probabilities(c, at).p(j), smoothed(c, at)(j));
     const counted = countedPositions(c, at[0]);
     if (!counted) return shareOfPosition(c.y, error);
-    return cases(["if t is ignored", c.t.at(...at) === c.options.ignored_class, 0], ["else", true, divide(error, counted.length)]);
+    const isIgnored = c.t.at(...at) === c.options.ignored_class;
+    return cases(["if t is ignored", isIgnored, 0], ["else", true, divide(error, counted.length)]);
   },
 };
 

@@ -7,7 +7,8 @@ const scoresOf = (c) => entries("z", c.y.array);
 const perhapsSquared = (c, h) => (c.options.squared ? power(h, 2) : h);
 
 /** The derivative of h by its argument, or of h². */
-const slopeOfHinge = (c, h) => (c.options.squared ? multiply(2, h) : cases(["if h > 0", h.value() > 0, 1], ["else", true, 0]));
+const slopeOfHinge = (c, h) =>
+  (c.options.squared ? multiply(2, h) : cases(["if h > 0", h.value() > 0, 1], ["else", true, 0]));
 
 const hinge = (c, at) => define("h", at, maximum(0, subtract(1, multiply(c.t(...at), scoresOf(c)(...at)))));
 

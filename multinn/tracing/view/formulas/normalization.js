@@ -11,7 +11,8 @@ const renamed = (symbol, found) => entries(symbol, found.array);
 const gammaOf = ({ params }) => renamed("γ", params.gamma);
 const zOf = ({ cache }) => renamed("z", cache[0]);
 const isCounted = ({ mask }, [n, t]) => !mask || Boolean(mask.at(n, t));
-const unlessPadding = (c, at, expression) => cases(["at padding", !isCounted(c, at), 0], ["else", true, expression]);
+const unlessPadding = (c, at, expression) =>
+  (c.mask ? cases(["at padding", !isCounted(c, at), 0], ["else", true, expression]) : expression);
 const rowsOf = (c) => oncePerCall(c, "rows", () => places(c.x.shape.slice(0, -1)).filter((at) => isCounted(c, at)));
 
 /** Return μ and s of a group. */
