@@ -3,7 +3,19 @@
 import re
 from collections import Counter
 
-from multinn import Container, Layer, Sequential, TransformerBlock, layers
+import pytest
+
+from multinn import (
+    Container,
+    Layer,
+    Loss,
+    Optimizer,
+    Sequential,
+    TransformerBlock,
+    layers,
+    losses,
+    optimizers,
+)
 from multinn.tracing import page
 from tests.support.formula_models import FORMULA_MODELS
 
@@ -23,6 +35,14 @@ def test_all_layers_have_formulas():
     script = page.script()
     missing = [kind.__name__ for kind in kinds if f"\nformulas.{kind.__name__} = " not in script]
     assert sorted(set(missing) - {kind.__name__ for kind in without}) == []
+
+
+@pytest.mark.parametrize(("module", "base"), [(losses, Loss), (optimizers, Optimizer)])
+def test_all_losses_and_optimizers_have_formulas(module, base):
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, base)]
+    script = page.script()
+    missing = [kind.__name__ for kind in kinds if f"\nformulas.{kind.__name__} = " not in script]
+    assert sorted(set(missing) - {"Loss", "Optimizer", "Descent", "Wrapper"}) == []
 
 
 def script_of(name: str) -> str:
