@@ -65,12 +65,13 @@ function gradientsOf(layer, s) {
     return addAll([...ofOutput(n, t, u), ...later("dh", n, t, u, (next) => [throughU(n, next, u), ...direct(next)])]);
   }
   function dc(n, t, u) {
-    const own = s.counts(n, t) ? [layer.dc(s, found, n, t, u)] : [];
-    return addAll([...later("dc", n, t, u, (next) => [layer.directToC(s, d, n, next, u)]), ...own]);
+    const ofH = s.counts(n, t) ? [layer.dc(s, found, n, t, u)] : [];
+    return addAll([...later("dc", n, t, u, (next) => [layer.directToC(s, d, n, next, u)]), ...ofH]);
   }
-  const ofGates = (kind, n, t, u) => layer[layer[kind] ? kind : "da"](s, found, n, t, u);
-  const ofGate = (kind) => (n, t, v) =>
-    (s.counts(n, t) ? ofGates(kind, n, t, v % units)[Math.floor(v / units)] : number(0));
+  const own = layer.ds ? { da: "da", ds: "ds" } : { da: "da", ds: "da" };
+  const ofGates = (name, n, t, u) => layer[own[name]](s, found, n, t, u);
+  const ofGate = (name) => (n, t, v) =>
+    (s.counts(n, t) ? ofGates(name, n, t, v % units)[Math.floor(v / units)] : number(0));
   const throughU = (n, t, u) => sum("v", width, (v) => multiply(d.ds(n, t, v), U(u, v)));
   const found = {
     dh: withDefinition("dh", (n, t, u) => dh(n, t, u, throughU)),
@@ -87,8 +88,8 @@ function gradientsOf(layer, s) {
       numbers.dh[n][t][u] = dh(n, t, u, numberThroughU).value();
       if (layer.dc) numbers.dc[n][t][u] = dc(n, t, u).value();
       if (!s.counts(n, t)) continue;
-      for (const kind of layer.ds ? ["da", "ds"] : ["da"]) {
-        ofGates(kind, n, t, u).forEach((each, gate) => { numbers[kind][n][t][gate * units + u] = each.value(); });
+      for (const name of new Set(Object.values(own))) {
+        ofGates(name, n, t, u).forEach((each, gate) => { numbers[name][n][t][gate * units + u] = each.value(); });
       }
     }
   }
@@ -117,6 +118,7 @@ export function recurrent(layer) {
         return sumOverSteps(c, (n, t) => multiply(h(n, before(t), k), backward(c).ds(n, t, v)));
       },
       b: (c, v) => sumOverSteps(c, (n, t) => backward(c).da(n, t, v)),
+      // The bias of s_n in a GRU, whose candidate is the last of three gates.
       c: (c, u) => sumOverSteps(c, (n, t) => backward(c).ds(n, t, 2 * c.params.U.shape[0] + u)),
     },
   };
