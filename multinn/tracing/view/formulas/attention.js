@@ -14,13 +14,13 @@ function visibility({ trace, frame, options }) {
 }
 
 /** Return the parameters named as in the derivation, such as W.query, which is Wq. */
-const parametersOf = (params, kind) => Object.fromEntries(Object.entries(params).map(([part, own]) =>
+const projectionsOf = (params, kind) => Object.fromEntries(Object.entries(params).map(([part, own]) =>
   [part, own[kind] && entries(kind + part[0], own[kind].array)]));
 
 const attentionOf = (c) => oncePerCall(c, "attention", () => {
   const { X, C, K, V, P, m, A, Q: scaledQ } = c.cache;
   const [, heads, queries, d] = scaledQ.shape;
-  const [W, b, sees, root] = [parametersOf(c.params, "W"), parametersOf(c.params, "b"), visibility(c), squareRoot(d)];
+  const [W, b, sees, root] = [projectionsOf(c.params, "W"), projectionsOf(c.params, "b"), visibility(c), squareRoot(d)];
   const seen = (n, i) => range(K.shape[2]).filter((j) => sees(n, i, j));
   const seeing = (n, j) => range(queries).filter((i) => sees(n, i, j));
   const split = (v) => [Math.floor(v / d), v % d];
