@@ -1,0 +1,80 @@
+"""The settings of the site, which ``make docs`` builds with Sphinx."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+sys.path[:0] = [str(ROOT), str(DOCS / "_extensions")]
+
+from multinn import __version__ as release  # noqa: E402, F401
+
+project = "multinn"
+copyright = "the multinn developers"
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "docstrings",
+    "mathml",
+    "notebook_downloads",
+    "public_names",
+]
+exclude_patterns = ["_extensions", "_templates"]
+templates_path = ["_templates"]
+
+# Markdown and formulas
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+myst_links_external_new_tab = False
+html_math_renderer = "mathml"
+
+
+def _sources() -> str:
+    """Return a hash of the library, since the outputs of a notebook depend on it, too."""
+    files = sorted(path for package in ("multinn", "backends") for path in (ROOT / package).rglob("*.*"))
+    digest = hashlib.sha256()
+    for path in files:
+        if path.suffix != ".pyc":
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+# Notebooks
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(ROOT / "build" / "notebook-cache" / _sources())
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # the default loads the scripts of widgets from elsewhere
+
+# The reference
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"exclude-members": "__new__"}
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
+add_module_names = False
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+# The pages
+html_theme = "pydata_sphinx_theme"
+html_title = "multinn"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "article_header_end": ["notebook-download.html"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "navbar_end": ["theme-switcher"],
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+}
