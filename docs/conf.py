@@ -8,6 +8,8 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS / "_extensions")]
 
+from sphinx.application import Sphinx  # noqa: E402
+
 from multinn import __version__ as release  # noqa: E402, F401
 
 project = "multinn"
@@ -66,6 +68,8 @@ napoleon_use_rtype = False
 # The pages
 html_theme = "pydata_sphinx_theme"
 html_title = "multinn"
+html_favicon = "_static/icon.svg"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
@@ -74,7 +78,17 @@ html_theme_options = {
     "article_header_end": ["notebook-download.html"],
     "footer_start": ["copyright"],
     "footer_end": [],
+    "logo": {"image_light": "_static/icon.svg", "image_dark": "_static/icon.svg", "text": "multinn"},
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
     "show_toc_level": 2,
 }
+
+
+def setup(app: Sphinx) -> None:
+    """Let links to CONTRIBUTING.md, which is outside of this folder, lead to its page of the site."""
+    app.connect("source-read", _read)
+
+
+def _read(app: Sphinx, page: str, source: list[str]) -> None:
+    source[0] = source[0].replace("](../CONTRIBUTING.md", "](project/contributing.md")

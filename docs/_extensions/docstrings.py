@@ -2,7 +2,7 @@
 
 Our docstrings are plain text: formulas are indented lines, and names such as ``coefs_`` or ``|x|`` mean
 themselves. Before Sphinx' extension napoleon reads the sections of a docstring, this extension turns
-formulas into literal blocks, begins a paragraph at ``Shapes:`` and ``Source:``, and escapes what
+formulas into blocks of text, begins a paragraph at ``Shapes:`` and ``Source:``, and escapes what
 reStructuredText would take for markup.
 """
 
@@ -35,7 +35,7 @@ def to_rest(lines: list[str]) -> list[str]:
     for line in lines:
         before, block = block, _block_of(line, block)
         if block == "formula" != before:
-            result += ["", "::", ""]
+            result += ["", ".. code-block:: text", "   :class: derivation", ""]
         elif block != before or (block == "text" and _LABEL.match(line)):
             result.append("")
         result.append(_WRITERS[block](line))

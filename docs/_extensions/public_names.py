@@ -8,7 +8,7 @@ The names come from the packages themselves, so that a new one appears without a
 import importlib
 import inspect
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -64,7 +64,7 @@ class PublicNames(SphinxDirective):
 
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec = {"inherited-members": str}  # noqa: RUF012
+    option_spec: ClassVar = {"inherited-members": str, "exclude-members": str}
 
     def run(self) -> list[nodes.Node]:
         """Return the entries in alphabetical order."""
