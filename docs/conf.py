@@ -81,6 +81,7 @@ html_theme_options = {
     "logo": {"image_light": "_static/icon.svg", "image_dark": "_static/icon.svg", "text": "multinn"},
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "show_toc_level": 2,
 }
 
