@@ -1,6 +1,8 @@
 ## make demo          train one network on every installed backend, check its gradients, compare the time
 ## make test          the whole test suite; TORCH=torch installs PyTorch for it (on Linux, several GB)
 ## make test-lowest   the test suite on the lowest versions of everything that it declares
+## make docs          build the site of the documentation, build/site/index.html
+## make notebooks     execute the tutorials and write them as notebooks, build/notebooks
 ## make lint          ruff and mypy
 ## make format        let ruff fix what it can
 ## make clean         remove the virtual environments and what was built
@@ -27,7 +29,7 @@ XLA_FLAGS="$$(XLA_FLAGS="$$XLA_FLAGS $(QUICK)" $(1)/python -c \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint format clean
+.PHONY: help demo test test-lowest docs notebooks lint format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -52,6 +54,12 @@ test-lowest: pyproject.toml tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python $(INSTALL) --constraint tests/lowest-versions.txt --editable '.[dev]'
 	$(call TEST,$(LOWEST)/bin)
+
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx -W --keep-going --fresh-env -b html docs build/site
+
+notebooks: $(VENV)/installed
+	$(BIN)/python docs/notebooks.py build/notebooks
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

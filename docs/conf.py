@@ -24,6 +24,8 @@ extensions = [
     "mathml",
     "notebook_downloads",
     "public_names",
+    "signatures",
+    "xor_page",
 ]
 exclude_patterns = ["_extensions", "_templates"]
 templates_path = ["_templates"]
@@ -60,7 +62,6 @@ autodoc_default_options = {"exclude-members": "__new__"}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
-add_module_names = False
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
@@ -82,7 +83,7 @@ html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
-    "show_toc_level": 2,
+    "show_toc_level": 1,
 }
 
 

@@ -21,6 +21,7 @@ PACKAGES = (
     "multinn.initializers",
     "multinn.schedules",
     "multinn.random",
+    "multinn.tracing",
     "multinn.exchange",
     "multinn.onnx",
     "multinn.sklearn",

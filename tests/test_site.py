@@ -1,0 +1,179 @@
+"""The site: it builds without a warning, is complete, loads nothing from elsewhere, and its links lead somewhere."""
+
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+import multinn
+from tests.support.helpers import ROOT
+
+pytestmark = pytest.mark.skipif(find_spec("sphinx") is None, reason="needs the extra docs")
+
+PACKAGES = [
+    "multinn",
+    "multinn.exchange",
+    "multinn.functional",
+    "multinn.initializers",
+    "multinn.onnx",
+    "multinn.random",
+    "multinn.schedules",
+    "multinn.sklearn",
+    "multinn.testing.gradient_cases",
+    "multinn.testing.gradients",
+    "multinn.tracing",
+    "backends",
+    "backends.conformance",
+    "backends.tree",
+]
+LOADED_BY_SCRIPTS = re.compile(r"""(?:\bfrom|\bimport|\bimport\(|fetch\(|src=)\s*["'`]((?:https?:)?//[^"'`]+)""")
+LOADED_BY_STYLES = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')]+)""")
+
+
+@dataclass
+class Page(HTMLParser):
+    """What matters of a page: its anchors, its text, what it links to, and what it loads."""
+
+    path: Path
+    anchors: set[str] = field(default_factory=lambda: {""})
+    links: list[str] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        source = self.path.read_text(encoding="utf-8")
+        self.loaded += LOADED_BY_STYLES.findall(source)
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = {name: value for name, value in attributes if value is not None}
+        self.anchors.add(found.get("id", ""))
+        if tag == "a":
+            self.links += [found["href"]] if "href" in found else []
+        else:
+            self.loaded += [found[name] for name in ("src", "href", "data", "poster") if name in found]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site, with notebooks that were not executed."""
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    # Without execution, myst-nb warns that it does not know the language of the cells.
+    options = ["-D", "nb_execution_mode=off", "-D", "suppress_warnings=myst-nb.lexer"]
+    result = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", *options, "docs", folder],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(site) -> dict[Path, Page]:
+    template = "webpack-macros.html"  # of the theme
+    return {path: Page(path) for path in site.rglob("*.html") if path.name != template}
+
+
+def public_objects() -> Iterator[tuple[str, Any]]:
+    """Yield each name that a user may import, and its object."""
+    for package in map(importlib.import_module, PACKAGES):
+        for name, value in vars(package).items():
+            is_own = hasattr(package, "__path__") or is_defined_in(package, name, value)
+            if is_own and not name.startswith("_") and not inspect.ismodule(value):
+                yield f"{package.__name__}.{name}", value
+
+
+def is_defined_in(module: ModuleType, name: str, value: Any) -> bool:
+    """Return whether a module defines a name itself, and imports it from no other."""
+    if isinstance(value, float):
+        return True
+    return getattr(value, "__module__", None) == module.__name__
+
+
+def documented_objects(pages: dict[Path, Page]) -> dict[int, str]:
+    """Return the names in the reference, by the identities of their objects."""
+    found = {}
+    for path, page in pages.items():
+        if path.parent.name == "reference":
+            for anchor in page.anchors:
+                module, _, name = anchor.rpartition(".")
+                if module in PACKAGES:
+                    found[id(getattr(sys.modules[module], name, None))] = anchor
+    return found
+
+
+def test_the_reference_has_every_public_name(pages):
+    expected = dict(public_objects())
+    assert len(expected) > 150
+    documented = documented_objects(pages)
+    assert [name for name, value in expected.items() if id(value) not in documented] == []
+
+
+def test_the_reference_has_each_line_of_the_derivations(pages):
+    shown = {
+        line.strip()
+        for path, page in pages.items()
+        if path.parent.name == "reference"
+        for line in page.text.splitlines()
+    }
+    for kind in (multinn.Layer, multinn.Loss, multinn.Optimizer):
+        for name in multinn.__all__:
+            value = getattr(multinn, name)
+            if inspect.isclass(value) and issubclass(value, kind):
+                prose = re.split(r"^(?:Args|Attributes|Raises|>>>)", inspect.getdoc(value) or "", flags=re.M)[0]
+                formulas = {line.strip() for line in prose.splitlines() if line.startswith("    ")}
+                assert formulas <= shown, name
+
+
+def test_no_page_loads_anything_from_elsewhere(site, pages):
+    loaded = {(path, target) for path, page in pages.items() for target in page.loaded}
+    for pattern, names in ((LOADED_BY_STYLES, "*.css"), (LOADED_BY_SCRIPTS, "*.js")):
+        for path in site.rglob(names):
+            loaded |= {(path, target) for target in pattern.findall(path.read_text(encoding="utf-8"))}
+    assert [(path, target) for path, target in loaded if urlsplit(target).netloc] == []
+
+
+def test_links_and_loaded_files_are_there(pages):
+    missing = []
+    for path, page in pages.items():
+        for target in [*page.links, *page.loaded]:
+            parts = urlsplit(target)
+            if not parts.scheme and not parts.netloc:
+                goal = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+                anchors = pages[goal].anchors if goal in pages else {parts.fragment}
+                if not goal.is_file() or unquote(parts.fragment) not in anchors:
+                    missing.append(f"{path.name}: {target}")
+    assert missing == []
+
+
+def test_formulas_are_mathml(pages):
+    page = next(page for path, page in pages.items() if path.stem == "chain-rule")
+    assert "∂" in page.text
+    assert [path for path, page in pages.items() if re.search(r"\\(frac|begin|partial)", page.text)] == []
+
+
+def test_the_start_page_leads_to_the_tutorials_of_known_notebooks(pages):
+    start = next(page for path, page in pages.items() if path.name == "index.html" and path.parent.name == "site")
+    names = ("xor-by-hand", "classroom-xor", "mnist-from-scratch")
+    assert {f"tutorials/{name}.html" for name in names} <= set(start.links)
+    assert "_static/xor.html" in start.loaded
