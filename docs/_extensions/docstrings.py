@@ -7,6 +7,7 @@ reStructuredText would take for markup.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -72,4 +73,9 @@ def _text(line: str) -> str:
     return _LABEL.sub(r"**\1:**", _escaped(line))
 
 
-_WRITERS = {"text": _text, "section": _entry, "formula": str, "doctest": str}
+_WRITERS: dict[str, Callable[[str], str]] = {
+    "text": _text,
+    "section": _entry,
+    "formula": str,
+    "doctest": str,
+}

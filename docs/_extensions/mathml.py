@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw by themselves; they are translated from TeX when the site is built."""
+"""Formulas, translated from TeX to MathML while the site is built; browsers draw MathML themselves."""
 
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -29,5 +29,7 @@ def _mathml(node: nodes.Element, as_block: bool) -> str:
     try:
         return str(tex2mathml(tex, as_block=as_block))
     except MathError as error:
-        place = f"{node.source}:{node.line}"
-        raise ExtensionError(f"{place}: cannot translate the formula {tex!r} to MathML: {error}") from error
+        raise ExtensionError(
+            f"{node.source}:{node.line}: expected a formula in the part of TeX that docutils "
+            f"translates to MathML, got {tex!r}: {error}; write it in another way"
+        ) from error

@@ -1,7 +1,7 @@
 """Executed notebooks for download: one for each page that is a notebook.
 
-While it reads a notebook, myst-nb writes the executed one to a folder beside the site. This extension copies it into
-the site, and tells the template ``notebook-download.html`` its address.
+While it reads a notebook, myst-nb writes the executed one to a folder beside the site. This extension
+copies it into the site, and tells the template ``notebook-download.html`` its address.
 """
 
 import shutil

@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-# The modules whose public names are the interface of the project. A name that several have belongs to the first.
+# Where users import from. A name that several of these modules have belongs to the first.
 PACKAGES = (
     "multinn",
     "multinn.functional",

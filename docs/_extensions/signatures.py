@@ -1,4 +1,4 @@
-"""Signatures as they are written: ``x: Array`` instead of ``x: Any``, for which ``Array`` is another name."""
+"""Signatures as they are written: ``x: Array`` instead of ``x: Any``, which is what it stands for."""
 
 import ast
 import inspect
@@ -25,4 +25,5 @@ def _written(
     parameters = function.args
     if parameters.args and parameters.args[0].arg in ("self", "cls"):
         del parameters.args[0]
-    return f"({ast.unparse(parameters)})", function.returns and ast.unparse(function.returns)
+    result = None if function.returns is None else ast.unparse(function.returns)
+    return f"({ast.unparse(parameters)})", result
