@@ -75,6 +75,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = False  # a browser cannot fetch them from files on the disk
 html_theme_options = {
     "article_header_end": ["notebook-download.html"],
     "footer_start": ["copyright"],

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -41,6 +42,16 @@ PACKAGES = [
 LOADED_BY_SCRIPTS = re.compile(
     r"""(?:\bfrom|\bimport|\bimport\(|fetch\(|src=)\s*["'`]((?:https?:)?//[^"'`]+)"""
 )
+NOTEBOOK = """---
+jupytext:
+  text_representation: {extension: .md, format_name: myst}
+kernelspec: {name: python3, display_name: Python 3}
+---
+
+```{code-cell}
+2 + 3
+```
+"""
 SECTIONS = re.compile(r"^(?:Attributes|Raises|>>>)", re.MULTILINE)
 LOADED_BY_STYLES = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')]+)""")
 
@@ -180,3 +191,12 @@ def test_the_start_page_leads_to_the_tutorials_of_known_notebooks(site, pages):
     names = ("xor-by-hand", "classroom-xor", "mnist-from-scratch")
     assert {f"tutorials/{name}.html" for name in names} <= set(start.links)
     assert "_static/xor.html" in start.loaded
+
+
+def test_a_notebook_is_written_with_its_outputs(tmp_path):
+    source = tmp_path / "sum.md"
+    source.write_text(NOTEBOOK, encoding="utf-8")
+    code = "import sys, pathlib, notebooks; notebooks.execute(*map(pathlib.Path, sys.argv[1:]))"
+    subprocess.run([sys.executable, "-c", code, source, tmp_path], cwd=ROOT / "docs", check=True)
+    (cell,) = json.loads((tmp_path / "sum.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert cell["outputs"][0]["data"]["text/plain"] == ["5"]

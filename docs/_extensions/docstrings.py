@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 
 _SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):$")
 _LABEL = re.compile(r"(Shapes|Source):(?= )")
@@ -20,7 +21,10 @@ _MARKUP = re.compile(r"[\\*|]|(?<=\w)_(?!\w)")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Translate each docstring before napoleon does, whose priority is 500."""
+    """Translate each docstring before napoleon does, whose priority is 500; name attributes as we do."""
+    for kind in PyObject.doc_field_types:
+        if kind.name == "variable":
+            kind.label = "Attributes"
     app.connect("autodoc-process-docstring", _process, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
