@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def execute(source: Path, folder: Path) -> Path:
-    """Execute a notebook in MyST Markdown, and return the path of the ``.ipynb`` file that has its outputs.
+    """Execute a notebook in MyST Markdown, and return the path of the file ``.ipynb`` with its outputs.
 
     Raises:
         CellExecutionError: a cell raised an error; no file is written.

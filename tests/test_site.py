@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import multinn
-from tests.support.helpers import ROOT
+from tests.support.helpers import ROOT, run_python
 
 pytestmark = pytest.mark.skipif(find_spec("sphinx") is None, reason="needs the extra docs")
 
@@ -52,6 +52,7 @@ kernelspec: {name: python3, display_name: Python 3}
 2 + 3
 ```
 """
+CELL = re.compile(r"^```{code-cell}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SECTIONS = re.compile(r"^(?:Attributes|Raises|>>>)", re.MULTILINE)
 LOADED_BY_STYLES = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')]+)""")
 
@@ -200,3 +201,11 @@ def test_a_notebook_is_written_with_its_outputs(tmp_path):
     subprocess.run([sys.executable, "-c", code, source, tmp_path], cwd=ROOT / "docs", check=True)
     (cell,) = json.loads((tmp_path / "sum.ipynb").read_text(encoding="utf-8"))["cells"]
     assert cell["outputs"][0]["data"]["text/plain"] == ["5"]
+
+
+def test_the_code_of_the_explanations_runs():
+    pages = (ROOT / "docs" / "explanations").glob("*.md")
+    cells = [cell for page in pages for cell in CELL.findall(page.read_text(encoding="utf-8"))]
+    assert cells
+    result = run_python("\n".join(cells))
+    assert result.returncode == 0, result.stderr
