@@ -52,6 +52,7 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / "build" / "notebook-cache" / _sources())
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
+nb_merge_streams = True
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # by default, pages load them from elsewhere
 
 # The reference
