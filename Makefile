@@ -56,6 +56,7 @@ test-lowest: pyproject.toml tests/lowest-versions.txt
 	$(call TEST,$(LOWEST)/bin)
 
 docs: $(VENV)/installed
+	rm -rf build/site
 	$(BIN)/python -m sphinx -W --keep-going --fresh-env -b html docs build/site
 
 notebooks: $(VENV)/installed

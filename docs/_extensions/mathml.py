@@ -1,11 +1,15 @@
 """Formulas, translated from TeX to MathML while the site is built; browsers draw MathML themselves."""
 
+import html
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
+from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -25,11 +29,10 @@ def _visit_block(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def _mathml(node: nodes.Element, as_block: bool) -> str:
-    tex = node.astext()
+    tex = node.astext().replace(r"\dots", r"\ldots")
     try:
         return str(tex2mathml(tex, as_block=as_block))
     except MathError as error:
-        raise ExtensionError(
-            f"{node.source}:{node.line}: expected a formula in the part of TeX that docutils "
-            f"translates to MathML, got {tex!r}: {error}; write it in another way"
-        ) from error
+        problem = "expected a formula in the part of TeX that docutils translates to MathML, got %r: %s"
+        _LOGGER.warning(f"{problem}; write it in another way", tex, error, location=node)
+        return html.escape(tex)

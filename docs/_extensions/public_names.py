@@ -34,9 +34,15 @@ PACKAGES = (
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directive."""
+    """Register the directive, and a rule for what is left out."""
     app.add_directive("public-names", PublicNames)
+    app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _skip(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out the fields of a named tuple, which its signature shows; return None for the default."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
 
 
 def public_names() -> dict[str, str]:
@@ -68,13 +74,17 @@ class PublicNames(SphinxDirective):
     option_spec: ClassVar = {"inherited-members": str, "exclude-members": str}
 
     def run(self) -> list[nodes.Node]:
-        """Return the entries in alphabetical order."""
-        modules = tuple(f"{module}." for module in self.arguments[0].split())
-        names = [name for name, module in public_names().items() if f"{module}.".startswith(modules)]
-        if not names:
-            raise self.error(f"public-names: no public name is defined in {self.arguments[0]}")
-        names.sort(key=str.casefold)
-        return self.parse_text_to_nodes("\n".join(map(self._entry, names)))
+        """Return the entries in the order of the modules, and for each module in alphabetical order."""
+        remaining = public_names()
+        entries: list[str] = []
+        for module in self.arguments[0].split():
+            names = [name for name, home in remaining.items() if f"{home}.".startswith(f"{module}.")]
+            if not names:
+                raise self.error(f"public-names: expected a module with public names, got {module}")
+            for name in sorted(names, key=str.casefold):
+                del remaining[name]
+                entries.append(self._entry(name))
+        return self.parse_text_to_nodes("\n".join(entries))
 
     def _entry(self, name: str) -> str:
         module, _, attribute = name.rpartition(".")
@@ -82,6 +92,6 @@ class PublicNames(SphinxDirective):
         if inspect.isfunction(value):
             return f".. autofunction:: {name}\n"
         kind = "autoexception" if issubclass(value, Exception) else "autoclass"
-        options = {"members": "", "show-inheritance": "", "special-members": "__call__"} | self.options
+        options = {"members": "", "special-members": "__call__"} | self.options
         lines = [f"   :{option}: {argument}" for option, argument in options.items()]
         return "\n".join([f".. {kind}:: {name}", *lines, ""])
