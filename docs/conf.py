@@ -59,7 +59,6 @@ nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # by default, pages load them 
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"exclude-members": "__new__"}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"

@@ -144,6 +144,12 @@ def test_the_reference_has_every_public_name(pages):
     assert [name for name, value in expected.items() if id(value) not in documented] == []
 
 
+def test_the_reference_has_methods_that_private_bases_define(pages):
+    anchors = {anchor for page in pages.values() for anchor in page.anchors}
+    names = ("multinn.Trainer.predict", "multinn.GELU.backward", "multinn.sklearn.MLPClassifier.fit")
+    assert set(names) <= anchors
+
+
 def test_the_reference_has_each_line_of_the_derivations(pages):
     shown = {
         line.strip()

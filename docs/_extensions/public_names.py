@@ -32,6 +32,12 @@ PACKAGES = (
     "backends.conformance",
 )
 
+# Bases with an entry of their own; members of other bases are shown with the class that inherits them.
+_DESCRIBED = (
+    "BaseException, Backend, Callback, Hyperparameters, Initializer, Layer, Loss, Optimizer, Recurrent, "
+    "Schedule, list, object, tuple"
+)
+
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive, and a rule for what is left out."""
@@ -92,6 +98,7 @@ class PublicNames(SphinxDirective):
         if inspect.isfunction(value):
             return f".. autofunction:: {name}\n"
         kind = "autoexception" if issubclass(value, Exception) else "autoclass"
-        options = {"members": "", "special-members": "__call__"} | self.options
+        options = {"members": "", "special-members": "__call__", "inherited-members": _DESCRIBED}
+        options |= self.options
         lines = [f"   :{option}: {argument}" for option, argument in options.items()]
         return "\n".join([f".. {kind}:: {name}", *lines, ""])
