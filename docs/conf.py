@@ -33,17 +33,16 @@ templates_path = ["_templates"]
 # Markdown and formulas
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
-myst_links_external_new_tab = False
 html_math_renderer = "mathml"
 
 
 def _sources() -> str:
     """Return a hash of the library, since the outputs of a notebook depend on it, too."""
-    files = sorted(path for package in ("multinn", "backends") for path in (ROOT / package).rglob("*.*"))
     digest = hashlib.sha256()
-    for path in files:
-        if path.suffix != ".pyc":
-            digest.update(path.read_bytes())
+    for package in ("backends", "multinn"):
+        for path in sorted((ROOT / package).rglob("*.*")):
+            if path.suffix in (".py", ".js", ".css"):
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -77,6 +76,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_search_summary = False  # a browser cannot fetch them from files on the disk
 html_theme_options = {
+    "back_to_top_button": False,
     "article_header_end": ["notebook-download.html"],
     "footer_start": ["copyright"],
     "footer_end": [],
