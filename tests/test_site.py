@@ -70,7 +70,7 @@ class Page(HTMLParser):
     def __post_init__(self) -> None:
         super().__init__()
         source = self.path.read_text(encoding="utf-8")
-        self.loaded += LOADED_BY_STYLES.findall(source)
+        self.loaded += [*LOADED_BY_STYLES.findall(source), *LOADED_BY_SCRIPTS.findall(source)]
         self.feed(source)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
