@@ -1,19 +1,38 @@
 """The page that shows a trace: one file that loads nothing, or a frame in a notebook."""
 
+import base64
 import html
 import json
 import re
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 _VIEW = Path(__file__).parent / "view"
-_CORE = ("expressions.js", "arrays.js", "results.js", "drawing.js", "network.js", "stepper.js")
+_CORE = (
+    *("expressions.js", "arrays.js", "results.js"),
+    *("elements.js", "drawing.js", "network.js", "explanation.js", "stepper.js"),
+)
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 _IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (default .*\n)?", re.MULTILINE)
 _IMPORTED = re.compile(r'^import .* from "\./(\w+\.js)";', re.MULTILINE)
 _DEFINES = re.compile(r"^formulas\.(\w+) = ", re.MULTILINE)
+_UNPACK = """
+for (const packed of document.querySelectorAll("script[id]")) {
+  const bytes = Uint8Array.from(atob(packed.textContent), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  packed.textContent = await new Response(stream).text();
+}
+const script = document.createElement("script");
+script.type = "module";
+script.textContent = document.getElementById("source").textContent;
+document.head.append(script);
+"""
+_SHOW = """
+mount(document.getElementById("view"), JSON.parse(document.getElementById("trace").textContent));
+"""
 _own_formulas: dict[str, str] = {}
 
 
@@ -36,10 +55,13 @@ def register_formulas(source: str) -> None:
 
 
 def page(trace: str) -> str:
-    """Return the page for a trace, given as JSON."""
-    # In a script, only "</script" and "<!--" end the text: JSON can write "<" as an escape.
-    data = trace.replace("<", "\\u003c")
-    title = f"One step at a time: {json.loads(trace)['layers'][0]['class']}"
+    """Return the page for a trace, given as JSON.
+
+    The script and the trace are compressed in it, to about half of their size.
+    """
+    data = json.loads(trace)
+    title = f"One step at a time: {data['layers'][0]['class']}"
+    source = script(data) + _SHOW
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -48,13 +70,17 @@ def page(trace: str) -> str:
 <title>{html.escape(title)}</title>
 <style>
 {style()}</style>
-<main id="view"></main>
-<script type="application/json" id="trace">{data}</script>
+<main id="view"><noscript>This page needs JavaScript.</noscript></main>
+<script type="text/plain" id="trace">{_packed(trace)}</script>
+<script type="text/plain" id="source">{_packed(source)}</script>
 <script type="module">
-{script(json.loads(trace))}mount(document.getElementById("view"), JSON.parse(document.getElementById("trace").textContent));
-</script>
+{_UNPACK}</script>
 </html>
 """
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode(), level=9)).decode()
 
 
 def frame(trace: str) -> str:

@@ -14,7 +14,16 @@ export class NumberArray {
     this.dtype = entry.dtype;
     this.size = entry.shape.reduce((product, length) => product * length, 1);
     this.columns = entry.shape.at(-1) ?? 1;
-    this.numbers = readNumbers(entry, this.size);
+    this.entry = entry;
+  }
+
+  /** The numbers, which are read when they are needed. */
+  get numbers() {
+    if (!this.known) {
+      this.known = readNumbers(this.entry, this.size);
+      if (this.known.length !== this.size) throw new Error(`expected ${this.size} numbers, got ${this.known.length}`);
+    }
+    return this.known;
   }
 
   /** Return the entry at these indices. */
@@ -36,8 +45,11 @@ function readNumbers(entry, size) {
   if ("value" in entry) {
     return new Float64Array(size).fill(entry.dtype === "float32" ? Math.fround(entry.value) : Number(entry.value));
   }
-  const bytes = Uint8Array.from(atob(entry.base64), (character) => character.charCodeAt(0));
-  return Float64Array.from(new TYPES[entry.dtype](bytes.buffer), Number);
+  const text = atob(entry.base64);
+  const bytes = new Uint8Array(text.length);
+  for (let k = 0; k < text.length; k += 1) bytes[k] = text.charCodeAt(k);
+  const numbers = new TYPES[entry.dtype](bytes.buffer);
+  return entry.dtype === "int64" ? Float64Array.from(numbers, Number) : new Float64Array(numbers);
 }
 
 const ORDERS = ["number", "forward", "backward"]; // entries of a step that hold no arrays

@@ -1,0 +1,73 @@
+// Elements of the page, and numbers as text.
+
+import { formatNumber } from "./expressions.js";
+
+/** Return an element of a page; attributes that start with "on" are listeners, `style` is an object. */
+export const html = (tag, attributes, ...children) => built(document.createElement(tag), attributes, children);
+
+/** Return an element of a drawing. */
+export const svg = (tag, attributes, ...children) =>
+  built(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+function built(element, attributes = {}, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "style") Object.entries(value).forEach(([key, each]) => element.style.setProperty(key, each));
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Return a formula, given as MathML, on a line of its own. */
+export function formula(markup) {
+  const line = html("div", { class: "mn-line" });
+  line.innerHTML = `<math display="block">${markup}</math>`;
+  return line;
+}
+
+/** Return a number of an array with the digits that tell it from all others of its dtype. */
+export function allDigits(value, dtype) {
+  const digits = dtype === "float32" ? [6, 7, 8].find((count) => Math.fround(value.toPrecision(count)) === value) ?? 9 : 17;
+  return String(dtype === "float32" ? Number(value.toPrecision(digits)) : value).replace(/-/g, "−");
+}
+
+export const shapeText = (shape) => (shape.length ? shape.join(" × ") : "one number");
+
+const found = new WeakMap();
+
+/** Return the smallest, the largest, the mean and the largest absolute number of an array. */
+export function extremes(array) {
+  if (!found.has(array)) {
+    let [low, high, total] = [Infinity, -Infinity, 0];
+    for (const value of array.numbers) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+      total += value;
+    }
+    found.set(array, { low, high, mean: total / array.size, size: Math.max(-low, high, 0) });
+  }
+  return found.get(array);
+}
+
+/** Return an array in words. */
+export function summaryOf(array) {
+  if (!array.size) return "no numbers";
+  const { low, high, mean } = extremes(array);
+  return `smallest ${formatNumber(low)}, largest ${formatNumber(high)}, mean ${formatNumber(mean)}`;
+}
+
+/** Return the class and the share of the largest number, for a tint that tells sign and size. */
+export function tint(value, size) {
+  const kind = value < 0 ? "mn-minus" : value > 0 ? "mn-plus" : "mn-zero";
+  return { class: kind, style: { "--mn-share": size ? Math.min(1, Math.abs(value) / size).toFixed(3) : 0 } };
+}
+
+/** Scroll a box, and nothing else, so that an element in it is visible. */
+export function reveal(box, element) {
+  const [outer, inner] = [box.getBoundingClientRect(), element.getBoundingClientRect()];
+  if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left - 8;
+  if (inner.right > outer.right) box.scrollLeft += inner.right - outer.right + 8;
+  if (inner.top < outer.top) box.scrollTop += inner.top - outer.top - 8;
+  if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom + 8;
+}

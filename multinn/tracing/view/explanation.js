@@ -1,0 +1,52 @@
+// Formulas of chosen entries with their numbers, the code that ran, and the documentation.
+
+import { definitions, formatNumber, numberMarkup, variable } from "./expressions.js";
+import { allDigits, extremes, formula, html } from "./elements.js";
+
+const TOLERANCES = { float64: 1e-12, float32: 1e-5 };
+const MOST_DEFINITIONS = 30;
+
+const equal = "<mo>=</mo>";
+const line = (...markup) => formula(`<mrow>${markup.join("")}</mrow>`);
+
+/** Return the formula of one entry of a result: in symbols, with numbers, and its value. */
+export function explain({ name, array, formula: formulaOf }, place, dtype) {
+  const indices = array.indicesOf(place);
+  const expression = formulaOf(...indices);
+  const symbol = variable(name, indices, NaN).symbols();
+  const named = definitions(expression);
+  const lines = named.slice(0, MOST_DEFINITIONS).map((each) =>
+    line(each.symbols(), equal, each.definition.symbols(), equal, each.definition.numbers(), equal, each.numbers()));
+  const left = named.length - lines.length;
+  return html("section", { class: "mn-formula", "data-name": name },
+    html("div", { class: "mn-scroll" },
+      line(symbol, equal, expression.symbols()), lines,
+      left > 0 ? html("div", { class: "mn-note" }, `and ${left} more`) : null,
+      line(equal, expression.numbers()), line(equal, numberMarkup(expression.value()))),
+    recorded(array, place, expression.value(), dtype));
+}
+
+/** Return the recorded number, and whether the formula gives the same. */
+function recorded(array, place, value, dtype) {
+  const number = array.numbers[place];
+  const isSame = Math.abs(value - number) <= TOLERANCES[dtype] * extremes(array).size || Object.is(value, number);
+  const verdict = isSame ? "the formula gives the same" : `but the formula gives ${formatNumber(value)}`;
+  return html("div", { class: isSame ? "mn-note mn-same" : "mn-note mn-differs" },
+    `recorded: ${allDigits(number, array.dtype)}; ${verdict}`);
+}
+
+/** Return the functions that ran, with the lines that ran marked. */
+export function drawCode(trace, part, pass) {
+  const listings = (part.code?.[pass] ?? []).map((index) => trace.data.code[index]);
+  if (!listings.length) return null;
+  const drawn = listings.map(({ source, ran }) => html("pre", { class: "mn-scroll", tabindex: 0 },
+    source.split("\n").map((text, k) => html("span", { class: ran.includes(k) ? "mn-ran" : "" }, `${text}\n`))));
+  return html("details", { open: "" }, html("summary", {}, "The code; the lines that ran are marked"), drawn);
+}
+
+/** Return the documentation of a part. */
+export function drawDocumentation({ class: name, documentation }) {
+  return documentation
+    ? html("details", {}, html("summary", {}, `Documentation of ${name}`), html("pre", { class: "mn-scroll", tabindex: 0 }, documentation))
+    : null;
+}
