@@ -77,9 +77,11 @@ function table(array, plane, number) {
     const title = allDigits(value, array.dtype);
     return html("td", { "data-place": place, title, ...tint(value, size) }, formatNumber(value));
   };
-  const head = html("tr", {}, html("td", {}), range(columns).map((k) => html("th", { scope: "col" }, k)));
+  const hasRows = array.shape.length > 1;
+  const corner = hasRows ? html("td", {}) : null;
+  const head = array.size > 1 ? html("tr", {}, corner, range(columns).map((k) => html("th", { scope: "col" }, k))) : "";
   const body = range(rows).map((row) =>
-    html("tr", {}, html("th", { scope: "row" }, row), range(columns).map((column) => cell(row, column))));
+    html("tr", {}, hasRows ? html("th", { scope: "row" }, row) : null, range(columns).map((column) => cell(row, column))));
   return html("table", { "data-plane": number, "aria-label": plane.label || null }, html("thead", {}, head), html("tbody", {}, body));
 }
 

@@ -6,21 +6,26 @@ import { allDigits, extremes, formula, html } from "./elements.js";
 const TOLERANCES = { float64: 1e-12, float32: 1e-5 };
 const MOST_DEFINITIONS = 30;
 
-const equal = "<mo>=</mo>";
+const equal = "<mo>=</mo>", becomes = "<mo>←</mo>";
 const line = (...markup) => formula(`<mrow>${markup.join("")}</mrow>`);
 
-/** Return the formula of one entry of a result: in symbols, with numbers, and its value. */
-export function explain({ name, array, formula: formulaOf }, place, dtype) {
+/**
+ * Return the formula of one entry of a result: in symbols, with numbers, and its value.
+ *
+ * @param symbolName the name of the result in its formula.
+ * @param isUpdate whether the result takes the place of what the formula contains.
+ */
+export function explain({ name, array, formula: formulaOf }, place, dtype, symbolName, isUpdate) {
   const indices = array.indicesOf(place);
   const expression = formulaOf(...indices);
-  const symbol = variable(name, indices, NaN).symbols();
+  const symbol = variable(symbolName, indices, NaN).symbols();
   const named = definitions(expression);
   const lines = named.slice(0, MOST_DEFINITIONS).map((each) =>
     line(each.symbols(), equal, each.definition.symbols(), equal, each.definition.numbers(), equal, each.numbers()));
   const left = named.length - lines.length;
   return html("section", { class: "mn-formula", "data-name": name },
     html("div", { class: "mn-scroll" },
-      line(symbol, equal, expression.symbols()), lines,
+      line(symbol, isUpdate ? becomes : equal, expression.symbols()), lines,
       left > 0 ? html("div", { class: "mn-note" }, `and ${left} more`) : null,
       line(equal, expression.numbers()), line(equal, numberMarkup(expression.value()))),
     recorded(array, place, expression.value(), dtype));

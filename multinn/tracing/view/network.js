@@ -7,7 +7,7 @@ import { allDigits, extremes, html, shapeText, svg, tint } from "./elements.js";
 
 const MOST_UNITS = 8, MOST_LAYERS = 10;
 const MOST_LABELS = 8; // of weights between two layers
-const COLUMN = 132; // width of a layer
+const GAPS = { labels: 108, weights: 96, through: 36 }; // between two columns of units
 
 /** Return what is known in a frame: the layers that ran in each pass, whether the loss did, and the update. */
 export function knownAt(trace, number) {
@@ -51,11 +51,11 @@ function columnsOf(trace, step, chain, known, example) {
     return column(trace.data.layers[chain[k]].class, valuesOf(record.y), isBack ? record.dy : null, known.forward.has(chain[k]), isAt(chain[k]));
   });
   const input = column("x", valuesOf(records[0].x), known.backward.has(chain[0]) ? records[0].dx : null, true, false);
-  return choosen([input, ...columns], records);
+  return withShown([input, ...columns], records);
 }
 
 /** Add the units that are drawn to each column: the largest ones, the same ones through a layer without weights. */
-function choosen(columns, records) {
+function withShown(columns, records) {
   for (let k = columns.length - 1; k >= 0; k -= 1) {
     const next = columns[k + 1];
     const isSame = next && !records[k].params?.W && next.count === columns[k].count;
@@ -72,24 +72,50 @@ function largestUnits({ numbers, shape: [, count] }) {
 /** Return a drawing of units and the weights between them. */
 function units(trace, step, chain, known, example) {
   const columns = columnsOf(trace, step, chain, known, example);
-  const most = Math.max(...columns.map(({ shown }) => shown.length));
-  const hasText = most <= 4;
-  const [gap, width] = [hasText ? 66 : 25, COLUMN * columns.length + 84];
-  const height = 58 + gap * most;
-  const x = (k) => 56 + COLUMN * k;
-  const y = (k, at) => 50 + (gap * (most - columns[k].shown.length)) / 2 + gap * (at + 0.5) - (hasText ? 8 : 0);
-  const place = { x, y, hasText };
-  const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": inWords(columns, known), style: { "min-width": `${0.8 * width}px`, "max-width": `${1.25 * width}px` } });
-  chain.forEach((layer, k) => drawn.append(...edges(step.layers[layer], columns, k, known, layer, place)));
+  const records = chain.map((layer) => step.layers[layer]);
+  const place = layoutOf(columns, records);
+  const { width, height, hasText } = place;
+  const drawn = svg("svg", {
+    viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": inWords(columns, known),
+    style: { "min-width": `${0.9 * width}px`, "max-width": `${1.15 * width}px`, "--mn-width": hasText ? "3px" : "1.6px" },
+  });
+  records.forEach((record, k) => drawn.append(...edges(record, columns, k, known, chain[k], place)));
   columns.forEach((column, k) => drawn.append(...unitsOf(column, k, place)));
-  const end = columns.length - 1;
-  drawn.append(...lossOf(step, columns[end], end, known, place, 50 + (gap * most) / 2 - (hasText ? 8 : 0)));
-  return html("div", { class: "mn-scroll" }, drawn);
+  drawn.append(...lossOf(step, columns.at(-1), columns.length - 1, known, place));
+  return html("div", {}, html("div", { class: "mn-scroll" }, drawn), html("p", { class: "mn-note" },
+    "Solid: positive. Dashed: negative. Dotted: not known yet. ",
+    hasText ? "∂: the gradient of the loss." : "A dot beside a unit: its gradient is known. The largest units are drawn."));
 }
 
-function unitsOf({ title, isCurrent, values, gradient, count, shown, array }, k, { x, y, hasText }) {
+/** Return where units are: x(column), y(column, unit), and half of their width and height. */
+function layoutOf(columns, records) {
+  const most = Math.max(...columns.map(({ shown }) => shown.length));
+  const hasText = most <= 4;
+  const [wide, high] = hasText ? [31, 14] : [11, 11];
+  const centres = [Math.max(wide, 42)];
+  records.forEach((record, k) => {
+    const isLabelled = hasText && columns[k].shown.length * columns[k + 1].shown.length <= MOST_LABELS;
+    const gap = !weightsOf(record, columns[k], columns[k + 1]) ? GAPS.through : isLabelled ? GAPS.labels : GAPS.weights;
+    centres.push(centres[k] + Math.max(2 * wide + gap, 84));
+  });
+  centres.push(centres.at(-1) + wide + 70);
+  const rowHeight = hasText ? 76 : 27;
+  const middle = 46 + (rowHeight * most) / 2;
+  return {
+    wide, high, hasText, middle: hasText ? middle - 8 : middle, width: centres.at(-1) + 38, height: 52 + rowHeight * most,
+    x: (k) => centres[k],
+    y: (k, at) => middle + rowHeight * (at + 0.5 - columns[k].shown.length / 2) - (hasText ? 8 : 0),
+  };
+}
+
+/** Return the weights from one column to the next, or null for a layer without. */
+function weightsOf({ params }, from, to) {
+  const W = params?.W;
+  return W?.shape.length === 2 && W.shape[0] === from.count && W.shape[1] === to.count ? W : null;
+}
+
+function unitsOf({ title, isCurrent, values, gradient, count, shown, array }, k, { x, y, wide, high, hasText }) {
   const { size } = extremes(array);
-  const [wide, high] = hasText ? [31, 14] : [9, 9];
   const unit = (j, at) => {
     const value = values?.[j];
     const look = values ? tint(value, size) : { class: "mn-unknown" };
@@ -100,31 +126,29 @@ function unitsOf({ title, isCurrent, values, gradient, count, shown, array }, k,
       svg("title", {}, gradient ? `${about}; gradient ${allDigits(gradient[j], array.dtype)}` : about),
       hasText && values ? text(formatNumber(value), 4, "") : null,
       hasText && gradient ? text(`∂ ${formatNumber(gradient[j])}`, 29, "mn-gradient") : null,
-      !hasText && gradient ? svg("circle", { cx: x(k) + 15, cy: y(k, at), r: 3, class: "mn-gradient" }) : null,
-      !hasText && count > shown.length ? svg("text", { x: x(k) - 13, y: y(k, at) + 4, class: "mn-index" }, j) : null);
+      !hasText && gradient ? svg("circle", { cx: x(k) + 17, cy: y(k, at), r: 3, class: "mn-gradient" }) : null,
+      !hasText ? text(j, 3.5, "mn-small") : null);
   };
   const note = count > shown.length ? svg("text", { x: x(k), y: 34, class: "mn-small" }, `${shown.length} of ${count}`) : null;
   return [svg("text", { x: x(k), y: 18, class: isCurrent ? "mn-title mn-current" : "mn-title" }, title), note, ...shown.map(unit)].filter(Boolean);
 }
 
 /** Return the lines from one column to the next: weights, or what goes from unit to unit. */
-function edges({ params, params_after: after, gradients }, columns, k, known, layer, { x, y, hasText }) {
+function edges(record, columns, k, known, layer, { x, y, wide, hasText }) {
   const [from, to] = [columns[k], columns[k + 1]];
   const isCurrent = known.frame.layer === layer ? "mn-current" : "";
-  const [left, right] = [x(k) + (hasText ? 31 : 9), x(k + 1) - (hasText ? 31 : 9)];
+  const [left, right] = [x(k) + wide, x(k + 1) - wide];
   const line = (p, q, kind, share) =>
     svg("line", { x1: left, y1: y(k, p), x2: right, y2: y(k + 1, q), class: `${kind} ${isCurrent}`, style: { "--mn-share": share } });
-  const W = params?.W;
-  if (W?.shape.length !== 2 || W.shape[0] !== from.count || W.shape[1] !== to.count) {
-    return from.count === to.count ? from.shown.map((_, p) => line(p, p, "mn-through", 0)) : [];
-  }
-  const weights = (known.update && after?.W) || W;
+  const W = weightsOf(record, from, to);
+  if (!W) return from.count === to.count ? from.shown.map((_, p) => line(p, p, "mn-through", 0)) : [];
+  const weights = (known.update && record.params_after?.W) || W;
   const { size } = extremes(W);
   const pairs = from.shown.flatMap((i, p) => to.shown.map((j, q) => ({ i, j, p, q, value: weights.at(i, j) })));
   const lines = pairs.map(({ p, q, value }) => line(p, q, tint(value, size).class, Math.min(1, Math.abs(value) / size || 0)));
   if (!hasText || pairs.length > MOST_LABELS) return lines;
-  const gradient = known.backward.has(layer) ? gradients?.W : null;
-  return [...lines, ...labels(pairs, gradient, left + 0.34 * (right - left), ({ p, q }) => y(k, p) + 0.34 * (y(k + 1, q) - y(k, p)))];
+  const gradient = known.backward.has(layer) ? record.gradients?.W : null;
+  return [...lines, ...labels(pairs, gradient, left + 0.36 * (right - left), ({ p, q }) => y(k, p) + 0.36 * (y(k + 1, q) - y(k, p)))];
 }
 
 /** Return the labels of weights, one below the other, as near to their lines as there is room. */
@@ -139,11 +163,10 @@ function labels(pairs, gradient, x, heightOf) {
   ]);
 }
 
-function lossOf({ loss }, last, k, known, { x, y, hasText }, middle) {
+function lossOf({ loss }, last, k, known, { x, y, wide, middle }) {
   const isCurrent = known.frame.kind === "loss" ? "mn-current" : "";
-  const from = x(k) + (hasText ? 31 : 9);
   return [
-    ...last.shown.map((_, p) => svg("line", { x1: from, y1: y(k, p), x2: x(k + 1) - 31, y2: middle, class: `mn-through ${isCurrent}` })),
+    ...last.shown.map((_, p) => svg("line", { x1: x(k) + wide, y1: y(k, p), x2: x(k + 1) - 31, y2: middle, class: `mn-through ${isCurrent}` })),
     svg("text", { x: x(k + 1), y: 18, class: `mn-title ${isCurrent}` }, "loss"),
     svg("g", { class: known.loss ? "mn-loss" : "mn-unknown" },
       svg("rect", { x: x(k + 1) - 31, y: middle - 14, width: 62, height: 28, rx: 4 }),

@@ -12,6 +12,12 @@ const PER_EXAMPLE = /^(y|dx|l|g|dy)( |$)/; // the results whose first axis are t
 const KEYS = {
   ArrowLeft: "back", ArrowRight: "next", Home: "first", End: "last", PageUp: "backStep", PageDown: "nextStep",
 };
+const SAYS = {
+  forward: "The layer computes its output y from its input x, and keeps what its backward pass needs.",
+  loss: "The loss L measures how far the outputs y are from the targets t. Its gradient dy = ∂L/∂y starts the backward pass.",
+  backward: "The layer gets dy = ∂L/∂y. By the chain rule it computes dx = ∂L/∂x, which is dy of the layer before it, and the gradients of its parameters.",
+  update: "The optimizer computes new parameters from the gradients.",
+};
 const PASSES = { forward: "forward", loss: "the loss", backward: "backward", update: "the update" };
 
 /**
@@ -48,6 +54,7 @@ class View {
       this.build();
       this.go(this.frame);
     } catch (error) {
+      console.error(error);
       this.trace = null;
       this.element.replaceChildren(html("p", { role: "alert", class: "mn-error" },
         `This trace is damaged and cannot be shown: ${error.message}`));
@@ -121,7 +128,7 @@ class View {
     this.results = resultsOf(trace, frame);
     this.arrays.replaceChildren(...this.drawArrays(frame));
     this.drawFormulas();
-    this.explanation.replaceChildren(html("p", { class: "mn-text" }, part.formula), this.formulas,
+    this.explanation.replaceChildren(html("p", {}, SAYS[frame.kind]), html("p", {}, html("b", {}, `${part.class}: `), part.formula), this.formulas,
       ...[drawCode(trace, part, frame.kind === "loss" ? "forward" : frame.kind), drawDocumentation(part)].filter(Boolean));
     for (const button of this.element.querySelectorAll("[data-go]")) {
       const isBack = ["first", "back", "backStep"].includes(button.dataset.go);
@@ -167,8 +174,7 @@ class View {
     if (frame.kind === "update") return this.drawUpdate(frame);
     const groups = this.inputsOf(frame);
     return [
-      html("h3", {}, "Results"), html("div", { class: "mn-arrays" }, this.results.map((result) => this.drawResult(result))),
-      html("h3", {}, "Computed from"), html("div", { class: "mn-arrays" }, groups.given.map((each) => this.drawGiven(each))),
+      ...sections(this.results.map((result) => this.drawResult(result)), groups.given.map((each) => this.drawGiven(each))),
       this.cache(groups.cache, [...groups.given, ...this.results]),
     ].filter(Boolean);
   }
@@ -207,7 +213,7 @@ class View {
 
   drawResult(result) {
     const { name, array } = result;
-    const meaning = { y: "output", dx: "gradient of the input", l: "loss of each example", L: "loss", g: "gradient of each loss", dy: "gradient of the output" }[name] ?? "gradient";
+    const meaning = { y: "output", dx: "gradient of the input", l: "loss of each example", L: "loss", g: "gradient of each loss", dy: "gradient of the output" }[name] ?? `gradient of ${name.slice(1)}`;
     return drawArray({
       name, meaning, array, isResult: true, planes: this.planes(array, PER_EXAMPLE.test(name)),
       chosen: result.formula && array.size ? this.placeIn(result) : null,
@@ -222,10 +228,13 @@ class View {
   }
 
   drawFormulas() {
-    const dtype = this.trace.data.dtype;
+    const { dtype } = this.trace.data;
+    const isUpdate = this.trace.frames[this.frame].kind === "update";
+    const symbolOf = (name) => (isUpdate ? name.split(" of ").at(-2) ?? "θ" : name);
     const explained = this.shownResults().filter((result) => result.formula && result.array.size);
     this.formulas ??= html("div", {});
-    this.formulas.replaceChildren(...explained.map((result) => explain(result, this.placeIn(result), dtype)));
+    this.formulas.replaceChildren(...explained.map((result) => 
+      explain(result, this.placeIn(result), dtype, symbolOf(result.name), isUpdate)));
   }
 
   shownResults() {
@@ -264,10 +273,22 @@ class View {
     const draw = ({ name, meaning, array }) => drawArray({ name, meaning, array, planes: this.planes(array, false) });
     return [
       html("label", {}, "parameter ", select),
-      html("h3", {}, "Results"), html("div", { class: "mn-arrays" }, this.shownResults().map((result) => this.drawResult(result))),
-      html("h3", {}, "Computed from"), html("div", { class: "mn-arrays" }, given.filter(({ array }) => array).map(draw)),
+      ...sections(this.shownResults().map((result) => this.drawResult(result)), given.filter(({ array }) => array).map(draw)),
     ];
   }
+}
+
+/** Return the drawn results of a frame, and what they are computed from, with their headings. */
+function sections(results, given) {
+  const all = [...results, ...given];
+  const hint = "Click an entry of a result, or move to it with the arrow keys, to see its formula.";
+  const legend = "Pictures: bright is positive, grey is 0, dark is negative.";
+  const hasPictures = all.some((figure) => figure.querySelector("canvas"));
+  return [
+    html("h3", {}, "Results"), html("div", { class: "mn-arrays" }, results),
+    html("h3", {}, "Computed from"), html("div", { class: "mn-arrays" }, given),
+    html("p", { class: "mn-note" }, hint, hasPictures ? ` ${legend}` : ""),
+  ];
 }
 
 /** Return the name of a parameter in words: "0.W" is W of layer 1. */
