@@ -7,6 +7,10 @@ const MOST_CELLS = 64, MOST_COLUMNS = 12; // of a table
 const MOST_PLANES = 16;
 const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
+/** Return whether one example of an array is drawn: its image, or one of several axes. */
+export const isDrawnAlone = ({ shape }) =>
+  shape.length > 2 || (shape.length === 2 && shape[1] >= 64 && Number.isInteger(Math.sqrt(shape[1])));
+
 /**
  * Return the planes in which an array is drawn: { label, rows, columns, first, down, right }.
  *
@@ -18,13 +22,12 @@ const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 export function planesOf(array, example, channelsLast) {
   const { shape } = array;
   const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
-  const isImage = shape.length === 2 && shape[1] >= 64 && Number.isInteger(Math.sqrt(shape[1]));
-  const isOneExample = example !== null && (shape.length > 2 || isImage);
+  const isOneExample = example !== null && isDrawnAlone(array);
   const start = isOneExample ? example * strides[0] : 0;
   const [lengths, steps] = isOneExample ? [shape.slice(1), strides.slice(1)] : [shape, strides];
   if (isOneExample && lengths.length === 1) {
     const side = Math.sqrt(lengths[0]);
-    return [{ label: `example ${example}`, rows: side, columns: side, first: start, down: side, right: 1 }];
+    return [{ label: "", rows: side, columns: side, first: start, down: side, right: 1 }];
   }
   const [down, right] = lengths.length < 3 ? [lengths.length - 2, lengths.length - 1]
     : channelsLast ? [0, 1] : [lengths.length - 2, lengths.length - 1];
@@ -37,9 +40,8 @@ export function planesOf(array, example, channelsLast) {
       first += at[axis] * steps[axis];
       rest = Math.floor(rest / lengths[axis]);
     }
-    const label = [isOneExample ? `example ${example}` : "", count > 1 ? `[${at.join(", ")}]` : ""];
     return {
-      label: label.filter(Boolean).join(" "), left: count - MOST_PLANES,
+      label: count > 1 ? `[${at.join(", ")}]` : "", left: count - MOST_PLANES,
       rows: lengths[down] ?? 1, columns: lengths[right] ?? 1, first, down: steps[down] ?? 0, right: steps[right] ?? 0,
     };
   });

@@ -201,8 +201,9 @@ function boxes(trace, step, known, example, go) {
   };
   const loss = html("span", { class: `mn-layer ${known.loss ? "mn-known" : "mn-unknown"} ${known.frame.kind === "loss" ? "mn-current" : ""}` },
     html("b", {}, "loss"), known.loss ? formatNumber(step.loss.value.numbers[0]) : "?");
-  return html("div", { class: "mn-scroll mn-boxes", tabindex: 0, role: "group", "aria-label": "The layers of the network" },
-    html("div", { class: "mn-chain" }, inside(null), loss));
+  const outer = inside(layers[0].sequential ? 0 : null);
+  return html("div", { class: "mn-scroll mn-boxes", role: "group", "aria-label": "The layers of the network" },
+    html("div", { class: "mn-chain" }, outer, loss));
 }
 
 /** Return the shape of an output, and small pictures of the output and its gradient where they are known. */
@@ -216,16 +217,12 @@ function contents({ y, dy }, known, layer, example) {
   ];
 }
 
-const pictures = new WeakMap();
-
 /** Return a small picture of an example of an array. */
 function picture(array, example) {
-  const known = pictures.get(array) ?? {};
-  pictures.set(array, known);
-  if (!known[example]) {
-    const [plane] = planesOf(array, Math.min(example, array.shape[0] - 1), true);
-    known[example] = heatMap(array, plane);
-    known[example].setAttribute("aria-hidden", true);
-  }
-  return known[example];
+  const row = Math.min(example, array.shape[0] - 1);
+  const [plane] = planesOf(array, row, true);
+  const isBatch = array.shape.length === 2 && plane.rows === array.shape[0];
+  const canvas = heatMap(array, isBatch ? { ...plane, rows: 1, first: row * plane.down } : plane);
+  canvas.setAttribute("aria-hidden", true);
+  return canvas;
 }

@@ -3,7 +3,7 @@
 import { formatNumber, range } from "./expressions.js";
 import { NumberArray, Trace, maskOf, valuesOf } from "./arrays.js";
 import { leaves, partOf, resultsOf } from "./results.js";
-import { drawArray, planesOf } from "./drawing.js";
+import { drawArray, isDrawnAlone, planesOf } from "./drawing.js";
 import { drawCode, drawDocumentation, explain } from "./explanation.js";
 import { drawNetwork } from "./network.js";
 import { html, reveal } from "./elements.js";
@@ -125,6 +125,8 @@ class View {
     this.loss.textContent = `loss ${formatNumber(trace.steps[frame.step].loss.value.numbers[0])}`;
     this.drawTape(frame);
     this.network.replaceChildren(drawNetwork(trace, this.frame, this.example, (number) => this.go(number)));
+    const current = this.network.querySelector(".mn-boxes .mn-current");
+    if (current) reveal(current.closest(".mn-boxes"), current);
     this.results = resultsOf(trace, frame);
     this.arrays.replaceChildren(...this.drawArrays(frame));
     this.drawFormulas();
@@ -174,9 +176,23 @@ class View {
     if (frame.kind === "update") return this.drawUpdate(frame);
     const groups = this.inputsOf(frame);
     return [
-      ...sections(this.results.map((result) => this.drawResult(result)), groups.given.map((each) => this.drawGiven(each))),
+      ...this.sections(this.results, groups.given.map((each) => this.drawGiven(each))),
       this.cache(groups.cache, [...groups.given, ...this.results]),
     ].filter(Boolean);
+  }
+
+  /** Return the drawn results of a frame, and what they are computed from, with their headings. */
+  sections(results, given) {
+    const figures = results.map((result) => this.drawResult(result));
+    const hasFormula = results.some((result) => result.formula);
+    const hint = hasFormula ? "Click an entry of a result, or move to it with the arrow keys, to see its formula. " : "";
+    const hasPictures = [...figures, ...given].some((figure) => figure.querySelector("canvas"));
+    const legend = hasPictures ? "In pictures, bright is positive, grey is 0 and dark is negative." : "";
+    return [
+      html("h3", {}, "Results"), html("div", { class: "mn-arrays" }, figures),
+      html("h3", {}, "Computed from"), html("div", { class: "mn-arrays" }, given),
+      html("p", { class: "mn-note" }, hint, legend),
+    ];
   }
 
   /** Return the arrays that a frame computes from: { name, meaning, array, edit }. */
@@ -203,19 +219,21 @@ class View {
     const { onEdit } = this.options;
     const change = edit && onEdit
       ? (place, value) => onEdit({ layer: null, ...edit, indices: array.indicesOf(place), value }) : undefined;
-    return drawArray({ name, meaning, array, planes: this.planes(array, meaning !== "parameter"), onEdit: change });
+    return drawArray({ name, ...this.drawn(array, meaning, meaning !== "parameter"), onEdit: change });
   }
 
-  planes(array, isPerExample, channelsLast = true) {
+  /** Return what `drawArray` needs to draw an array: what it means, and its planes. */
+  drawn(array, meaning, isPerExample, channelsLast = true) {
     const example = isPerExample && array.shape.length && this.example < array.shape[0] ? this.example : null;
-    return planesOf(array, example, channelsLast);
+    const alone = example !== null && isDrawnAlone(array) ? `example ${example}` : "";
+    return { array, meaning: [meaning, alone].filter(Boolean).join(", "), planes: planesOf(array, example, channelsLast) };
   }
 
   drawResult(result) {
     const { name, array } = result;
     const meaning = { y: "output", dx: "gradient of the input", l: "loss of each example", L: "loss", g: "gradient of each loss", dy: "gradient of the output" }[name] ?? `gradient of ${name.slice(1)}`;
     return drawArray({
-      name, meaning, array, isResult: true, planes: this.planes(array, PER_EXAMPLE.test(name)),
+      name, isResult: true, ...this.drawn(array, meaning, PER_EXAMPLE.test(name)),
       chosen: result.formula && array.size ? this.placeIn(result) : null,
       onChoose: (place) => { this.chosen[name] = place; this.drawFormulas(); },
     });
@@ -248,7 +266,7 @@ class View {
     const fill = (event) => {
       if (event.target.children.length > 1) return;
       event.target.append(html("div", { class: "mn-arrays" }, others.map(({ name, array }) =>
-        drawArray({ name, meaning: "", array, planes: this.planes(array, true, false) }))));
+        drawArray({ name, ...this.drawn(array, "", true, false) }))));
     };
     return html("details", { ontoggle: fill }, html("summary", {}, `Kept by the forward pass: ${others.length} array${others.length > 1 ? "s" : ""}`));
   }
@@ -270,25 +288,12 @@ class View {
         { name: "η", meaning: `learning rate${name}`, array: rate },
       ];
     });
-    const draw = ({ name, meaning, array }) => drawArray({ name, meaning, array, planes: this.planes(array, false) });
+    const draw = ({ name, meaning, array }) => drawArray({ name, ...this.drawn(array, meaning, false) });
     return [
       html("label", {}, "parameter ", select),
-      ...sections(this.shownResults().map((result) => this.drawResult(result)), given.filter(({ array }) => array).map(draw)),
+      ...this.sections(this.shownResults(), given.filter(({ array }) => array).map(draw)),
     ];
   }
-}
-
-/** Return the drawn results of a frame, and what they are computed from, with their headings. */
-function sections(results, given) {
-  const all = [...results, ...given];
-  const hint = "Click an entry of a result, or move to it with the arrow keys, to see its formula.";
-  const legend = "Pictures: bright is positive, grey is 0, dark is negative.";
-  const hasPictures = all.some((figure) => figure.querySelector("canvas"));
-  return [
-    html("h3", {}, "Results"), html("div", { class: "mn-arrays" }, results),
-    html("h3", {}, "Computed from"), html("div", { class: "mn-arrays" }, given),
-    html("p", { class: "mn-note" }, hint, hasPictures ? ` ${legend}` : ""),
-  ];
 }
 
 /** Return the name of a parameter in words: "0.W" is W of layer 1. */
