@@ -86,8 +86,8 @@ def _packed(text: str) -> str:
 def frame(trace: str) -> str:
     """Return a frame with the page for a trace, which can run only its own script."""
     return (
-        f'<iframe sandbox="allow-scripts" title="One step at a time" srcdoc="{html.escape(page(trace))}" '
-        'style="width: 100%; height: 46em; border: 0"></iframe>'
+        '<iframe sandbox="allow-scripts" title="One step at a time" '
+        f'style="width: 100%; height: 46em; border: 0" srcdoc="{html.escape(page(trace))}"></iframe>'
     )
 
 

@@ -124,6 +124,20 @@ class Trace:
         with replacing(path) as file:
             file.write(text.encode())
 
+    def widget(self) -> Any:
+        """Return a widget of a notebook that shows the trace; it needs the extra ``notebook``.
+
+        Returns:
+            An `anywidget.AnyWidget`. Its ``frame`` is the number of the frame that is shown, and can be
+            set; its ``trace`` can be set to the data of another trace.
+
+        Raises:
+            ImportError: anywidget is not installed.
+        """
+        from multinn.tracing.widget import make_widget
+
+        return make_widget(self.data)
+
     def __repr__(self) -> str:
         count = len(self.data["steps"])
         return (

@@ -3,8 +3,8 @@
 import { formatNumber, range } from "./expressions.js";
 import { allDigits, extremes, html, reveal, shapeText, summaryOf, tint } from "./elements.js";
 
-const MOST_CELLS = 64, MOST_COLUMNS = 12; // of a table
-const MOST_PLANES = 16;
+export const MOST_CELLS = 64; // of a table
+const MOST_COLUMNS = 12, MOST_PLANES = 16;
 const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 /** Return whether one example of an array is drawn: its image, or one of several axes. */

@@ -50,6 +50,10 @@ export function extremes(array) {
   return found.get(array);
 }
 
+/** Return the place of the number with the largest absolute value. */
+export const placeOfLargest = (numbers) =>
+  numbers.reduce((best, value, place) => (Math.abs(value) > Math.abs(numbers[best]) ? place : best), 0);
+
 /** Return an array in words. */
 export function summaryOf(array) {
   if (!array.size) return "no numbers";

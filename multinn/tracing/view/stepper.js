@@ -3,10 +3,10 @@
 import { formatNumber, range } from "./expressions.js";
 import { NumberArray, Trace, maskOf, valuesOf } from "./arrays.js";
 import { leaves, partOf, resultsOf } from "./results.js";
-import { drawArray, isDrawnAlone, planesOf } from "./drawing.js";
+import { MOST_CELLS, drawArray, isDrawnAlone, planesOf } from "./drawing.js";
 import { drawCode, drawDocumentation, explain } from "./explanation.js";
 import { drawNetwork } from "./network.js";
-import { html, reveal } from "./elements.js";
+import { html, placeOfLargest, reveal } from "./elements.js";
 
 const PER_EXAMPLE = /^(y|dx|l|g|dy)( |$)/; // the results whose first axis are the examples
 const KEYS = {
@@ -87,6 +87,7 @@ class View {
     const where = (event.shiftKey && steps[event.key]) || KEYS[event.key];
     if (!where || !this.trace) return;
     event.preventDefault();
+    event.stopPropagation();
     this.move(where);
   }
 
@@ -231,24 +232,28 @@ class View {
 
   drawResult(result) {
     const { name, array } = result;
-    const meaning = { y: "output", dx: "gradient of the input", l: "loss of each example", L: "loss", g: "gradient of each loss", dy: "gradient of the output" }[name] ?? `gradient of ${name.slice(1)}`;
+    const isUpdate = this.trace.frames[this.frame].kind === "update";
+    const meaning = isUpdate ? stateName(name) ?? parameterName(name) : { y: "output", dx: "gradient of the input", l: "loss of each example", L: "loss", g: "gradient of each loss", dy: "gradient of the output" }[name] ?? `gradient of ${name.slice(1)}`;
     return drawArray({
-      name, isResult: true, ...this.drawn(array, meaning, PER_EXAMPLE.test(name)),
+      name: isUpdate ? "after" : name, isResult: true, ...this.drawn(array, meaning, PER_EXAMPLE.test(name)),
       chosen: result.formula && array.size ? this.placeIn(result) : null,
       onChoose: (place) => { this.chosen[name] = place; this.drawFormulas(); },
     });
   }
 
-  /** Return the place of the chosen entry of a result: at first, the first of the example. */
+  /** Return the place of the chosen entry of a result: at first, the first or, of many, the largest one. */
   placeIn({ name, array }) {
-    const start = PER_EXAMPLE.test(name) && this.example < array.shape[0] ? (this.example * array.size) / array.shape[0] : 0;
-    return this.chosen[name] < array.size ? this.chosen[name] : start;
+    if (this.chosen[name] < array.size) return this.chosen[name];
+    const isPerExample = PER_EXAMPLE.test(name) && this.example < array.shape[0];
+    const count = isPerExample ? array.size / array.shape[0] : array.size;
+    const start = isPerExample ? this.example * count : 0;
+    return start + (count > MOST_CELLS ? placeOfLargest(array.numbers.subarray(start, start + count)) : 0);
   }
 
   drawFormulas() {
     const { dtype } = this.trace.data;
     const isUpdate = this.trace.frames[this.frame].kind === "update";
-    const symbolOf = (name) => (isUpdate ? name.split(" of ").at(-2) ?? "θ" : name);
+    const symbolOf = (name) => (isUpdate ? stateName(name) ?? "θ" : name);
     const explained = this.shownResults().filter((result) => result.formula && result.array.size);
     this.formulas ??= html("div", {});
     this.formulas.replaceChildren(...explained.map((result) => 
@@ -295,6 +300,9 @@ class View {
     ];
   }
 }
+
+/** Return the name of the optimizer's state in the name of a result, such as "m of 0.W". */
+const stateName = (name) => name.split(" of ").at(-2);
 
 /** Return the name of a parameter in words: "0.W" is W of layer 1. */
 function parameterName(path) {

@@ -1,0 +1,57 @@
+"""The view of a trace as a widget of a notebook, which Python can follow and move."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from multinn.tracing.page import script, style
+
+_RENDER = """
+function render({ model, el }) {
+  el.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves the keys to the view
+  const onFrame = (frame) => {
+    model.set("frame", frame);
+    model.save_changes();
+  };
+  const view = mount(el, model.get("trace"), { frame: model.get("frame"), onFrame });
+  model.on("change:frame", () => {
+    if (model.get("frame") !== view.frame) view.go(model.get("frame"));
+  });
+  model.on("change:trace", () => view.update(model.get("trace")));
+}
+export default { render };
+"""
+
+
+def make_widget(trace: Mapping[str, Any]) -> Any:
+    """Return a widget that shows a trace, given as its data.
+
+    Returns:
+        An `anywidget.AnyWidget` with the traits ``trace``, a dict, and ``frame``, the number of the frame
+        that is shown; both can be set.
+
+    Raises:
+        ImportError: anywidget is not installed.
+    """
+    return _widget_class()(trace=dict(trace))
+
+
+@cache
+def _widget_class() -> Any:
+    try:
+        import anywidget
+        import traitlets
+    except ImportError as error:
+        raise ImportError(
+            f'the widget of a trace needs anywidget ({error}): pip install "multinn[notebook]"'
+        ) from error
+
+    class TraceWidget(anywidget.AnyWidget):
+        """The view of a trace."""
+
+        _esm = script() + _RENDER
+        _css = style()
+        trace = traitlets.Dict().tag(sync=True)
+        frame = traitlets.Int(0).tag(sync=True)
+
+    return TraceWidget

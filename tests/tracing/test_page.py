@@ -1,0 +1,185 @@
+"""The page of a trace in a real browser, and what it is made of."""
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multinn import (
+    SGD,
+    Dense,
+    HalfSquaredError,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    Trace,
+    Trainer,
+)
+from multinn.tracing import page, register_formulas
+from tests.support.browser import WIDTHS, overflowing, quiet_page
+
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
+
+
+def xor() -> Trace:
+    model = Sequential([Dense(2), Sigmoid(), Dense(1), Sigmoid()])
+    trainer = Trainer(model, HalfSquaredError(), SGD(0.5), backend="numpy", dtype="float64", seed=42)
+    return trainer.trace([[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]], steps=3)
+
+
+def digit() -> Trace:
+    """Return a step of 784-128-10 on one image, of which about a fifth is not black."""
+    pixels = np.random.default_rng(0).random((1, 784))
+    model = Sequential([Dense(128), ReLU(), Dense(10)])
+    trainer = Trainer(model, SoftmaxCrossEntropy(), SGD(0.1), backend="numpy")
+    return trainer.trace(np.where(pixels > 0.8, pixels, 0.0), [3])
+
+
+TRACES = {"xor": xor(), "784-128-10": digit()}
+FRAMES = {"xor": 30, "784-128-10": 8}
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    for name, trace in TRACES.items():
+        trace.save(folder / f"{name}.html")
+    return {name: (folder / f"{name}.html").as_uri() for name in TRACES}
+
+
+def current(opened: Any) -> int:
+    """Return the number of the frame that is shown."""
+    return int(opened.locator("[aria-current]").get_attribute("data-frame"))
+
+
+def errors_of(opened: Any, trace: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what `check` of the view finds in the page's browser."""
+    script = page.script(trace) + "window.errorsOf = (data) => check(new Trace(data));"
+    opened.add_script_tag(content=script, type="module")
+    opened.wait_for_function("window.errorsOf")
+    return opened.evaluate("(data) => window.errorsOf(data)", trace)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", TRACES)
+def test_every_frame_is_shown_without_a_request_or_an_overflow(browser, addresses, name, width):
+    with quiet_page(browser, addresses[name], width=width) as opened:
+        opened.wait_for_selector("[aria-current]")
+        for number in range(FRAMES[name]):
+            assert current(opened) == number
+            assert overflowing(opened) == []
+            assert opened.locator(".mn-differs").count() == 0
+            opened.keyboard.press("ArrowRight")
+        assert current(opened) == FRAMES[name] - 1  # the last one stays
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_each_formula_gives_the_recorded_number_in_the_browser(browser, addresses, name):
+    data = TRACES[name].data
+    with quiet_page(browser, addresses[name]) as opened:
+        found = errors_of(opened, data)
+        known = [each["error"] for each in found if each["error"] is not None]
+        assert len(known) > len(found) / 2
+        assert max(known) < TOLERANCES[data["dtype"]]
+
+
+def test_a_changed_number_is_found(browser, addresses):
+    data = copy.deepcopy(TRACES["xor"].data)
+    index = data["steps"][1]["layers"][1]["gradients"]["W"]
+    data["arrays"][index]["values"][2] += 1e-6
+    with quiet_page(browser, addresses["xor"]) as opened:
+        wrong = [each for each in errors_of(opened, data) if each["error"] and each["error"] > 1e-12]
+    assert {(each["step"], each["kind"]) for each in wrong} == {(1, "backward"), (1, "update")}
+
+
+def test_keys_and_buttons_go_to_frames(browser, addresses):
+    with quiet_page(browser, addresses["xor"]) as opened:
+        opened.wait_for_selector("[aria-current]")
+        for key, number in [
+            ("ArrowRight", 1),
+            ("PageDown", 10),
+            ("Shift+ArrowRight", 20),
+            ("ArrowLeft", 19),
+            ("PageUp", 10),
+            ("Shift+ArrowLeft", 0),
+            ("End", 29),
+            ("Home", 0),
+        ]:
+            opened.keyboard.press(key)
+            assert current(opened) == number, key
+        opened.get_by_role("button", name="backward, layer 3, Dense").click()
+        assert (
+            opened.get_by_role("heading", level=2).inner_text()
+            == "Step 1 of 3 · backward · layer 3, Dense"
+        )
+        opened.get_by_role("button", name="Next step").click()
+        assert current(opened) == 10
+
+
+def test_the_chosen_entry_is_explained_with_its_numbers(browser, addresses):
+    with quiet_page(browser, addresses["xor"]) as opened:
+        opened.wait_for_selector("[aria-current]")
+        table = opened.locator('[data-name="y"] table')
+        table.locator("td[data-place]").nth(7).click()
+        expected = TRACES["xor"].step(0)["layers"][1]["y"][3, 1]
+        note = opened.locator('.mn-formula[data-name="y"] .mn-note')
+        assert note.inner_text() == f"recorded: {expected}; the formula gives the same"
+        opened.get_by_role("group", name="y, 4 × 2").focus()
+        opened.keyboard.press("ArrowUp")
+        assert str(TRACES["xor"].step(0)["layers"][1]["y"][2, 1]) in note.inner_text()
+        assert current(opened) == 0  # the arrow keys of an array do not change the frame
+
+
+def test_another_example_is_chosen(browser, addresses):
+    with quiet_page(browser, addresses["xor"]) as opened:
+        opened.get_by_label("example").select_option("2")
+        expected = TRACES["xor"].step(0)["layers"][1]["y"][2, 0]
+        assert str(expected) in opened.locator(".mn-formula .mn-note").inner_text()
+
+
+def test_a_picture_tells_its_numbers_in_words(browser, addresses):
+    with quiet_page(browser, addresses["784-128-10"]) as opened:
+        picture = opened.locator('[data-name="x"] canvas')
+        assert picture.get_attribute("aria-label").startswith("x : smallest 0, largest 0.9")
+        opened.locator('[data-name="x"] .mn-scroll').focus()
+        opened.keyboard.press("ArrowRight")
+        opened.keyboard.press("ArrowDown")
+        assert opened.locator('[data-name="x"] [aria-live]').inner_text().startswith("x[0, 28] = 0")
+
+
+def test_a_damaged_trace_is_reported_on_the_page(browser, tmp_path):
+    data = copy.deepcopy(TRACES["xor"].data)
+    data["arrays"][0]["values"] = [1.0]
+    file = tmp_path / "damaged.html"
+    file.write_text(page.page(json.dumps(data)), encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto(file.as_uri())
+    text = opened.get_by_role("alert").inner_text()
+    opened.close()
+    assert text == "This trace is damaged and cannot be shown: expected 8 numbers, got 1"
+
+
+def test_pages_are_small():
+    assert len(page.page(TRACES["xor"].to_json())) < 60_000
+    assert len(page.page(TRACES["784-128-10"].to_json())) < 2_000_000
+
+
+def test_the_frame_of_a_notebook_runs_only_scripts():
+    text = TRACES["xor"]._repr_html_()
+    assert text.startswith('<iframe sandbox="allow-scripts" ')
+    assert "&lt;script" in text
+
+
+def test_own_formulas_are_on_the_page_of_their_class(monkeypatch):
+    monkeypatch.setattr(page, "_own_formulas", {})
+    register_formulas("formulas.Doubled = { y: ({ x }, ...at) => multiply(2, x(...at)) };\n")
+    assert "formulas.Doubled" in page.script()
+    assert "formulas.Doubled" not in page.script(TRACES["xor"].data)
+
+
+def test_a_source_without_formulas_is_refused():
+    with pytest.raises(ValueError, match=r'expected JavaScript with a line "formulas.NAME'):
+        register_formulas("const x = 1;")
