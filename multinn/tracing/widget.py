@@ -27,8 +27,8 @@ def make_widget(trace: Mapping[str, Any]) -> Any:
     """Return a widget that shows a trace, given as its data.
 
     Returns:
-        An `anywidget.AnyWidget` with the traits ``trace``, a dict, and ``frame``, the number of the frame
-        that is shown; both can be set.
+        An `anywidget.AnyWidget`. The traits ``trace``, a dict, and ``frame``, the number of the frame
+        that is shown, can be set.
 
     Raises:
         ImportError: anywidget is not installed.

@@ -57,11 +57,10 @@ def quiet_page(browser: Any, address: str, *, width: int = 1400, **options: Any)
         options: of `browser.new_page`, such as ``color_scheme``.
     """
     page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+    messages: list[Any] = []
     complaints: list[str] = []
     requests: list[str] = []
-    page.on(
-        "console", lambda message: complaints.append(message.text) if message.type == "error" else None
-    )
+    page.on("console", lambda message: messages.append(message))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
     try:

@@ -59,7 +59,7 @@ def errors_of(opened: Any, trace: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what `check` of the view finds in the page's browser."""
     script = page.script(trace) + "window.errorsOf = (data) => check(new Trace(data));"
     opened.add_script_tag(content=script, type="module")
-    opened.wait_for_function("window.errorsOf")
+    opened.wait_for_function("() => Boolean(window.errorsOf)")
     return opened.evaluate("(data) => window.errorsOf(data)", trace)
 
 
@@ -127,7 +127,7 @@ def test_the_chosen_entry_is_explained_with_its_numbers(browser, addresses):
         expected = TRACES["xor"].step(0)["layers"][1]["y"][3, 1]
         note = opened.locator('.mn-formula[data-name="y"] .mn-note')
         assert note.inner_text() == f"recorded: {expected}; the formula gives the same"
-        opened.get_by_role("group", name="y, 4 × 2").focus()
+        opened.locator('[data-name="y"] .mn-planes').focus()
         opened.keyboard.press("ArrowUp")
         assert str(TRACES["xor"].step(0)["layers"][1]["y"][2, 1]) in note.inner_text()
         assert current(opened) == 0  # the arrow keys of an array do not change the frame
