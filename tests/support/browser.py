@@ -10,6 +10,7 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (360, 800, 1400)
+_OWN = ("data:", "blob:", "about:", "http://127.0.0.1:", "ws://127.0.0.1:")  # from this machine
 
 # Elements that are wider than the page, unless they can be scrolled within their own box.
 _OVERFLOWING = """() => {
@@ -66,9 +67,9 @@ def quiet_page(browser: Any, address: str, *, width: int = 1400, **options: Any)
     try:
         page.goto(address)
         yield page
-        own = (address, "data:", "http://127.0.0.1:", "ws://127.0.0.1:", "about:")
-        assert [url for url in requests if not url.startswith(own)] == []
-        assert [*complaints, *(each.text for each in messages if each.type == "error")] == []
+        far = [url for url in requests if not url.startswith((address, *_OWN))]
+        if far or (errors := complaints + [each.text for each in messages if each.type == "error"]):
+            raise AssertionError(f"{address} loads {far}" if far else f"{address} complains: {errors}")
     finally:
         page.close()
 
