@@ -70,7 +70,7 @@ def page(trace: str) -> str:
 <title>{html.escape(title)}</title>
 <style>
 {style()}</style>
-<main id="view"><noscript>This page needs JavaScript.</noscript></main>
+<main id="view">This page needs JavaScript and a browser of 2024 or later.</main>
 <script type="text/plain" id="trace">{_packed(trace)}</script>
 <script type="text/plain" id="source">{_packed(source)}</script>
 <script type="module">

@@ -7,7 +7,13 @@ const TOLERANCES = { float64: 1e-12, float32: 1e-5 };
 const MOST_DEFINITIONS = 30;
 
 const equal = "<mo>=</mo>", becomes = "<mo>←</mo>";
-const line = (...markup) => formula(`<mrow>${markup.join("")}</mrow>`);
+
+/** Return the parts of an equation: in symbols, with numbers unless these are the value, and the value. */
+function equation(symbol, sign, expression) {
+  const [numbers, value] = [expression.numbers(), numberMarkup(expression.value())];
+  const sides = [symbol + sign + expression.symbols(), ...(numbers === value ? [] : [equal + numbers]), equal + value];
+  return sides.map((markup) => formula(`<mrow>${markup}</mrow>`));
+}
 
 /**
  * Return the formula of one entry of a result: in symbols, with numbers, and its value.
@@ -20,14 +26,13 @@ export function explain({ name, array, formula: formulaOf }, place, dtype, symbo
   const expression = formulaOf(...indices);
   const symbol = variable(symbolName, indices, NaN).symbols();
   const named = definitions(expression);
-  const lines = named.slice(0, MOST_DEFINITIONS).map((each) =>
-    line(each.symbols(), equal, each.definition.symbols(), equal, each.definition.numbers(), equal, each.numbers()));
-  const left = named.length - lines.length;
+  const shown = named.slice(0, MOST_DEFINITIONS).map((each) =>
+    html("div", { class: "mn-definition" }, equation(each.symbols(), equal, each.definition)));
+  const left = named.length - shown.length;
+  const [general, ...withNumbers] = equation(symbol, isUpdate ? becomes : equal, expression);
   return html("section", { class: "mn-formula", "data-name": name },
-    html("div", { class: "mn-scroll" },
-      line(symbol, isUpdate ? becomes : equal, expression.symbols()), lines,
-      left > 0 ? html("div", { class: "mn-note" }, `and ${left} more`) : null,
-      line(equal, expression.numbers()), line(equal, numberMarkup(expression.value()))),
+    html("div", { class: "mn-scroll" }, general, shown,
+      left > 0 ? html("div", { class: "mn-note" }, `and ${left} more`) : null, withNumbers),
     recorded(array, place, expression.value(), dtype));
 }
 
