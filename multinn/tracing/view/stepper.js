@@ -9,6 +9,7 @@ import { drawNetwork } from "./network.js";
 import { html, placeOfLargest, reveal } from "./elements.js";
 
 const PER_EXAMPLE = /^(y|dx|l|g|dy)( |$)/; // the results whose first axis are the examples
+const MOST_FORMULAS = 3; // that are shown before an entry is chosen
 const KEYS = {
   ArrowLeft: "back", ArrowRight: "next", Home: "first", End: "last", PageUp: "backStep", PageDown: "nextStep",
 };
@@ -82,7 +83,7 @@ class View {
   }
 
   press(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, select, textarea")) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest?.("input, select, textarea")) return;
     const steps = { ArrowLeft: "backStep", ArrowRight: "nextStep" };
     const where = (event.shiftKey && steps[event.key]) || KEYS[event.key];
     if (!where || !this.trace) return;
@@ -254,7 +255,8 @@ class View {
     const { dtype } = this.trace.data;
     const isUpdate = this.trace.frames[this.frame].kind === "update";
     const symbolOf = (name) => (isUpdate ? stateName(name) ?? "θ" : name);
-    const explained = this.shownResults().filter((result) => result.formula && result.array.size);
+    const explained = this.shownResults().filter((result) => result.formula && result.array.size)
+      .filter(({ name }, k) => k < MOST_FORMULAS || name in this.chosen);
     this.formulas ??= html("div", {});
     this.formulas.replaceChildren(...explained.map((result) => 
       explain(result, this.placeIn(result), dtype, symbolOf(result.name), isUpdate)));
