@@ -150,6 +150,31 @@ def test_a_picture_tells_its_numbers_in_words(browser, addresses):
         assert opened.locator('[data-name="x"] [aria-live]').inner_text().startswith("x[0, 28] = 0")
 
 
+def test_inputs_targets_and_parameters_can_be_edited_if_somebody_listens(browser, tmp_path):
+    data = TRACES["xor"].data
+    listen = "window.edits = []; const onEdit = (edit) => window.edits.push(edit);"
+    mount = f"mount(document.getElementById('view'), {json.dumps(data)}, {{ onEdit }});"
+    file = tmp_path / "edit.html"
+    file.write_text(
+        f"<main id=view></main><script type=module>{page.script(data)}{listen}{mount}</script>"
+    )
+    with quiet_page(browser, file.as_uri()) as opened:
+        for frame, name, cell, number in [(0, "x", 3, "0.5"), (0, "W", 1, "-2"), (4, "t", 2, "0.25")]:
+            opened.locator(f'[data-frame="{frame}"]').click()
+            opened.locator(f'[data-name="{name}"] td[data-place]').nth(cell).click()
+            opened.locator(f'[data-name="{name}"] input').fill(number)
+            opened.keyboard.press("Enter")
+        edits = opened.evaluate("window.edits")
+        opened.locator('[data-frame="1"]').click()  # what a layer has computed cannot be changed
+        opened.locator('[data-name="x"] td[data-place]').nth(0).click()
+        assert opened.locator('[data-name="x"] input').count() == 0
+    assert edits == [
+        {"kind": "x", "layer": 1, "path": "", "indices": [1, 1], "value": 0.5},
+        {"kind": "params", "layer": 1, "path": "W", "indices": [0, 1], "value": -2},
+        {"kind": "targets", "layer": None, "path": "", "indices": [2, 0], "value": 0.25},
+    ]
+
+
 def test_a_damaged_trace_is_reported_on_the_page(browser, tmp_path):
     data = copy.deepcopy(TRACES["xor"].data)
     data["arrays"][0]["values"] = [1.0]

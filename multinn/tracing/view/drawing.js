@@ -115,7 +115,7 @@ export function drawArray({ name, meaning, array, planes, chosen = null, isResul
       plane.label ? html("div", { class: "mn-note" }, plane.label) : null));
   const box = html("div", { class: "mn-scroll mn-planes", tabindex: 0, role: "group", "aria-label": `${name}, ${shapeText(array.shape)}` }, drawn);
   const readout = html("div", { class: "mn-note", "aria-live": "polite" }, isTable ? "" : summaryOf(array));
-  const left = planes[0]?.left > 0 ? `; ${planes[0].left} more are not drawn` : "";
+  const left = planes[0]?.left > 0 ? `${planes[0].left} more are not drawn` : "";
   let cursor = chosen;
 
   const nameOf = (place) => `${name}${array.shape.length ? `[${array.indicesOf(place).join(", ")}]` : ""}`;
@@ -169,7 +169,8 @@ export function drawArray({ name, meaning, array, planes, chosen = null, isResul
   });
   if (cursor !== null) mark(cursor);
   return html("figure", { class: `mn-array${isResult ? " mn-result" : ""}`, "data-name": name },
-    html("figcaption", {}, html("b", {}, name), ` ${shapeText(array.shape)}`, html("span", {}, meaning, left)), box, readout);
+    html("figcaption", {}, html("b", {}, name), ` ${shapeText(array.shape)}`.replace(/ /g, "\u00a0"),
+      html("span", {}, [meaning, left].filter(Boolean).join("; "))), box, readout);
 }
 
 function positionOf(planes, place) {

@@ -127,8 +127,8 @@ class View {
     this.loss.textContent = `loss ${formatNumber(trace.steps[frame.step].loss.value.numbers[0])}`;
     this.drawTape(frame);
     this.network.replaceChildren(drawNetwork(trace, this.frame, this.example, (number) => this.go(number)));
-    const current = this.network.querySelector(".mn-boxes .mn-current");
-    if (current) reveal(current.closest(".mn-boxes"), current);
+    const current = this.network.querySelector(".mn-title.mn-current, .mn-layer.mn-current");
+    if (current) reveal(current.closest(".mn-scroll"), current);
     this.results = resultsOf(trace, frame);
     this.arrays.replaceChildren(...this.drawArrays(frame));
     this.drawFormulas();
@@ -234,9 +234,9 @@ class View {
   drawResult(result) {
     const { name, array } = result;
     const isUpdate = this.trace.frames[this.frame].kind === "update";
-    const meaning = isUpdate ? stateName(name) ?? parameterName(name) : { y: "output", dx: "gradient of the input", l: "loss of each example", L: "loss", g: "gradient of each loss", dy: "gradient of the output" }[name] ?? `gradient of ${name.slice(1)}`;
+    const meaning = isUpdate ? "" : { y: "output", dx: "gradient of the input", l: "loss of each example", L: "loss", g: "gradient of each loss", dy: "gradient of the output" }[name] ?? `gradient of ${name.slice(1)}`;
     return drawArray({
-      name: isUpdate ? "after" : name, isResult: true, ...this.drawn(array, meaning, PER_EXAMPLE.test(name)),
+      name: isUpdate ? `${stateName(name) ?? parameterName(name)} after` : name, isResult: true, ...this.drawn(array, meaning, PER_EXAMPLE.test(name)),
       chosen: result.formula && array.size ? this.placeIn(result) : null,
       onChoose: (place) => { this.chosen[name] = place; this.drawFormulas(); },
     });
@@ -287,12 +287,12 @@ class View {
     select.value = this.parameter;
     const at = (value) => leaves(value).find(([path]) => path === this.parameter)?.[1];
     const given = updates.flatMap(({ params, gradients, state, rate }, k) => {
-      const name = updates.length > 1 ? `, ${this.trace.data.optimizers[k].class}` : "";
+      const meaning = updates.length > 1 ? this.trace.data.optimizers[k].class : "";
+      const states = Object.entries(state ?? {}).map(([key, value]) =>
+        ({ name: `${key} before`, meaning, array: value instanceof NumberArray ? value : at(value) }));
       return [
-        { name: "before", meaning: name, array: at(params) }, { name: "gradient", meaning: name, array: at(gradients) },
-        ...Object.entries(state ?? {}).map(([key, value]) =>
-          ({ name: key, meaning: `state before${name}`, array: value instanceof NumberArray ? value : at(value) })),
-        { name: "η", meaning: `learning rate${name}`, array: rate },
+        { name: `${parameterName(this.parameter)} before`, meaning, array: at(params) },
+        { name: "gradient", meaning, array: at(gradients) }, ...states, { name: "learning rate η", meaning, array: rate },
       ];
     });
     const draw = ({ name, meaning, array }) => drawArray({ name, ...this.drawn(array, meaning, false) });
