@@ -12,7 +12,7 @@ from typing import Any
 _VIEW = Path(__file__).parent / "view"
 _CORE = (
     *("expressions.js", "arrays.js", "results.js"),
-    *("elements.js", "drawing.js", "network.js", "explanation.js", "stepper.js"),
+    *("inputs.js", "elements.js", "drawing.js", "network.js", "explanation.js", "stepper.js"),
 )
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 _IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
@@ -31,7 +31,8 @@ script.textContent = document.getElementById("source").textContent;
 document.head.append(script);
 """
 _SHOW = """
-mount(document.getElementById("view"), JSON.parse(document.getElementById("trace").textContent));
+const trace = JSON.parse(document.getElementById("trace").textContent);
+mount(document.getElementById("view"), trace, { keys: document });
 """
 _own_formulas: dict[str, str] = {}
 

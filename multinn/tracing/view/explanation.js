@@ -45,18 +45,18 @@ function recorded(array, place, value, dtype) {
     `recorded: ${allDigits(number, array.dtype)}; ${verdict}`);
 }
 
-/** Return the functions that ran, with the lines that ran marked. */
+/** Return the functions that ran in a pass, with the lines that ran marked, as one fold, or nothing. */
 export function drawCode(trace, part, pass) {
   const listings = (part.code?.[pass] ?? []).map((index) => trace.data.code[index]);
-  if (!listings.length) return null;
   const drawn = listings.map(({ source, ran }) => html("pre", { class: "mn-scroll", tabindex: 0 },
     source.split("\n").map((text, k) => html("span", { class: ran.includes(k) ? "mn-ran" : "" }, `${text}\n`))));
-  return html("details", { open: "" }, html("summary", {}, "The code; the lines that ran are marked"), drawn);
+  const title = html("summary", {}, "The code; the lines that ran are marked");
+  return drawn.length ? [html("details", { class: "mn-code", open: "" }, title, drawn)] : [];
 }
 
-/** Return the documentation of a part. */
+/** Return the documentation of a part as one fold, or nothing. */
 export function drawDocumentation({ class: name, documentation }) {
-  return documentation
-    ? html("details", {}, html("summary", {}, `Documentation of ${name}`), html("pre", { class: "mn-scroll", tabindex: 0 }, documentation))
-    : null;
+  const title = html("summary", {}, `Documentation of ${name}`);
+  const text = html("pre", { class: "mn-scroll", tabindex: 0 }, documentation);
+  return documentation ? [html("details", { class: "mn-documentation" }, title, text)] : [];
 }

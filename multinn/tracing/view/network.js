@@ -77,7 +77,7 @@ function units(trace, step, chain, known, example) {
   const { width, height, hasText } = place;
   const drawn = svg("svg", {
     viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": inWords(columns, known),
-    style: { "min-width": `${0.9 * width}px`, "max-width": `${1.15 * width}px`, "--mn-width": hasText ? "3px" : "1.6px" },
+    style: { "min-width": `${0.8 * width}px`, "max-width": `${1.15 * width}px`, "--mn-width": hasText ? "3px" : "1.6px" },
   });
   records.forEach((record, k) => drawn.append(...edges(record, columns, k, known, chain[k], place)));
   columns.forEach((column, k) => drawn.append(...unitsOf(column, k, place)));
