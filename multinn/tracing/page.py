@@ -12,7 +12,8 @@ from typing import Any
 _VIEW = Path(__file__).parent / "view"
 _CORE = (
     *("expressions.js", "arrays.js", "results.js"),
-    *("inputs.js", "elements.js", "drawing.js", "network.js", "explanation.js", "stepper.js"),
+    *("inputs.js", "elements.js", "planes.js", "drawing.js"),
+    *("units.js", "network.js", "explanation.js", "stepper.js"),
 )
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 _IMPORT = re.compile(r"^import .*\n", re.MULTILINE)

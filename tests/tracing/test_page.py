@@ -143,7 +143,7 @@ def test_another_example_is_chosen(browser, addresses):
 def test_a_picture_tells_its_numbers_in_words(browser, addresses):
     with quiet_page(browser, addresses["784-128-10"]) as opened:
         picture = opened.locator('[data-name="x"] canvas')
-        assert picture.get_attribute("aria-label").startswith("x : smallest 0, largest 0.9")
+        assert picture.get_attribute("aria-label").startswith("x: smallest 0, largest 0.9")
         opened.locator('[data-name="x"] .mn-scroll').focus()
         opened.keyboard.press("ArrowRight")
         opened.keyboard.press("ArrowDown")

@@ -2,50 +2,11 @@
 
 import { formatNumber, range } from "./expressions.js";
 import { allDigits, extremes, html, reveal, shapeText, summaryOf, tint } from "./elements.js";
+import { moved, placeAt, positionOf } from "./planes.js";
 
 export const MOST_CELLS = 64; // of a table
-const MOST_COLUMNS = 12, MOST_PLANES = 16;
+const MOST_COLUMNS = 12;
 const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-
-/** Return whether one example of an array is drawn: its image, or one of several axes. */
-export const isDrawnAlone = ({ shape }) =>
-  shape.length > 2 || (shape.length === 2 && shape[1] >= 64 && Number.isInteger(Math.sqrt(shape[1])));
-
-/**
- * Return the planes in which an array is drawn: { label, rows, columns, first, down, right }.
- *
- * The entry at a row and a column of a plane is number `first + row * down + column * right`.
- *
- * @param example the example that is drawn, of an array whose first axis are the examples; else null.
- * @param channelsLast whether planes are those of the last axes, as of images, or of the first ones.
- */
-export function planesOf(array, example, channelsLast) {
-  const { shape } = array;
-  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
-  const isOneExample = example !== null && isDrawnAlone(array);
-  const start = isOneExample ? example * strides[0] : 0;
-  const [lengths, steps] = isOneExample ? [shape.slice(1), strides.slice(1)] : [shape, strides];
-  if (isOneExample && lengths.length === 1) {
-    const side = Math.sqrt(lengths[0]);
-    return [{ label: "", rows: side, columns: side, first: start, down: side, right: 1 }];
-  }
-  const [down, right] = lengths.length < 3 ? [lengths.length - 2, lengths.length - 1]
-    : channelsLast ? [0, 1] : [lengths.length - 2, lengths.length - 1];
-  const others = lengths.map((_, axis) => axis).filter((axis) => axis !== down && axis !== right);
-  const count = others.reduce((product, axis) => product * lengths[axis], 1);
-  return range(Math.min(count, MOST_PLANES)).map((k) => {
-    let [rest, first, at] = [k, start, lengths.map(() => ":")];
-    for (const axis of [...others].reverse()) {
-      at[axis] = rest % lengths[axis];
-      first += at[axis] * steps[axis];
-      rest = Math.floor(rest / lengths[axis]);
-    }
-    return {
-      label: count > 1 ? `[${at.join(", ")}]` : "", left: count - MOST_PLANES,
-      rows: lengths[down] ?? 1, columns: lengths[right] ?? 1, first, down: steps[down] ?? 0, right: steps[right] ?? 0,
-    };
-  });
-}
 
 // Red, green and blue of a heat map: their brightness grows with the number, so that signs are seen without colour.
 const NEGATIVE = [16, 24, 90], ZERO = [138, 138, 144], POSITIVE = [255, 214, 110];
@@ -70,29 +31,30 @@ export function heatMap(array, { rows, columns, first, down, right }) {
   return canvas;
 }
 
-function table(array, plane, number) {
+function drawTable(array, plane, number) {
   const { rows, columns } = plane;
   const { size } = extremes(array);
+  const hasRows = array.shape.length > 1;
   const cell = (row, column) => {
     const place = plane.first + row * plane.down + column * plane.right;
     const value = array.numbers[place];
     const title = allDigits(value, array.dtype);
     return html("td", { "data-place": place, title, ...tint(value, size) }, formatNumber(value));
   };
-  const hasRows = array.shape.length > 1;
-  const corner = hasRows ? html("td", {}) : null;
-  const head = array.size > 1 ? html("tr", {}, corner, range(columns).map((k) => html("th", { scope: "col" }, k))) : "";
-  const body = range(rows).map((row) =>
-    html("tr", {}, hasRows ? html("th", { scope: "row" }, row) : null, range(columns).map((column) => cell(row, column))));
-  return html("table", { "data-plane": number, "aria-label": plane.label || null }, html("thead", {}, head), html("tbody", {}, body));
+  const body = range(rows).map((row) => html("tr", {},
+    hasRows ? html("th", { scope: "row" }, row) : null, range(columns).map((column) => cell(row, column))));
+  const head = html("tr", {},
+    hasRows ? html("td", {}) : null, range(columns).map((column) => html("th", { scope: "col" }, column)));
+  return html("table", { "data-plane": number, "aria-label": plane.label || null },
+    array.size > 1 ? html("thead", {}, head) : null, html("tbody", {}, body));
 }
 
-function map(array, plane, number, name) {
-  const { rows, columns } = plane;
+function drawPicture(array, plane, number, name) {
+  const { rows, columns, label } = plane;
   const side = Math.max(1, Math.min(12, Math.floor(340 / columns), Math.floor(300 / rows)));
   const canvas = heatMap(array, plane);
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `${name} ${plane.label}: ${summaryOf(array)}`);
+  canvas.setAttribute("aria-label", `${name}${label}: ${summaryOf(array)}`);
   const style = { width: `${side * columns}px`, height: `${Math.max(side * rows, 14)}px` };
   return html("div", { class: "mn-map", "data-plane": number, style }, canvas, html("div", { class: "mn-cursor" }));
 }
@@ -104,112 +66,98 @@ function map(array, plane, number, name) {
  *
  * @param array the array, with its name and what it is in words.
  * @param planes what of it is drawn, as `planesOf` returns it.
+ * @param isResult whether it is a result of the frame.
  * @param chosen the place of the entry that is chosen, or null.
  * @param onChoose takes the place of an entry that was chosen.
  * @param onEdit takes the place of an entry and its new number; undefined where nothing can be changed.
  */
-export function drawArray({ name, meaning, array, planes, chosen = null, isResult, onChoose, onEdit }) {
-  const isTable = planes.length * planes[0].rows * planes[0].columns <= MOST_CELLS && planes[0].columns <= MOST_COLUMNS;
-  const drawn = !array.size ? []
-    : planes.map((plane, k) => html("div", {}, (isTable ? table : map)(array, plane, k, name),
-      plane.label ? html("div", { class: "mn-note" }, plane.label) : null));
-  const box = html("div", { class: "mn-scroll mn-planes", tabindex: 0, role: "group", "aria-label": `${name}, ${shapeText(array.shape)}` }, drawn);
-  const readout = html("div", { class: "mn-note", "aria-live": "polite" }, isTable ? "" : summaryOf(array));
-  const left = planes[0]?.left > 0 ? `${planes[0].left} more are not drawn` : "";
-  let cursor = chosen;
+export const drawArray = (settings) => new ArrayFigure(settings).figure;
 
-  const nameOf = (place) => `${name}${array.shape.length ? `[${array.indicesOf(place).join(", ")}]` : ""}`;
-  const say = (place) => {
-    if (!isTable) readout.replaceChildren(`${nameOf(place)} = ${allDigits(array.numbers[place], array.dtype)}`);
-  };
-
-  function mark(place) {
-    const at = positionOf(planes, place);
-    for (const cell of box.querySelectorAll(".mn-chosen")) cell.classList.remove("mn-chosen");
-    if (!at) return null;
-    const plane = box.querySelector(`[data-plane="${at.plane}"]`);
-    if (isTable) {
-      const cell = plane.querySelector(`[data-place="${place}"]`);
-      cell.classList.add("mn-chosen");
-      return cell;
-    }
-    const { rows, columns } = planes[at.plane];
-    plane.classList.add("mn-chosen");
-    const frame = plane.querySelector(".mn-cursor");
-    Object.assign(frame.style, {
-      left: `${(100 * at.column) / columns}%`, top: `${(100 * at.row) / rows}%`,
-      width: `${100 / columns}%`, height: `${100 / rows}%`,
-    });
-    return frame;
+class ArrayFigure {
+  constructor({ name, meaning, array, planes, isResult = false, chosen = null, onChoose, onEdit }) {
+    Object.assign(this, { name, array, planes: array.size ? planes : [], chosen, onChoose, onEdit });
+    const cells = planes.reduce((total, { rows, columns }) => total + rows * columns, 0);
+    this.isTable = cells <= MOST_CELLS && planes.every(({ columns }) => columns <= MOST_COLUMNS);
+    const words = this.isTable ? "" : summaryOf(array);
+    this.readout = html("div", { class: "mn-note", "aria-live": "polite" }, words);
+    this.box = this.drawBox();
+    const left = planes[0]?.left > 0 ? `${planes[0].left} more are not drawn` : "";
+    this.figure = html("figure", { class: `mn-array${isResult ? " mn-result" : ""}`, "data-name": name },
+      html("figcaption", {}, html("b", {}, name), ` ${shapeText(array.shape)}`.replace(/ /g, "\u00a0"),
+        html("span", {}, [meaning, left].filter(Boolean).join("; "))),
+      this.box, this.readout);
+    if (chosen !== null) this.mark(chosen);
   }
 
-  function choose(place) {
-    cursor = place;
-    const marked = mark(place);
-    if (marked) reveal(box, marked);
-    say(place);
-    onChoose?.(place);
-    if (onEdit) readout.replaceChildren(editor(nameOf(place), array, place, onEdit));
+  drawBox() {
+    const draw = this.isTable ? drawTable : drawPicture;
+    const attributes = {
+      class: "mn-scroll mn-planes", tabindex: 0, role: "group", "aria-label": `${this.name}, ${shapeText(this.array.shape)}`,
+      onclick: (event) => this.point(event, (place) => this.choose(place)),
+      onpointermove: (event) => this.point(event, (place) => this.say(place)),
+      onkeydown: (event) => this.press(event),
+    };
+    return html("div", attributes, this.planes.map((plane, number) => html("div", {},
+      draw(this.array, plane, number, this.name),
+      plane.label ? html("div", { class: "mn-note" }, plane.label) : null)));
   }
 
-  box.addEventListener("click", (event) => {
-    const place = placeAt(event, planes);
-    if (place !== null) choose(place);
-  });
-  box.addEventListener("pointermove", (event) => {
-    const place = isTable || onEdit ? null : placeAt(event, planes);
-    if (place !== null) say(place);
-  });
-  box.addEventListener("keydown", (event) => {
+  /** Do something with the place of the entry under the pointer, if there is one. */
+  point(event, action) {
+    const place = placeAt(event, this.planes);
+    if (place !== null) action(place);
+  }
+
+  press(event) {
     const move = MOVES[event.key];
-    if (!move || event.shiftKey || event.target !== box || !array.size) return;
+    if (!move || event.shiftKey || event.target !== this.box || !this.planes.length) return;
     event.preventDefault();
     event.stopPropagation();
-    choose(cursor === null ? planes[0].first : moved(planes, cursor, move));
-  });
-  if (cursor !== null) mark(cursor);
-  return html("figure", { class: `mn-array${isResult ? " mn-result" : ""}`, "data-name": name },
-    html("figcaption", {}, html("b", {}, name), ` ${shapeText(array.shape)}`.replace(/ /g, "\u00a0"),
-      html("span", {}, [meaning, left].filter(Boolean).join("; "))), box, readout);
-}
-
-function positionOf(planes, place) {
-  for (const [plane, { rows, columns, first, down, right }] of planes.entries()) {
-    for (let row = 0; row < rows; row += 1) {
-      const rest = place - first - row * down;
-      const column = right ? rest / right : 0;
-      if (Number.isInteger(column) && column >= 0 && column < columns && rest === column * right) return { plane, row, column };
-    }
+    this.choose(this.chosen === null ? this.planes[0].first : moved(this.planes, this.chosen, move));
   }
-  return null;
+
+  choose(place) {
+    this.chosen = place;
+    const marked = this.mark(place);
+    if (marked) reveal(this.box, marked);
+    this.say(place);
+    this.onChoose?.(place);
+    if (this.onEdit) this.readout.replaceChildren(drawEditor(this.nameOf(place), this.array, place, this.onEdit));
+  }
+
+  nameOf(place) {
+    return this.array.shape.length ? `${this.name}[${this.array.indicesOf(place).join(", ")}]` : this.name;
+  }
+
+  /** Say the number of an entry of a picture. */
+  say(place) {
+    if (this.isTable || this.onEdit) return;
+    this.readout.textContent = `${this.nameOf(place)} = ${allDigits(this.array.numbers[place], this.array.dtype)}`;
+  }
+
+  /** Mark an entry, and return what marks it, or null if it is not drawn. */
+  mark(place) {
+    for (const marked of this.box.querySelectorAll(".mn-chosen")) marked.classList.remove("mn-chosen");
+    const at = positionOf(this.planes, place);
+    if (!at) return null;
+    const plane = this.box.querySelector(`[data-plane="${at.plane}"]`);
+    const marked = this.isTable ? plane.querySelector(`[data-place="${place}"]`) : plane;
+    marked.classList.add("mn-chosen");
+    return this.isTable ? marked : moveCursor(plane.querySelector(".mn-cursor"), at, this.planes[at.plane]);
+  }
 }
 
-/** Return the place of the entry below, above or beside another one; the last one stays. */
-function moved(planes, place, [down, right]) {
-  const at = positionOf(planes, place) ?? { plane: 0, row: 0, column: 0 };
-  let plane = at.plane, column = at.column + right;
-  if (column < 0 && plane > 0) [plane, column] = [plane - 1, Infinity];
-  else if (column >= planes[plane].columns && plane < planes.length - 1) [plane, column] = [plane + 1, 0];
-  const { rows, columns, first, down: below, right: beside } = planes[plane];
-  const clamp = (value, count) => Math.max(0, Math.min(count - 1, value));
-  return first + clamp(at.row + down, rows) * below + clamp(column, columns) * beside;
-}
-
-/** Return the place of the entry under the pointer, or null. */
-function placeAt(event, planes) {
-  const cell = event.target.closest("[data-place]");
-  if (cell) return Number(cell.dataset.place);
-  const drawn = event.target.closest(".mn-map");
-  if (!drawn) return null;
-  const plane = planes[drawn.dataset.plane];
-  const { left, top, width, height } = drawn.getBoundingClientRect();
-  const index = (offset, length, count) => Math.max(0, Math.min(count - 1, Math.floor((offset / length) * count)));
-  return plane.first + index(event.clientY - top, height, plane.rows) * plane.down
-    + index(event.clientX - left, width, plane.columns) * plane.right;
+/** Put the cursor of a picture around an entry. */
+function moveCursor(cursor, { row, column }, { rows, columns }) {
+  const percent = (part, all) => `${(100 * part) / all}%`;
+  Object.assign(cursor.style, {
+    left: percent(column, columns), top: percent(row, rows), width: percent(1, columns), height: percent(1, rows),
+  });
+  return cursor;
 }
 
 /** Return a field in which a number can be changed. */
-function editor(label, array, place, onEdit) {
+function drawEditor(label, array, place, onEdit) {
   const field = html("input", { type: "number", step: "any", value: String(array.numbers[place]) });
   const submit = (event) => {
     event.preventDefault();

@@ -5,7 +5,8 @@ import { Trace } from "./arrays.js";
 import { partOf, resultsOf } from "./results.js";
 import { cacheOf, inputsOf, parameterName, parametersOf } from "./inputs.js";
 import { html, placeOfLargest, reveal } from "./elements.js";
-import { MOST_CELLS, drawArray, isDrawnAlone, planesOf } from "./drawing.js";
+import { isDrawnAlone, planesOf } from "./planes.js";
+import { MOST_CELLS, drawArray } from "./drawing.js";
 import { drawNetwork } from "./network.js";
 import { drawCode, drawDocumentation, explain } from "./explanation.js";
 
