@@ -65,7 +65,7 @@ export const cacheOf = (trace, frame) =>
   (frame.kind === "backward" ? all(recordOf(trace, frame).cache, "cache", "") : []);
 
 /** Return the paths of all parameters that an update changes. */
-export const parametersOf = (trace, frame) =>
+export const parameterPaths = (trace, frame) =>
   leaves(trace.steps[frame.step].updates.at(-1).params).map(([path]) => path);
 
 /** Return the name of a parameter in words: "0.W" is W of layer 1. */

@@ -3,7 +3,7 @@
 import { formatNumber, range } from "./expressions.js";
 import { Trace } from "./arrays.js";
 import { partOf, resultsOf } from "./results.js";
-import { cacheOf, inputsOf, parameterName, parametersOf } from "./inputs.js";
+import { cacheOf, inputsOf, parameterName, parameterPaths } from "./inputs.js";
 import { html, placeOfLargest, reveal } from "./elements.js";
 import { isDrawnAlone, planesOf } from "./planes.js";
 import { MOST_CELLS, drawArray } from "./drawing.js";
@@ -237,7 +237,7 @@ class View {
   }
 
   drawParameterChoice(frame) {
-    const paths = parametersOf(this.trace, frame);
+    const paths = parameterPaths(this.trace, frame);
     if (!paths.includes(this.parameter)) [this.parameter] = paths;
     const choose = (path) => {
       this.parameter = path;
