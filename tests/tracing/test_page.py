@@ -8,10 +8,24 @@ import numpy as np
 import pytest
 
 from multinn import (
+    LSTM,
     SGD,
+    Adam,
+    AdamW,
+    BatchNorm,
+    Concatenate,
+    Conv2D,
     Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePool1D,
     HalfSquaredError,
+    LayerNorm,
+    MaxPool2D,
+    MultiHeadAttention,
     ReLU,
+    Residual,
     Sequential,
     Sigmoid,
     SoftmaxCrossEntropy,
@@ -19,6 +33,7 @@ from multinn import (
     Trainer,
 )
 from multinn.tracing import page, register_formulas
+from multinn.tracing.record import LAYER_ENTRIES, OTHER_ENTRIES
 from tests.support.browser import WIDTHS, overflowing, quiet_page
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
@@ -76,14 +91,51 @@ def test_every_frame_is_shown_without_a_request_or_an_overflow(browser, addresse
         assert current(opened) == FRAMES[name] - 1  # the last one stays
 
 
+def images() -> Trace:
+    """Return two steps of a convnet by Adam."""
+    x = np.random.default_rng(0).random((4, 8, 8, 3))
+    body = [Conv2D(20, 3), BatchNorm(), ReLU(), MaxPool2D(2), Dropout(0.5)]
+    model = Sequential([*body, Flatten(), Dense(3)])
+    trainer = Trainer(model, SoftmaxCrossEntropy(), Adam(0.01), backend="numpy")
+    return trainer.trace(x, [0, 1, 2, 0], steps=2, batch_size=3)
+
+
+def words(**options: Any) -> Trace:
+    """Return a step of a network of words with a mask, branches, attention and an LSTM."""
+    attention = Residual(Sequential([LayerNorm(), MultiHeadAttention(2)]))
+    branches = Concatenate([LSTM(3), GlobalAveragePool1D()])
+    model = Sequential([Embedding(9, 4, padding_id=0), attention, branches, Dense(2)])
+    trainer = Trainer(model, SoftmaxCrossEntropy(), AdamW(0.01), backend="numpy")
+    return trainer.trace([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8]], [0, 1], **options)
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize(
+    "trace",
+    [images(), words(), words(leave_out=[*LAYER_ENTRIES, *OTHER_ENTRIES])],
+    ids=["images", "words", "all left out"],
+)
+def test_other_networks_are_shown_too(browser, tmp_path, trace, width):
+    trace.save(tmp_path / "page.html")
+    with quiet_page(browser, (tmp_path / "page.html").as_uri(), width=width) as opened:
+        opened.wait_for_selector("[aria-current]")
+        last = -1
+        while current(opened) != last:
+            last = current(opened)
+            assert overflowing(opened) == []
+            assert opened.locator(".mn-differs").count() == 0
+            for fold in opened.locator("details:not([open]) summary").all():
+                fold.click()
+            opened.keyboard.press("ArrowRight")
+        assert last >= len(trace.data["layers"])
+
+
 @pytest.mark.parametrize("name", TRACES)
 def test_each_formula_gives_the_recorded_number_in_the_browser(browser, addresses, name):
     data = TRACES[name].data
     with quiet_page(browser, addresses[name]) as opened:
         found = errors_of(opened, data)
-        known = [each["error"] for each in found if each["error"] is not None]
-        assert len(known) > len(found) / 2
-        assert max(known) < TOLERANCES[data["dtype"]]
+        assert max(each["error"] for each in found) < TOLERANCES[data["dtype"]]
 
 
 def test_a_changed_number_is_found(browser, addresses):
