@@ -85,6 +85,20 @@ function framesOf(data, step, number) {
 
 const isMasked = (x) => x?.constructor === Object && "values" in x;
 
+/** Return the smallest, the largest, the mean and the largest absolute number of an array. */
+export function extremes(array) {
+  if (!array.extremes) {
+    let [low, high, total] = [Infinity, -Infinity, 0];
+    for (const value of array.numbers) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+      total += value;
+    }
+    array.extremes = { low, high, mean: total / array.size, size: Math.max(-low, high, 0) };
+  }
+  return array.extremes;
+}
+
 /** Return the values of an input or output, which may have a mask. */
 export const valuesOf = (x) => (isMasked(x) ? x.values : x);
 export const maskOf = (x) => (isMasked(x) ? x.mask : null);

@@ -1,7 +1,8 @@
 // An array as a table of numbers where it is small, otherwise as a heat map.
 
 import { formatNumber, range } from "./expressions.js";
-import { allDigits, extremes, html, reveal, shapeText, summaryOf, tint } from "./elements.js";
+import { extremes } from "./arrays.js";
+import { allDigits, html, reveal, shapeText, summaryOf, tint } from "./elements.js";
 import { moved, placeAt, positionOf } from "./planes.js";
 
 export const MOST_CELLS = 64; // of a table

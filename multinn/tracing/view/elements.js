@@ -1,6 +1,7 @@
 // Elements of the page, and numbers as text.
 
 import { formatNumber } from "./expressions.js";
+import { extremes } from "./arrays.js";
 
 /** Return an element of a page; attributes that start with "on" are listeners, `style` is an object. */
 export const html = (tag, attributes, ...children) => built(document.createElement(tag), attributes, children);
@@ -33,22 +34,6 @@ export function allDigits(value, dtype) {
 }
 
 export const shapeText = (shape) => (shape.length ? shape.join(" × ") : "one number");
-
-const found = new WeakMap();
-
-/** Return the smallest, the largest, the mean and the largest absolute number of an array. */
-export function extremes(array) {
-  if (!found.has(array)) {
-    let [low, high, total] = [Infinity, -Infinity, 0];
-    for (const value of array.numbers) {
-      if (value < low) low = value;
-      if (value > high) high = value;
-      total += value;
-    }
-    found.set(array, { low, high, mean: total / array.size, size: Math.max(-low, high, 0) });
-  }
-  return found.get(array);
-}
 
 /** Return the place of the number with the largest absolute value. */
 export const placeOfLargest = (numbers) =>

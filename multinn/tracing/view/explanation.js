@@ -1,7 +1,8 @@
 // Formulas of chosen entries with their numbers, the code that ran, and the documentation.
 
 import { definitions, formatNumber, numberMarkup, variable } from "./expressions.js";
-import { allDigits, extremes, formula, html } from "./elements.js";
+import { errorOf } from "./results.js";
+import { allDigits, formula, html } from "./elements.js";
 
 const TOLERANCES = { float64: 1e-12, float32: 1e-5 };
 const MOST_DEFINITIONS = 30;
@@ -33,13 +34,13 @@ export function explain({ name, array, formula: formulaOf }, place, dtype, symbo
   return html("section", { class: "mn-formula", "data-name": name },
     html("div", { class: "mn-scroll" }, general, shown,
       left > 0 ? html("div", { class: "mn-note" }, `and ${left} more`) : null, withNumbers),
-    recorded(array, place, expression.value(), dtype));
+    recorded(array, place, expression, dtype));
 }
 
 /** Return the recorded number, and whether the formula gives the same. */
-function recorded(array, place, value, dtype) {
-  const number = array.numbers[place];
-  const isSame = Math.abs(value - number) <= TOLERANCES[dtype] * extremes(array).size || Object.is(value, number);
+function recorded(array, place, expression, dtype) {
+  const [number, value] = [array.numbers[place], expression.value()];
+  const isSame = errorOf(array, place, expression) <= TOLERANCES[dtype] || Object.is(value, number);
   const verdict = isSame ? "the formula gives the same" : `but the formula gives ${formatNumber(value)}`;
   return html("div", { class: isSame ? "mn-note mn-same" : "mn-note mn-differs" },
     `recorded: ${allDigits(number, array.dtype)}; ${verdict}`);

@@ -242,6 +242,12 @@ export function largest(names, values, term) {
   return { ...all, precedence: ATOM, numbers };
 }
 
+/** Return the largest absolute value of a term of a sum, or of anything else. */
+export function largestTerm(expression) {
+  const terms = expression.shown?.() ?? (expression.precedence === SUM ? expression.parts : []);
+  return Math.max(Math.abs(expression.value()), ...terms.map(largestTerm));
+}
+
 /** Return the first definitions of each name that an expression shows, each before the first that uses it. */
 export function definitions(expression, found = new Map()) {
   for (const part of expression.shown?.() ?? expression.parts) definitions(part, found);

@@ -7,8 +7,8 @@
 // They return expressions. `c`, the context, has an entry for each recorded array. If x or y is a tuple of
 // arrays, `c.path` is the number of the array in it; else it is "".
 
-import { divide, formulas, multiply, number, sum } from "./expressions.js";
-import { NumberArray, entries, maskOf, valuesOf } from "./arrays.js";
+import { divide, formulas, largestTerm, multiply, number, sum } from "./expressions.js";
+import { NumberArray, entries, extremes, maskOf, valuesOf } from "./arrays.js";
 
 /** Return a tree of `NumberArray`s as a tree of functions from indices to variables. */
 function tree(name, found) {
@@ -187,22 +187,30 @@ export function resultsOf(trace, frame) {
 }
 
 /**
+ * Return how far the recorded number at a place is from the value of its expression.
+ *
+ * The difference is relative to the largest number of the array, or to the largest term of the sum: terms that
+ * cancel leave only what rounding makes of them.
+ */
+export function errorOf(array, place, expression) {
+  const difference = Math.abs(expression.value() - array.numbers[place]);
+  return difference === 0 ? 0 : difference / Math.max(extremes(array).size, largestTerm(expression));
+}
+
+/**
  * Work out each formula anew, for at most that many entries of each array.
  *
- * Return, for each result, the largest difference from the recorded numbers, relative to the largest of
- * these.
+ * Return, for each result, the largest error of an entry, as `errorOf` measures it.
  */
 export function check(trace, most = 50) {
   return trace.frames.flatMap((frame) => resultsOf(trace, frame).map(({ name, array, formula }) => {
     const place = { ...frame, class: partOf(trace, frame).class, name };
     if (!formula) return { ...place, error: null };
     const stride = Math.max(1, Math.floor(array.size / most));
-    const scale = array.numbers.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
     let error = 0;
     for (let k = 0; k < array.size; k += stride) {
-      const found = formula(...array.indicesOf(k)).value();
-      const difference = Math.abs(found - array.numbers[k]) / scale;
-      error = difference <= error ? error : difference; // NaN counts
+      const found = errorOf(array, k, formula(...array.indicesOf(k)));
+      error = found <= error ? error : found; // NaN counts
     }
     return { ...place, error };
   }));

@@ -1,8 +1,8 @@
 // A short network of rows of units, with the weights between them.
 
 import { formatNumber, range } from "./expressions.js";
-import { valuesOf } from "./arrays.js";
-import { allDigits, extremes, html, svg, tint } from "./elements.js";
+import { extremes, valuesOf } from "./arrays.js";
+import { allDigits, html, svg, tint } from "./elements.js";
 
 const MOST_UNITS = 8; // of a layer that are drawn
 const MOST_TEXTS = 4; // units of a layer that have room for their numbers
