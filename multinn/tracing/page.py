@@ -32,6 +32,9 @@ script.textContent = document.getElementById("source").textContent;
 document.head.append(script);
 """
 _SHOW = """
+const followTheme = () => { document.documentElement.dataset.theme = location.hash.slice(1); };
+addEventListener("hashchange", followTheme);
+followTheme();
 const trace = JSON.parse(document.getElementById("trace").textContent);
 mount(document.getElementById("view"), trace, { keys: document });
 """
@@ -59,7 +62,8 @@ def register_formulas(source: str) -> None:
 def page(trace: str) -> str:
     """Return the page for a trace, given as JSON.
 
-    The script and the trace are compressed in it, to about half of their size.
+    The script and the trace are compressed in it, to about half of their size. The page is light or dark
+    like the reader's system, unless its address ends in "#light" or "#dark".
     """
     data = json.loads(trace)
     title = f"One step at a time: {data['layers'][0]['class']}"

@@ -67,7 +67,7 @@ def quiet_page(browser: Any, address: str, *, width: int = 1400, **options: Any)
     try:
         page.goto(address)
         yield page
-        far = [url for url in requests if not url.startswith((address, *_OWN))]
+        far = [url for url in requests if not url.startswith((address.partition("#")[0], *_OWN))]
         if far or (errors := complaints + [each.text for each in messages if each.type == "error"]):
             raise AssertionError(f"{address} loads {far}" if far else f"{address} complains: {errors}")
     finally:

@@ -185,6 +185,21 @@ def test_the_chosen_entry_is_explained_with_its_numbers(browser, addresses):
         assert current(opened) == 0  # the arrow keys of an array do not change the frame
 
 
+def test_the_page_follows_the_theme(browser, addresses):
+    def background(opened: Any) -> str:
+        opened.wait_for_selector("[aria-current]")
+        return opened.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor")
+
+    with quiet_page(browser, addresses["xor"], color_scheme="dark") as opened:
+        dark = background(opened)
+        opened.evaluate("location.hash = 'light'")
+        opened.wait_for_selector("[data-theme=light]")
+        light = background(opened)
+    assert dark != light
+    with quiet_page(browser, addresses["xor"] + "#dark", color_scheme="light") as opened:
+        assert background(opened) == dark
+
+
 def test_another_example_is_chosen(browser, addresses):
     with quiet_page(browser, addresses["xor"]) as opened:
         opened.get_by_label("example").select_option("2")
