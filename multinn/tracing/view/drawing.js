@@ -78,7 +78,7 @@ class ArrayFigure {
   constructor({ name, meaning, array, planes, isResult = false, chosen = null, onChoose, onEdit }) {
     Object.assign(this, { name, array, planes: array.size ? planes : [], chosen, onChoose, onEdit });
     const cells = planes.reduce((total, { rows, columns }) => total + rows * columns, 0);
-    this.isTable = cells <= MOST_CELLS && planes.every(({ columns }) => columns <= MOST_COLUMNS);
+    this.isTable = cells <= MOST_CELLS && planes.every(({ columns, isRow }) => columns <= MOST_COLUMNS && !isRow);
     const words = this.isTable ? "" : summaryOf(array);
     this.readout = html("div", { class: "mn-note", "aria-live": "polite" }, words);
     this.box = this.drawBox();

@@ -11,7 +11,7 @@ export const isDrawnAlone = ({ shape }) =>
 /**
  * Return the planes in which an array is drawn: { label, left, rows, columns, first, down, right }.
  *
- * `left` is the number of further planes, which are not drawn.
+ * `left` is the number of further planes, which are not drawn; `isRow` tells a row of numbers drawn as an image.
  * The entry at a row and a column of a plane is number `first + row * down + column * right`.
  *
  * @param example the example that is drawn, of an array whose first axis are the examples; else null.
@@ -25,7 +25,7 @@ export function planesOf(array, example, channelsLast) {
   const [lengths, steps] = isOneExample ? [shape.slice(1), strides.slice(1)] : [shape, strides];
   if (isOneExample && lengths.length === 1) {
     const side = Math.sqrt(lengths[0]);
-    return [{ label: "", left: 0, rows: side, columns: side, first: start, down: side, right: 1 }];
+    return [{ label: "", left: 0, rows: side, columns: side, first: start, down: side, right: 1, isRow: true }];
   }
   const [down, right] = channelsLast && lengths.length > 2 ? [0, 1] : [lengths.length - 2, lengths.length - 1];
   const others = lengths.map((_, axis) => axis).filter((axis) => axis !== down && axis !== right);
