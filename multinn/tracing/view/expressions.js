@@ -151,13 +151,11 @@ export const absolute = (a) => {
 export const maximum = (...parts) => apply("max", Math.max, ...parts);
 export const minimum = (...parts) => apply("min", Math.min, ...parts);
 
-const LEFT = '<mtd style="text-align: left">';
-
 /** The first of some cases, each [condition as text, whether it holds, expression], that holds. */
 export const cases = (...choices) => {
   const found = asNode((choices.find(([, holds]) => holds) ?? choices.at(-1))[2]);
   const lines = () => choices.map(([condition, , part]) =>
-    `<mtr>${LEFT}${asNode(part).symbols()}</mtd>${LEFT}<mtext>${escape(condition)}</mtext></mtd></mtr>`);
+    `<mtr><mtd>${asNode(part).symbols()}</mtd><mtd><mtext>${escape(condition)}</mtext></mtd></mtr>`);
   return {
     ...node(found.precedence, [found], () => found.value(), (draw) => draw(found)),
     symbols: () => row(mo("{"), `<mtable>${lines().join("")}</mtable>`),
