@@ -11,21 +11,26 @@ const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 
 // Red, green and blue of a heat map: their brightness grows with the number, so that signs are seen without colour.
 const NEGATIVE = [16, 24, 90], ZERO = [138, 138, 144], POSITIVE = [255, 214, 110];
+const SHADES = 255; // on each side of 0
+
+/** The colours from the most negative to the most positive number, each as the four bytes of a pixel. */
+const PALETTE = new Uint32Array(Uint8Array.from(range(2 * SHADES + 1).flatMap((k) => {
+  const share = k / SHADES - 1;
+  const end = share < 0 ? NEGATIVE : POSITIVE;
+  return [...ZERO.map((zero, c) => zero + Math.abs(share) * (end[c] - zero)), 255];
+})).buffer);
 
 /** Return a canvas with a colour for each number of a plane, from dark (negative) to bright (positive). */
 export function heatMap(array, { rows, columns, first, down, right }) {
   const canvas = html("canvas", { width: columns, height: rows });
   const context = canvas.getContext("2d");
   const image = context.createImageData(columns, rows);
-  const { size } = extremes(array);
+  const pixels = new Uint32Array(image.data.buffer);
   const { numbers } = array;
-  let k = 0;
-  for (let row = 0; row < rows; row += 1) {
-    for (let column = 0; column < columns; column += 1, k += 4) {
-      const share = size ? numbers[first + row * down + column * right] / size : 0;
-      const end = share < 0 ? NEGATIVE : POSITIVE;
-      for (let c = 0; c < 3; c += 1) image.data[k + c] = ZERO[c] + Math.abs(share) * (end[c] - ZERO[c]);
-      image.data[k + 3] = 255;
+  const scale = SHADES / (extremes(array).size || 1);
+  for (let row = 0, k = 0; row < rows; row += 1) {
+    for (let column = 0; column < columns; column += 1, k += 1) {
+      pixels[k] = PALETTE[Math.round(SHADES + scale * numbers[first + row * down + column * right])];
     }
   }
   context.putImageData(image, 0, 0);

@@ -29,8 +29,8 @@ export function formula(markup) {
 
 /** Return a number of an array with the digits that tell it from all others of its dtype. */
 export function allDigits(value, dtype) {
-  const digits = dtype === "float32" ? [6, 7, 8].find((count) => Math.fround(value.toPrecision(count)) === value) ?? 9 : 17;
-  return String(dtype === "float32" ? Number(value.toPrecision(digits)) : value).replace(/-/g, "−");
+  const candidates = dtype === "float32" ? [6, 7, 8, 9].map((count) => Number(value.toPrecision(count))) : [];
+  return String(candidates.find((each) => Math.fround(each) === value) ?? value).replace(/-/g, "−");
 }
 
 export const shapeText = (shape) => (shape.length ? shape.join(" × ") : "one number");
