@@ -139,6 +139,7 @@ class _Writer:
         self._store = store
         self._leave_out = leave_out
         self._places: list[Any] | None = None
+        self._parameters: list[dict[str, str]] = []
         self._code: list[Json] = []
 
     def step(
@@ -152,6 +153,7 @@ class _Writer:
                 "trace: expected the same calls of layers in each step, but they differ; record one step"
             )
         self._places = places
+        self._parameters = [_parameter_paths(call, before.params) for call in calls]
         found = {
             "rows": self._store.add(rows),
             "forward": [calls.index(call) for call in recorder.forward],
@@ -172,8 +174,9 @@ class _Writer:
                 "sequential": isinstance(call.part, Sequential),
                 "place": list(call.place[1:]),
                 "parent": places.index(call.place[:-1]) if call.place[:-1] in places else None,
+                "parameters": parameters,
             }
-            for call in recorder.calls
+            for call, parameters in zip(recorder.calls, self._parameters, strict=True)
         ]
         loss = self._part(recorder.losses[0]) | {"reduction": recorder.loss.reduction}
         optimizers = [self._part(call) for call in recorder.updates]
@@ -216,6 +219,15 @@ class _Writer:
         if listing not in self._code:
             self._code.append(listing)
         return self._code.index(listing)
+
+
+def _parameter_paths(call: Call, params: Tree) -> dict[str, str]:
+    """Return the path in all parameters, such as "2.W", of each of a layer's own, such as "W"."""
+    if isinstance(call.part, Sequential):
+        return {}
+    paths = {id(leaf): path for path, leaf in tree.leaves_with_paths(params)}
+    own = tree.leaves_with_paths(call.values["params"])
+    return {path: paths[id(leaf)] for path, leaf in own if id(leaf) in paths}
 
 
 def _hyperparameters(part: Any) -> dict[str, Json]:
