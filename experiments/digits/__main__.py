@@ -63,21 +63,25 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def make_trainer(options: argparse.Namespace, examples: int) -> Trainer:
-    """Return a trainer of the classifier for that many training images."""
+def make_model() -> Sequential:
+    """Return the classifier."""
     weights = He()
-    model = Sequential(
+    return Sequential(
         [
             Dense(HIDDEN_UNITS, weight_initializer=weights),
             ReLU(),
             Dense(CLASSES, weight_initializer=weights),
         ]
     )
+
+
+def make_trainer(options: argparse.Namespace, examples: int) -> Trainer:
+    """Return a trainer of the classifier for that many training images."""
     optimizer = OPTIMIZERS[options.optimizer](
         learning_rate=_schedule(options, examples), weight_decay=options.weight_decay
     )
     return Trainer(
-        model,
+        make_model(),
         SoftmaxCrossEntropy(options.label_smoothing),
         optimizer,
         metrics={"accuracy": accuracy},

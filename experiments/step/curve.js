@@ -1,0 +1,44 @@
+// The curve of the losses.
+
+const WIDTH = 340, HEIGHT = 190, LEFT = 48, RIGHT = 14, TOP = 10, BOTTOM = 38;
+
+/** Return an axis from 0 as about four round numbers; the largest is `most` or a little more or less. */
+function ticks(most) {
+  const unit = 10 ** Math.floor(Math.log10(most / 4));
+  const step = [1, 2, 5, 10].map((factor) => factor * unit).find((each) => each >= most / 4);
+  return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, k) => k * step);
+}
+
+const shortNumber = (value) => Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 }).replace("-", "−");
+
+/** Draw the losses, pairs of a step and its loss, into a figure. */
+function drawLosses(figure, losses) {
+  figure.hidden = losses.length === 0;
+  if (figure.hidden) return;
+  const [bottom, right] = [HEIGHT - BOTTOM, WIDTH - RIGHT];
+  const [last, loss] = losses.at(-1);
+  const most = { step: Math.max(last, 4), loss: Math.max(...losses.map(([, each]) => each)) || 1 };
+  const x = (step) => LEFT + (right - LEFT) * step / most.step;
+  const y = (value) => bottom - (bottom - TOP) * value / most.loss;
+  const line = losses.map(([step, each]) => `${x(step).toFixed(1)} ${y(each).toFixed(1)}`).join("L");
+  const label = (left, top, text, type) => svg("text", { x: left, y: top, class: type }, text);
+  figure.replaceChildren(
+    svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": describeLosses(losses) },
+      ticks(most.loss).flatMap((value) => [
+        svg("path", { class: "live-grid", d: `M${LEFT} ${y(value)}H${right}` }),
+        label(LEFT - 6, y(value) + 4, shortNumber(value), "live-left"),
+      ]),
+      ticks(most.step).map((step) => label(x(step), bottom + 15, shortNumber(step))),
+      svg("path", { d: `M${LEFT} ${TOP}V${bottom}H${right}` }),
+      svg("path", { class: "live-line", d: `M${line}` }),
+      svg("circle", { cx: x(last), cy: y(loss), r: 3.5 }),
+      label((LEFT + right) / 2, HEIGHT - 6, "steps")),
+    html("figcaption", {}, "Loss"));
+}
+
+function describeLosses(losses) {
+  const smallest = losses.reduce((least, each) => (each[1] < least[1] ? each : least));
+  const [first, last] = [losses[0], losses.at(-1)];
+  return `Curve of the loss: ${formatNumber(first[1])} before the first step, ${formatNumber(last[1])} after ` +
+    `${stepsText(last[0])}; the smallest is ${formatNumber(smallest[1])}, after ${stepsText(smallest[0])}`;
+}
