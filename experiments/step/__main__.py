@@ -92,6 +92,8 @@ def _run(options: argparse.Namespace) -> int:
 def _examples(options: argparse.Namespace) -> tuple[HostArray, HostArray]:
     """Return the inputs and the targets of the batch."""
     if options.dataset == "xor":
+        if options.data_dir:
+            raise UsageError("--data-dir is for mnist, but --dataset is xor")
         x, y = INPUTS, TARGETS
     else:
         dataset = load(options.dataset, data_dir=options.data_dir)

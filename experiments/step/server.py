@@ -49,7 +49,7 @@ def serve(trainer: Trainer, x: Any, y: Any, *, port: int = 0, browser: bool = Tr
         TypeError, ValueError: as in `Trainer.trace`.
     """
     with StepServer(Session(trainer, x, y), port) as server:
-        print(f"The page is at {server.url}\nCtrl-C ends it.", flush=True)
+        print(f"Ctrl-C ends the program. Its page is {server.url}", flush=True)
         if browser:  # some browsers return only when they are closed
             threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
         try:

@@ -141,8 +141,11 @@ class Session:
         Raises:
             ValueError: the rate is negative or too large, or the optimizer has none.
         """
-        if not 0.0 <= rate <= np.finfo(self.trainer.dtype).max:
-            raise ValueError(f"learning rate: expected a finite number of 0 or more, got {rate:g}")
+        if not 0.0 <= rate <= float(np.finfo(self.trainer.dtype).max):
+            raise ValueError(
+                "learning rate: expected a number of 0 or more in the range of "
+                f"{self.trainer.dtype}, got {rate:g}"
+            )
         trainer = self.trainer
         with self._changing(), trainer.backend.precision(trainer.dtype):
             trainer.program, trainer.state = with_learning_rate(trainer.program, trainer.state, rate)

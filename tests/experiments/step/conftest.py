@@ -1,0 +1,33 @@
+"""A session on XOR, and a server that shows it."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from experiments.step.server import StepServer
+from experiments.step.session import Session
+from experiments.xor.recipes import INPUTS, RECIPES, TARGETS
+from multinn import SGD, Trainer
+
+
+def new_trainer(backend: str = "numpy", rate: float = 0.5) -> Trainer:
+    """Return the trainer that the tests start from."""
+    recipe = RECIPES["robust"]
+    return Trainer(recipe.model, recipe.loss, SGD(rate), backend=backend)
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session(new_trainer(), INPUTS, TARGETS)
+
+
+@pytest.fixture
+def server(session) -> Iterator[StepServer]:
+    """A server that runs in a thread."""
+    with StepServer(session) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
