@@ -57,8 +57,8 @@ def test_mnist(served, monkeypatch, tmp_path):
 
 
 def test_the_backend_and_the_learning_rate(served):
-    served.run("--backend", "numpy:eager", "--learning-rate", "0.25")
-    assert served.session.trainer.backend.name == "numpy:eager"
+    served.run("--backend", "jax", "--learning-rate", "0.25")
+    assert served.session.trainer.backend.name == "jax"
     assert served.session.view()["learning_rate"] == 0.25
 
 

@@ -1,5 +1,6 @@
-"""A session takes the steps of `fit`, and its changes are those of data and parameters given to `fit`."""
+"""A session takes the steps of `fit`, also after changes of the data and the parameters."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -228,14 +229,14 @@ EDIT = {"action": "edit", "indices": [0, 0], "value": 0.5}
         (EDIT | {"kind": "y"}, 'kind: expected x, targets or params, got "y"'),
         (EDIT | {"kind": "x", "indices": "0"}, "indices: expected a list of integers"),
         (EDIT | {"kind": "x", "indices": [0.0, 0]}, "indices: expected a list of integers"),
-        (EDIT | {"kind": "x", "indices": [0]}, "indices: expected those of an entry of x, of shape (4, 2)"),
+        (EDIT | {"kind": "x", "indices": [0]}, "expected those of an entry of x, of shape (4, 2)"),
         (EDIT | {"kind": "x", "indices": [0, 2]}, "got [0, 2]"),
         (EDIT | {"kind": "x", "indices": [-1, 0]}, "got [-1, 0]"),
         (EDIT | {"kind": "x", "value": 1e39}, "x: expected a number in the range of float32, got 1e+39"),
         (EDIT | {"kind": "x", "value": float("nan")}, "value: expected a finite number"),
         (EDIT | {"kind": "targets", "value": 2}, "expected targets in [0, 1], got 2.0 at row 0"),
         (EDIT | {"kind": "params", "path": "W"}, "layer: expected an integer of at least 0, got null"),
-        (EDIT | {"kind": "params", "path": "W", "layer": 9}, "layer: expected an index from 0 to 3, got 9"),
+        (EDIT | {"kind": "params", "path": "W", "layer": 9}, "expected an index from 0 to 3, got 9"),
         (EDIT | {"kind": "params", "path": "W", "layer": 2}, "layer 2, Tanh: it has none; got 'W'"),
         (EDIT | {"kind": "params", "path": "c", "layer": 1}, "layer 1, Dense: W, b; got 'c'"),
         (EDIT | {"kind": "params", "path": "b", "layer": 1}, "of an entry of b, of shape (8,)"),
@@ -244,9 +245,8 @@ EDIT = {"action": "edit", "indices": [0, 0], "value": 0.5}
 def test_a_wrong_request_changes_nothing(session, request_, message):
     session.train(1)
     before = session.view()
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(message)):
         answer(session, request_)
-    assert message in str(caught.value)
     assert session.view() == before
 
 
@@ -255,7 +255,7 @@ def test_classes_are_integers():
     session.edit_target([0], 2)
     assert session.y.tolist() == [2, 1, 2, 0]
     for value in (0.5, 3, -1, 2**40):
-        with pytest.raises(ValueError, match="targets|y: "):
+        with pytest.raises(ValueError, match=r"targets: expected an integer|y: SoftmaxCrossEntropy"):
             session.edit_target([0], value)
     assert session.y.tolist() == [2, 1, 2, 0]
 
