@@ -1,15 +1,15 @@
 // The curve of the losses.
 
-const WIDTH = 340, HEIGHT = 190, LEFT = 48, RIGHT = 14, TOP = 10, BOTTOM = 38;
+const WIDTH = 340, HEIGHT = 190, LEFT = 44, RIGHT = 24, TOP = 8, BOTTOM = 38;
 
-/** Return an axis from 0 as about four round numbers; the largest is `most` or a little more or less. */
+/** Return up to five round numbers, evenly spaced from 0, that are at most `most`. */
 function ticks(most) {
   const unit = 10 ** Math.floor(Math.log10(most / 4));
   const step = [1, 2, 5, 10].map((factor) => factor * unit).find((each) => each >= most / 4);
   return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, k) => k * step);
 }
 
-const shortNumber = (value) => Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 }).replace("-", "−");
+const shortNumber = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 }).replace("-", "−");
 
 /** Draw the losses, pairs of a step and its loss, into a figure. */
 function drawLosses(figure, losses) {
@@ -23,6 +23,7 @@ function drawLosses(figure, losses) {
   const line = losses.map(([step, each]) => `${x(step).toFixed(1)} ${y(each).toFixed(1)}`).join("L");
   const label = (left, top, text, type) => svg("text", { x: left, y: top, class: type }, text);
   figure.replaceChildren(
+    html("figcaption", {}, "Loss"),
     svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": describeLosses(losses) },
       ticks(most.loss).flatMap((value) => [
         svg("path", { class: "live-grid", d: `M${LEFT} ${y(value)}H${right}` }),
@@ -32,8 +33,7 @@ function drawLosses(figure, losses) {
       svg("path", { d: `M${LEFT} ${TOP}V${bottom}H${right}` }),
       svg("path", { class: "live-line", d: `M${line}` }),
       svg("circle", { cx: x(last), cy: y(loss), r: 3.5 }),
-      label((LEFT + right) / 2, HEIGHT - 6, "steps")),
-    html("figcaption", {}, "Loss"));
+      label((LEFT + right) / 2, HEIGHT - 6, "steps")));
 }
 
 function describeLosses(losses) {

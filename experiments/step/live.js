@@ -8,10 +8,20 @@ const stepsText = (number) => `${number.toLocaleString("en")} step${number === 1
 
 let view; // of the next step
 let shown; // the last answer of the server
-let isStopped = false;
+let isRunning = false;
+let lastRequest = Promise.resolve();
 
-/** Send a request and show the answer; return the answer, or null after an error, which is shown. */
-async function ask(request) {
+/**
+ * Send a request and show the answer, and what it did, in words, unless the server has a message.
+ *
+ * Return whether all went well.
+ */
+function ask(request, inWords = "") {
+  lastRequest = lastRequest.then(() => send(request, inWords)); // answers come in the order of the requests
+  return lastRequest;
+}
+
+async function send(request, inWords) {
   try {
     const response = await fetch("act", {
       method: "POST",
@@ -24,11 +34,11 @@ async function ask(request) {
     // A failed fetch is a TypeError.
     say(error instanceof TypeError ? "The program does not answer. It may have ended." : error.message, true);
     if (shown) show(shown); // without the wrong entry
-    return null;
+    return false;
   }
-  say(shown.message ?? "", true);
   show(shown);
-  return shown;
+  say(shown.message ?? inWords, Boolean(shown.message));
+  return !shown.message;
 }
 
 /** Show a message; an empty one hides the box. */
@@ -40,44 +50,46 @@ function say(message, isError = false) {
 function show({ trace, step, losses, learning_rate: rate, surface }) {
   const [last, loss] = losses.at(-1) ?? [];
   find("status").textContent = `${stepsText(step)} taken, loss ${last === step ? formatNumber(loss) : "not finite"}`;
-  find("rate").value = rate ?? "";
+  if (document.activeElement !== find("rate")) find("rate").value = rate ?? "";
   find("rate").disabled = find("set").disabled = rate === null;
   drawLosses(find("losses"), losses);
   drawSurface(find("surface"), surface);
   if (view) view.update(trace);
-  else view = mount(find("view"), trace, { onEdit: (edit) => ask({ action: "edit", ...edit }) });
+  else view = mount(find("view"), trace, { onEdit: change });
+}
+
+/** Change an entry, and keep the focus on its array. */
+async function change(edit) {
+  const name = document.activeElement.closest("figure")?.dataset.name;
+  await ask({ action: "edit", ...edit }, "Changed.");
+  find("view").querySelector(`[data-name="${CSS.escape(name)}"] .mn-scroll`)?.focus();
 }
 
 /** Take some steps, in as many requests as the server needs, until the reader stops them. */
-async function run(steps) {
-  const first = shown.step;
-  const progress = find("progress");
+async function run(button) {
+  if (isRunning) return;
+  const [first, steps] = [shown.step, Number(button.dataset.steps)];
   const taken = () => shown.step - first;
-  isStopped = false;
+  const progress = find("progress");
   setRunning(true);
   progress.max = steps;
   progress.hidden = steps === 1;
-  let answer;
+  let isWell;
   do {
     progress.value = taken();
-    answer = await ask({ action: "step", count: Math.min(MOST_STEPS, steps - taken()) });
-  } while (answer && !answer.message && !isStopped && taken() < steps);
+    isWell = await ask({ action: "step", count: Math.min(MOST_STEPS, steps - taken()) });
+  } while (isWell && isRunning && taken() < steps);
   progress.hidden = true;
+  if (document.activeElement === find("stop")) button.focus(); // which a disabled button would lose
   setRunning(false);
-  if (answer && !answer.message) say(`${stepsText(taken())} taken.`);
+  if (isWell && shown.step > first) say(`Took ${stepsText(taken())}.`);
 }
 
-function setRunning(isRunning) {
-  const focused = document.activeElement;
-  const buttons = [...find("controls").querySelectorAll("button")];
-  for (const button of buttons) button.disabled = isRunning !== (button === find("stop"));
-  // A disabled button loses the focus.
-  if (isRunning && buttons.includes(focused)) lastUsed = focused;
-  if (isRunning && focused === lastUsed) find("stop").focus();
-  else if (!isRunning && focused === find("stop")) lastUsed.focus();
+function setRunning(value) {
+  isRunning = value;
+  find("stop").disabled = !value;
+  find("controls").setAttribute("aria-busy", value);
 }
-
-let lastUsed = null; // the button that has begun the run
 
 function describe({ trace }) {
   const count = trace.arrays[trace.steps[0].loss.values].shape[0];
@@ -88,13 +100,17 @@ function describe({ trace }) {
 
 function listen() {
   for (const button of document.querySelectorAll("[data-steps]")) {
-    button.addEventListener("click", () => run(Number(button.dataset.steps)));
+    button.addEventListener("click", () => run(button));
   }
-  find("stop").addEventListener("click", () => { isStopped = true; });
-  find("reset").addEventListener("click", () => ask({ action: "reset" }));
+  find("stop").addEventListener("click", () => { isRunning = false; });
+  find("reset").addEventListener("click", () => {
+    isRunning = false;
+    ask({ action: "reset" }, "Back at the start.");
+  });
   find("controls").addEventListener("submit", (event) => {
     event.preventDefault();
-    ask({ action: "learning_rate", value: parseFloat(find("rate").value) });
+    const value = find("rate").valueAsNumber;
+    ask({ action: "learning_rate", value }, `The learning rate is ${value} from now on.`);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawSurface(find("surface"), shown?.surface));
 }
