@@ -20,7 +20,7 @@ function drawSurface(figure, surface) {
   drawOutputs(context, surface, canvas.width, { low: color("live-low"), high: color("live-high"), mark: color("live-mark") });
   drawPoints(context, surface, canvas.width, { paper: color("mn-panel"), ink: color("mn-text") });
   figure.querySelector("ul").replaceChildren(...surface.points.map(([x, y, target, output]) => html("li", {},
-    `${shortNumber(x)}, ${shortNumber(y)}: ${formatNumber(output)}, target ${shortNumber(target)}`)));
+    `${shortNumber(x)}, ${shortNumber(y)}: ${shortNumber(Number(output.toFixed(4)))}, target ${shortNumber(target)}`)));
 }
 
 function drawOutputs(context, { size, values, range: [low, high] }, pixels, { low: from, high: to, mark }) {

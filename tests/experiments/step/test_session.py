@@ -63,6 +63,11 @@ def test_the_shown_step_is_the_one_that_is_taken_next(session):
     assert session.losses[3] == shown_loss
 
 
+def test_the_view_has_the_trace_of_the_next_step(session):
+    take(session, 3)
+    assert session.view()["trace"] == session.trainer.trace(INPUTS, TARGETS).data
+
+
 def test_the_trainer_stays_as_it_is():
     trainer = fitted(new_trainer(), 2)
     session = Session(trainer, INPUTS, TARGETS)
