@@ -89,6 +89,17 @@ def test_the_order_of_calls_is_that_of_the_chain_rule():
     assert step["backward"] == [7, 3, 6, 5, 4, 2, 1, 0]
 
 
+def test_each_layer_names_its_parameters_among_those_of_the_model():
+    model = Sequential([Dense(3), Residual(Sequential([Dense(3), Tanh()])), Dense(2)])
+    layers = make_trainer(model=model).trace(X, Y).data["layers"]
+    places = [layer["parameters"] for layer in layers if layer["class"] == "Dense"]
+    assert places == [
+        {"W": "0.W", "b": "0.b"},
+        {"W": "1.1.0.W", "b": "1.1.0.b"},
+        {"W": "2.W", "b": "2.b"},
+    ]
+
+
 def test_each_y_is_the_next_x_and_each_dx_the_dy_before():
     layers = make_trainer().trace(X, Y).data["steps"][0]["layers"][1:]
     for before, after in pairwise(layers):

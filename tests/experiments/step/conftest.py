@@ -1,4 +1,4 @@
-"""A session on XOR, and a server that shows it."""
+"""A session on XOR, a server that shows it, and a browser."""
 
 import threading
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from experiments.step.server import StepServer
 from experiments.step.session import Session
 from experiments.xor.recipes import INPUTS, RECIPES, TARGETS
 from multinn import SGD, Trainer
+from tests.support.browser import browser as browser
 
 
 def new_trainer(backend: str = "numpy", rate: float = 0.5) -> Trainer:

@@ -1,0 +1,164 @@
+"""The live page in a real browser."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.step.server import StepServer
+from experiments.step.session import Session
+from multinn import SGD, Dense, ReLU, Sequential, SoftmaxCrossEntropy, Trainer
+from tests.support.browser import WIDTHS, overflowing, quiet_page
+
+KINDS = {"Step": "1 step", "Run 10": "10 steps", "Run 1,000": "1,000 steps"}
+
+
+def status(page: Any) -> str:
+    return page.locator("#status").inner_text()
+
+
+def message(page: Any, text: str) -> None:
+    """Wait for a message."""
+    page.locator("#message", has_text=text).wait_for()
+
+
+def press(page: Any, name: str) -> None:
+    page.locator("#controls").get_by_role("button", name=name, exact=True).click()
+
+
+def ready(page: Any) -> None:
+    page.locator("#network:not(:empty)").wait_for()
+
+
+def edit(page: Any, array: str, place: int, value: str) -> None:
+    """Choose an entry of an array, and change it."""
+    figure = page.locator(f'#view [data-name="{array}"]').last
+    figure.locator(f'[data-place="{place}"]').click()
+    figure.locator("input").fill(value)
+    figure.get_by_role("button", name="Change").click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_frame_is_shown_without_a_request_or_an_overflow(browser, server, width, scheme):
+    with quiet_page(browser, server.url, width=width, color_scheme=scheme) as page:
+        ready(page)
+        press(page, "Run 10")
+        message(page, "Took 10 steps.")
+        for frame in page.locator("#view [data-frame]").all():
+            frame.click()
+            assert overflowing(page) == []
+
+
+def test_the_network_trains(browser, server):
+    session = server.session
+    with quiet_page(browser, server.url) as page:
+        ready(page)
+        for name, taken in KINDS.items():
+            press(page, name)
+            message(page, f"Took {taken}.")
+        assert status(page) == f"1,011 steps taken, loss {session.next_step.losses[0]:.4g}"
+        assert len(session.losses) == 1011
+        assert "1,011 steps" in page.locator("#losses svg").get_attribute("aria-label")
+        outputs = [item.inner_text() for item in page.locator("#surface li").all()]
+        assert [output.split("target ")[1] for output in outputs] == ["0", "1", "1", "0"]
+        press(page, "Reset")
+        message(page, "Back at the start.")
+        assert status(page).startswith("0 steps taken")
+
+
+def test_a_run_can_be_stopped(browser, server, monkeypatch):
+    monkeypatch.setattr("experiments.step.session._SECONDS", 0.001)
+    with quiet_page(browser, server.url) as page:
+        ready(page)
+        press(page, "Run 1,000")
+        press(page, "Stop")
+        message(page, "Took ")
+        assert 0 < len(server.session.losses) < 1000
+
+
+def test_changes_are_those_of_the_session(browser, server):
+    session = server.session
+    with quiet_page(browser, server.url) as page:
+        ready(page)
+        edit(page, "x", 2, "0.25")
+        message(page, "Changed.")
+        assert session.x[1, 0] == 0.25
+        edit(page, "W", 9, "-1.5")
+        page.locator('#view [data-name="W"] td[data-place="9"]', has_text="−1.5").wait_for()
+        assert session.trainer.params[0]["W"][1, 1] == -1.5
+        page.locator("#view [data-frame]", has_text="loss").first.click()
+        edit(page, "t", 3, "0.75")
+        page.locator('#view [data-name="t"] td[data-place="3"]', has_text="0.75").wait_for()
+        assert session.y[3, 0] == 0.75
+        page.locator("#rate").fill("0.125")
+        page.locator("#rate").press("Enter")
+        message(page, "The learning rate is 0.125 from now on.")
+        assert session.view()["learning_rate"] == 0.125
+
+
+def test_an_error_is_shown_and_changes_nothing(browser, server):
+    page = browser.new_page()
+    page.goto(server.url)
+    ready(page)
+    page.locator("#view [data-frame]", has_text="loss").first.click()
+    edit(page, "t", 3, "2")
+    message(page, "expected targets in [0, 1], got 2.0")
+    assert page.locator('#view [data-name="t"] td[data-place="3"]').inner_text() == "0"
+    page.close()
+
+
+def test_a_step_to_infinity_is_explained(browser, server):
+    with quiet_page(browser, server.url) as page:
+        ready(page)
+        page.locator("#rate").fill("1e38")
+        press(page, "Set")
+        message(page, "The learning rate is")
+        press(page, "Run 10")
+        message(page, "is not taken: it leads to NaN or infinity")
+        assert page.locator("#view [role=alert]").count() == 0
+        assert np.isfinite(server.session.trainer.params[0]["W"]).all()
+
+
+def test_the_end_of_the_program_is_told(browser, session):
+    server = StepServer(session)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    page = browser.new_page()
+    page.goto(server.url)
+    ready(page)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    press(page, "Step")
+    message(page, "The program does not answer.")
+    page.close()
+
+
+def test_the_keyboard_is_enough(browser, server):
+    with quiet_page(browser, server.url) as page:
+        ready(page)
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        message(page, "Took 1 step.")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+        message(page, "Took 10 steps.")
+        assert page.evaluate("document.activeElement.textContent") == "Run 10"
+
+
+def test_images_are_shown(browser):
+    x = np.random.default_rng(0).random((3, 784))
+    trainer = Trainer(Sequential([Dense(16), ReLU(), Dense(10)]), SoftmaxCrossEntropy(), SGD(0.1))
+    with StepServer(Session(trainer, x, [0, 1, 2])) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        with quiet_page(browser, server.url) as page:
+            ready(page)
+            assert page.locator("#surface").is_hidden()
+            assert page.locator('#view [data-name="x"] canvas').count() > 0
+            press(page, "Step")
+            message(page, "Took 1 step.")
+        server.shutdown()
+        thread.join()
