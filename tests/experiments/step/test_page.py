@@ -60,6 +60,7 @@ def test_the_network_trains(browser, server):
             message(page, f"Took {taken}.")
         assert status(page) == f"1,011 steps taken, loss {session.next_step.losses[0]:.4g}"
         assert len(session.losses) == 1011
+        assert "after 1011 steps of training" in page.locator("#view header").inner_text()
         assert "1,011 steps" in page.locator("#losses svg").get_attribute("aria-label")
         outputs = [item.inner_text() for item in page.locator("#surface li").all()]
         assert [output.split("target ")[1] for output in outputs] == ["0", "1", "1", "0"]
@@ -85,9 +86,9 @@ def test_changes_are_those_of_the_session(browser, server):
         edit(page, "x", 2, "0.25")
         message(page, "Changed.")
         assert session.x[1, 0] == 0.25
-        edit(page, "W", 9, "-1.5")
-        page.locator('#view [data-name="W"] td[data-place="9"]', has_text="−1.5").wait_for()
-        assert session.trainer.params[0]["W"][1, 1] == -1.5
+        edit(page, "W", 9, "1.5")
+        page.locator('#view [data-name="W"] td[data-place="9"]', has_text="1.5").wait_for()
+        assert session.trainer.params[0]["W"][1, 1] == 1.5
         page.locator("#view [data-frame]", has_text="loss").first.click()
         edit(page, "t", 3, "0.75")
         page.locator('#view [data-name="t"] td[data-place="3"]', has_text="0.75").wait_for()

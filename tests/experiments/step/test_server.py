@@ -8,10 +8,14 @@ import sys
 import threading
 import urllib.request
 from http.client import HTTPConnection, HTTPResponse
+from queue import Queue
 
 import pytest
 
+from experiments.step import serve
 from experiments.step.server import StepServer
+from experiments.xor.recipes import INPUTS, TARGETS
+from tests.experiments.step.conftest import new_trainer
 from tests.support.helpers import ROOT
 
 SHOW = b'{"action": "show"}'
@@ -241,6 +245,23 @@ def test_nothing_is_logged(server, capfd):
     send(server, "GET", "/", **{"X-Token": "wrong"})
     raw(server, b"nonsense\r\n\r\n")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("browser", [True, False])
+def test_the_browser_is_opened_unless_told_not_to(monkeypatch, capsys, browser):
+    opened: Queue[str] = Queue()
+
+    def interrupted(server):
+        if browser:
+            assert opened.get(timeout=10) == server.url
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("webbrowser.open", opened.put)
+    monkeypatch.setattr(StepServer, "serve_forever", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        serve(new_trainer(), INPUTS, TARGETS, browser=browser)
+    assert opened.empty()
+    assert "Ctrl-C ends the program. Its page is http://127.0.0.1:" in capsys.readouterr().out
 
 
 def test_control_c_ends_the_program():
