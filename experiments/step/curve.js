@@ -9,7 +9,12 @@ function ticks(most) {
   return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, k) => k * step);
 }
 
-const shortNumber = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 }).replace("-", "−");
+/** Return a number with at most four digits, such as 0.25 or 2e−4. */
+function shortNumber(value) {
+  const [rounded, size] = [Number(value.toPrecision(4)), Math.abs(value)];
+  const text = value && (size < 1e-3 || size >= 1e5) ? rounded.toExponential().replace("+", "") : String(rounded);
+  return text.replaceAll("-", "−");
+}
 
 /** Draw the losses, pairs of a step and its loss, into a figure. */
 function drawLosses(figure, losses) {
@@ -29,7 +34,7 @@ function drawLosses(figure, losses) {
         svg("path", { class: "live-grid", d: `M${LEFT} ${y(value)}H${right}` }),
         label(LEFT - 6, y(value) + 4, shortNumber(value), "live-left"),
       ]),
-      ticks(most.step).map((step) => label(x(step), bottom + 15, shortNumber(step))),
+      ticks(most.step).map((step) => label(x(step), bottom + 15, step.toLocaleString("en"))),
       svg("path", { d: `M${LEFT} ${TOP}V${bottom}H${right}` }),
       svg("path", { class: "live-line", d: `M${line}` }),
       svg("circle", { cx: x(last), cy: y(loss), r: 3.5 }),
