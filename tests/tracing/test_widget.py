@@ -111,6 +111,7 @@ def test_the_widget_advances_in_jupyterlab_and_python_sees_it(browser, jupyter):
     address, folder = jupyter
     with quiet_page(browser, address) as opened:
         opened.set_default_timeout(60_000)
+        opened.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
         opened.locator(".jp-Notebook .jp-CodeCell .cm-content").click()
         opened.keyboard.press("Shift+Enter")
         opened.get_by_role("button", name="Next →").click()
