@@ -221,7 +221,9 @@ class View {
     const results = this.shownResults();
     const figures = [results.map((result) => this.drawResult(result)), inputs.map((input) => this.drawInput(input))];
     const known = new Set([...results, ...inputs].map(({ array }) => array));
+    const editable = inputs.filter(({ edit }) => edit && this.options.onEdit).map(({ name }) => name);
     const hints = [
+      editable.length ? `Click a number of ${editable.join(", ")} to change it.` : "",
       results.some(({ formula }) => formula)
         ? "Click an entry of a result, or move to it with the arrow keys, to see its formula." : "",
       figures.flat().some((figure) => figure.querySelector("canvas"))
@@ -231,7 +233,7 @@ class View {
       ...choice,
       html("h3", {}, "Results"), html("div", { class: "mn-arrays" }, figures[0]),
       html("h3", {}, "Computed from"), html("div", { class: "mn-arrays" }, figures[1]),
-      html("p", { class: "mn-note" }, hints.join(" ")),
+      html("p", { class: "mn-note" }, hints.filter(Boolean).join(" ")),
       ...this.drawCache(cacheOf(this.trace, frame).filter(({ array }) => !known.has(array))),
     ];
   }
