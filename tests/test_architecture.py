@@ -27,6 +27,8 @@ ARRAY_LIBRARIES = {
     "torch",
 }
 OPTIONAL_LIBRARIES = ARRAY_LIBRARIES | {
+    "anywidget",
+    "IPython",
     "keras",
     "matplotlib",
     "onnx",
