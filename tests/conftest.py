@@ -44,15 +44,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("PyTorch is not installed")
 
 
+# What some machines lack, as the reasons of skipped tests name it, and how to run these tests there.
+MISSING = {
+    "PyTorch": "PyTorch is not installed: {} were left out; make test TORCH=torch runs them",
+    "browser": "No browser was found: {} were left out; they run where Chromium is installed",
+}
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any) -> Generator[None]:
-    """Say at the very end what was left out because PyTorch is missing, and how to run it."""
+    """Say at the very end which tests were left out because something is missing."""
     yield
     skipped = terminalreporter.stats.get("skipped", [])
-    names = [report.nodeid for report in skipped if "torch" in str(report.longrepr[2]).lower()]
-    if names:
-        files = sum("::" not in name for name in names)
-        terminalreporter.write_line(
-            f"PyTorch is not installed: {len(names) - files:,} tests and {files} whole files were left "
-            "out; make test TORCH=torch runs them"
-        )
+    for name, line in MISSING.items():
+        found = [each.nodeid for each in skipped if name.lower() in str(each.longrepr[2]).lower()]
+        if found:
+            files = sum("::" not in test for test in found)
+            tests = f"{len(found) - files:,} tests and {files} whole files"
+            terminalreporter.write_line(line.format(tests))
