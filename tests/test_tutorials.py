@@ -76,6 +76,12 @@ def test_the_headings_are_one_title_and_its_sections(page):
     assert all(below <= above + 1 for above, below in pairwise(levels))
 
 
+def test_the_figures_of_all_pages_have_one_style():
+    drawing = [page for page in PAGES.values() if "plt." in page]
+    style = re.compile(r"^GREY = .*?^\)$", re.MULTILINE | re.DOTALL)
+    assert len({tuple(style.findall(page)) for page in drawing}) == 1
+
+
 @every_page
 def test_what_a_page_links_to_is_there(page):
     places = [urlsplit(target) for target in re.findall(r"\]\(([^)]+)\)", prose(PAGES[page]))]
