@@ -79,7 +79,8 @@ def test_the_headings_are_one_title_and_its_sections(page):
 def test_the_figures_of_all_pages_have_one_style():
     drawing = [page for page in PAGES.values() if "plt." in page]
     style = re.compile(r"^GREY = .*?^\)$", re.MULTILINE | re.DOTALL)
-    assert len({tuple(style.findall(page)) for page in drawing}) == 1
+    styles = {tuple(style.findall(page)) for page in drawing}
+    assert [len(each) for each in styles] == [1]
 
 
 @every_page
