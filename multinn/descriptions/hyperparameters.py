@@ -173,8 +173,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, tuple) and _entries_fit(value, arguments)
     if hint in (int, float):
         return isinstance(value, Real if hint is float else Integral) and not isinstance(value, bool)
-    kind = origin or hint
-    return isinstance(value, kind) if isinstance(kind, type) else True  # any value fits Any and the like
+    try:
+        return isinstance(value, origin or hint)
+    except TypeError:  # any value fits Any, a TypeVar, a Protocol and the like
+        return True
 
 
 def _entries_fit(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:

@@ -1,6 +1,7 @@
 """Checks and conversions of hyperparameters."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -103,3 +104,15 @@ def test_a_class_may_convert_a_hyperparameter_after_the_checks_of_its_base_class
 def test_an_array_without_axes_is_a_number():
     assert SGD(np.array(0.5)) == SGD(0.5)
     assert type(SGD(np.array(0.5)).learning_rate) is float
+
+
+def test_any_value_fits_an_annotation_that_names_no_class():
+    class Named(Protocol):
+        name: str
+
+    @dataclass(frozen=True)
+    class Wide(Hyperparameters):
+        value: Any
+        named: Named | None = None
+
+    assert Wide([1], "x") == Wide([1], "x")
