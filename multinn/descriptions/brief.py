@@ -1,6 +1,7 @@
 """Short texts about layers, losses and optimizers."""
 
 from dataclasses import MISSING, Field, fields, is_dataclass
+from inspect import cleandoc
 from typing import Any
 
 from multinn.descriptions.hyperparameters import Hyperparameters
@@ -13,7 +14,7 @@ def brief(instance: Any) -> str:
     >>> brief(Sequential([Dense(8), ReLU()]))
     'Sequential(layers=(Dense(units=8), ReLU))'
     """
-    return _call(instance, _shown_fields(instance))
+    return _call(instance, shown_fields(instance))
 
 
 def brief_without_parts(layer: Any) -> str:
@@ -23,7 +24,7 @@ def brief_without_parts(layer: Any) -> str:
     >>> brief_without_parts(Concatenate([Dense(8), Dense(8)], axis=1))
     'Concatenate(axis=1)'
     """
-    shown = _shown_fields(layer)
+    shown = shown_fields(layer)
     if parts_of(layer):
         shown = [field for field in shown if not _has_layers(getattr(layer, field.name))]
     return _call(layer, shown)
@@ -41,16 +42,19 @@ def formula(layer: Any) -> str:
     >>> formula(ReLU())
     'y = max(x, 0)'
     """
-    kind = type(layer)
-    text = " ".join((kind.__doc__ or "").strip().partition("\n\n")[0].split())
-    is_generated = text.startswith(
-        f"{kind.__name__}("
-    )  # by `dataclass`, for a class without a docstring
-    return "" if is_generated else text.removesuffix(".")
+    first, _, _ = documentation(layer).partition("\n\n")
+    return " ".join(first.split()).removesuffix(".")
 
 
-def _shown_fields(instance: Any) -> list[Field[Any]]:
-    """Return the fields of the constructor; a class without hyperparameters need not be a dataclass."""
+def documentation(part: Any) -> str:
+    """Return the docstring of the part's own class, without its indentation; "" if it has none."""
+    text = cleandoc(type(part).__doc__ or "")
+    is_generated = text.startswith(f"{type(part).__name__}(")  # by `dataclass`
+    return "" if is_generated else text
+
+
+def shown_fields(instance: Any) -> list[Field[Any]]:
+    """Return the fields of the constructor; a part without hyperparameters need not be a dataclass."""
     own = fields(instance) if is_dataclass(instance) else ()
     return [field for field in own if field.init and field.repr]
 

@@ -128,8 +128,6 @@ def _recording(layer: Any, rows: list[_Row]) -> Any:
 
     def subclass(kind: Any) -> type:
         class Recording(kind):  # type: ignore[misc]  # mypy does not know the class
-            __doc__ = kind.__doc__  # which has the formula
-
             def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
                 row = _Row(self, len(numbers), f"{next(numbers[-1])} " if numbers else "")
                 rows.append(row)

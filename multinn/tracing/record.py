@@ -1,17 +1,21 @@
 """Recording of whole training steps as a trace."""
 
+import re
 import time
 from collections.abc import Collection
-from dataclasses import fields
-from inspect import getdoc
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from backends import Backend, Tree, tree
+from multinn.descriptions.brief import documentation, formula, shown_fields
 from multinn.host.progress import progress
+from multinn.host.text import shorten
 from multinn.host.version import own_version
 from multinn.layers import Layer, Sequential
+from multinn.losses import Loss
+from multinn.optimizers import Optimizer
 from multinn.tracing.arrays import ArrayStore, Json
 from multinn.tracing.recorder import Call, Recorder, after_update
 from multinn.tracing.trace import FORMAT, VERSION, Trace
@@ -23,6 +27,8 @@ LAYER_ENTRIES = (
 )
 OTHER_ENTRIES = ("updates", "code", "documentation")
 _SECONDS = 2.0  # after which progress is shown
+_MOST_CHARACTERS = 10_000  # of a hyperparameter
+_ADDRESS = re.compile(" at 0x[0-9a-fA-F]+(?=>)")  # of a function in memory
 
 
 def record(
@@ -159,7 +165,7 @@ class _Writer:
             "forward": [calls.index(call) for call in recorder.forward],
             "backward": [calls.index(call) for call in recorder.backward],
             "layers": [self._layer(call, before, after) for call in calls],
-            "loss": self._add(recorder.losses[0].values),
+            "loss": self._add(recorder.losses[-1].values),
         }
         if "updates" not in self._leave_out:
             found["updates"] = [self._add(call.values) for call in recorder.updates]
@@ -178,7 +184,7 @@ class _Writer:
             }
             for call, parameters in zip(recorder.calls, self._parameters, strict=True)
         ]
-        loss = self._part(recorder.losses[0]) | {"reduction": recorder.loss.reduction}
+        loss = self._part(recorder.losses[-1]) | {"reduction": recorder.loss.reduction}
         optimizers = [self._part(call) for call in recorder.updates]
         return {"layers": layers, "loss": loss, "optimizers": optimizers, "code": self._code}
 
@@ -199,15 +205,13 @@ class _Writer:
 
     def _part(self, call: Call, *, is_sequential: bool = False) -> dict[str, Json]:
         part: Any = call.part
-        kind: Any = type(part).__base__
-        documentation = getdoc(kind) or ""
         found = {
-            "class": kind.__name__,
-            "formula": documentation.partition("\n")[0],
+            "class": type(part).__name__,
+            "formula": formula(part),
             "hyperparameters": _hyperparameters(part),
         }
         if "documentation" not in self._leave_out:
-            found["documentation"] = documentation
+            found["documentation"] = documentation(part)
         if "code" not in self._leave_out and not is_sequential:
             found["code"] = {
                 name: [self._listing(listing) for listing in lines.listings()]
@@ -231,18 +235,21 @@ def _parameter_paths(call: Call, params: Tree) -> dict[str, str]:
 
 
 def _hyperparameters(part: Any) -> dict[str, Json]:
-    """Return the hyperparameters by name: numbers, strings and None as they are, others as text."""
-    found = {}
-    for field in fields(part):
-        value = getattr(part, field.name)
-        if _holds_parts(value):
-            continue
-        is_plain = value is None or isinstance(value, bool | int | float | str)
-        found[field.name] = value if is_plain and value == value else repr(value)
-    return found
+    """Return the hyperparameters by name: numbers, strings and None as they are, others as text.
+
+    Layers, losses and optimizers have entries of their own.
+    """
+    values = {field.name: getattr(part, field.name) for field in shown_fields(part)}
+    return {
+        name: _hyperparameter(value)
+        for name, value in values.items()
+        if not any(isinstance(leaf, Layer | Loss | Optimizer) for leaf in tree.leaves(value))
+    }
 
 
-def _holds_parts(value: Any) -> bool:
-    if isinstance(value, tuple | list):
-        return any(map(_holds_parts, value))
-    return isinstance(value, Layer) or callable(getattr(value, "update", None))
+def _hyperparameter(value: Any) -> Json:
+    """Return the value if JSON can hold it, or a text that is the same in each run."""
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    text = value if isinstance(value, str) else _ADDRESS.sub("", repr(value))
+    return shorten(text, _MOST_CHARACTERS)

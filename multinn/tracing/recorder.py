@@ -58,7 +58,7 @@ class Recorder:
         optimizer: the copy of the optimizer.
         forward: the calls of layers, in the order in which they returned.
         backward: the same calls, in the order in which their backward passes returned.
-        losses: the calls of the loss.
+        losses: the calls of the loss, and of losses within it, in the order of returning.
         updates: the calls of the optimizer, and of optimizers within it, in the order of returning.
     """
 

@@ -10,9 +10,8 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
-Listing = dict[
-    str, Any
-]  # a function's "name", its "source" and "ran", the numbers of its lines that ran
+# a function's "name", its "source" and "ran", the numbers of its lines that ran
+Listing = dict[str, Any]
 
 
 class SourceLines:
@@ -27,6 +26,7 @@ class SourceLines:
 
     def __init__(self, kind: type) -> None:
         self._ran: dict[tuple[str, str], tuple[CodeType, set[int]]] = {}
+        self._classes = [f"{base.__qualname__}." for base in kind.__mro__]
         self._modules = {base.__module__ for base in kind.__mro__} | {"multinn.functional"}
         self._packages = {name.rpartition(".")[0] for name in self._modules} - {"", "multinn"}
 
@@ -61,8 +61,8 @@ class SourceLines:
         if module not in self._modules and module.rpartition(".")[0] not in self._packages:
             return None
         code = frame.f_code
-        name, _, within = code.co_qualname.partition(".<locals>")
-        if within and (code.co_filename, name) not in self._ran:
+        name = self._outermost(code.co_qualname)
+        if name != code.co_qualname and (code.co_filename, name) not in self._ran:
             return None
         _, ran = self._ran.setdefault((code.co_filename, name), (code, set()))
 
@@ -72,6 +72,14 @@ class SourceLines:
             return follow
 
         return follow
+
+    def _outermost(self, name: str) -> str:
+        """Return the outermost function that a function stands in, or within a method, that method.
+
+        The class of a method may itself be defined in a function.
+        """
+        prefix = next((each for each in self._classes if name.startswith(each)), "")
+        return prefix + name.removeprefix(prefix).partition(".<locals>")[0]
 
 
 @lru_cache(maxsize=1024)
