@@ -71,6 +71,7 @@ class StepServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # a browser may open many connections at once
 
     def __init__(self, session: Session, port: int = 0) -> None:
         """Bind to the port, or to a free one if it is 0.
@@ -156,14 +157,18 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(HTTPStatus.FORBIDDEN, message)
 
     def _read_request(self) -> dict[str, Any]:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or "Transfer-Encoding" in self.headers:
+        lengths = self.headers.get_all("Content-Length", [])
+        if len(lengths) != 1 or not lengths[0].isdecimal() or "Transfer-Encoding" in self.headers:
             raise _RefusedError(HTTPStatus.LENGTH_REQUIRED, "expected the Content-Length of the body")
+        (length,) = lengths
         if len(length) > len(str(_MOST_BYTES)) or int(length) > _MOST_BYTES:
             message = f"expected a body of at most {_MOST_BYTES:,} bytes"
             raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, f"expected {length} bytes, got {len(body)}")
         try:
-            request = json.loads(self.rfile.read(int(length)), parse_constant=_refuse_constant)
+            request = json.loads(body, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise _RefusedError(HTTPStatus.BAD_REQUEST, f"expected JSON: {error}") from error
         if not isinstance(request, dict):

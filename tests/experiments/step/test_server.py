@@ -174,15 +174,24 @@ def test_a_wrong_body_gets_a_clear_error(server, unchanged, body, message):
         ("Content-Length: five", 411),
         ("Accept: */*", 411),
         ("Content-Length: 5\r\nTransfer-Encoding: chunked", 411),
+        ("Content-Length: 5\r\nContent-Length: 5", 411),
     ],
 )
 def test_a_wrong_length_is_refused_before_the_body_is_read(server, unchanged, header, status):
-    response = raw(
-        server,
-        f"POST /act HTTP/1.1\r\nHost: {server.host}\r\nX-Token: {server.token}\r\n"
-        f"{header}\r\n\r\n".encode(),
-    )
+    response = post_raw(server, header)
     assert f" {status} ".encode() in response.splitlines()[0]
+
+
+def post_raw(server, headers: str, body: bytes = b"") -> bytes:
+    """Send a request with these lines as its headers, and return what comes back."""
+    start = f"POST /act HTTP/1.1\r\nHost: {server.host}\r\nX-Token: {server.token}\r\n"
+    return raw(server, f"{start}{headers}\r\n\r\n".encode() + body)
+
+
+def test_a_body_that_ends_early_is_refused(server, unchanged):
+    response = post_raw(server, "Content-Length: 100", b'{"action": "step", "count": 1}')
+    assert b" 400 " in response.splitlines()[0]
+    assert response.endswith(b"expected 100 bytes, got 30")
 
 
 @pytest.mark.parametrize("text", [b"\r\n", b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b""])
