@@ -11,6 +11,7 @@ from backends import HostArray, Tree
 Json = Any
 DTYPES = ("float64", "float32", "int64", "int32", "int8", "uint8", "bool")
 _MOST_ENTRIES = 2**28
+_MOST_AXES = 32
 _MOST_NUMBERS = 64  # of an array that is written as decimal numbers
 
 
@@ -80,8 +81,12 @@ def read_array(entry: Any) -> HostArray:
     if not isinstance(entry, dict) or entry.get("dtype") not in DTYPES:
         raise ValueError(f"expected an array with one of the dtypes {', '.join(DTYPES)}")
     shape, dtype = entry.get("shape"), np.dtype(entry["dtype"])
-    if not (isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)):
-        raise ValueError(f"expected the shape of an array, a list of integers, got {shape!r:.80}")
+    is_shape = isinstance(shape, list) and len(shape) <= _MOST_AXES  # a long product takes hours
+    if not is_shape or any(type(n) is not int or not 0 <= n <= _MOST_ENTRIES for n in shape):
+        raise ValueError(
+            f"expected the shape of an array, at most {_MOST_AXES} integers from 0 to {_MOST_ENTRIES:,}, "
+            f"got {shape!r:.80}"
+        )
     size = math.prod(shape)
     if size > _MOST_ENTRIES:
         raise ValueError(f"expected an array of at most {_MOST_ENTRIES:,} numbers, got shape {shape}")
@@ -101,9 +106,10 @@ def _numbers(values: Any, dtype: np.dtype[Any]) -> HostArray:
     if not isinstance(values, list) or any(type(value) not in kinds for value in values):
         raise ValueError(f"expected a list of numbers of the dtype {dtype}, got {values!r:.80}")
     try:
-        return np.array(values, dtype)
-    except OverflowError as error:
-        raise ValueError(f"expected numbers of the dtype {dtype}: {error}") from error
+        with np.errstate(over="raise"):
+            return np.array(values, dtype)
+    except ArithmeticError as error:
+        raise ValueError(f"expected numbers in the range of {dtype}: {error}") from error
 
 
 def _bytes(text: Any) -> bytes:

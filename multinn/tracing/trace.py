@@ -1,6 +1,7 @@
 """A trace: everything that happened in some training steps, as one JSON object."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -93,7 +94,7 @@ class Trace:
             TraceError: the text is no trace, or of a later version.
         """
         try:
-            return cls(json.loads(text, parse_constant=_refuse))
+            return cls(json.loads(text, parse_constant=_refuse, parse_float=_finite))
         except (ValueError, RecursionError) as error:
             if isinstance(error, TraceError):
                 raise
@@ -188,8 +189,11 @@ def _check(data: Any) -> None:
 def _check_parts(data: Mapping[str, Json]) -> None:
     """Raise TraceError unless each step has a record of each part."""
     parts = [*data["layers"], data["loss"], *data["optimizers"]]
-    if not data["layers"] or not all(isinstance(part, dict) and "class" in part for part in parts):
-        raise TraceError("the trace is damaged: expected layers, each with its class")
+    names = [part.get("class") if isinstance(part, dict) else None for part in parts]
+    if not data["layers"] or not all(isinstance(name, str) for name in names):
+        raise TraceError("the trace is damaged: expected layers, each with the name of its class")
+    if not data["steps"]:
+        raise TraceError("the trace is damaged: expected at least one step")
     for step in data["steps"]:
         if len(step["layers"]) != len(data["layers"]):
             raise TraceError("the trace is damaged: expected a record of each layer in each step")
@@ -197,6 +201,13 @@ def _check_parts(data: Mapping[str, Json]) -> None:
             indices = range(len(data["layers"]))
             if not all(type(index) is int and index in indices for index in order):
                 raise TraceError(f"the trace is damaged: expected indices of layers, got {order!r:.80}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"expected numbers in the range of float64, got {text:.80}")
+    return value
 
 
 def _refuse(constant: str) -> None:

@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +87,7 @@ def test_the_text_of_a_trace_says_what_it_is():
         ('{"format": "multinn.trace", "version": 2}', "a later version of multinn may read it"),
         ('{"format": "multinn.trace", "version": 1}', "expected multinn, a str"),
         ('{"format": "multinn.trace", "version": NaN}', "expected numbers, got NaN"),
+        ('{"format": "multinn.trace", "version": 1e999}', "in the range of float64, got 1e999"),
     ],
 )
 def test_another_text_is_no_trace(text, message):
@@ -117,12 +119,36 @@ NUMERIC = [
 ]
 
 
-@given(path=st.sampled_from(NUMERIC), value=st.sampled_from([-1, 10**9, "x", {"a": "b"}, 0.5, True]))
-def test_damaged_steps_and_arrays_are_refused(path, value):
+def changed(path: tuple[str | int, ...], value: Any) -> Any:
+    """Return the data of a trace with another value at a path."""
     data = copy.deepcopy(TRACE)
-    place = data
+    place: Any = data
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
+    return data
+
+
+@given(path=st.sampled_from(NUMERIC), value=st.sampled_from([-1, 10**9, "x", {"a": "b"}, 0.5, True]))
+def test_damaged_steps_and_arrays_are_refused(path, value):
     with pytest.raises(TraceError):
-        Trace.from_json(json.dumps(data))
+        Trace.from_json(json.dumps(changed(path, value)))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("arrays", 0), {"shape": [0, 10**30], "dtype": "float64", "values": []}, "the shape of an array"),
+        (("arrays", 0), {"shape": [9] * 99999, "dtype": "float64", "value": 1}, "at most 32 integers"),
+        (("arrays", 0), {"shape": [2**28, 2], "dtype": "float64", "value": 1}, "at most 268,435,456"),
+        (("arrays", 0), {"shape": [], "dtype": "float64", "value": 10**400}, "in the range of float64"),
+        (("arrays", 0), {"shape": [], "dtype": "float32", "value": 1e300}, "in the range of float32"),
+        (("arrays", 0), {"shape": [], "dtype": "uint8", "value": -1}, "in the range of uint8"),
+        (("layers", 1, "class"), ["Dense"], "each with the name of its class"),
+        (("layers", 1), None, "each with the name of its class"),
+        (("steps",), [], "expected at least one step"),
+    ],
+)
+def test_values_that_no_trace_holds_are_refused(path, value, message):
+    with pytest.raises(TraceError, match=message):
+        Trace.from_json(json.dumps(changed(path, value)))
