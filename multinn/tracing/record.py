@@ -1,5 +1,6 @@
 """Recording of whole training steps as a trace."""
 
+import json
 import re
 import time
 from collections.abc import Collection
@@ -69,10 +70,11 @@ def record(
     )
     store = ArrayStore()
     found: list[Json] = []
+    size_of_steps = 0
     writer = _Writer(program.backend, store, frozenset(leave_out))
 
     def take(rows_and_key: tuple[Any, Any]) -> None:
-        nonlocal state
+        nonlocal state, size_of_steps
         state = _with_different_leaves(program.backend, state)
         recorder.clear()
         with np.errstate(all="ignore"):  # as in training, which tests whether numbers are finite
@@ -80,7 +82,8 @@ def record(
         step = writer.step(recorder, state, after, rows_and_key[0])
         found.append({"number": first_step + len(found), **step})
         state = after
-        if store.nbytes > most_bytes:
+        size_of_steps += len(json.dumps(step))
+        if store.nbytes + size_of_steps > most_bytes:
             raise ValueError(
                 f"trace: expected at most {most_bytes:,} bytes, got more after {len(found)} of {steps} "
                 f"steps; record fewer examples or steps, leave out some of {', '.join(LAYER_ENTRIES)}, "

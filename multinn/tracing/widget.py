@@ -1,7 +1,6 @@
 """The view of a trace as a widget of a notebook, which Python can follow and move."""
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from multinn.tracing.page import script, style
@@ -14,10 +13,16 @@ function render({ model, el }) {
     model.save_changes();
   };
   const view = mount(el, model.get("trace"), { frame: model.get("frame"), onFrame });
-  model.on("change:frame", () => {
+  const followFrame = () => {
     if (model.get("frame") !== view.frame) view.go(model.get("frame"));
-  });
-  model.on("change:trace", () => view.update(model.get("trace")));
+  };
+  const followTrace = () => view.update(model.get("trace"));
+  model.on("change:frame", followFrame);
+  model.on("change:trace", followTrace);
+  return () => { // when this output is removed
+    model.off("change:frame", followFrame);
+    model.off("change:trace", followTrace);
+  };
 }
 export default { render };
 """
@@ -33,11 +38,6 @@ def make_widget(trace: Mapping[str, Any]) -> Any:
     Raises:
         ImportError: anywidget is not installed.
     """
-    return _widget_class()(trace=dict(trace))
-
-
-@cache
-def _widget_class() -> Any:
     try:
         import anywidget
         import traitlets
@@ -54,4 +54,4 @@ def _widget_class() -> Any:
         trace = traitlets.Dict().tag(sync=True)
         frame = traitlets.Int(0).tag(sync=True)
 
-    return TraceWidget
+    return TraceWidget(trace=dict(trace))

@@ -190,6 +190,14 @@ def test_entries_can_be_left_out():
     assert "documentation" not in found.data["loss"]
 
 
+def test_the_bound_is_about_the_size_as_json():
+    trainer = make_trainer()
+    size = len(trainer.trace(X, Y, steps=40).to_json())
+    trainer.trace(X, Y, steps=40, most_bytes=round(1.2 * size))
+    with pytest.raises(ValueError, match="got more after"):
+        trainer.trace(X, Y, steps=40, most_bytes=round(0.8 * size))
+
+
 def test_a_classifier_is_traced():
     trainer = make_trainer(model=Dense(2), loss=SoftmaxCrossEntropy())
     found = trace(trainer, X, CLASSES, steps=2)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from multinn import SGD, Dense, HalfSquaredError
+from multinn.tracing import page, register_formulas
 from multinn.training.tracing import trace_steps
 from tests.support.browser import quiet_page
 from tests.support.helpers import ROOT, run_python
@@ -35,6 +36,14 @@ def test_a_widget_holds_the_trace_and_the_frame():
     assert widget.trace == trace.data
     assert widget.frame == 0
     assert "export default { render };" in widget._esm
+
+
+def test_a_widget_has_the_formulas_that_were_registered_after_another(monkeypatch):
+    monkeypatch.setattr(page, "_own_formulas", {})
+    trace = trace_steps(Dense(1), HalfSquaredError(), SGD(0.1), [[1.0]], [[2.0]], backend="numpy")
+    assert "formulas.Doubled" not in trace.widget()._esm
+    register_formulas("formulas.Doubled = { y: ({ x }, ...at) => multiply(2, x(...at)) };\n")
+    assert "formulas.Doubled" in trace.widget()._esm
 
 
 def test_without_anywidget_the_error_says_what_to_install():
