@@ -92,7 +92,7 @@ function setRunning(value) {
 }
 
 function describe({ trace }) {
-  const count = trace.arrays[trace.steps[0].loss.values].shape[0];
+  const count = trace.arrays[trace.steps[0].loss.outputs].shape[0];
   return `${trace.layers[0].class} with ${trace.loss.class} and ${trace.optimizers.at(-1).class}, on ${trace.backend} ` +
     `in ${trace.dtype}, ${count === 1 ? "one example" : `${count} examples`} in each step. Below is the next step, ` +
     "which is not taken yet. Choose an entry of an input, a target or a parameter to change it.";
