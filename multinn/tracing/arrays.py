@@ -36,11 +36,14 @@ class ArrayStore:
         """Return a tree of NumPy arrays as JSON, with the index of an entry in place of each array.
 
         Named tuples become objects, other tuples become arrays.
+
+        Raises:
+            TypeError: an array has a dtype that is not in `DTYPES`.
         """
         if tree is None:
             return None
         if isinstance(tree, dict):
-            return {name: self.add(child) for name, child in tree.items()}
+            return {str(name): self.add(child) for name, child in tree.items()}
         if hasattr(tree, "_fields"):
             return {name: self.add(getattr(tree, name)) for name in tree._fields}
         if isinstance(tree, tuple | list):
@@ -50,7 +53,7 @@ class ArrayStore:
     def _index(self, array: HostArray) -> int:
         if array.dtype.name not in DTYPES:
             raise TypeError(
-                f"trace: expected arrays of one of the dtypes {', '.join(DTYPES)}, got {array.dtype}"
+                f"expected arrays of one of the dtypes {', '.join(DTYPES)}, got {array.dtype}"
             )
         contents = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
         key = (array.shape, array.dtype.name, contents)
@@ -84,8 +87,8 @@ def read_array(entry: Any) -> HostArray:
     is_shape = isinstance(shape, list) and len(shape) <= _MOST_AXES  # a long product takes hours
     if not is_shape or any(type(n) is not int or not 0 <= n <= _MOST_ENTRIES for n in shape):
         raise ValueError(
-            f"expected the shape of an array, at most {_MOST_AXES} integers from 0 to {_MOST_ENTRIES:,}, "
-            f"got {shape!r:.80}"
+            f"expected the shape of an array, at most {_MOST_AXES} integers from 0 to "
+            f"{_MOST_ENTRIES:,}, got {shape!r:.80}"
         )
     size = math.prod(shape)
     if size > _MOST_ENTRIES:

@@ -198,7 +198,14 @@ class _Writer:
             "state_after": after_update(values["state"], before.layer_state, after.layer_state),
         }
         kept = {name: value for name, value in (values | changed).items() if name not in self._leave_out}
-        return {name: self._add(kept[name]) for name in LAYER_ENTRIES if name in kept}
+        found = {}
+        for name in [each for each in LAYER_ENTRIES if each in kept]:
+            try:
+                found[name] = self._add(kept[name])
+            except TypeError as error:
+                message = f"trace: {name}: {error}; leave it out with leave_out=[{name!r}]"
+                raise TypeError(message) from error
+        return found
 
     def _add(self, values: Tree) -> Json:
         return self._store.add(tree.map(self._to_numpy, values))

@@ -12,6 +12,7 @@ from multinn.host.atomic import PathLike, replacing
 from multinn.tracing.arrays import Json, read_array
 
 FORMAT, VERSION = "multinn.trace", 1
+_NUMBERS = ("number", "forward", "backward")  # entries of a step that hold no indices of arrays
 _PARTS: dict[str, type] = {
     "multinn": str,
     "backend": str,
@@ -53,9 +54,8 @@ class Trace:
             _check(data)
             self._arrays = [read_array(entry) for entry in data["arrays"]]
             self.data = dict(data)
-            for step in data["steps"]:
-                self._decode(step)
-            self.losses = [float(self.step(k)["loss"]["value"]) for k in range(len(data["steps"]))]
+            steps = map(self.step, range(len(data["steps"])))
+            self.losses = [float(step["loss"]["value"]) for step in steps]
         except TraceError:
             raise
         except (ValueError, TypeError, LookupError, RecursionError) as error:
@@ -70,8 +70,8 @@ class Trace:
         Raises:
             IndexError: there is no such step.
         """
-        found: dict[str, Tree] = self._decode(self.data["steps"][index])
-        return found
+        step = self.data["steps"][index]
+        return {name: value if name in _NUMBERS else self._decode(value) for name, value in step.items()}
 
     @classmethod
     def load(cls, path: PathLike) -> Self:
@@ -153,12 +153,9 @@ class Trace:
         return frame(self.to_json())
 
     def _decode(self, value: Json) -> Any:
-        """Return JSON with arrays in place of their indices; numbers and orders of calls stay."""
+        """Return JSON with arrays in place of their indices."""
         if isinstance(value, dict):
-            return {
-                name: child if name in ("number", "forward", "backward") else self._decode(child)
-                for name, child in value.items()
-            }
+            return {name: self._decode(child) for name, child in value.items()}
         if isinstance(value, list):
             return tuple(map(self._decode, value))
         return None if value is None else self._array(value)

@@ -88,15 +88,19 @@ class Twice(Layer):
         return dx, {name: first[name] + second[name] for name in first}
 
 
-@dataclass(frozen=True)
-class Same(ParameterFree):
-    value: Any = None
+class Unchanged(ParameterFree):
+    """y = x"""
 
     def forward(self, backend, params, x, key=None):
         return x, None
 
     def backward(self, backend, params, cache, dy):
         return dy, {}
+
+
+@dataclass(frozen=True)
+class Same(Unchanged):
+    value: Any = None
 
 
 LAYERS = (Dense(3), Tanh(), Dense(1))
@@ -143,6 +147,33 @@ def test_hyperparameters_of_any_kind_are_recorded(value, recorded):
     assert trace.data["layers"][1]["hyperparameters"] == {"value": recorded}
 
 
+@dataclass(frozen=True)
+class Caching(Unchanged):
+    """A layer with any cache."""
+
+    cache: Any
+
+    def forward(self, backend, params, x, key=None):
+        return x, self.cache
+
+
+def test_arrays_may_have_any_name():
+    cache = {name: np.arange(3.0) for name in ("number", "forward", "values", "a.b")}
+    found = trace_of(Sequential([Caching(cache), Dense(1)])).step(1)["layers"][1]["cache"]
+    assert list(found) == list(cache)
+    assert all(np.array_equal(array, np.arange(3.0)) for array in found.values())
+
+
+@pytest.mark.parametrize("cache", [np.zeros(2, np.float16), "text", 2**70], ids=str)
+def test_a_cache_that_a_trace_cannot_hold_is_named(cache):
+    model = Sequential([Caching(cache), Dense(1)])
+    message = r"trace: cache: expected arrays of .*; leave it out with leave_out=\['cache'\]"
+    with pytest.raises(TypeError, match=message):
+        trace_of(model)
+    trainer = Trainer(model, HalfSquaredError(), SGD(0.1), backend="numpy")
+    assert "cache" not in trainer.trace(X, Y, leave_out=["cache"]).step(0)["layers"][1]
+
+
 def test_a_class_without_a_docstring_has_no_formula():
     same = trace_of(Sequential([Same(), Dense(1)])).data["layers"][1]
     assert (same["class"], same["formula"], same["documentation"]) == ("Same", "", "")
@@ -163,16 +194,6 @@ class Plain(Loss):
 
     def per_example(self, backend, outputs, targets):
         return HalfSquaredError().per_example(backend, outputs, targets)
-
-
-class Unchanged(ParameterFree):
-    """y = x"""
-
-    def forward(self, backend, params, x, key=None):
-        return x, None
-
-    def backward(self, backend, params, cache, dy):
-        return dy, {}
 
 
 def test_parts_need_not_be_dataclasses():

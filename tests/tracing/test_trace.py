@@ -138,7 +138,11 @@ def test_damaged_steps_and_arrays_are_refused(path, value):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("arrays", 0), {"shape": [0, 10**30], "dtype": "float64", "values": []}, "the shape of an array"),
+        (
+            ("arrays", 0),
+            {"shape": [0, 10**30], "dtype": "float64", "values": []},
+            "the shape of an array",
+        ),
         (("arrays", 0), {"shape": [9] * 99999, "dtype": "float64", "value": 1}, "at most 32 integers"),
         (("arrays", 0), {"shape": [2**28, 2], "dtype": "float64", "value": 1}, "at most 268,435,456"),
         (("arrays", 0), {"shape": [], "dtype": "float64", "value": 10**400}, "in the range of float64"),
