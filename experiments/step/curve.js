@@ -2,11 +2,12 @@
 
 const WIDTH = 340, HEIGHT = 190, LEFT = 44, RIGHT = 24, TOP = 8, BOTTOM = 38;
 
-/** Return up to five round numbers, evenly spaced from 0, that are at most `most`. */
-function ticks(most) {
-  const unit = 10 ** Math.floor(Math.log10(most / 4));
-  const step = [1, 2, 5, 10].map((factor) => factor * unit).find((each) => each >= most / 4);
-  return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, k) => k * step);
+/** Return up to five round numbers, evenly spaced, from `least`, which is at most 0, to `most`. */
+function ticks(least, most) {
+  const unit = 10 ** Math.floor(Math.log10((most - least) / 4));
+  const step = [1, 2, 5, 10].map((factor) => factor * unit).find((each) => each >= (most - least) / 4);
+  const first = Math.ceil(least / step - 1e-9);
+  return Array.from({ length: Math.floor(most / step + 1e-9) - first + 1 }, (_, k) => (first + k) * step);
 }
 
 /** Return a number with at most four digits, such as 0.25 or 2e−4. */
@@ -22,19 +23,21 @@ function drawLosses(figure, losses) {
   if (figure.hidden) return;
   const [bottom, right] = [HEIGHT - BOTTOM, WIDTH - RIGHT];
   const [last, loss] = losses.at(-1);
-  const most = { step: Math.max(last, 4), loss: Math.max(...losses.map(([, each]) => each)) || 1 };
-  const x = (step) => LEFT + (right - LEFT) * step / most.step;
-  const y = (value) => bottom - (bottom - TOP) * value / most.loss;
+  const values = losses.map(([, each]) => each);
+  const [least, most, mostSteps] = [Math.min(0, ...values), Math.max(0, ...values), Math.max(last, 4)];
+  const range = most - least || 1;
+  const x = (step) => LEFT + (right - LEFT) * step / mostSteps;
+  const y = (value) => bottom - (bottom - TOP) * (value - least) / range;
   const line = losses.map(([step, each]) => `${x(step).toFixed(1)} ${y(each).toFixed(1)}`).join("L");
   const label = (left, top, text, type) => svg("text", { x: left, y: top, class: type }, text);
   figure.replaceChildren(
     html("figcaption", {}, "Loss"),
     svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": describeLosses(losses) },
-      ticks(most.loss).flatMap((value) => [
+      ticks(least, least + range).flatMap((value) => [
         svg("path", { class: "live-grid", d: `M${LEFT} ${y(value)}H${right}` }),
         label(LEFT - 6, y(value) + 4, shortNumber(value), "live-left"),
       ]),
-      ticks(most.step).map((step) => label(x(step), bottom + 15, step.toLocaleString("en"))),
+      ticks(0, mostSteps).map((step) => label(x(step), bottom + 15, step.toLocaleString("en"))),
       svg("path", { d: `M${LEFT} ${TOP}V${bottom}H${right}` }),
       svg("path", { class: "live-line", d: `M${line}` }),
       svg("circle", { cx: x(last), cy: y(loss), r: 3.5 }),

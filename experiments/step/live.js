@@ -67,7 +67,7 @@ async function change(edit) {
 
 /** Take some steps, in as many requests as the server needs, until the reader stops them. */
 async function run(button) {
-  if (isRunning) return;
+  if (isRunning || !shown) return;
   const [first, steps] = [shown.step, Number(button.dataset.steps)];
   const taken = () => shown.step - first;
   const progress = find("progress");

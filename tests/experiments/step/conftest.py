@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,12 +24,20 @@ def session() -> Session:
     return Session(new_trainer(), INPUTS, TARGETS)
 
 
+@contextmanager
+def running(session: Session) -> Iterator[StepServer]:
+    """Run a server in a thread, until the context ends."""
+    with StepServer(session) as found:
+        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield found
+        finally:
+            found.shutdown()
+            thread.join()
+
+
 @pytest.fixture
 def server(session) -> Iterator[StepServer]:
-    """A server that runs in a thread."""
-    with StepServer(session) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    with running(session) as found:
+        yield found

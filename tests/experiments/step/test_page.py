@@ -1,14 +1,13 @@
 """The live page in a real browser."""
 
-import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.step.server import StepServer
 from experiments.step.session import Session
-from multinn import SGD, Dense, ReLU, Sequential, SoftmaxCrossEntropy, Trainer
+from multinn import SGD, Dense, Poisson, ReLU, Sequential, SoftmaxCrossEntropy, Trainer
+from tests.experiments.step.conftest import running
 from tests.support.browser import WIDTHS, overflowing, quiet_page
 
 KINDS = {"Step": "1 step", "Run 10": "10 steps", "Run 1,000": "1,000 steps"}
@@ -123,15 +122,10 @@ def test_a_step_to_infinity_is_explained(browser, server):
 
 
 def test_the_end_of_the_program_is_told(browser, session):
-    server = StepServer(session)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
     page = browser.new_page()
-    page.goto(server.url)
-    ready(page)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(session) as server:
+        page.goto(server.url)
+        ready(page)
     press(page, "Step")
     message(page, "The program does not answer.")
     page.close()
@@ -152,14 +146,21 @@ def test_the_keyboard_is_enough(browser, server):
 def test_images_are_shown(browser):
     x = np.random.default_rng(0).random((3, 784))
     trainer = Trainer(Sequential([Dense(16), ReLU(), Dense(10)]), SoftmaxCrossEntropy(), SGD(0.1))
-    with StepServer(Session(trainer, x, [0, 1, 2])) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        with quiet_page(browser, server.url) as page:
-            ready(page)
-            assert page.locator("#surface").is_hidden()
-            assert page.locator('#view [data-name="x"] canvas').count() > 0
-            press(page, "Step")
-            message(page, "Took 1 step.")
-        server.shutdown()
-        thread.join()
+    with running(Session(trainer, x, [0, 1, 2])) as server, quiet_page(browser, server.url) as page:
+        ready(page)
+        assert page.locator("#surface").is_hidden()
+        assert page.locator('#view [data-name="x"] canvas').count() > 0
+        press(page, "Step")
+        message(page, "Took 1 step.")
+
+
+def test_the_curve_shows_negative_losses(browser):
+    session = Session(Trainer(Dense(1), Poisson(), SGD(0.01)), [[1.0], [2.0]], [[9.0], [9.0]])
+    with running(session) as server, quiet_page(browser, server.url) as page:
+        ready(page)
+        press(page, "Run 10")
+        message(page, "Took 10 steps.")
+        assert session.next_step.losses[0] < 0
+        assert page.locator("#losses .live-left", has_text="\N{MINUS SIGN}").count() > 0
+        curve, plot = (page.locator(f"#losses {name}").bounding_box() for name in (".live-line", "svg"))
+        assert plot["y"] < curve["y"] < curve["y"] + curve["height"] < plot["y"] + plot["height"]
