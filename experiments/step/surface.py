@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from backends import HostArray, get_backend
-from multinn import BinaryCrossEntropy, Trainer, functional
+from multinn import Trainer, functional
 
 _SIZE = 31  # 961 predictions, in one batch
 _MARGIN = 0.25  # around the examples, of their range
@@ -14,7 +14,7 @@ _MARGIN = 0.25  # around the examples, of their range
 def surface(trainer: Trainer, x: HostArray, y: HostArray) -> dict[str, Any] | None:
     """Return the outputs on a grid around the examples, for JSON.
 
-    With a binary cross-entropy, the outputs are probabilities.
+    With a loss on logits, such as the binary cross-entropy, the outputs are probabilities.
 
     Args:
         trainer: the trainer, with parameters.
@@ -50,6 +50,6 @@ def surface(trainer: Trainer, x: HostArray, y: HostArray) -> dict[str, Any] | No
 def _predict(trainer: Trainer, x: HostArray) -> HostArray:
     """Return the outputs (n,), as probabilities if they are logits."""
     outputs = trainer.predict(x)[:, 0]
-    if not isinstance(trainer.program.loss, BinaryCrossEntropy):
+    if trainer.program.loss.output_activation != "logistic":
         return outputs
     return np.asarray(functional.sigmoid(get_backend("numpy"), outputs))

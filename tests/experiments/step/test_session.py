@@ -12,6 +12,8 @@ from experiments.xor.recipes import INPUTS, TARGETS
 from multinn import (
     SGD,
     Adam,
+    BinaryCrossEntropy,
+    BinaryFocal,
     Dense,
     DivergenceError,
     HalfSquaredError,
@@ -203,6 +205,14 @@ def test_the_surface_of_a_network_of_two_inputs(session):
     corner = surface["values"][surface["size"] - 1]  # the largest first input, the smallest second
     expected = 1 / (1 + np.exp(-session.trainer.predict([[1.25, -0.25]])[0, 0]))
     assert corner == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy(), BinaryFocal()])
+def test_the_surface_of_logits_has_probabilities(loss):
+    session = Session(Trainer(Dense(1), loss, SGD(10.0)), INPUTS, INPUTS[:, :1])
+    take(session, 100)
+    values = session.view()["surface"]["values"]
+    assert 0.0 <= min(values) < 0.1 < 0.9 < max(values) <= 1.0
 
 
 def test_other_networks_have_no_surface():
