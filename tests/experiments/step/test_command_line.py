@@ -13,7 +13,7 @@ from tests.support.small_mnist import make_mnist_small, write_idx_files
 
 
 class Served:
-    """What the script would have served."""
+    """Runs the script, and keeps the session that it would have served."""
 
     def __init__(self, monkeypatch):
         monkeypatch.setattr(script, "serve", self._serve)
