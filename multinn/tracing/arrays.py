@@ -84,8 +84,11 @@ def read_array(entry: Any) -> HostArray:
     if not isinstance(entry, dict) or entry.get("dtype") not in DTYPES:
         raise ValueError(f"expected an array with one of the dtypes {', '.join(DTYPES)}")
     shape, dtype = entry.get("shape"), np.dtype(entry["dtype"])
-    is_shape = isinstance(shape, list) and len(shape) <= _MOST_AXES  # a long product takes hours
-    if not is_shape or any(type(n) is not int or not 0 <= n <= _MOST_ENTRIES for n in shape):
+    if (
+        not isinstance(shape, list)
+        or len(shape) > _MOST_AXES  # a long product takes hours
+        or any(type(n) is not int or not 0 <= n <= _MOST_ENTRIES for n in shape)
+    ):
         raise ValueError(
             f"expected the shape of an array, at most {_MOST_AXES} integers from 0 to "
             f"{_MOST_ENTRIES:,}, got {shape!r:.80}"
