@@ -11,6 +11,8 @@ import numpy as np
 
 from backends import Backend, Tree, tree
 from multinn.descriptions.brief import documentation, formula, shown_fields
+from multinn.descriptions.names import named
+from multinn.errors import DescriptionError
 from multinn.host.progress import progress
 from multinn.host.text import shorten
 from multinn.host.version import own_version
@@ -216,7 +218,7 @@ class _Writer:
     def _part(self, call: Call, *, is_sequential: bool = False) -> dict[str, Json]:
         part: Any = call.part
         found = {
-            "class": type(part).__name__,
+            "class": _class_name(type(part).__mro__[1]),
             "formula": formula(part),
             "hyperparameters": _hyperparameters(part),
         }
@@ -242,6 +244,15 @@ def _parameter_paths(call: Call, params: Tree) -> dict[str, str]:
     paths = {id(leaf): path for path, leaf in tree.leaves_with_paths(params)}
     own = tree.leaves_with_paths(call.values["params"])
     return {path: paths[id(leaf)] for path, leaf in own if id(leaf) in paths}
+
+
+def _class_name(kind: type) -> str:
+    """Return the name of a class, with its module if another class is registered under the name."""
+    try:
+        is_other = named(kind.__name__) is not kind
+    except DescriptionError:
+        is_other = False
+    return f"{kind.__module__}.{kind.__qualname__}" if is_other else kind.__name__
 
 
 def _hyperparameters(part: Any) -> dict[str, Json]:

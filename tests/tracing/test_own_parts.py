@@ -289,3 +289,9 @@ def test_two_threads_trace_at_once():
     for thread in threads:
         thread.join()
     assert found == [expected] * 2
+
+
+def test_a_class_with_the_name_of_one_of_ours_is_named_with_its_module():
+    own = type("Dense", (Unchanged,), {"__module__": "mine"})
+    found = Trainer(own(), HalfSquaredError(), backend="numpy").trace(X, X)
+    assert found.data["layers"][0]["class"] == "mine.Dense"
