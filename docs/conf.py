@@ -1,6 +1,7 @@
 """The settings of the site, which ``make docs`` builds with Sphinx."""
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -52,6 +53,7 @@ nb_execution_cache_path = str(ROOT / "build" / "notebook-cache" / _sources())
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+os.environ["MULTINN_DOCS"] = ".."  # seen from a tutorial, for the links of estimators
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # by default, pages load them from elsewhere
 
 # The reference
@@ -72,6 +74,7 @@ html_favicon = "_static/icon.svg"
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["frames.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_search_summary = False  # a browser cannot fetch them from files on the disk

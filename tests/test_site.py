@@ -1,4 +1,4 @@
-"""The site builds without a warning, is complete and loads nothing from elsewhere; no link is broken."""
+"""The site builds without a warning, is complete, loads nothing from elsewhere and fits each window."""
 
 import importlib
 import inspect
@@ -19,6 +19,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import multinn
+from tests.support.browser import WIDTHS, overflowing, quiet_page
+from tests.support.browser import browser as browser
 from tests.support.helpers import ROOT, run_python
 
 pytestmark = pytest.mark.skipif(find_spec("sphinx") is None, reason="needs the extra docs")
@@ -87,7 +89,9 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """The site, with notebooks that were not executed."""
+    """The site that MULTINN_SITE names, or one with notebooks that were not executed."""
+    if built := os.environ.get("MULTINN_SITE"):
+        return Path(built).resolve()
     folder = tmp_path_factory.mktemp("docs") / "site"
     # Without execution, myst-nb warns that it does not know the language of the cells.
     options = ["-D", "nb_execution_mode=off", "-D", "suppress_warnings=myst-nb.lexer"]
@@ -198,6 +202,28 @@ def test_the_start_page_leads_to_the_tutorials_of_known_notebooks(site, pages):
     names = ("xor-by-hand", "classroom-xor", "mnist-from-scratch")
     assert {f"tutorials/{name}.html" for name in names} <= set(start.links)
     assert "_static/xor.html" in start.loaded
+
+
+def test_every_page_fits_and_neither_complains_nor_loads_from_afar(site, pages, browser):
+    found = []
+    with quiet_page(browser, (site / "index.html").as_uri()) as page:
+        for path in pages:
+            page.goto(path.as_uri())
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                found += [(path.name, width, name) for name in overflowing(page)]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ["index", "tutorials/one-step"])
+def test_a_trace_on_a_page_follows_its_theme(site, browser, name):
+    if name != "index" and "MULTINN_SITE" not in os.environ:
+        pytest.skip("its notebook was executed only on the site that MULTINN_SITE names")
+    with quiet_page(browser, (site / f"{name}.html").as_uri(), color_scheme="light") as page:
+        frame = page.frame_locator("iframe")
+        for theme in ("dark", "light"):
+            page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+            frame.locator(f"[data-theme={theme}] .mn-view svg").first.wait_for()
 
 
 def test_a_notebook_is_written_with_its_outputs(tmp_path):

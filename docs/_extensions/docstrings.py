@@ -16,7 +16,7 @@ from sphinx.domains.python import PyObject
 _SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):$")
 _LABEL = re.compile(r"(Shapes|Source):(?= )")
 _ENTRY = re.compile(r"( {4}[\w*`., ]+: )(.*)$")  # the name of an argument, which napoleon escapes itself
-_CODE = re.compile(r"(``.+?``|`[^`]+`)")
+_ROLE = re.compile(r"(``.+?``|`[^`]+`|(?<![\w*])\*\w+\*(?![\w*]))")  # code and *emphasis*
 _MARKUP = re.compile(r"[\\*|]|(?<=\w)_(?!\w)")
 
 
@@ -61,8 +61,8 @@ def _block_of(line: str, block: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return the text with all but code escaped."""
-    parts = _CODE.split(text)
+    """Return the text with all but code and emphasis escaped."""
+    parts = _ROLE.split(text)
     parts[::2] = [_MARKUP.sub(r"\\\g<0>", part) for part in parts[::2]]
     return "".join(parts)
 

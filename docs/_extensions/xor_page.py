@@ -11,7 +11,7 @@ from multinn import Adam, BinaryCrossEntropy, Dense, Sequential, Tanh, Trainer
 TARGET = "_static/xor.html"
 FRAME = (
     f'<iframe class="stepper" src="{TARGET}" title="Three training steps of a network that learns XOR" '
-    'sandbox="allow-scripts" loading="lazy"></iframe>'
+    'sandbox="allow-scripts"></iframe>'
 )
 
 
@@ -34,7 +34,7 @@ def save_xor_page(path: Path) -> None:
     """Write a page with three training steps of a small network on the four examples of XOR."""
     model = Sequential([Dense(2), Tanh(), Dense(1)])
     trainer = Trainer(model, BinaryCrossEntropy(), Adam(0.1), backend="numpy", dtype="float64", seed=0)
-    trace = trainer.trace([[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]], steps=3)
+    trace = trainer.trace([[0, 1], [1, 0], [1, 1], [0, 0]], [[1], [1], [0], [0]], steps=3)
     trace.save(path)
 
 

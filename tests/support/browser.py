@@ -10,7 +10,7 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (360, 800, 1400)
-_OWN = ("data:", "blob:", "about:", "http://127.0.0.1:", "ws://127.0.0.1:")  # from this machine
+_OWN = ("data:", "blob:", "about:", "file:", "http://127.0.0.1:", "ws://127.0.0.1:")  # from this machine
 
 # Elements that are wider than the page, unless they can be scrolled within their own box.
 _OVERFLOWING = """() => {
@@ -49,7 +49,9 @@ def _missing(reason: str) -> None:
 
 @contextmanager
 def quiet_page(browser: Any, address: str, *, width: int = 1400, **options: Any) -> Iterator[Any]:
-    """Open a page, and check at the end that it loaded nothing else from afar and complained of nothing.
+    """Open a page, and check at the end that nothing was loaded from afar and nothing was complained of.
+
+    The check includes the pages to which the caller goes on.
 
     Args:
         browser: the fixture's browser.
@@ -62,13 +64,14 @@ def quiet_page(browser: Any, address: str, *, width: int = 1400, **options: Any)
     complaints: list[str] = []
     requests: list[str] = []
     page.on("console", lambda message: messages.append(message))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
     page.on("request", lambda request: requests.append(request.url))
     try:
         page.goto(address)
         yield page
         far = [url for url in requests if not url.startswith((address.partition("#")[0], *_OWN))]
-        if far or (errors := complaints + [each.text for each in messages if each.type == "error"]):
+        errors = [f"{each.location['url']}: {each.text}" for each in messages if each.type == "error"]
+        if far or (errors := complaints + errors):
             raise AssertionError(f"{address} loads {far}" if far else f"{address} complains: {errors}")
     finally:
         page.close()
