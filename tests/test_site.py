@@ -197,6 +197,12 @@ def test_formulas_are_mathml(pages):
     assert [name for name, text in shown.items() if re.search(r"\\(frac|begin|partial)", text)] == []
 
 
+def test_names_of_functions_stand_apart_from_their_arguments(site):
+    source = (site / "explanations" / "losses.html").read_text(encoding="utf-8")
+    followers = re.findall(r"<mi>log</mi>\s*<mo>&ApplyFunction;</mo>\s*<(\w+)", source)
+    assert {"mspace"} < set(followers) <= {"mspace", "mo"}  # a bracket needs no space
+
+
 def test_the_start_page_leads_to_the_tutorials_of_known_notebooks(site, pages):
     start = pages[site / "index.html"]
     names = ("xor-by-hand", "classroom-xor", "mnist-from-scratch")
