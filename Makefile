@@ -14,7 +14,8 @@ LOWEST := .venv-lowest
 OUT ?= build/demo
 TORCH ?=
 INSTALL := -m pip install --quiet --disable-pip-version-check
-ENVIRONMENT := JAX_DISABLE_MOST_OPTIMIZATIONS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 SCIPY_ARRAY_API=1
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+ENVIRONMENT := JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(ONE_THREAD) SCIPY_ARRAY_API=1
 
 # An older way of XLA to emit code, which compiles in half the time; from JAX 0.12 on, it does not know this flag.
 QUICK := --xla_cpu_use_fusion_emitters=false
@@ -57,10 +58,10 @@ test-lowest: pyproject.toml tests/lowest-versions.txt
 
 docs: $(VENV)/installed
 	rm -rf build/site
-	$(BIN)/python -m sphinx -W --keep-going --fresh-env -b html docs build/site
+	$(ONE_THREAD) $(BIN)/python -m sphinx -W --keep-going --fresh-env -b html docs build/site
 
 notebooks: $(VENV)/installed
-	$(BIN)/python docs/notebooks.py build/notebooks
+	$(ONE_THREAD) $(BIN)/python docs/notebooks.py build/notebooks
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
