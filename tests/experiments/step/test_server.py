@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from http.client import HTTPConnection, HTTPResponse
 from queue import Queue
@@ -246,7 +247,10 @@ def test_an_unexpected_error_is_reported_to_both_sides(server, monkeypatch, capf
     )
     monkeypatch.undo()
     assert act(server, action="show")["step"] == 0
-    assert "RuntimeError: something broke" in capfd.readouterr().err
+    printed, deadline = "", time.monotonic() + 10.0  # the terminal may hear of it after the browser
+    while "RuntimeError: something broke" not in printed:
+        assert time.monotonic() < deadline, printed
+        printed += capfd.readouterr().err
 
 
 def test_nothing_is_logged(server, capfd):
