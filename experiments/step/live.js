@@ -32,24 +32,25 @@ async function send(request, inWords) {
     shown = await response.json();
   } catch (error) {
     // A failed fetch is a TypeError.
-    say(error instanceof TypeError ? "The program does not answer. It may have ended." : error.message, true);
+    warn(error instanceof TypeError ? "The program does not answer. It may have ended." : error.message);
     if (shown) show(shown); // without the wrong entry
     return false;
   }
-  show(shown);
-  say(shown.message ?? inWords, Boolean(shown.message));
+  show(shown, inWords);
+  warn(shown.message ?? "");
   return !shown.message;
 }
 
-/** Show a message; an empty one hides the box. */
-function say(message, isError = false) {
+/** Show what went wrong; an empty message hides the box. */
+function warn(message) {
   find("message").textContent = message;
-  find("message").classList.toggle("live-error", isError);
 }
 
-function show({ trace, step, losses, learning_rate: rate, surface }) {
+/** Show what the server has answered, and in words what it did. */
+function show({ trace, step, losses, learning_rate: rate, surface, message }, inWords = "") {
   const [last, loss] = losses.at(-1) ?? [];
-  find("status").textContent = `${stepsText(step)} taken, loss ${last === step ? formatNumber(loss) : "not finite"}`;
+  const taken = `${stepsText(step)} taken, loss ${last === step ? formatNumber(loss) : "not finite"}`;
+  find("status").textContent = inWords && !message ? `${inWords} ${taken}` : taken;
   if (document.activeElement !== find("rate")) find("rate").value = rate ?? "";
   find("rate").disabled = find("set").disabled = rate === null;
   drawLosses(find("losses"), losses);
@@ -58,12 +59,7 @@ function show({ trace, step, losses, learning_rate: rate, surface }) {
   else view = mount(find("view"), trace, { onEdit: change });
 }
 
-/** Change an entry, and keep the focus on its array. */
-async function change(edit) {
-  const name = document.activeElement.closest("figure")?.dataset.name;
-  await ask({ action: "edit", ...edit }, "Changed.");
-  find("view").querySelector(`[data-name="${CSS.escape(name)}"] .mn-scroll`)?.focus();
-}
+const change = (edit) => ask({ action: "edit", ...edit }, "Changed.");
 
 /** Take some steps, in as many requests as the server needs, until the reader stops them. */
 async function run(button) {
@@ -82,7 +78,6 @@ async function run(button) {
   progress.hidden = true;
   if (document.activeElement === find("stop")) button.focus(); // which a disabled button would lose
   setRunning(false);
-  if (isWell && shown.step > first) say(`Took ${stepsText(taken())}.`);
 }
 
 function setRunning(value) {

@@ -7,6 +7,7 @@ import { moved, placeAt, positionOf } from "./planes.js";
 
 export const MOST_CELLS = 64; // of a table
 const MOST_COLUMNS = 12;
+const MOST_SIDE = 12; // pixels of a cell of a picture
 const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // Red, green and blue of a heat map: their brightness grows with the number, so that signs are seen without colour.
@@ -55,13 +56,17 @@ function drawTable(array, plane, number) {
     array.size > 1 ? html("thead", {}, head) : null, html("tbody", {}, body));
 }
 
-function drawPicture(array, plane, number, name) {
-  const { rows, columns, label } = plane;
-  const side = Math.max(1, Math.min(12, Math.floor(340 / columns), Math.floor(300 / rows)));
+/** Return a plane as a picture, smaller if there are `several`. The cells of images are squares. */
+function drawPicture(array, plane, number, name, several) {
+  const { rows, columns, label, isRow } = plane;
+  const side = (most, count) => Math.max(1, Math.min(MOST_SIDE, Math.floor(most / count)));
+  const widest = several ? 120 : rows > 8 ? 200 : 340;
+  let [wide, high] = [side(widest, columns), side(several ? 120 : 300, rows)];
+  if (isRow || array.shape.length > 3) wide = high = Math.min(wide, high);
   const canvas = heatMap(array, plane);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${name}${label}: ${summaryOf(array)}`);
-  const style = { width: `${side * columns}px`, height: `${Math.max(side * rows, 14)}px` };
+  const style = { width: `${wide * columns}px`, height: `${Math.max(high * rows, 14)}px` };
   return html("div", { class: "mn-map", "data-plane": number, style }, canvas, html("div", { class: "mn-cursor" }));
 }
 
@@ -85,12 +90,13 @@ class ArrayFigure {
     const cells = planes.reduce((total, { rows, columns }) => total + rows * columns, 0);
     this.isTable = cells <= MOST_CELLS && planes.every(({ columns, isRow }) => columns <= MOST_COLUMNS && !isRow);
     const words = this.isTable ? "" : summaryOf(array);
-    this.readout = html("div", { class: "mn-note", "aria-live": "polite" }, words);
+    this.readout = html("div", { class: this.isTable && !onEdit ? "mn-spoken" : "mn-note", "aria-live": "polite" }, words);
     this.box = this.drawBox();
     const left = planes[0]?.left > 0 ? `${planes[0].left} more are not drawn` : "";
-    this.figure = html("figure", { class: `mn-array${isResult ? " mn-result" : ""}`, "data-name": name },
-      html("figcaption", {}, html("b", {}, name), ` ${shapeText(array.shape)}`.replace(/ /g, "\u00a0"),
-        html("span", {}, [meaning, left].filter(Boolean).join("; "))),
+    const attributes = { class: `mn-array${isResult ? " mn-result" : ""}`, "data-name": name, "data-keep": `array ${name}` };
+    this.figure = html("figure", attributes,
+      html("figcaption", {}, html("b", {}, name), " ", html("span", {}, shapeText(array.shape).replace(/ /g, "\u00a0")),
+        html("div", { class: "mn-note" }, [meaning, left].filter(Boolean).join("; "))),
       this.box, this.readout);
     if (chosen !== null) this.mark(chosen);
   }
@@ -100,11 +106,11 @@ class ArrayFigure {
     const attributes = {
       class: "mn-scroll mn-planes", tabindex: 0, role: "group", "aria-label": `${this.name}, ${shapeText(this.array.shape)}`,
       onclick: (event) => this.point(event, (place) => this.choose(place)),
-      onpointermove: (event) => this.point(event, (place) => this.say(place)),
+      onpointermove: (event) => this.isTable || this.point(event, (place) => this.say(place)),
       onkeydown: (event) => this.press(event),
     };
     return html("div", attributes, this.planes.map((plane, number) => html("div", {},
-      draw(this.array, plane, number, this.name),
+      draw(this.array, plane, number, this.name, this.planes.length > 1),
       plane.label ? html("div", { class: "mn-note" }, plane.label) : null)));
   }
 
@@ -135,9 +141,9 @@ class ArrayFigure {
     return this.array.shape.length ? `${this.name}[${this.array.indicesOf(place).join(", ")}]` : this.name;
   }
 
-  /** Say the number of an entry of a picture. */
+  /** Say the number of an entry. */
   say(place) {
-    if (this.isTable || this.onEdit) return;
+    if (this.onEdit) return;
     this.readout.textContent = `${this.nameOf(place)} = ${allDigits(this.array.numbers[place], this.array.dtype)}`;
   }
 

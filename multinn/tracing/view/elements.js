@@ -14,7 +14,9 @@ function built(element, attributes = {}, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "style") Object.entries(value).forEach(([key, each]) => element.style.setProperty(key, each));
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+    else if (value !== null && value !== undefined && value !== false) {
+      element.setAttribute(name, value === true ? "" : value);
+    }
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return element;
@@ -33,7 +35,14 @@ export function allDigits(value, dtype) {
   return String(candidates.find((each) => Math.fround(each) === value) ?? value).replace(/-/g, "−");
 }
 
-export const shapeText = (shape) => (shape.length ? shape.join(" × ") : "one number");
+/** Return a shape in words; a row of numbers is told by their count. */
+export function shapeText(shape) {
+  if (shape.length > 1) return shape.join(" × ");
+  return (shape[0] ?? 1) === 1 ? "one number" : `${shape[0]} numbers`;
+}
+
+/** Return a text of at most that many letters. */
+export const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 /** Return the place of the number with the largest absolute value. */
 export const placeOfLargest = (numbers) =>

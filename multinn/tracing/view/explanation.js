@@ -5,14 +5,18 @@ import { errorOf } from "./results.js";
 import { allDigits, formula, html } from "./elements.js";
 
 const TOLERANCES = { float64: 1e-12, float32: 1e-5 };
-const MOST_DEFINITIONS = 30;
+const MOST_UNFOLDED = 5; // definitions that are shown at once
+
+const CALLS_FORWARD = "Layer.forward_with_state"; // and does nothing else
 
 const equal = "<mo>=</mo>", becomes = "<mo>←</mo>";
 
 /** Return the parts of an equation: in symbols, with numbers unless these are the value, and the value. */
 function equation(symbol, sign, expression) {
   const [numbers, value] = [expression.numbers(), numberMarkup(expression.value())];
-  const sides = [symbol + sign + expression.symbols(), ...(numbers === value ? [] : [equal + numbers]), equal + value];
+  const text = (markup) => markup.replace(/<[^>]*>/g, "");
+  const isValue = text(numbers) === text(value);
+  const sides = [symbol + sign + expression.symbols(), ...(isValue ? [] : [equal + numbers]), equal + value];
   return sides.map((markup) => formula(`<mrow>${markup}</mrow>`));
 }
 
@@ -26,15 +30,22 @@ export function explain({ name, array, formula: formulaOf }, place, dtype, symbo
   const indices = array.indicesOf(place);
   const expression = formulaOf(...indices);
   const symbol = variable(symbolName, indices, NaN).symbols();
-  const named = definitions(expression);
-  const shown = named.slice(0, MOST_DEFINITIONS).map((each) =>
-    html("div", { class: "mn-definition" }, equation(each.symbols(), equal, each.definition)));
-  const left = named.length - shown.length;
   const [general, ...withNumbers] = equation(symbol, isUpdate ? becomes : equal, expression);
   return html("section", { class: "mn-formula", "data-name": name },
-    html("div", { class: "mn-scroll" }, general, shown,
-      left > 0 ? html("div", { class: "mn-note" }, `and ${left} more`) : null, withNumbers),
+    html("div", { class: "mn-scroll" }, general, drawDefinitions(definitions(expression)), withNumbers),
     recorded(array, place, expression, dtype));
+}
+
+/** Return an equation for each definition; many are drawn when they are asked for. */
+function drawDefinitions(named) {
+  const draw = () => named.map((each) =>
+    html("div", { class: "mn-definition" }, equation(each.symbols(), equal, each.definition)));
+  if (named.length <= MOST_UNFOLDED) return draw();
+  const unfold = ({ target }) => {
+    if (target.children.length === 1) target.append(...draw());
+  };
+  const names = [...new Set(named.map(({ name }) => name))].join(", ");
+  return html("details", { ontoggle: unfold }, html("summary", {}, `with ${names}`));
 }
 
 /** Return the recorded number, and whether the formula gives the same. */
@@ -47,12 +58,13 @@ function recorded(array, place, expression, dtype) {
 }
 
 /** Return the functions that ran in a pass, with the lines that ran marked, as one fold, or nothing. */
-export function drawCode(trace, part, pass) {
-  const listings = (part.code?.[pass] ?? []).map((index) => trace.data.code[index]);
+export function drawCode(trace, part, pass, isOpen) {
+  const listings = (part.code?.[pass] ?? []).map((index) => trace.data.code[index])
+    .filter(({ name }) => name !== CALLS_FORWARD);
   const drawn = listings.map(({ source, ran }) => html("pre", { class: "mn-scroll", tabindex: 0 },
     source.split("\n").map((text, k) => html("span", { class: ran.includes(k) ? "mn-ran" : "" }, `${text}\n`))));
   const title = html("summary", {}, "The code; the lines that ran are marked");
-  return drawn.length ? [html("details", { class: "mn-code", open: "" }, title, drawn)] : [];
+  return drawn.length ? [html("details", { class: "mn-code", open: isOpen }, title, drawn)] : [];
 }
 
 /** Return the documentation of a part as one fold, or nothing. */

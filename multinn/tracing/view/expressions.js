@@ -9,9 +9,23 @@ const MOST_ALIKE = 3; // definitions of one name that are shown
 
 const escape = (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const mi = (name) => `<mi>${escape(name)}</mi>`;
+const mn = (digits) => `<mn>${escape(digits)}</mn>`;
 const mo = (sign) => `<mo>${escape(sign)}</mo>`;
 const TIMES = '<mo rspace=".1em">\u2062</mo>'; // invisible
 const row = (...markup) => `<mrow>${markup.join("")}</mrow>`;
+
+/** Return the name of a variable: each letter of dy, β₁ or u′ is a symbol, which is italic. */
+function symbolMarkup(name) {
+  if (/^\p{L}\u0302$/u.test(name)) return `<mover accent="true">${mi(name[0])}<mo>^</mo></mover>`;
+  return /^d?\p{L}[′₁₂kqvo]?$/u.test(name) ? row(...[...name].map(mi)) : mi(name);
+}
+
+/** Return indices, with commas unless they are one or two letters or digits. */
+function indexMarkup(indices) {
+  const isShort = indices.length < 3 && indices.every((index) => String(index).length === 1);
+  const each = indices.map((index) => (typeof index === "number" ? mn(String(index).replace("-", "−")) : mi(index)));
+  return row(each.join(isShort ? "" : '<mo rspace="0">,</mo>'));
+}
 
 /** Return a number as a reader writes it, whole if it is short, else with four significant digits. */
 export function formatNumber(value) {
@@ -22,20 +36,20 @@ export function formatNumber(value) {
   const text = whole.length <= 8 && !whole.includes("e") ? whole
     : size >= 1e5 || size < 1e-3 ? value.toExponential(3)
     : value.toPrecision(4);
-  return text.replace(/-/g, "−");
+  return text.replace(/-/g, "−").replace("+", "");
 }
 
 /** Return a number as MathML: a power of ten is written as one. */
 export function numberMarkup(value) {
   const [digits, exponent] = formatNumber(value).split("e");
   const sign = digits.startsWith("−") ? mo("−") : "";
-  const mantissa = `<mn>${escape(digits.replace("−", ""))}</mn>`;
+  const mantissa = mn(digits.replace("−", ""));
   if (exponent === undefined) return row(sign, mantissa);
-  return row(sign, mantissa, mo("·"), `<msup><mn>10</mn><mn>${escape(exponent.replace("+", ""))}</mn></msup>`);
+  return row(sign, mantissa, mo("·"), `<msup>${mn(10)}${mn(exponent)}</msup>`);
 }
 
 /** Return a function that computes its result in its first call. */
-function lazy(compute) {
+export function lazy(compute) {
   let known;
   return () => (known ??= compute());
 }
@@ -75,10 +89,8 @@ const asNode = (part) => (typeof part === "number" ? number(part) : part);
 
 /** A variable with indices, such as x_ni, and its value. */
 export function variable(name, indices, value) {
-  const symbols = () => {
-    const comma = indices.some((index) => String(index).length > 1) ? "," : "";
-    return indices.length ? `<msub>${mi(name)}${mi(indices.join(comma).replace(/-/g, "−"))}</msub>` : mi(name);
-  };
+  const symbols = () =>
+    (indices.length ? `<msub>${symbolMarkup(name)}${indexMarkup(indices)}</msub>` : symbolMarkup(name));
   // Sums have many variables, and a literal is made much faster than a copy of another object.
   return {
     precedence: ATOM, parts: [], name, value: () => value, symbols, numbers: () => numberMarkup(value),

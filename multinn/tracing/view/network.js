@@ -2,8 +2,8 @@
 
 import { formatNumber } from "./expressions.js";
 import { valuesOf } from "./arrays.js";
-import { html, shapeText } from "./elements.js";
-import { planesOf } from "./planes.js";
+import { html, shapeText, shortened } from "./elements.js";
+import { isDrawnAlone, planesOf } from "./planes.js";
 import { heatMap } from "./drawing.js";
 import { drawUnits } from "./units.js";
 
@@ -14,7 +14,15 @@ export function drawNetwork(trace, number, example, go) {
   const known = knownAt(trace, number);
   const step = trace.steps[known.frame.step];
   const chain = chainOf(trace.data.layers, step);
-  return chain ? drawUnits(trace, step, chain, known, example) : drawBoxes(trace, step, known, example, go);
+  if (!chain) return drawBoxes(trace, step, known, example, go);
+  return html("div", { class: "mn-units" }, drawImage(step.layers[0].x, example), drawUnits(trace, step, chain, known, example));
+}
+
+/** Return the input of an example as an image if its numbers fill a square, else null. */
+function drawImage(x, example) {
+  const values = valuesOf(x);
+  if (!isDrawnAlone(values)) return null;
+  return html("figure", {}, picture(values, example), html("figcaption", { class: "mn-note" }, "x as an image"));
 }
 
 /** Return what is known in a frame: the layers that ran in each pass, whether the loss did, and the update. */
@@ -49,15 +57,25 @@ function drawBoxes(trace, step, known, example, go) {
     if (sequential) return html("div", { class: "mn-chain", role: "group", "aria-label": name }, inner);
     const attributes = {
       class: look(known.forward.has(index), known.frame.layer === index), onclick: () => go(frameOf(trace, known, index)),
+      tabindex: -1, "data-keep": `layer ${index}`, title: name, // the keyboard has the same in the row of frames
     };
-    const button = html("button", attributes, html("b", {}, name), contents(step.layers[index], known, index, example));
+    const title = html("b", {}, shortened(name, 20));
+    const button = html("button", attributes, title, contents(step.layers[index], known, index, example));
     if (!inner.length) return button;
     return html("div", { class: "mn-container" }, button, html("div", { class: "mn-branches" }, inner));
   };
   const loss = html("span", { class: look(known.loss, known.frame.kind === "loss") },
     html("b", {}, "loss"), known.loss ? formatNumber(step.loss.value.numbers[0]) : "?");
   return html("div", { class: "mn-scroll mn-boxes", role: "group", "aria-label": "The layers of the network" },
-    html("div", { class: "mn-chain" }, inside(layers[0].sequential ? 0 : null), loss));
+    html("div", { class: "mn-chain" }, inputBox(step, example), inside(layers[0].sequential ? 0 : null), loss));
+}
+
+/** Return the input of the network as a box, or null if the trace leaves it out. */
+function inputBox({ layers: [{ x }] }, example) {
+  const values = valuesOf(x);
+  if (!values?.shape) return null;
+  return html("span", { class: "mn-layer mn-known" },
+    html("b", {}, "x"), html("span", {}, shapeText(values.shape.slice(1))), picture(values, example));
 }
 
 /** Return the frame of a layer in the pass that is shown. */
@@ -87,5 +105,6 @@ function picture(array, example) {
   const isBatch = array.shape.length === 2 && plane.rows === array.shape[0];
   const canvas = heatMap(array, isBatch ? { ...plane, rows: 1, first: row * plane.down } : plane);
   canvas.setAttribute("aria-hidden", true);
+  canvas.className = "mn-picture";
   return canvas;
 }

@@ -7,7 +7,7 @@
 // They return expressions. `c`, the context, has an entry for each recorded array. If x or y is a tuple of
 // arrays, `c.path` is the number of the array in it; else it is "".
 
-import { divide, formulas, largestTerm, multiply, number, sum } from "./expressions.js";
+import { divide, formulas, largestTerm, lazy, multiply, number, sum } from "./expressions.js";
 import { NumberArray, entries, extremes, maskOf, valuesOf } from "./arrays.js";
 
 /** Return a tree of `NumberArray`s as a tree of functions from indices to variables. */
@@ -81,31 +81,37 @@ export function updateContext(trace, frame, index, path) {
   };
 }
 
-/** Return the weight of example n in the loss: 1 / N, or its share of all weights. */
-function weightOf(c, n) {
+/** Return an expression times the weight of example n in the loss: 1 / N, or its share of all weights. */
+function weighted(c, n, expression) {
   const count = c.y.shape[0];
   const isSum = c.reduction === "sum";
-  if (!c.weights) return isSum ? number(1) : divide(1, count);
-  if (isSum) return c.weights(n);
+  if (!c.weights) return isSum ? expression : multiply(divide(1, count), expression);
+  if (isSum) return multiply(c.weights(n), expression);
   const total = sum("k", count, (k) => c.weights(k));
-  return divide(c.weights(n), total.value() > 0 ? total : number(1));
+  return multiply(divide(c.weights(n), total.value() > 0 ? total : number(1)), expression);
 }
 
 const LOSS = {
-  value: (c) => sum("n", c.values.shape[0], (n) => multiply(weightOf(c, n), c.values(n))),
-  dy: (c, n, ...indices) => multiply(weightOf(c, n), c.gradient(n, ...indices)),
+  value: (c) => sum("n", c.values.shape[0], (n) => weighted(c, n, c.values(n))),
+  dy: (c, n, ...indices) => weighted(c, n, c.gradient(n, ...indices)),
 };
 
+/** Return a result; whether its formula can be worked out is found when it is asked for. */
 function result(name, array, formula, context) {
-  if (!formula || !array?.size) return { name, array };
   const ofEntry = (...indices) => formula(guarded(context), ...indices);
+  const found = lazy(() => [formula && array?.size && isKnown(ofEntry, array) ? ofEntry : undefined]);
+  return { name, array, get formula() { return found()[0]; } };
+}
+
+/** Return whether the trace has what a formula takes. */
+function isKnown(ofEntry, array) {
   try {
     ofEntry(...array.indicesOf(0)).symbols();
+    return true;
   } catch (error) {
-    if (error instanceof LeftOut) return { name, array };
+    if (error instanceof LeftOut) return false;
     throw error;
   }
-  return { name, array, formula: ofEntry };
 }
 
 /** Return the result for one array of a tuple, or for the only one, whose path is "". */
@@ -145,8 +151,7 @@ const RESULTS = {
     trace.steps[frame.step].updates.forEach(({ params_after }, index) => {
       for (const each of leaves(params_after).flatMap(([path]) => resultsOfUpdate(trace, frame, index, path))) {
         // A wrapper returns most arrays as the wrapped optimizer returned them.
-        const isKnown = found.some(({ name, array }) => name === each.name && array === each.array);
-        if (!isKnown) found.push(each);
+        if (!found.some(({ name, array }) => name === each.name && array === each.array)) found.push(each);
       }
     });
     return found;

@@ -15,11 +15,14 @@ const MEANINGS = {
   y: "output", mask: "which entries count", dx: "gradient of the input",
   l: "loss of each example", L: "loss", g: "gradient of each example's loss", dy: "gradient of the output",
 };
+const PANELS = ["The network", "Results", "Explanation", "Computed from"];
 const MOST_FORMULAS = 3; // that are shown before an entry is chosen
 const KEYS = {
   ArrowLeft: "back", ArrowRight: "next", Home: "first", End: "last", PageUp: "backStep", PageDown: "nextStep",
 };
 const SHIFT_KEYS = { ArrowLeft: "backStep", ArrowRight: "nextStep" };
+const WIDE = 900; // pixels from which the code is unfolded
+const PLAYING = 1000; // milliseconds a frame
 const PASSES = { forward: "forward", loss: "the loss", backward: "backward", update: "the update" };
 const EXPLANATIONS = {
   forward: "The layer computes its output y from its input x, and keeps what its backward pass needs.",
@@ -60,19 +63,44 @@ class View {
 
   /** Show another trace: the frame, the example and the chosen entries stay. */
   update(data) {
-    this.attempt(() => {
+    this.attempt(() => this.keepingFocus(() => {
       this.trace = new Trace(data);
       this.build();
       this.go(this.frame);
-    });
+    }));
   }
 
   /** Show the frame of that number. */
   go(number) {
     if (!this.trace) return;
     this.frame = Math.max(0, Math.min(this.frames - 1, number));
-    this.attempt(() => this.draw());
+    this.redraw();
     this.options.onFrame?.(this.frame);
+  }
+
+  redraw() {
+    this.attempt(() => this.keepingFocus(() => this.draw()));
+  }
+
+  /** Draw something, and give the focus to what took the place of the focused element. */
+  keepingFocus(draw) {
+    const focused = () => this.element.getRootNode().activeElement;
+    const keep = this.element.contains(focused()) && focused().closest("[data-keep]")?.dataset.keep;
+    draw();
+    if (!keep || this.element.contains(focused())) return;
+    const successor = this.element.querySelector(`[data-keep="${CSS.escape(keep)}"]`);
+    (successor?.querySelector("[tabindex]") ?? successor)?.focus({ preventScroll: true });
+  }
+
+  /** Show the next frame each second up to the last one, or stop doing so. */
+  play() {
+    const isPlaying = this.timer !== undefined;
+    this.playButton.textContent = isPlaying ? "Play" : "Pause";
+    clearInterval(this.timer);
+    this.timer = isPlaying ? undefined : setInterval(() => {
+      if (this.frame < this.frames - 1 && this.element.isConnected) this.move("next");
+      else this.play();
+    }, PLAYING);
   }
 
   /** Do something with the trace, or say that it is damaged. */
@@ -112,24 +140,38 @@ class View {
   /** Draw what stays from frame to frame. */
   build() {
     const { steps, data } = this.trace;
-    const button = (where, text) => html("button", { onclick: () => this.move(where), "data-go": where }, text);
+    const button = (where, text) =>
+      html("button", { onclick: () => this.move(where), "data-go": where, "data-keep": where }, text);
+    if (this.timer !== undefined) this.play();
+    this.playButton = html("button", { class: "mn-play", onclick: () => this.play(), "data-keep": "play" }, "Play");
     const buttons = [
       button("first", "First"), button("back", "← Back"), button("next", "Next →"),
       ...(steps.length > 1 ? [button("backStep", "Previous step"), button("nextStep", "Next step")] : []),
-      button("last", "Last"),
+      button("last", "Last"), this.playButton,
     ];
     this.where = html("h2", { "aria-live": "polite" });
     this.loss = html("span", {});
     this.tape = html("div", { class: "mn-scroll mn-tape", role: "group", "aria-label": "Frames of the step" });
-    [this.network, this.arrays, this.explanation] = range(3).map(() => html("div", { class: "mn-panel" }));
+    [this.network, this.results, this.explanation, this.inputs] = PANELS.map((label) =>
+      html("section", { class: "mn-panel", "aria-label": label }));
     this.formulas = html("div", {});
     this.element.replaceChildren(
       html("header", {},
         html("div", { class: "mn-buttons", role: "group", "aria-label": "Go to a frame" }, buttons), this.where,
-        html("p", { class: "mn-note" }, this.loss, ` · ${data.backend}, ${data.dtype} · `, this.drawExampleChoice())),
+        html("p", { class: "mn-note" }, this.loss, ` · ${data.backend}, ${data.dtype}`,
+          ...(steps.length > 1 ? [" · ", this.drawStepChoice()] : []), " · ", this.drawExampleChoice())),
       this.tape,
-      html("div", { class: "mn-columns" }, html("div", {}, this.network, this.arrays), this.explanation));
+      html("div", { class: "mn-columns" }, this.network, this.results, this.explanation, this.inputs));
     this.drawnStep = null;
+  }
+
+  /** Draw a choice of the step, of which the same frame is shown. */
+  drawStepChoice() {
+    const { length } = this.trace.steps;
+    const framesOfStep = this.frames / length;
+    const choose = (step) => this.go(step * framesOfStep + (this.frame % framesOfStep));
+    this.stepChoice = drawSelect("step", range(length), (step) => step + 1, 0, choose);
+    return html("label", {}, "step ", this.stepChoice, ` of ${length}`);
   }
 
   drawExampleChoice() {
@@ -138,22 +180,23 @@ class View {
     const choose = (number) => {
       this.example = Number(number);
       this.chosen = {};
-      this.attempt(() => this.draw());
+      this.redraw();
     };
-    return html("label", {}, "example ", drawSelect(range(count), String, this.example, choose), ` of ${count}`);
+    return html("label", {}, "example ", drawSelect("example", range(count), String, this.example, choose), ` of ${count}`);
   }
 
   /** Draw the frame that is shown. */
   draw() {
     const { trace } = this;
     const frame = trace.frames[this.frame];
-    this.results = resultsOf(trace, frame);
+    this.found = resultsOf(trace, frame);
     this.drawPlace(frame);
     this.drawTape(frame);
     this.network.replaceChildren(drawNetwork(trace, this.frame, this.example, (number) => this.go(number)));
     const current = this.network.querySelector(".mn-title.mn-current, .mn-layer.mn-current");
     if (current) reveal(current.closest(".mn-scroll"), current);
-    this.arrays.replaceChildren(...this.drawArrays(frame));
+    this.results.replaceChildren(...this.drawResults(frame));
+    this.inputs.replaceChildren(...this.drawInputs(frame));
     this.drawFormulas();
     this.drawExplanation(frame);
   }
@@ -162,14 +205,18 @@ class View {
   drawPlace(frame) {
     const { steps } = this.trace;
     const { number, loss } = steps[frame.step];
-    this.where.textContent = `Step ${frame.step + 1} of ${steps.length} · ${PASSES[frame.kind]} · ${this.nameOf(frame)}`;
-    const before = number === frame.step ? "" : ` · after ${number} steps of training`;
+    const step = steps.length > 1 ? `Step ${frame.step + 1} of ${steps.length}` : `Step ${grouped(number + 1)}`;
+    this.where.textContent = `${step} · ${PASSES[frame.kind]} · ${this.nameOf(frame)}`;
+    const before = steps.length > 1 && number !== frame.step ? ` · after ${grouped(number)} steps of training` : "";
     this.loss.textContent = `loss ${formatNumber(loss.value.numbers[0])}${before}`;
+    if (steps.length > 1) this.stepChoice.value = frame.step;
     const [isFirst, isLast] = [this.frame === 0, this.frame === this.frames - 1];
     const isEnd = {
       first: isFirst, back: isFirst, backStep: isFirst, next: isLast, last: isLast, nextStep: frame.step === steps.length - 1,
     };
-    for (const button of this.element.querySelectorAll("[data-go]")) button.disabled = isEnd[button.dataset.go];
+    for (const button of this.element.querySelectorAll("[data-go]")) {
+      button.setAttribute("aria-disabled", isEnd[button.dataset.go]); // a disabled button would lose the focus
+    }
   }
 
   nameOf(frame) {
@@ -179,6 +226,7 @@ class View {
 
   /** Draw the frames of a step, and mark the one that is shown. */
   drawTape(current) {
+    const hasFocus = this.tape.matches(":focus-within");
     if (this.drawnStep !== current.step) {
       this.drawnStep = current.step;
       this.tape.replaceChildren(...this.drawFrames(current.step));
@@ -186,10 +234,12 @@ class View {
     for (const button of this.tape.children) {
       const number = Number(button.dataset.frame);
       button.classList.toggle("mn-done", number < this.frame);
+      button.tabIndex = number === this.frame ? 0 : -1;
       if (number !== this.frame) button.removeAttribute("aria-current");
       else {
         button.setAttribute("aria-current", "step");
         reveal(this.tape, button);
+        if (hasFocus) button.focus({ preventScroll: true });
       }
     }
   }
@@ -210,30 +260,26 @@ class View {
         "data-frame": number, "aria-label": `${PASSES[frame.kind]}, ${this.nameOf(frame)}`,
         style: { "grid-column": column, "grid-row": row }, onclick: () => this.go(number),
       };
-      return html("button", attributes, text);
+      return html("button", attributes, html("span", {}, text));
     });
   }
 
-  /** Return the results of a frame, and what they are computed from. */
-  drawArrays(frame) {
+  drawResults(frame) {
     const choice = frame.kind === "update" ? [this.drawParameterChoice(frame)] : [];
-    const inputs = inputsOf(this.trace, frame, this.parameter);
     const results = this.shownResults();
-    const figures = [results.map((result) => this.drawResult(result)), inputs.map((input) => this.drawInput(input))];
-    const known = new Set([...results, ...inputs].map(({ array }) => array));
+    const hint = results.some(({ formula }) => formula)
+      ? "Click an entry of a result, or move to it with the arrow keys, to see its formula." : "";
+    return [...choice, html("h3", {}, "Results"), ...drawFigures(results.map((result) => this.drawResult(result)), hint)];
+  }
+
+  /** Return what the results are computed from. */
+  drawInputs(frame) {
+    const inputs = inputsOf(this.trace, frame, this.parameter);
+    const known = new Set([...this.shownResults(), ...inputs].map(({ array }) => array));
     const editable = inputs.filter(({ edit }) => edit && this.options.onEdit).map(({ name }) => name);
-    const hints = [
-      editable.length ? `Click a number of ${editable.join(", ")} to change it.` : "",
-      results.some(({ formula }) => formula)
-        ? "Click an entry of a result, or move to it with the arrow keys, to see its formula." : "",
-      figures.flat().some((figure) => figure.querySelector("canvas"))
-        ? "In pictures, bright is positive, grey is 0 and dark is negative." : "",
-    ];
+    const hint = editable.length ? `Click a number of ${editable.join(", ")} to change it.` : "";
     return [
-      ...choice,
-      html("h3", {}, "Results"), html("div", { class: "mn-arrays" }, figures[0]),
-      html("h3", {}, "Computed from"), html("div", { class: "mn-arrays" }, figures[1]),
-      html("p", { class: "mn-note" }, hints.filter(Boolean).join(" ")),
+      html("h3", {}, "Computed from"), ...drawFigures(inputs.map((input) => this.drawInput(input)), hint),
       ...this.drawCache(cacheOf(this.trace, frame).filter(({ array }) => !known.has(array))),
     ];
   }
@@ -243,9 +289,9 @@ class View {
     if (!paths.includes(this.parameter)) [this.parameter] = paths;
     const choose = (path) => {
       this.parameter = path;
-      this.attempt(() => this.draw());
+      this.redraw();
     };
-    return html("label", {}, "parameter ", drawSelect(paths, parameterName, this.parameter, choose));
+    return html("label", {}, "parameter ", drawSelect("parameter", paths, parameterName, this.parameter, choose));
   }
 
   drawInput({ name, meaning, array, edit, isParameter }) {
@@ -293,7 +339,7 @@ class View {
   /** Return the results of a frame; in an update, those of the parameter that is shown. */
   shownResults() {
     const { kind } = this.trace.frames[this.frame];
-    return this.results.filter(({ name }) => kind !== "update" || name.split(" of ").at(-1) === this.parameter);
+    return this.found.filter(({ name }) => kind !== "update" || name.split(" of ").at(-1) === this.parameter);
   }
 
   /** Return the place of the chosen entry of a result: at first, the first or, of many, the largest one. */
@@ -319,21 +365,33 @@ class View {
   /** Draw the words, the formulas and the code of a frame; what is unfolded stays so. */
   drawExplanation({ kind, ...frame }) {
     const part = partOf(this.trace, { kind, ...frame });
-    const folds = () => [...this.explanation.querySelectorAll("details")];
+    const folds = () => [...this.explanation.querySelectorAll("details[class]")];
     const unfolded = new Map(folds().map((fold) => [fold.className, fold.open]));
     this.explanation.replaceChildren(
       html("p", {}, EXPLANATIONS[kind]), html("p", {}, html("b", {}, `${part.class}: `), part.formula), this.formulas,
-      ...drawCode(this.trace, part, kind === "loss" ? "forward" : kind), ...drawDocumentation(part));
+      ...drawCode(this.trace, part, kind === "loss" ? "forward" : kind, this.element.clientWidth >= WIDE),
+      ...drawDocumentation(part));
     for (const fold of folds()) fold.open = unfolded.get(fold.className) ?? fold.open;
   }
 }
 
+const grouped = (number) => number.toLocaleString("en");
+
 /** Return the name of the optimizer's state in the name of a result, such as "m of 0.W". */
 const stateName = (name) => name.split(" of ").at(-2);
 
-function drawSelect(values, textOf, value, choose) {
+/** Return figures and a hint, or that there are none. */
+function drawFigures(figures, hint) {
+  const hints = [
+    figures.length ? hint : "The trace leaves these arrays out.",
+    figures.some((figure) => figure.querySelector("canvas")) ? "In pictures, bright is positive, grey is 0 and dark is negative." : "",
+  ];
+  return [html("div", { class: "mn-arrays" }, figures), html("p", { class: "mn-note" }, hints.filter(Boolean).join(" "))];
+}
+
+function drawSelect(name, values, textOf, value, choose) {
   const options = values.map((each) => html("option", { value: each }, textOf(each)));
-  const select = html("select", { onchange: () => choose(select.value) }, options);
+  const select = html("select", { "data-keep": name, onchange: () => choose(select.value) }, options);
   select.value = value;
   return select;
 }

@@ -2,7 +2,7 @@
 
 import { formatNumber, range } from "./expressions.js";
 import { extremes, valuesOf } from "./arrays.js";
-import { allDigits, html, svg, tint } from "./elements.js";
+import { allDigits, html, shortened, svg, tint } from "./elements.js";
 
 const MOST_UNITS = 8; // of a layer that are drawn
 const MOST_TEXTS = 4; // units of a layer that have room for their numbers
@@ -99,7 +99,8 @@ function weightsOf({ params }, from, to) {
 
 function unitsOf(column, k, place) {
   const { title, isCurrent, count, shown } = column;
-  const heading = svg("text", { x: place.x(k), y: 18, class: `mn-title ${isCurrent ? "mn-current" : ""}` }, title);
+  const heading = svg("text", { x: place.x(k), y: 18, class: `mn-title ${isCurrent ? "mn-current" : ""}` },
+    shortened(title, 14), svg("title", {}, title));
   const note = count > shown.length ? `${shown.length} of ${count}` : "";
   return [
     heading, svg("text", { x: place.x(k), y: 34, class: "mn-small" }, note),
@@ -110,10 +111,11 @@ function unitsOf(column, k, place) {
 function unit({ title, array, values, gradient }, j, x, y, { wide, high, hasText }) {
   const look = values ? tint(values[j], extremes(array).size) : { class: "mn-unknown" };
   const text = (content, below, kind = "") => svg("text", { x, y: y + below, class: kind }, content);
+  const number = (content) => text(content, 4, content.length > 8 ? "mn-small" : "");
   const words = values ? allDigits(values[j], array.dtype) : "not known yet";
   const gradientWords = gradient ? `; gradient ${allDigits(gradient[j], array.dtype)}` : "";
   const inside = hasText
-    ? [values && text(formatNumber(values[j]), 4), gradient && text(`∂ ${formatNumber(gradient[j])}`, 29, "mn-gradient")]
+    ? [values && number(formatNumber(values[j])), gradient && text(`∂ ${formatNumber(gradient[j])}`, 29, "mn-gradient")]
     : [text(j, 3.5, "mn-small"), gradient && svg("circle", { cx: x + 17, cy: y, r: 3, class: "mn-gradient" })];
   return svg("g", look,
     svg("rect", { x: x - wide, y: y - high, width: 2 * wide, height: 2 * high, rx: high }),

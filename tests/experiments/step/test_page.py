@@ -10,16 +10,21 @@ from multinn import SGD, Dense, Poisson, ReLU, Sequential, SoftmaxCrossEntropy, 
 from tests.experiments.step.conftest import running
 from tests.support.browser import WIDTHS, overflowing, quiet_page
 
-KINDS = {"Step": "1 step", "Run 10": "10 steps", "Run 1,000": "1,000 steps"}
+KINDS = {"Step": "1 step", "Run 10": "11 steps", "Run 1,000": "1,011 steps"}
 
 
 def status(page: Any) -> str:
     return page.locator("#status").inner_text()
 
 
-def message(page: Any, text: str) -> None:
-    """Wait for a message."""
-    page.locator("#message", has_text=text).wait_for()
+def told(page: Any, text: str) -> None:
+    """Wait for words on what was done."""
+    page.locator("#status", has_text=text).wait_for()
+
+
+def warned(page: Any, text: str) -> None:
+    """Wait for words on what went wrong."""
+    page.get_by_role("alert").filter(has_text=text).wait_for()
 
 
 def press(page: Any, name: str) -> None:
@@ -44,7 +49,7 @@ def test_every_frame_is_shown_without_a_request_or_an_overflow(browser, server, 
     with quiet_page(browser, server.url, width=width, color_scheme=scheme) as page:
         ready(page)
         press(page, "Run 10")
-        message(page, "Took 10 steps.")
+        told(page, "10 steps taken")
         for frame in page.locator("#view [data-frame]").all():
             frame.click()
             assert overflowing(page) == []
@@ -56,16 +61,16 @@ def test_the_network_trains(browser, server):
         ready(page)
         for name, taken in KINDS.items():
             press(page, name)
-            message(page, f"Took {taken}.")
+            told(page, f"{taken} taken")
         assert status(page) == f"1,011 steps taken, loss {session.next_step.losses[0]:.4g}"
         assert len(session.losses) == 1011
-        assert "after 1011 steps of training" in page.locator("#view header").inner_text()
+        assert page.get_by_role("heading", level=2).inner_text().startswith("Step 1,012 · forward")
         assert "1,011 steps" in page.locator("#losses svg").get_attribute("aria-label")
         outputs = [item.inner_text() for item in page.locator("#surface li").all()]
         assert [output.split("target ")[1] for output in outputs] == ["0", "1", "1", "0"]
         press(page, "Reset")
-        message(page, "Back at the start.")
-        assert status(page).startswith("0 steps taken")
+        told(page, "Back at the start.")
+        assert "0 steps taken" in status(page)
 
 
 def test_a_run_can_be_stopped(browser, server, monkeypatch):
@@ -74,7 +79,7 @@ def test_a_run_can_be_stopped(browser, server, monkeypatch):
         ready(page)
         press(page, "Run 1,000")
         press(page, "Stop")
-        message(page, "Took ")
+        page.locator("#stop:disabled").wait_for()
         assert 0 < len(server.session.losses) < 1000
 
 
@@ -83,7 +88,7 @@ def test_changes_are_those_of_the_session(browser, server):
     with quiet_page(browser, server.url) as page:
         ready(page)
         edit(page, "x", 2, "0.25")
-        message(page, "Changed.")
+        told(page, "Changed.")
         assert session.x[1, 0] == 0.25
         edit(page, "W", 9, "1.5")
         page.locator('#view [data-name="W"] td[data-place="9"]', has_text="1.5").wait_for()
@@ -94,7 +99,7 @@ def test_changes_are_those_of_the_session(browser, server):
         assert session.y[3, 0] == 0.75
         page.locator("#rate").fill("0.125")
         page.locator("#rate").press("Enter")
-        message(page, "The learning rate is 0.125 from now on.")
+        told(page, "The learning rate is 0.125 from now on.")
         assert session.view()["learning_rate"] == 0.125
 
 
@@ -104,7 +109,7 @@ def test_an_error_is_shown_and_changes_nothing(browser, server):
     ready(page)
     page.locator("#view [data-frame]", has_text="loss").first.click()
     edit(page, "t", 3, "2")
-    message(page, "expected targets in [0, 1], got 2.0")
+    warned(page, "expected targets in [0, 1], got 2.0")
     assert page.locator('#view [data-name="t"] td[data-place="3"]').inner_text() == "0"
     page.close()
 
@@ -114,9 +119,9 @@ def test_a_step_to_infinity_is_explained(browser, server):
         ready(page)
         page.locator("#rate").fill("1e38")
         press(page, "Set")
-        message(page, "The learning rate is")
+        told(page, "The learning rate is")
         press(page, "Run 10")
-        message(page, "is not taken: it leads to NaN or infinity")
+        warned(page, "is not taken: it leads to NaN or infinity")
         assert page.locator("#view [role=alert]").count() == 0
         assert np.isfinite(server.session.trainer.params[0]["W"]).all()
 
@@ -127,7 +132,7 @@ def test_the_end_of_the_program_is_told(browser, session):
         page.goto(server.url)
         ready(page)
     press(page, "Step")
-    message(page, "The program does not answer.")
+    warned(page, "The program does not answer.")
     page.close()
 
 
@@ -136,10 +141,10 @@ def test_the_keyboard_is_enough(browser, server):
         ready(page)
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        message(page, "Took 1 step.")
+        told(page, "1 step taken")
         page.keyboard.press("Tab")
         page.keyboard.press("Space")
-        message(page, "Took 10 steps.")
+        told(page, "11 steps taken")
         assert page.evaluate("document.activeElement.textContent") == "Run 10"
 
 
@@ -151,7 +156,7 @@ def test_images_are_shown(browser):
         assert page.locator("#surface").is_hidden()
         assert page.locator('#view [data-name="x"] canvas').count() > 0
         press(page, "Step")
-        message(page, "Took 1 step.")
+        told(page, "1 step taken")
 
 
 def test_the_curve_shows_negative_losses(browser):
@@ -159,7 +164,7 @@ def test_the_curve_shows_negative_losses(browser):
     with running(session) as server, quiet_page(browser, server.url) as page:
         ready(page)
         press(page, "Run 10")
-        message(page, "Took 10 steps.")
+        told(page, "10 steps taken")
         assert session.next_step.losses[0] < 0
         assert page.locator("#losses .live-left", has_text="\N{MINUS SIGN}").count() > 0
         curve, plot = (page.locator(f"#losses {name}").bounding_box() for name in (".live-line", "svg"))
