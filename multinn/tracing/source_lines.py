@@ -18,7 +18,8 @@ class SourceLines:
     """The functions that ran, in the order of their first call, and their lines that ran.
 
     Functions count if they stand in the package of the part's class or of one of its base classes, or in
-    `multinn.functional`. Lines of functions within a function count for the outer one.
+    `multinn.functional`, and do not check hyperparameters. Lines of functions within a function count for
+    the outer one.
 
     Args:
         kind: the class of the part.
@@ -27,7 +28,8 @@ class SourceLines:
     def __init__(self, kind: type) -> None:
         self._ran: dict[tuple[str, str], tuple[CodeType, set[int]]] = {}
         self._classes = [f"{base.__qualname__}." for base in kind.__mro__]
-        self._modules = {base.__module__ for base in kind.__mro__} | {"multinn.functional"}
+        modules = {base.__module__ for base in kind.__mro__} | {"multinn.functional"}
+        self._modules = {name for name in modules if not name.startswith("multinn.descriptions.")}
         self._packages = {name.rpartition(".")[0] for name in self._modules} - {"", "multinn"}
 
     @classmethod

@@ -15,14 +15,13 @@ export function drawNetwork(trace, number, example, go) {
   const step = trace.steps[known.frame.step];
   const chain = chainOf(trace.data.layers, step);
   if (!chain) return drawBoxes(trace, step, known, example, go);
-  return html("div", { class: "mn-units" }, drawImage(step.layers[0].x, example), drawUnits(trace, step, chain, known, example));
+  return html("div", { class: "mn-units" }, drawImage(step.layers[0], example), drawUnits(trace, step, chain, known, example));
 }
 
 /** Return the input of an example as an image if its numbers fill a square, else null. */
-function drawImage(x, example) {
-  const values = valuesOf(x);
-  if (!isDrawnAlone(values)) return null;
-  return html("figure", {}, picture(values, example), html("figcaption", { class: "mn-note" }, "x as an image"));
+function drawImage(record, example) {
+  if (!isDrawnAlone(valuesOf(record.x))) return null;
+  return html("figure", {}, picture(record, "x", example), html("figcaption", { class: "mn-note" }, "x as an image"));
 }
 
 /** Return what is known in a frame: the layers that ran in each pass, whether the loss did, and the update. */
@@ -71,11 +70,11 @@ function drawBoxes(trace, step, known, example, go) {
 }
 
 /** Return the input of the network as a box, or null if the trace leaves it out. */
-function inputBox({ layers: [{ x }] }, example) {
-  const values = valuesOf(x);
+function inputBox({ layers: [record] }, example) {
+  const values = valuesOf(record.x);
   if (!values?.shape) return null;
   return html("span", { class: "mn-layer mn-known" },
-    html("b", {}, "x"), html("span", {}, shapeText(values.shape.slice(1))), picture(values, example));
+    html("b", {}, "x"), html("span", {}, shapeText(values.shape.slice(1))), picture(record, "x", example));
 }
 
 /** Return the frame of a layer in the pass that is shown. */
@@ -86,20 +85,27 @@ function frameOf(trace, known, layer) {
 }
 
 /** Return the shape of an output, and small pictures of the output and its gradient where they are known. */
-function contents({ y, dy }, known, layer, example) {
-  const values = valuesOf(y);
+function contents(record, known, layer, example) {
+  const values = valuesOf(record.y);
   if (!values?.shape) return [];
-  const isBack = dy?.shape && known.backward.has(layer);
+  const isBack = record.dy?.shape && known.backward.has(layer);
   return [
     html("span", {}, shapeText(values.shape.slice(1))),
     html("span", { class: "mn-pictures" },
-      known.forward.has(layer) ? picture(values, example) : null,
-      isBack ? html("span", {}, "∂ ", picture(dy, example)) : null),
+      known.forward.has(layer) ? picture(record, "y", example) : null,
+      isBack ? html("span", {}, "∂ ", picture(record, "dy", example)) : null),
   ];
 }
 
-/** Return a small picture of an example of an array. */
-function picture(array, example) {
+const pictures = new WeakMap(); // of the records of layers, as drawing takes longer than moving
+
+/** Return a small picture of an example of an array of a layer. */
+function picture(record, name, example) {
+  if (!pictures.has(record)) pictures.set(record, {});
+  return (pictures.get(record)[`${name} ${example}`] ??= drawPictureOf(valuesOf(record[name]), example));
+}
+
+function drawPictureOf(array, example) {
   const row = Math.min(example, array.shape[0] - 1);
   const [plane] = planesOf(array, row, true);
   const isBatch = array.shape.length === 2 && plane.rows === array.shape[0];

@@ -146,10 +146,11 @@ const RESULTS = {
         result(`d${path}`, array, own.gradients?.[path], context)),
     ];
   },
-  update(trace, frame) {
+  update(trace, frame, own, parameter) {
     const found = [];
     trace.steps[frame.step].updates.forEach(({ params_after }, index) => {
-      for (const each of leaves(params_after).flatMap(([path]) => resultsOfUpdate(trace, frame, index, path))) {
+      const paths = leaves(params_after).map(([path]) => path).filter((path) => path === (parameter ?? path));
+      for (const each of paths.flatMap((path) => resultsOfUpdate(trace, frame, index, path))) {
         // A wrapper returns most arrays as the wrapped optimizer returned them.
         if (!found.some(({ name, array }) => name === each.name && array === each.array)) found.push(each);
       }
@@ -181,14 +182,14 @@ export function partOf(trace, frame) {
 }
 
 /**
- * Return the results of a frame: { name, array, formula }.
+ * Return the results of a frame: { name, array, formula }; in an update, those of one parameter if it is given.
  *
  * `formula` takes the indices of an entry and returns its expression; it is undefined where there is no
  * formula for the class, or the trace leaves out what it needs.
  */
-export function resultsOf(trace, frame) {
+export function resultsOf(trace, frame, parameter) {
   const own = formulas[partOf(trace, frame).class] ?? {};
-  return RESULTS[frame.kind](trace, frame, own).filter(({ array }) => array);
+  return RESULTS[frame.kind](trace, frame, own, parameter).filter(({ array }) => array);
 }
 
 /**

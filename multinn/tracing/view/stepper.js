@@ -26,9 +26,9 @@ const PLAYING = 1000; // milliseconds a frame
 const PASSES = { forward: "forward", loss: "the loss", backward: "backward", update: "the update" };
 const EXPLANATIONS = {
   forward: "The layer computes its output y from its input x, and keeps what its backward pass needs.",
-  loss: "The loss L measures how far the outputs y are from the targets t. Its gradient dy = ∂L/∂y starts the backward "
+  loss: "The loss L measures how far the outputs y are from the targets t. Its gradient dy = ∂L/\u2060∂y starts the backward "
     + "pass.",
-  backward: "The layer gets dy = ∂L/∂y. By the chain rule it computes dx = ∂L/∂x, which is dy of the layer before it, "
+  backward: "The layer gets dy = ∂L/\u2060∂y. By the chain rule it computes dx = ∂L/\u2060∂x, which is dy of the layer before it, "
     + "and the gradients of its parameters.",
   update: "The optimizer computes new parameters from the gradients.",
 };
@@ -189,16 +189,19 @@ class View {
   draw() {
     const { trace } = this;
     const frame = trace.frames[this.frame];
-    this.found = resultsOf(trace, frame);
+    const isWide = this.element.clientWidth >= WIDE; // read before anything changes, as layout takes time
+    if (frame.kind === "update") this.chooseParameter(parameterPaths(trace, frame));
+    this.found = resultsOf(trace, frame, this.parameter);
     this.drawPlace(frame);
     this.drawTape(frame);
     this.network.replaceChildren(drawNetwork(trace, this.frame, this.example, (number) => this.go(number)));
-    const current = this.network.querySelector(".mn-title.mn-current, .mn-layer.mn-current");
-    if (current) reveal(current.closest(".mn-scroll"), current);
     this.results.replaceChildren(...this.drawResults(frame));
     this.inputs.replaceChildren(...this.drawInputs(frame));
     this.drawFormulas();
-    this.drawExplanation(frame);
+    this.drawExplanation(frame, isWide);
+    for (const current of this.element.querySelectorAll(".mn-title.mn-current, .mn-layer.mn-current, [aria-current]")) {
+      reveal(current.closest(".mn-scroll"), current);
+    }
   }
 
   /** Say where we are, and which buttons lead on. */
@@ -238,7 +241,6 @@ class View {
       if (number !== this.frame) button.removeAttribute("aria-current");
       else {
         button.setAttribute("aria-current", "step");
-        reveal(this.tape, button);
         if (hasFocus) button.focus({ preventScroll: true });
       }
     }
@@ -266,16 +268,15 @@ class View {
 
   drawResults(frame) {
     const choice = frame.kind === "update" ? [this.drawParameterChoice(frame)] : [];
-    const results = this.shownResults();
-    const hint = results.some(({ formula }) => formula)
+    const hint = this.found.some(({ formula }) => formula)
       ? "Click an entry of a result, or move to it with the arrow keys, to see its formula." : "";
-    return [...choice, html("h3", {}, "Results"), ...drawFigures(results.map((result) => this.drawResult(result)), hint)];
+    return [...choice, html("h3", {}, "Results"), ...drawFigures(this.found.map((result) => this.drawResult(result)), hint)];
   }
 
   /** Return what the results are computed from. */
   drawInputs(frame) {
     const inputs = inputsOf(this.trace, frame, this.parameter);
-    const known = new Set([...this.shownResults(), ...inputs].map(({ array }) => array));
+    const known = new Set([...this.found, ...inputs].map(({ array }) => array));
     const editable = inputs.filter(({ edit }) => edit && this.options.onEdit).map(({ name }) => name);
     const hint = editable.length ? `Click a number of ${editable.join(", ")} to change it.` : "";
     return [
@@ -284,9 +285,13 @@ class View {
     ];
   }
 
+  /** Keep the parameter that is shown, or take the first one of a trace without it. */
+  chooseParameter(paths) {
+    if (!paths.includes(this.parameter)) [this.parameter] = paths;
+  }
+
   drawParameterChoice(frame) {
     const paths = parameterPaths(this.trace, frame);
-    if (!paths.includes(this.parameter)) [this.parameter] = paths;
     const choose = (path) => {
       this.parameter = path;
       this.redraw();
@@ -336,12 +341,6 @@ class View {
     return { array, meaning: words, planes: planesOf(array, example, channelsLast) };
   }
 
-  /** Return the results of a frame; in an update, those of the parameter that is shown. */
-  shownResults() {
-    const { kind } = this.trace.frames[this.frame];
-    return this.found.filter(({ name }) => kind !== "update" || name.split(" of ").at(-1) === this.parameter);
-  }
-
   /** Return the place of the chosen entry of a result: at first, the first or, of many, the largest one. */
   placeIn({ name, array }) {
     if (this.chosen[name] < array.size) return this.chosen[name];
@@ -355,7 +354,7 @@ class View {
     const { dtype } = this.trace.data;
     const isUpdate = this.trace.frames[this.frame].kind === "update";
     const symbolOf = (name) => (isUpdate ? stateName(name) ?? "θ" : name);
-    const explained = this.shownResults()
+    const explained = this.found
       .filter(({ array, formula }) => formula && array.size)
       .filter(({ name }, k) => k < MOST_FORMULAS || name in this.chosen);
     this.formulas.replaceChildren(...explained.map((result) =>
@@ -363,13 +362,13 @@ class View {
   }
 
   /** Draw the words, the formulas and the code of a frame; what is unfolded stays so. */
-  drawExplanation({ kind, ...frame }) {
+  drawExplanation({ kind, ...frame }, isCodeOpen) {
     const part = partOf(this.trace, { kind, ...frame });
     const folds = () => [...this.explanation.querySelectorAll("details[class]")];
     const unfolded = new Map(folds().map((fold) => [fold.className, fold.open]));
     this.explanation.replaceChildren(
       html("p", {}, EXPLANATIONS[kind]), html("p", {}, html("b", {}, `${part.class}: `), part.formula), this.formulas,
-      ...drawCode(this.trace, part, kind === "loss" ? "forward" : kind, this.element.clientWidth >= WIDE),
+      ...drawCode(this.trace, part, kind === "loss" ? "forward" : kind, isCodeOpen),
       ...drawDocumentation(part));
     for (const fold of folds()) fold.open = unfolded.get(fold.className) ?? fold.open;
   }
@@ -384,9 +383,13 @@ const stateName = (name) => name.split(" of ").at(-2);
 function drawFigures(figures, hint) {
   const hints = [
     figures.length ? hint : "The trace leaves these arrays out.",
-    figures.some((figure) => figure.querySelector("canvas")) ? "In pictures, bright is positive, grey is 0 and dark is negative." : "",
+    figures.some((figure) => figure.querySelector("canvas"))
+      ? "In pictures, bright is positive, grey is 0 and dark is negative." : "",
+  ].filter(Boolean);
+  return [
+    html("div", { class: "mn-arrays" }, figures),
+    ...(hints.length ? [html("p", { class: "mn-note" }, hints.join(" "))] : []),
   ];
-  return [html("div", { class: "mn-arrays" }, figures), html("p", { class: "mn-note" }, hints.filter(Boolean).join(" "))];
 }
 
 function drawSelect(name, values, textOf, value, choose) {
