@@ -201,7 +201,7 @@ def test_the_page_follows_the_theme(browser, addresses):
 
 def test_another_example_is_chosen(browser, addresses):
     with quiet_page(browser, addresses["xor"]) as opened:
-        opened.get_by_label("example").select_option("2")
+        opened.get_by_label("example").select_option(label="3")
         expected = TRACES["xor"].step(0)["layers"][1]["y"][2, 0]
         assert str(expected) in opened.locator(".mn-formula .mn-note").inner_text()
 
@@ -214,6 +214,99 @@ def test_a_picture_tells_its_numbers_in_words(browser, addresses):
         opened.keyboard.press("ArrowRight")
         opened.keyboard.press("ArrowDown")
         assert opened.locator('[data-name="x"] [aria-live]').inner_text().startswith("x[0, 28] = 0")
+
+
+def test_the_focus_stays_where_it_was(browser, addresses):
+    focused = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+    with quiet_page(browser, addresses["xor"]) as opened:
+        opened.locator('[data-frame="1"]').click()
+        opened.keyboard.press("PageDown")  # to another step, with other buttons
+        assert opened.evaluate(focused) == "forward, layer 1, Dense"
+        opened.locator('[data-name="x"] [tabindex]').focus()
+        opened.keyboard.press("PageUp")
+        assert opened.evaluate(focused) == "x, 4 × 2"
+        opened.get_by_role("button", name="Last").press("Enter")
+        assert opened.evaluate(focused) == "Last"
+        opened.keyboard.press("ArrowLeft")
+        assert current(opened) == 28
+
+
+def test_a_click_on_a_layer_keeps_the_keys_in_the_view(browser, tmp_path):
+    words().save(tmp_path / "page.html")
+    with quiet_page(browser, (tmp_path / "page.html").as_uri()) as opened:
+        opened.locator(".mn-boxes button", has_text="MultiHeadAttention").click()
+        assert opened.evaluate("document.activeElement.title") == "MultiHeadAttention"
+
+
+def test_frames_play_up_to_the_last_one(browser, addresses):
+    opened = browser.new_page()
+    opened.clock.install()
+    opened.goto(addresses["xor"])
+    opened.wait_for_selector("[aria-current]")
+    opened.get_by_role("button", name="Play").click()
+    opened.clock.run_for(3500)
+    assert current(opened) == 3
+    opened.get_by_role("button", name="Pause").click()
+    opened.clock.run_for(5000)
+    assert current(opened) == 3
+    opened.get_by_role("button", name="Play").click()
+    opened.clock.run_for(40_000)
+    assert current(opened) == FRAMES["xor"] - 1
+    assert opened.get_by_role("button", name="Play").count() == 1
+    opened.close()
+
+
+def test_the_same_frame_of_another_step_is_shown(browser, addresses):
+    with quiet_page(browser, addresses["xor"]) as opened:
+        opened.locator('[data-frame="6"]').click()
+        opened.get_by_role("combobox", name="step").select_option(label="3")
+        assert current(opened) == 26
+        assert opened.get_by_role("heading", level=2).inner_text().startswith("Step 3 of 3 · backward")
+        opened.keyboard.press("Home")
+        assert opened.get_by_role("combobox", name="step").input_value() == "0"
+
+
+def test_a_single_step_has_its_number_in_training(browser, tmp_path):
+    trainer = Trainer(Sequential([Dense(1)]), HalfSquaredError(), SGD(0.1), backend="numpy")
+    trainer.fit([[1.0]], [[1.0]], epochs=1011)
+    trainer.trace([[1.0]], [[1.0]]).save(tmp_path / "page.html")
+    with quiet_page(browser, (tmp_path / "page.html").as_uri()) as opened:
+        heading = opened.get_by_role("heading", level=2)
+        heading.wait_for()
+        assert heading.inner_text() == "Step 1,012 · forward · layer 1, Dense"
+
+
+def test_a_number_that_is_chosen_by_keys_is_said(browser, addresses):
+    with quiet_page(browser, addresses["xor"]) as opened:
+        opened.locator('[data-name="y"] [tabindex]').focus()
+        opened.keyboard.press("ArrowDown")
+        number = TRACES["xor"].step(0)["layers"][1]["y"][1, 0]
+        said = opened.locator('[data-name="y"] [aria-live]').text_content()
+        assert said == f"y[1, 0] = {number}"
+
+
+def test_many_definitions_are_unfolded_when_asked_for(browser, tmp_path):
+    words().save(tmp_path / "page.html")
+    with quiet_page(browser, (tmp_path / "page.html").as_uri()) as opened:
+        opened.locator(".mn-tape button", has_text="← MultiHeadAttention").click()
+        fold = opened.locator(".mn-formula details").first
+        assert fold.locator("math").count() == 0
+        fold.locator("summary").click()
+        fold.locator("math").first.wait_for()
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_infinities_are_shown(browser, tmp_path):
+    model = Sequential([Dense(2), Sigmoid(), Dense(1)])
+    trainer = Trainer(model, HalfSquaredError(), SGD(1e38), backend="numpy")
+    trainer.trace([[0, 1], [1, 1]], [[0], [1]], steps=3).save(tmp_path / "page.html")
+    with quiet_page(browser, (tmp_path / "page.html").as_uri()) as opened:
+        opened.wait_for_selector("[aria-current]")
+        opened.locator('[data-frame="0"]').click()
+        for _ in range(24):
+            assert opened.locator(".mn-differs").count() == 0
+            opened.keyboard.press("ArrowRight")
+        assert "NaN" in opened.locator("#view").inner_text()
 
 
 def test_inputs_targets_and_parameters_can_be_edited_if_somebody_listens(browser, tmp_path):

@@ -85,16 +85,18 @@ function framesOf(data, step, number) {
 
 const isMasked = (x) => x?.constructor === Object && "values" in x;
 
-/** Return the smallest, the largest, the mean and the largest absolute number of an array. */
+/** Return the smallest, the largest and the mean number of an array, and the size of the largest finite one. */
 export function extremes(array) {
   if (!array.extremes) {
-    let [low, high, total] = [Infinity, -Infinity, 0];
+    let [low, high, total, size] = [Infinity, -Infinity, 0, 0];
     for (const value of array.numbers) {
       if (value < low) low = value;
       if (value > high) high = value;
       total += value;
+      const own = Math.abs(value);
+      if (own > size && own < Infinity) size = own;
     }
-    array.extremes = { low, high, mean: total / array.size, size: Math.max(-low, high, 0) };
+    array.extremes = { low, high, mean: total / array.size, size };
   }
   return array.extremes;
 }

@@ -8,6 +8,7 @@ import { moved, placeAt, positionOf } from "./planes.js";
 export const MOST_CELLS = 64; // of a table
 const MOST_COLUMNS = 12;
 const MOST_SIDE = 12; // pixels of a cell of a picture
+const NARROW = 80; // pixels of a picture
 const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // Red, green and blue of a heat map: their brightness grows with the number, so that signs are seen without colour.
@@ -56,13 +57,13 @@ function drawTable(array, plane, number) {
     array.size > 1 ? html("thead", {}, head) : null, html("tbody", {}, body));
 }
 
-/** Return a plane as a picture, smaller if there are `several`. The cells of images are squares. */
+/** Return a plane as a picture, smaller if there are `several`. Cells are squares, or wider in narrow matrices. */
 function drawPicture(array, plane, number, name, several) {
   const { rows, columns, label, isRow } = plane;
-  const side = (most, count) => Math.max(1, Math.min(MOST_SIDE, Math.floor(most / count)));
-  const widest = several ? 120 : rows > 8 ? 200 : 340;
-  let [wide, high] = [side(widest, columns), side(several ? 120 : 300, rows)];
-  if (isRow || array.shape.length > 3) wide = high = Math.min(wide, high);
+  const side = (pixels, count) => Math.max(1, Math.min(MOST_SIDE, Math.floor(pixels / count)));
+  const square = Math.min(side(several ? 120 : 340, columns), side(several ? 120 : 300, rows));
+  const isImage = isRow || array.shape.length > 3;
+  const [wide, high] = [columns, rows].map((count) => (isImage ? square : Math.max(square, side(NARROW, count))));
   const canvas = heatMap(array, plane);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${name}${label}: ${summaryOf(array)}`);

@@ -31,6 +31,7 @@ export function formula(markup) {
 
 /** Return a number of an array with the digits that tell it from all others of its dtype. */
 export function allDigits(value, dtype) {
+  if (!Number.isFinite(value)) return formatNumber(value);
   const candidates = dtype === "float32" ? [6, 7, 8, 9].map((count) => Number(value.toPrecision(count))) : [];
   return String(candidates.find((each) => Math.fround(each) === value) ?? value).replace(/-/g, "−");
 }
@@ -52,6 +53,7 @@ export const placeOfLargest = (numbers) =>
 export function summaryOf(array) {
   if (!array.size) return "no numbers";
   const { low, high, mean } = extremes(array);
+  if (low > high) return "all NaN";
   return `smallest ${formatNumber(low)}, largest ${formatNumber(high)}, mean ${formatNumber(mean)}`;
 }
 

@@ -51,7 +51,8 @@ function drawDefinitions(named) {
 /** Return the recorded number, and whether the formula gives the same. */
 function recorded(array, place, expression, dtype) {
   const [number, value] = [array.numbers[place], expression.value()];
-  const isSame = errorOf(array, place, expression) <= TOLERANCES[dtype] || Object.is(value, number);
+  const rounded = array.dtype === "float32" ? Math.fround(value) : value; // which can be infinite
+  const isSame = errorOf(array, place, expression) <= TOLERANCES[dtype] || Object.is(rounded, number);
   const verdict = isSame ? "the formula gives the same" : `but the formula gives ${formatNumber(value)}`;
   return html("div", { class: isSame ? "mn-note mn-same" : "mn-note mn-differs" },
     `recorded: ${allDigits(number, array.dtype)}; ${verdict}`);
