@@ -18,8 +18,8 @@ class SourceLines:
     """The functions that ran, in the order of their first call, and their lines that ran.
 
     Functions count if they stand in the package of the part's class or of one of its base classes, or in
-    `multinn.functional`, and do not check hyperparameters. Lines of functions within a function count for
-    the outer one.
+    `multinn.functional`, and do not check hyperparameters. Lines of functions within a function count
+    for the outer one.
 
     Args:
         kind: the class of the part.

@@ -54,6 +54,7 @@ def digit() -> Trace:
 
 
 TRACES = {"xor": xor(), "784-128-10": digit()}
+UNFOLD = "document.querySelectorAll('details').forEach((fold) => { fold.open = true; })"
 FRAMES = {"xor": 30, "784-128-10": 8}
 
 
@@ -122,7 +123,7 @@ def test_other_networks_are_shown_too(browser, tmp_path, trace, width):
         last = -1
         while current(opened) != last:
             last = current(opened)
-            opened.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+            opened.evaluate(UNFOLD)
             assert overflowing(opened) == []
             assert opened.locator(".mn-differs").count() == 0
             opened.keyboard.press("ArrowRight")
@@ -224,7 +225,7 @@ def test_the_focus_stays_where_it_was(browser, addresses):
         assert opened.evaluate(focused) == "forward, layer 1, Dense"
         opened.locator('[data-name="x"] [tabindex]').focus()
         opened.keyboard.press("PageUp")
-        assert opened.evaluate(focused) == "x, 4 × 2"
+        assert opened.evaluate(focused) == "x, 4 \N{MULTIPLICATION SIGN} 2"
         opened.get_by_role("button", name="Last").press("Enter")
         assert opened.evaluate(focused) == "Last"
         opened.keyboard.press("ArrowLeft")
