@@ -202,7 +202,7 @@ def test_the_page_follows_the_theme(browser, addresses):
 
 def test_another_example_is_chosen(browser, addresses):
     with quiet_page(browser, addresses["xor"]) as opened:
-        opened.get_by_label("example").select_option(label="3")
+        opened.get_by_label("example").select_option("2")
         expected = TRACES["xor"].step(0)["layers"][1]["y"][2, 0]
         assert str(expected) in opened.locator(".mn-formula .mn-note").inner_text()
 
