@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from multinn import (
     GlobalAveragePool1D,
     HalfSquaredError,
     LayerNorm,
+    Loss,
     MaxPool2D,
     MultiHeadAttention,
     ReLU,
@@ -32,6 +34,7 @@ from multinn import (
     Trace,
     Trainer,
 )
+from multinn.layers.base import ParameterFree
 from multinn.tracing import page, register_formulas
 from multinn.tracing.record import LAYER_ENTRIES, OTHER_ENTRIES
 from tests.support.browser import WIDTHS, overflowing, quiet_page
@@ -333,6 +336,52 @@ def test_inputs_targets_and_parameters_can_be_edited_if_somebody_listens(browser
         {"kind": "params", "layer": 1, "path": "W", "indices": [0, 1], "value": -2},
         {"kind": "targets", "layer": None, "path": "", "indices": [2, 0], "value": 0.25},
     ]
+
+
+@dataclass(frozen=True)
+class OfBatch(Loss):
+    """A loss without a loss of each example."""
+
+    loss: Loss
+
+    def per_example(self, backend, outputs, targets):
+        raise NotImplementedError
+
+    def __call__(self, backend, outputs, targets, weights=None):
+        return self.loss(backend, outputs, targets, weights)
+
+
+class Dense2(ParameterFree):
+    """y = 2 x, with the name of another class, and with an array of the name of an entry of a step"""
+
+    def forward(self, backend, params, x, key=None):
+        return 2.0 * x, {"forward": x}
+
+    def backward(self, backend, params, cache, dy):
+        return 2.0 * dy, {}
+
+
+Dense2.__name__ = "Dense"
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (Sigmoid(), HalfSquaredError()),
+        (Dense(2), OfBatch(HalfSquaredError())),
+        (Dense2(), HalfSquaredError()),
+    ],
+    ids=["no parameters", "a loss of the batch", "the name of another class"],
+)
+def test_odd_networks_are_shown(browser, tmp_path, model, loss):
+    trace = Trainer(model, loss, SGD(0.1), backend="numpy").trace([[1.0, 2.0]], [[0.0, 1.0]])
+    trace.save(tmp_path / "page.html")
+    with quiet_page(browser, (tmp_path / "page.html").as_uri()) as opened:
+        opened.wait_for_selector("[aria-current]")
+        for number in range(4):
+            assert current(opened) == number
+            assert opened.get_by_role("alert").count() == 0
+            opened.keyboard.press("ArrowRight")
 
 
 def test_a_damaged_trace_is_reported_on_the_page(browser, tmp_path):

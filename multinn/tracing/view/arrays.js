@@ -62,7 +62,8 @@ export class Trace {
     }
     this.data = data;
     this.arrays = [];
-    this.steps = data.steps.map((step) => this.decode(step));
+    this.steps = data.steps.map((step) => Object.fromEntries(Object.entries(step).map(([name, value]) =>
+      [name, ORDERS.includes(name) ? value : this.decode(value)])));
     this.frames = this.steps.flatMap((step, number) => framesOf(data, step, number));
   }
 
@@ -70,8 +71,7 @@ export class Trace {
     if (value === null) return null;
     if (typeof value === "number") return (this.arrays[value] ??= new NumberArray(this.data.arrays[value]));
     if (Array.isArray(value)) return value.map((child) => this.decode(child));
-    return Object.fromEntries(Object.entries(value).map(([name, child]) =>
-      [name, ORDERS.includes(name) ? child : this.decode(child)]));
+    return Object.fromEntries(Object.entries(value).map(([name, child]) => [name, this.decode(child)]));
   }
 }
 

@@ -34,7 +34,7 @@ const INPUTS = {
       ...all(dy, "dy", "gradient of the output"), ...all(valuesOf(x), "x", "input"), ...ownParameters(trace, frame),
     ];
   },
-  update: (trace, frame, parameter) => trace.steps[frame.step].updates.flatMap(({ params, gradients, state, rate }, k) => {
+  update: (trace, frame, parameter) => (parameter === undefined ? [] : trace.steps[frame.step].updates.flatMap(({ params, gradients, state, rate }, k) => {
     const { optimizers } = trace.data;
     const meaning = optimizers.length > 1 ? optimizers[k].class : "";
     const at = (value) => (value instanceof NumberArray ? value : Object.fromEntries(leaves(value))[parameter]);
@@ -45,7 +45,7 @@ const INPUTS = {
       ["learning rate η", rate],
     ];
     return found.flatMap(([name, array]) => (array ? [{ name, meaning, array, isParameter: true }] : []));
-  }),
+  })),
 };
 
 const recordOf = (trace, { step, layer }) => trace.steps[step].layers[layer];

@@ -109,8 +109,9 @@ function isKnown(ofEntry, array) {
     ofEntry(...array.indicesOf(0)).symbols();
     return true;
   } catch (error) {
-    if (error instanceof LeftOut) return false;
-    throw error;
+    // A formula of somebody's own may be wrong: the arrays are shown all the same.
+    if (!(error instanceof LeftOut)) console.warn(`The formula cannot be worked out: ${error}`);
+    return false;
   }
 }
 

@@ -175,7 +175,7 @@ class View {
   }
 
   drawExampleChoice() {
-    const count = this.trace.steps[0].loss.values.shape[0];
+    const count = this.trace.steps[0].loss.outputs.shape[0]; // a loss may not have values
     this.example = Math.min(this.example, count - 1);
     const choose = (number) => {
       this.example = Number(number);
