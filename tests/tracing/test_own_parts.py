@@ -203,7 +203,7 @@ def test_parts_need_not_be_dataclasses():
 
 
 @dataclass(frozen=True)
-class Doubled(Loss):
+class TwiceALoss(Loss):
     """Twice another loss."""
 
     loss: Loss
@@ -214,7 +214,7 @@ class Doubled(Loss):
 
 
 @dataclass(frozen=True)
-class DoubledOfBatch(Doubled):
+class TwiceOfBatch(TwiceALoss):
     """Twice another loss, of the whole batch."""
 
     def __call__(self, backend, outputs, targets, weights=None):
@@ -222,7 +222,7 @@ class DoubledOfBatch(Doubled):
         return 2.0 * value, 2.0 * dy
 
 
-@pytest.mark.parametrize("kind", [Doubled, DoubledOfBatch])
+@pytest.mark.parametrize("kind", [TwiceALoss, TwiceOfBatch])
 def test_a_loss_within_a_loss_is_not_mistaken_for_it(kind):
     trace = trace_of(Dense(1), kind(MeanSquaredError()))
     assert trace.data["loss"]["class"] == kind.__name__
