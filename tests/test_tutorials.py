@@ -1,7 +1,10 @@
 """The tutorials: their code runs, and their sources are well formed."""
 
+import json
 import re
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -32,6 +35,39 @@ MOST_LINES = 40
 every_page = pytest.mark.parametrize("page", PAGES)
 
 
+# Runs each notebook in a folder of its own, and writes the traceback of an error beside it.
+RUNNER = """
+import json, os, pathlib, sys, traceback
+for page, code in json.load(open(sys.argv[1], encoding="utf-8")).items():
+    folder = pathlib.Path(sys.argv[2], page)
+    folder.mkdir()
+    os.chdir(folder)
+    try:
+        exec(compile(code, page, "exec"), {"__name__": "__main__"})
+    except Exception:
+        folder.with_suffix(".txt").write_text(traceback.format_exc(), encoding="utf-8")
+"""
+
+
+@pytest.fixture(scope="module")
+def run_on(tmp_path_factory):
+    """A function that runs tutorials on a backend, once, and returns the folder of their results."""
+
+    @cache
+    def run(backend: str) -> Path:
+        folder = tmp_path_factory.mktemp(backend)
+        pages = PAGES if backend == "numpy" else ON_ALL_BACKENDS
+        codes = folder / "codes.json"
+        codes.write_text(json.dumps({page: script(PAGES[page]) for page in pages}), encoding="utf-8")
+        environment = {"MULTINN_BACKEND": backend, "MPLBACKEND": "agg", "MULTINN_DATA": ""}
+        code = f"import sys; sys.argv[1:] = [{str(codes)!r}, {str(folder)!r}]\n{RUNNER}"
+        result = run_python(code, environment=environment, seconds=300)
+        assert result.returncode == 0, result.stderr
+        return folder
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("page", "backend"),
     [
@@ -39,12 +75,11 @@ every_page = pytest.mark.parametrize("page", PAGES)
         *((page, backend) for backend in ("jax", "torch") for page in ON_ALL_BACKENDS),
     ],
 )
-def test_the_code_runs(page, backend, tmp_path, monkeypatch):
-    monkeypatch.delenv("MULTINN_DATA", raising=False)  # MNIST would take longer
-    environment = {"MULTINN_BACKEND": backend, "MPLBACKEND": "agg"}
-    result = run_python(script(PAGES[page]), environment=environment, folder=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert [*tmp_path.iterdir()] == []  # a reader's folder stays clean
+def test_the_code_runs(page, backend, run_on):
+    folder = run_on(backend) / page
+    error = folder.with_suffix(".txt")
+    assert not error.exists(), error.read_text(encoding="utf-8")
+    assert [*folder.iterdir()] == []  # a reader's folder stays clean
 
 
 @every_page

@@ -16,7 +16,7 @@ def run_python(
     *,
     path: Sequence[Path] = (),
     environment: dict[str, str] | None = None,
-    folder: Path | None = None,
+    seconds: float = 120.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run code in a new interpreter in which warnings are errors, and return its output.
 
@@ -24,9 +24,9 @@ def run_python(
         code: the program.
         path: folders to import from, before the project.
         environment: variables to set; MULTINN_BACKEND is otherwise unset.
-        folder: the current folder of the process.
+        seconds: the time after which the process is ended.
     """
-    return _run_interpreter("-c", code, path=path, environment=environment, folder=folder)
+    return _run_interpreter("-c", code, path=path, environment=environment, seconds=seconds)
 
 
 def run_experiment(
@@ -50,6 +50,7 @@ def _run_interpreter(
     path: Sequence[Path] = (),
     environment: dict[str, str] | None = None,
     folder: Path | None = None,
+    seconds: float = 120.0,
 ) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name != "MULTINN_BACKEND"}
     return subprocess.run(
@@ -67,6 +68,6 @@ def _run_interpreter(
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds,
         check=False,
     )
