@@ -17,7 +17,7 @@ export function drawUnits(trace, step, chain, known, example) {
   const place = layoutOf(columns, records);
   const { width, height, hasText } = place;
   const style = {
-    "min-width": `${0.9 * width}px`, "max-width": `${1.15 * width}px`, "--mn-width": hasText ? "3px" : "1.6px",
+    "min-width": `${0.86 * width}px`, "max-width": `${1.15 * width}px`, "--mn-width": hasText ? "3px" : "1.6px",
   };
   const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": inWords(columns, known), style },
     records.flatMap((record, k) => edges(record, columns, k, known, chain[k], place)),
