@@ -138,8 +138,8 @@ from multinn.training.compiled import Seconds as Seconds
 from multinn.training.history import History as History
 from multinn.training.program import Examples as Examples
 from multinn.training.program import value_and_gradients as value_and_gradients
-from multinn.training.tracing import trace_steps as trace_steps
 from multinn.training.trainer import Trainer as Trainer
+from multinn.training.trainer import trace_steps as trace_steps
 
 __version__ = _own_version()
 

@@ -20,7 +20,7 @@ from multinn.layers import Layer, Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
 from multinn.tracing.arrays import ArrayStore, Json
-from multinn.tracing.recorder import Call, Recorder, after_update
+from multinn.tracing.recorder import Call, Recorder
 from multinn.tracing.trace import FORMAT, VERSION, Trace
 from multinn.training.program import Examples, Plan, TrainingProgram, TrainingState
 
@@ -164,12 +164,15 @@ class _Writer:
                 "trace: expected the same calls of layers in each step, but they differ; record one step"
             )
         self._places = places
-        self._parameters = [_parameter_paths(call, before.params) for call in calls]
+        paths = {id(leaf): path for path, leaf in tree.leaves_with_paths(before.params)}
+        self._parameters = [_parameter_paths(call, paths) for call in calls]
+        pairs = zip(*map(_changing_leaves, (before, after)), strict=True)
+        became = {id(old): new for old, new in pairs}
         found = {
             "rows": self._store.add(rows),
             "forward": [calls.index(call) for call in recorder.forward],
             "backward": [calls.index(call) for call in recorder.backward],
-            "layers": [self._layer(call, before, after) for call in calls],
+            "layers": [self._layer(call, became) for call in calls],
             "loss": self._add(recorder.losses[-1].values),
         }
         if "updates" not in self._leave_out:
@@ -180,7 +183,7 @@ class _Writer:
         """Return the descriptions of the layers, the loss and the optimizers, from the last step."""
         places = [call.place for call in recorder.calls]
         layers = [
-            self._part(call, is_sequential=isinstance(call.part, Sequential))
+            self._part(call)
             | {
                 "sequential": isinstance(call.part, Sequential),
                 "place": list(call.place[1:]),
@@ -193,11 +196,11 @@ class _Writer:
         optimizers = [self._part(call) for call in recorder.updates]
         return {"layers": layers, "loss": loss, "optimizers": optimizers, "code": self._code}
 
-    def _layer(self, call: Call, before: TrainingState, after: TrainingState) -> dict[str, Json]:
+    def _layer(self, call: Call, became: dict[int, Any]) -> dict[str, Json]:
         values = call.values
         changed = {
-            "params_after": after_update(values["params"], before.params, after.params),
-            "state_after": after_update(values["state"], before.layer_state, after.layer_state),
+            f"{name}_after": tree.map(lambda leaf: became.get(id(leaf)), values[name])
+            for name in ("params", "state")
         }
         kept = {name: value for name, value in (values | changed).items() if name not in self._leave_out}
         found = {}
@@ -215,7 +218,7 @@ class _Writer:
     def _to_numpy(self, leaf: Any) -> Any:
         return leaf if isinstance(leaf, bool | int | float) else self._backend.to_numpy(leaf)
 
-    def _part(self, call: Call, *, is_sequential: bool = False) -> dict[str, Json]:
+    def _part(self, call: Call) -> dict[str, Json]:
         part: Any = call.part
         found = {
             "class": _class_name(type(part).__mro__[1]),
@@ -224,7 +227,7 @@ class _Writer:
         }
         if "documentation" not in self._leave_out:
             found["documentation"] = documentation(part)
-        if "code" not in self._leave_out and not is_sequential:
+        if "code" not in self._leave_out and not isinstance(part, Sequential):
             found["code"] = {
                 name: [self._listing(listing) for listing in lines.listings()]
                 for name, lines in call.lines.items()
@@ -237,11 +240,20 @@ class _Writer:
         return self._code.index(listing)
 
 
-def _parameter_paths(call: Call, params: Tree) -> dict[str, str]:
-    """Return the path in all parameters, such as "2.W", of each of a layer's own, such as "W"."""
+def _changing_leaves(state: TrainingState) -> list[Any]:
+    """Return the leaves of the parameters, and of the state of the layers."""
+    return tree.leaves((state.params, state.layer_state))
+
+
+def _parameter_paths(call: Call, paths: dict[int, str]) -> dict[str, str]:
+    """Return the path in all parameters, such as "2.W", of each of a layer's own, such as "W".
+
+    Args:
+        call: of the layer.
+        paths: the path of each parameter of the model, by its identity.
+    """
     if isinstance(call.part, Sequential):
         return {}
-    paths = {id(leaf): path for path, leaf in tree.leaves_with_paths(params)}
     own = tree.leaves_with_paths(call.values["params"])
     return {path: paths[id(leaf)] for path, leaf in own if id(leaf) in paths}
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from backends import Array, Backend, Tree, tree
+from backends import Array, Backend, Tree
 from multinn.descriptions.instrumented import instrumented
 from multinn.layers import Layer
 from multinn.losses import Loss
@@ -213,18 +213,3 @@ class Recorder:
                 return rate
 
         return Recording
-
-
-def after_update(values: Tree, before: Tree, after: Tree) -> Tree:
-    """Return what became of arrays that a call used, such as a layer's own parameters.
-
-    Args:
-        values: a tree of arrays, some of which are leaves of ``before``.
-        before: the tree of all arrays before a step.
-        after: the tree of all arrays after it.
-
-    Returns:
-        The tree ``values`` with the leaves of ``after``; None for a leaf that is not in ``before``.
-    """
-    found = {id(old): new for old, new in zip(tree.leaves(before), tree.leaves(after), strict=True)}
-    return tree.map(lambda leaf: found.get(id(leaf)), values)

@@ -10,6 +10,8 @@ from backends import HostArray, Tree
 from multinn.errors import TraceError
 from multinn.host.atomic import PathLike, replacing
 from multinn.tracing.arrays import Json, read_array
+from multinn.tracing.page import frame, page
+from multinn.tracing.widget import make_widget
 
 FORMAT, VERSION = "multinn.trace", 1
 _NUMBERS = ("number", "forward", "backward")  # entries of a step that hold no indices of arrays
@@ -116,8 +118,6 @@ class Trace:
             OSError: the file cannot be written.
             ValueError: the name has another ending.
         """
-        from multinn.tracing.page import page
-
         ending = Path(path).suffix.lower()
         if ending not in (".json", ".html"):
             raise ValueError(f"save: expected a path that ends in .json or .html, got {str(path)!r}")
@@ -135,8 +135,6 @@ class Trace:
         Raises:
             ImportError: anywidget is not installed.
         """
-        from multinn.tracing.widget import make_widget
-
         return make_widget(self.data)
 
     def __repr__(self) -> str:
@@ -148,8 +146,6 @@ class Trace:
 
     def _repr_html_(self) -> str:
         """Return the page in a frame that may run only its own script, for a notebook."""
-        from multinn.tracing.page import frame
-
         return frame(self.to_json())
 
     def _decode(self, value: Json) -> Any:

@@ -4,7 +4,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from backends import Backend, Tree
 from multinn.host.checks import check_inputs, check_integers
+from multinn.layers import Layer
+from multinn.losses import Loss
+from multinn.optimizers import Optimizer
+from multinn.tracing.record import record
 from multinn.tracing.trace import Trace
 from multinn.training.base import BaseTrainer
 from multinn.training.batch_run import BatchRun
@@ -17,8 +22,9 @@ from multinn.training.examples import (
     check_validation_data,
 )
 from multinn.training.history import History
+from multinn.training.program import Examples, first_state
 from multinn.training.run import Run, check_callbacks
-from multinn.training.tracing import trace
+from multinn.training.tracing import chosen_rows, plan_of_steps
 
 
 class Trainer(BaseTrainer):
@@ -221,20 +227,70 @@ class Trainer(BaseTrainer):
             TypeError, ValueError: the data do not fit the model or the loss; or the trace would be too
                 large.
         """
-        return trace(
-            self,
-            x,
-            y,
-            steps=steps,
-            examples=examples,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            weights=weights,
-            leave_out=leave_out,
-            most_bytes=most_bytes,
-        )
+        check_integers(steps=steps, most_bytes=most_bytes)
+        inputs = check_inputs(x, self.dtype)
+        shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
+        checked = check_examples(self.program, inputs, y, weights, shapes)
+        rows = chosen_rows(examples, len(inputs))
+        chosen = Examples(*[None if part is None else part[rows] for part in checked])
+        plan = plan_of_steps(self, len(rows), int(steps), batch_size, shuffle=shuffle)
+        with self.backend.precision(self.dtype):
+            state = self.state
+            if drawn is not None:
+                first = first_state(self.model, self.program.optimizer, drawn, self.dtype)
+                state = self.backend.from_numpy(first)
+            return record(
+                self.program,
+                state,
+                self._place(chosen).data,
+                plan,
+                steps=int(steps),
+                first_step=self.step,
+                leave_out=leave_out,
+                most_bytes=int(most_bytes),
+            )
 
     def _reported(self, validated: bool) -> list[str]:
         """Return the names that records will have."""
         names = list(self.program.reductions)
         return ["epoch", *names, *(f"validation_{name}" for name in names if validated)]
+
+
+def trace_steps(
+    model: Layer,
+    loss: Loss,
+    optimizer: Optimizer | None,
+    x: Any,
+    y: Any,
+    *,
+    params: Tree = None,
+    backend: str | Backend | None = None,
+    dtype: str = "float32",
+    seed: int = 0,
+    **options: Any,
+) -> Trace:
+    """Record the first training steps of a model, without a trainer.
+
+    Args:
+        model: the model.
+        loss: the loss to minimize.
+        optimizer: Adam with its defaults if None.
+        x: (examples, ...), as in `Trainer.fit`.
+        y: the targets, as the loss takes them.
+        params: the initial parameters, a tree of NumPy arrays; None to draw them.
+        backend: as in `backends.get_backend`.
+        dtype: "float32" or "float64".
+        seed: 0 or more.
+        options: the other arguments of `Trainer.trace`.
+
+    Raises:
+        BackendError, TypeError, ValueError: as in `Trainer` and `Trainer.trace`.
+
+    >>> from multinn import SGD, Dense, HalfSquaredError
+    >>> trace_steps(Dense(1), HalfSquaredError(), SGD(0.1), [[1.0]], [[2.0]], backend="numpy", steps=3)
+    <Trace of 3 steps of Dense, on numpy in float32>
+    """
+    trainer = Trainer(model, loss, optimizer, backend=backend, dtype=dtype, seed=seed)
+    if params is not None:
+        trainer.initialize(check_inputs(x, dtype).shape[1:], params)
+    return trainer.trace(x, y, **options)

@@ -21,7 +21,6 @@ from multinn import (
     Tanh,
     trace_steps,
 )
-from multinn.training.tracing import trace
 from tests.support.small_runs import CLASSES, MODEL, WEIGHTS, X, Y, make_trainer
 from tests.support.traced_models import LAYER_MODELS
 
@@ -200,5 +199,5 @@ def test_the_bound_is_about_the_size_as_json():
 
 def test_a_classifier_is_traced():
     trainer = make_trainer(model=Dense(2), loss=SoftmaxCrossEntropy())
-    found = trace(trainer, X, CLASSES, steps=2)
+    found = trainer.trace(X, CLASSES, steps=2)
     assert found.step(0)["loss"]["targets"].dtype == np.int32

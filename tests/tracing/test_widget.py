@@ -15,7 +15,7 @@ import pytest
 
 from multinn import SGD, Dense, HalfSquaredError
 from multinn.tracing import page, register_formulas
-from multinn.training.tracing import trace_steps
+from multinn.training.trainer import trace_steps
 from tests.support.browser import quiet_page
 from tests.support.helpers import ROOT, run_python
 
