@@ -46,7 +46,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 # What some machines lack, as the reasons of skipped tests name it, and how to run these tests there.
 MISSING = {
-    "PyTorch": "PyTorch is not installed: {} were left out; make test TORCH=torch runs them",
+    "torch": "PyTorch is not installed: {} were left out; make test TORCH=torch runs them",
     "browser": "No browser was found: {} were left out; they run where Chromium is installed",
 }
 
@@ -57,7 +57,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> Generator[None]:
     yield
     skipped = terminalreporter.stats.get("skipped", [])
     for name, line in MISSING.items():
-        found = [each.nodeid for each in skipped if name.lower() in str(each.longrepr[2]).lower()]
+        found = [each.nodeid for each in skipped if name in str(each.longrepr[2]).lower()]
         if found:
             files = sum("::" not in test for test in found)
             tests = f"{len(found) - files:,} tests and {files} whole files"
