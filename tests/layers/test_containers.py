@@ -223,6 +223,10 @@ def test_containers_hold_layers_and_at_least_one(container: type[Container]):
             r"Concatenate: expected .* axis 2 after the batch, got shape \('batch', 3\)",
         ),
         (Concatenate([Identity()], axis=-2), "Concatenate: expected outputs with an axis -2"),
+        (
+            Concatenate([Identity(), SumOverTime()]),
+            r"Concatenate, axes other than -1: .* got \('batch', 3\) .* and \('batch',\)",
+        ),
         (Add([Add([Dense(1), Dense(2)])]), r"branch 0 of Add: Add: expected branches"),
     ],
     ids=str,

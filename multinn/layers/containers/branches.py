@@ -202,10 +202,7 @@ class Concatenate(_ListOfBranches):
                 f"Concatenate: expected outputs with an axis {self.axis} after the batch, "
                 f"got shape {('batch', *shapes[0])}"
             )
-        _common_shape(
-            f"Concatenate, axes other than {self.axis}",
-            [shape[:axis] + shape[axis + 1 :] for shape in shapes],
-        )
+        _common_shape(f"Concatenate, axes other than {self.axis}", shapes, axis)
         length = sum(shape[axis] for shape in shapes)
         return (*shapes[0][:axis], length, *shapes[0][axis + 1 :])
 
@@ -251,9 +248,11 @@ class Parallel(_ListOfBranches):
         return list(dy)
 
 
-def _common_shape(name: str, shapes: list[Shape]) -> Shape:
+def _common_shape(name: str, shapes: list[Shape], free: int | None = None) -> Shape:
+    """Return the first shape; raise ValueError if another differs, except along a free axis."""
     for index, shape in enumerate(shapes):
-        if shape != shapes[0]:
+        differing = [i for i, (a, b) in enumerate(zip(shape, shapes[0], strict=False)) if a != b]
+        if len(shape) != len(shapes[0]) or any(axis != free for axis in differing):
             raise ValueError(
                 f"{name}: expected branches with outputs of one shape, got {('batch', *shapes[0])} from "
                 f"branch 0 and {('batch', *shape)} from branch {index}"

@@ -1,0 +1,297 @@
+"""Random models of all layers, as gradient cases."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backends import HostArray, Shape, get_backend
+from multinn import layers
+from multinn.layers import Layer, Sequential
+from multinn.layers.base import with_mask
+from multinn.testing.gradient_cases.base import LayerCase
+
+_ATTEMPTS = 1000
+_MOST_NUMBERS = 250  # in an output of a layer
+_EPSILON = 0.1  # of normalizations: a small one multiplies rounding errors
+_VOCABULARY = 7
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random hyperparameters, from one generator.
+
+    Attributes:
+        generator: the generator.
+        depth: how many containers may enclose each other.
+    """
+
+    generator: np.random.Generator
+    depth: int = 2
+
+    def number(self, low: int, high: int) -> int:
+        """Return an integer between two, both included."""
+        return int(self.generator.integers(low, high + 1))
+
+    def pair(self, low: int, high: int) -> tuple[int, int]:
+        """Return two integers."""
+        return self.number(low, high), self.number(low, high)
+
+    def one_of(self, *choices: Any) -> Any:
+        """Return one of the choices."""
+        return choices[self.number(0, len(choices) - 1)]
+
+    def flag(self) -> bool:
+        """Return True or False."""
+        return self.number(0, 1) == 1
+
+    def layer(self, shape: Shape) -> Layer:
+        """Return a layer that may not fit examples of that shape."""
+        draws, makers = self, self.one_of(_LAYERS, _OF_RANK.get(len(shape), _LAYERS))
+        if self.depth and self.number(0, 4) == 0:
+            draws, makers = Draws(self.generator, self.depth - 1), _CONTAINERS
+        made: Layer = self.one_of(*makers)(draws, shape)
+        return made
+
+
+def random_case(seed: int) -> LayerCase:
+    """Return a model of up to five layers that fit together, on inputs of a random shape.
+
+    The inputs are features, images, sequences with or without a mask, or ids. Half of the models train,
+    so that dropout draws masks.
+
+    Args:
+        seed: 0 or more.
+
+    Raises:
+        RuntimeError: no layer fits.
+    """
+    draws = Draws(np.random.default_rng([seed, *b"random models"]))
+    kind = draws.one_of("features", "images", "images", "sequences", "sequences", "masked", "ids")
+    batch, lengths, ids, model = draws.number(1, 4), None, None, None
+    if kind == "features":
+        shape: Shape = (draws.number(1, 6),)
+    elif kind == "images":
+        shape = (*draws.pair(3, 6), draws.number(1, 4))
+    elif kind == "ids":
+        shape, ids = (draws.number(2, 6),), _VOCABULARY
+        model = Sequential([layers.Embedding(ids, draws.number(1, 5), draws.one_of(None, 0))])
+    else:
+        shape = (draws.number(2, 6), draws.number(1, 5))
+        if kind == "masked":
+            lengths = tuple(draws.number(0 if row else 1, shape[0]) for row in range(batch))
+    x = np.zeros((batch, *shape), np.int32 if ids else np.float64)
+    mask = None if lengths is None else np.arange(shape[0]) < np.array(lengths)[:, None]
+    for _ in range(draws.number(2, 5)):
+        model = _with_another_layer(draws, model, x, mask)
+    assert model is not None
+    return LayerCase(f"random {seed}", model, x.shape, training=draws.flag(), lengths=lengths, ids=ids)
+
+
+def _with_another_layer(
+    draws: Draws, model: Sequential | None, x: HostArray, mask: HostArray | None
+) -> Sequential:
+    """Return the model with another layer at its end, which takes the outputs of those before it."""
+    known = () if model is None else model.layers
+    shape = x.shape[1:] if model is None else model.init(np.random.default_rng(0), x.shape[1:])[1]
+    for _ in range(_ATTEMPTS):
+        try:
+            candidate = Sequential([*known, draws.layer(shape)])
+            params, output_shape = candidate.init(np.random.default_rng(0), x.shape[1:])
+            candidate.forward_with_state(
+                get_backend("numpy:eager"), params, candidate.init_state(params), with_mask(x, mask)
+            )
+        except ValueError:
+            continue
+        if 0 < np.prod(output_shape) <= _MOST_NUMBERS:
+            return candidate
+    raise RuntimeError(f"no layer takes the outputs of {model!r}, of shape {shape}")
+
+
+Maker = Callable[[Draws, Shape], Layer]
+
+
+def _recurrent(draws: Draws, shape: Shape) -> Any:
+    options = {"return_sequences": draws.flag(), "go_backwards": draws.flag()}
+    kind = draws.one_of(layers.SimpleRNN, layers.GRU, layers.LSTM)
+    if kind is layers.SimpleRNN:
+        options["activation"] = draws.one_of("tanh", "relu")
+    return kind(draws.number(1, 4), **options)
+
+
+def _bidirectional(draws: Draws, shape: Shape) -> Layer:
+    return layers.Bidirectional(_recurrent(draws, shape), draws.one_of("concatenate", "sum"))
+
+
+def _attention(draws: Draws, shape: Shape) -> layers.MultiHeadAttention:
+    return layers.MultiHeadAttention(
+        draws.number(1, 2),
+        draws.one_of(None, 1, 3),
+        causal=draws.flag(),
+        use_bias=draws.flag(),
+        dropout=draws.one_of(0.0, 0.3),
+    )
+
+
+def _cross_attention(draws: Draws, shape: Shape) -> Layer:
+    branches = layers.Parallel([draws.layer(shape), draws.layer(shape)])
+    return Sequential([branches, _attention(draws, shape)])
+
+
+def _transformer(draws: Draws, shape: Shape) -> Layer:
+    return layers.TransformerBlock(
+        shape[-1],
+        draws.number(1, 2),
+        draws.number(1, 5),
+        draws.one_of(0.0, 0.2),
+        causal=draws.flag(),
+        activation=_activation(draws, shape),
+        pre_normalization=draws.flag(),
+    )
+
+
+def _activation(draws: Draws, shape: Shape) -> Layer:
+    drawn: Layer = draws.one_of(
+        layers.ELU(draws.one_of(1.0, 0.5)),
+        layers.GELU(draws.one_of("none", "tanh")),
+        layers.HardSwish(),
+        layers.LeakyReLU(draws.one_of(0.01, 0.3)),
+        layers.Mish(),
+        layers.ReLU(),
+        layers.ReLU6(),
+        layers.SiLU(),
+        layers.Sigmoid(),
+        layers.Softplus(),
+        layers.Softsign(),
+        layers.Tanh(),
+    )
+    return drawn
+
+
+def _pooling_2d(draws: Draws, shape: Shape) -> Layer:
+    window = draws.pair(1, 3), draws.one_of(None, 1, 2, draws.pair(1, 3))
+    padding = draws.one_of("valid", "valid", "same", 1, ((0, 1), (1, 0)))
+    if draws.flag():
+        return layers.MaxPool2D(*window, padding)
+    return layers.AveragePool2D(*window, padding, count_padding=draws.flag())
+
+
+def _pooling_1d(draws: Draws, shape: Shape) -> Layer:
+    window = draws.number(1, 3), draws.one_of(None, 1, 2)
+    padding = draws.one_of("valid", "valid", "same", 1, (0, 1))
+    if draws.flag():
+        return layers.MaxPool1D(*window, padding)
+    return layers.AveragePool1D(*window, padding, count_padding=draws.flag())
+
+
+def _convolution_2d(draws: Draws, shape: Shape) -> Layer:
+    return layers.Conv2D(
+        draws.number(1, 4),
+        draws.pair(1, 3),
+        draws.one_of(1, 2, draws.pair(1, 2)),
+        draws.one_of("valid", "same", 1, ((1, 0), (0, 2))),
+        dilation=draws.one_of(1, draws.pair(1, 2)),
+        groups=draws.number(1, 2),
+        use_bias=draws.flag(),
+    )
+
+
+def _transposed_convolution(draws: Draws, shape: Shape) -> Layer:
+    return layers.ConvTranspose2D(
+        draws.number(1, 3),
+        draws.pair(1, 3),
+        draws.one_of(1, 2, draws.pair(1, 2)),
+        draws.one_of("valid", "same", 1),
+        output_padding=draws.one_of(0, 0, 1),
+        dilation=draws.one_of(1, draws.pair(1, 2)),
+        groups=draws.number(1, 2),
+        use_bias=draws.flag(),
+    )
+
+
+def _convolution_1d(draws: Draws, shape: Shape) -> Layer:
+    return layers.Conv1D(
+        draws.number(1, 4),
+        draws.number(1, 3),
+        draws.number(1, 2),
+        draws.one_of("valid", "same", "causal", 1, (2, 0)),
+        dilation=draws.number(1, 2),
+        groups=draws.number(1, 2),
+        use_bias=draws.flag(),
+    )
+
+
+def _sequential(draws: Draws, shape: Shape) -> Layer:
+    return Sequential([draws.layer(shape) for _ in range(draws.number(1, 3))])
+
+
+def _residual(draws: Draws, shape: Shape) -> Layer:
+    inner = draws.layer(shape)
+    return layers.Residual(inner, draws.layer(shape)) if draws.flag() else layers.Residual(inner)
+
+
+def _add(draws: Draws, shape: Shape) -> Layer:
+    return layers.Add([draws.layer(shape) for _ in range(draws.number(1, 3))])
+
+
+def _concatenate(draws: Draws, shape: Shape) -> Layer:
+    branches = [draws.layer(shape) for _ in range(draws.number(1, 3))]
+    return layers.Concatenate(branches, draws.one_of(-1, 1))
+
+
+# For inputs of any shape.
+_LAYERS: tuple[Maker, ...] = (
+    lambda draws, shape: layers.Dense(draws.number(1, 5), use_bias=draws.flag()),
+    _activation,
+    _activation,
+    _activation,
+    lambda draws, shape: layers.PReLU(),
+    lambda draws, shape: layers.Softmax(),
+    lambda draws, shape: layers.Identity(),
+    lambda draws, shape: layers.Rescale(0.5, -0.2),
+    lambda draws, shape: layers.BatchNorm(epsilon=_EPSILON),
+    lambda draws, shape: layers.LayerNorm(_EPSILON),
+    lambda draws, shape: layers.RMSNorm(_EPSILON),
+    lambda draws, shape: layers.GroupNorm(draws.number(1, 2), _EPSILON),
+    lambda draws, shape: layers.Dropout(0.3),
+    lambda draws, shape: Sequential([layers.Flatten(), layers.Dense(draws.number(1, 5))]),
+)
+
+_OF_RANK: dict[int, tuple[Maker, ...]] = {
+    2: (
+        _recurrent,
+        _bidirectional,
+        _attention,
+        _cross_attention,
+        _transformer,
+        _convolution_1d,
+        _convolution_1d,
+        _pooling_1d,
+        _pooling_1d,
+        lambda draws, shape: layers.GlobalAveragePool1D(),
+        lambda draws, shape: layers.GlobalMaxPool1D(),
+        lambda draws, shape: layers.Masking(),
+        lambda draws, shape: layers.PositionalEncoding(),
+        lambda draws, shape: layers.PositionEmbedding(),
+        lambda draws, shape: layers.SpatialDropout(0.3),
+    ),
+    3: (
+        _convolution_2d,
+        _convolution_2d,
+        _transposed_convolution,
+        _pooling_2d,
+        _pooling_2d,
+        lambda draws, shape: layers.ChannelsLast(),
+        lambda draws, shape: layers.GlobalAveragePool2D(),
+        lambda draws, shape: layers.SpatialDropout(0.3),
+    ),
+}
+
+_CONTAINERS: tuple[Maker, ...] = (_sequential, _residual, _add, _concatenate)
+
+
+def parts_of(layer: Layer) -> list[Layer]:
+    """Return the layer and all layers in it."""
+    children = layer.children if isinstance(layer, layers.Container) else ()
+    return [layer, *(part for child in children for part in parts_of(child))]
