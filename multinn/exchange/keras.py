@@ -16,11 +16,13 @@ def to_keras_weights(model: Layer, params: Tree, layer_state: Tree = None) -> li
     """Return the weights of a model in the order and form of Keras' ``get_weights``.
 
     Pass them to ``set_weights`` of the same layer of Keras, or of a `keras.Sequential` of the same
-    layers in the same order. Keras' GRU must keep its default, reset_after=True. The attention of Keras
-    has a bias for keys, which has no effect: it is 0. The slopes of PReLU are (channels,), as in Keras
-    for features; for images, Keras needs (1, 1, channels), with shared_axes=[1, 2]. With go_backwards
-    and return_sequences, a recurrent layer of Keras returns the last step first; ours keeps the order
-    of time, so reverse its outputs along time to compare them.
+    layers in the same order. Keras' GRU must have the same reset_after. The attention of Keras has a
+    bias for keys, which has no effect: it is 0. The slopes of PReLU are (channels,), as in Keras for
+    features; for images, Keras needs (1, 1, channels), with shared_axes=[1, 2]. With go_backwards and
+    return_sequences, a recurrent layer of Keras returns the last step first; ours keeps the order of
+    time, so reverse its outputs along time to compare them. With return_sequences, the Bidirectional of
+    Keras gives 0 at masked steps; ours keeps the states there, as a single recurrent layer does in both
+    libraries. All steps that count are the same, and so are the last states.
 
     Args:
         model: the model.

@@ -31,17 +31,15 @@ _PROJECTIONS = ("query", "key", "value", "output")
 
 
 def _gru_to_keras(layer: GRU, params: Tree, state: Tree) -> dict[str, HostArray]:
-    return {
-        "kernel": gates_in_order(params["W"], _GRU_GATES),
-        "recurrent_kernel": gates_in_order(params["U"], _GRU_GATES),
-        "bias": gates_in_order(np.stack([params["b"], second_bias(params)]), _GRU_GATES),
-    }
+    bias = np.stack([params["b"], second_bias(params)]) if layer.reset_after else params["b"]
+    weights = {"kernel": params["W"], "recurrent_kernel": params["U"], "bias": bias}
+    return {name: gates_in_order(values, _GRU_GATES) for name, values in weights.items()}
 
 
 def _gru_from_keras(layer: GRU, weights: Weights) -> tuple[Tree, Tree]:
     names = ("kernel", "recurrent_kernel", "bias")
-    W, U, biases = (gates_in_order(weights[name], _GRU_GATES) for name in names)
-    return {"W": W, "U": U, **merged_biases(layer, *biases)}, {}
+    W, U, bias = (gates_in_order(weights[name], _GRU_GATES) for name in names)
+    return {"W": W, "U": U} | (merged_biases(layer, *bias) if layer.reset_after else {"b": bias}), {}
 
 
 def _attention_to_keras(layer: MultiHeadAttention, params: Tree, state: Tree) -> dict[str, HostArray]:

@@ -24,7 +24,8 @@ def _simple_rnn(graph: Graph, layer: SimpleRNN, params: Tree, state: Tree, x: Va
 
 @converts(GRU, takes_mask=True)
 def _gru(graph: Graph, layer: GRU, params: Tree, state: Tree, x: Value) -> Value:
-    return _recurrent(graph, "GRU", layer, params, _GRU_GATES, x, linear_before_reset=1)
+    after = int(layer.reset_after)
+    return _recurrent(graph, "GRU", layer, params, _GRU_GATES, x, linear_before_reset=after)
 
 
 @converts(LSTM, takes_mask=True)
@@ -61,7 +62,7 @@ def _recurrent(
 
 
 def _weights(graph: Graph, params: Tree, gates: tuple[int, ...]) -> list[str]:
-    """Add W, R and the two biases, each (1, gates · units, ...): our W, U, b and, of a GRU, c."""
+    """Add W, R and the two biases, each (1, gates · units, ...): our W, U, b and perhaps c."""
 
     def in_order(parameter: HostArray) -> HostArray:
         return gates_in_order(parameter, gates).T[None]

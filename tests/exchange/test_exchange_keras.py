@@ -17,6 +17,7 @@ from multinn import (
     Flatten,
     GroupNorm,
     LayerNorm,
+    Masked,
     MaxPool2D,
     MultiHeadAttention,
     PositionEmbedding,
@@ -78,6 +79,7 @@ def run(peer, x: np.ndarray) -> np.ndarray:
         (Embedding(6, 3), layers.Embedding(6, 3), IDS),
         (SimpleRNN(UNITS), layers.SimpleRNN(UNITS), SEQUENCES),
         (GRU(UNITS), layers.GRU(UNITS), SEQUENCES),
+        (GRU(UNITS, reset_after=False), layers.GRU(UNITS, reset_after=False), SEQUENCES),
         (LSTM(UNITS, return_sequences=True), layers.LSTM(UNITS, return_sequences=True), SEQUENCES),
         (Bidirectional(GRU(UNITS)), layers.Bidirectional(layers.GRU(UNITS)), SEQUENCES),
         (MultiHeadAttention(2), SelfAttention(2, 2), SEQUENCES),
@@ -133,6 +135,20 @@ def test_sequences_that_go_backwards_have_the_last_step_first_in_keras():
     params, state = drawn(layer, (5, 4))
     peer.set_weights(to_keras_weights(layer, params, state))
     assert_close(run(peer, SEQUENCES)[:, ::-1], output_of(layer, params, state, SEQUENCES))
+
+
+@pytest.mark.parametrize("return_sequences", [True, False], ids=["all", "last"])
+def test_both_directions_of_padded_sequences(return_sequences):
+    """Keras gives 0 at masked steps of all outputs; ours keeps the states there."""
+    layer = Bidirectional(GRU(UNITS, return_sequences=return_sequences))
+    peer = layers.Bidirectional(layers.GRU(UNITS, return_sequences=return_sequences))
+    peer.build((None, 5, 4))
+    params, state = drawn(layer, (5, 4))
+    peer.set_weights(to_keras_weights(layer, params, state))
+    mask = np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 0, 1]], bool)
+    y = output_of(layer, params, state, Masked(SEQUENCES, mask))
+    expected = y * mask[..., None] if return_sequences else y
+    assert_close(keras.ops.convert_to_numpy(peer(SEQUENCES, mask=mask)), expected)
 
 
 def test_slopes_that_images_share():

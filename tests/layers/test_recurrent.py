@@ -66,7 +66,8 @@ def loop(kind: type[Recurrent], params: Tree, x: np.ndarray) -> np.ndarray:
                 h = np.tanh(a[0] + s[0])
             elif kind is GRU:
                 r, z = sigmoid(a[0] + s[0]), sigmoid(a[1] + s[1])
-                h = (1.0 - z) * np.tanh(a[2] + r * (s[2] + params["c"])) + z * h
+                product = r * (s[2] + params["c"]) if "c" in params else (r * h) @ U[2]
+                h = (1.0 - z) * np.tanh(a[2] + product) + z * h
             else:
                 i, f, o = (sigmoid(a[k] + s[k]) for k in (0, 1, 3))
                 c = f * c + i * np.tanh(a[2] + s[2])
@@ -82,6 +83,13 @@ def test_the_steps_are_those_of_the_equations(backend, kind):
     expected = loop(kind, params, X)
     close(outputs(layer, params, backend=backend), expected)
     close(outputs(kind(UNITS), params, backend=backend), expected[:, -1])
+
+
+def test_a_gru_can_reset_before_the_product(backend):
+    layer = GRU(UNITS, return_sequences=True, reset_after=False)
+    params = draw(layer)
+    assert params.keys() == {"W", "U", "b"}
+    close(outputs(layer, params, backend=backend), loop(GRU, params, X))
 
 
 @every_kind

@@ -64,6 +64,7 @@ BEYOND_THE_REFERENCE = {
     "SimpleRNN relu": "the activation Relu",
     "SimpleRNN backwards": "lengths of sequences",
     "GRU": "lengths of sequences",
+    "GRU reset before": "lengths of sequences",
     "LSTM sequences": "lengths of sequences",
     "Bidirectional": "lengths of sequences",
     "Sequential of ids": "lengths of sequences",
@@ -154,6 +155,7 @@ def test_images(layer):
         Sequential([Conv1D(3, 2), GlobalMaxPool1D()]),
         Sequential([Conv1D(3, 2), GlobalAveragePool1D()]),
         Sequential([Conv1D(3, 2), LSTM(2)]),
+        GRU(3, reset_after=False, return_sequences=True, go_backwards=True),
     ],
     ids=lambda layer: type(layer).__name__,
 )

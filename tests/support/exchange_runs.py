@@ -6,6 +6,7 @@ import numpy as np
 
 from backends import Tree, get_backend, tree
 from multinn import Layer
+from multinn.layers.base import values_of
 from tests.support import layer_runs
 
 
@@ -15,9 +16,9 @@ def drawn(layer: Layer, input_shape: Any, seed: int = 0) -> tuple[Tree, Tree]:
 
 
 def output_of(layer: Layer, params: Tree, state: Tree, x: Any) -> np.ndarray:
-    """Return the layer's output at inference on NumPy."""
+    """Return the values of the layer's output at inference on NumPy."""
     y, _ = layer.forward_with_state(get_backend("numpy:eager"), params, state, x)
-    return np.asarray(y)
+    return np.asarray(values_of(y))
 
 
 def assert_close(got: Any, expected: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """Traces that need each case of the formulas of losses, optimizers and recurrent layers."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -81,7 +82,8 @@ def trace_of_loss(name: str, dtype: str = "float64") -> Trace:
 
 def _recurrent() -> Iterator[tuple[str, Traced]]:
     """Yield models with each way through time, and with sequences of no step that counts."""
-    kinds: tuple[Callable[..., Layer], ...] = (SimpleRNN, GRU, LSTM)
+    reset_before = partial(GRU, reset_after=False)
+    kinds: tuple[Callable[..., Layer], ...] = (SimpleRNN, GRU, reset_before, LSTM)
     for kind in kinds:
         for sequences in (False, True):
             for backwards in (False, True):

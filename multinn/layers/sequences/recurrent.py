@@ -140,12 +140,8 @@ class Recurrent(Layer):
         dA, dS = self._scan_back(backend, params["U"].T, steps, dy)
         dA_matrix = as_matrix(backend, dA)
         dS_matrix = dA_matrix if dS is None else as_matrix(backend, dS)
-        gradients = {
-            "W": as_matrix(backend, X).T @ dA_matrix,
-            "U": as_matrix(backend, before[0]).T @ dS_matrix,
-            "b": xp.sum(dA_matrix, axis=0),
-        }
-        return dA, gradients | self._other_gradients(backend, dS_matrix)
+        gradients = {"W": as_matrix(backend, X).T @ dA_matrix, "b": xp.sum(dA_matrix, axis=0)}
+        return dA, gradients | self._recurrent_gradients(backend, before[0], saved, dS_matrix)
 
     def _scan_back(
         self, backend: Backend, U_transposed: Array, steps: Tree, dy: Array
@@ -203,9 +199,18 @@ class Recurrent(Layer):
         All are linear in ``d_state``, the gradient of the state after the step.
         """
 
-    def _other_gradients(self, backend: Backend, dS: Array) -> dict[str, Array]:
-        """Return the gradients of parameters other than W, U and b, from ds (time · batch, ...)."""
-        return {}
+    def _recurrent_gradients(
+        self, backend: Backend, h: Array, saved: Tree, dS: Array
+    ) -> dict[str, Array]:
+        """Return the gradients of U and of other parameters of the products with U.
+
+        Args:
+            backend: the backend of the arrays.
+            h: the first part of the state before each step (time, batch, units).
+            saved: the arrays that the steps saved.
+            dS: ds of all steps (time · batch, gates · units).
+        """
+        return {"U": as_matrix(backend, h).T @ dS}
 
     def _connected(self, xp: Any, X: Array) -> Array | None:
         """Return 0 for steps before which the gradient is cut, else 1, the last step first; or None."""

@@ -66,6 +66,13 @@ CASES: tuple[LayerCase, ...] = (
         _SHAPE,
         smaller=_small(GRU(1, return_sequences=True)),
     ),
+    LayerCase(
+        "GRU reset before",
+        GRU(2, return_sequences=True, reset_after=False),
+        _SHAPE,
+        lengths=_LENGTHS,
+        smaller=_small(GRU(1, reset_after=False), lengths=(2, 1)),
+    ),
     LayerCase("LSTM", LSTM(2), _SHAPE, smaller=_small(LSTM(1))),
     LayerCase(
         "LSTM sequences",

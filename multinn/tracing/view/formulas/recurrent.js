@@ -8,6 +8,8 @@
 //   direct(s, d, n, t, u)     what h before the step gets not by way of U
 //   dc(s, d, n, t, u)         what c after the step gets from h after it
 //   directToC(s, d, n, t, u)  what c before the step gets
+//   columns(s)                the number of columns of U that h before the step meets, if not all
+//   product(s, n, t, u)       what the other columns meet
 
 import { add, multiply, number, places, range, sum, variable } from "../expressions.js";
 import { explained, oncePerCall } from "./intermediates.js";
@@ -16,8 +18,8 @@ const areNumbers = (...indices) => indices.every(Number.isInteger);
 const movedStep = (t, by) => (Number.isInteger(t) ? t + by : t + (by > 0 ? "+1" : "−1"));
 const addAll = (parts) => (parts.length > 1 ? add(...parts) : parts[0] ?? number(0));
 
-/** Return the context of a layer with functions for its steps. */
-function stepsOf(c) {
+/** Return the context of a layer, with functions for its steps. */
+function stepsOf(layer, c) {
   const { x, mask, cache, params: { W, U, b }, options } = c;
   const [count, units, direction] = [x.shape[1], U.shape[0], options.go_backwards ? -1 : 1];
   const order = (t) => (options.go_backwards ? count - 1 - t : t);
@@ -27,14 +29,17 @@ function stepsOf(c) {
     !areNumbers(n, t, u) ? NaN : exists(t) ? array.at(order(t), n, first + u) : 0);
   const h = recorded("h", cache.states[0]);
   const a = (n, t, v) => add(sum("k", x.shape[2], (k) => multiply(x(n, t, k), W(k, v))), b(v));
-  const s = (n, t, v) => sum("k", units, (k) => multiply(h(n, before(t), k), U(k, v)));
-  return {
-    ...c, count, units, exists, before, recorded, h, a, s,
+  const met = (n, t, k, v) => (v < steps.columns ? h(n, before(t), k) : layer.product(steps, n, t, k));
+  const s = (n, t, v) => sum("k", units, (k) => multiply(met(n, t, k, v), U(k, v)));
+  const steps = {
+    ...c, count, units, exists, before, recorded, h, a, s, met,
     after: (t) => movedStep(t, direction),
     inOrder: range(count).map(order),
     counts: (n, t) => !mask || Boolean(mask.at(n, t)),
     isCutBefore: (t) => options.truncate !== null && order(t) % options.truncate === 0,
   };
+  steps.columns = layer.columns?.(steps) ?? U.shape[1];
+  return steps;
 }
 
 /** Return the gradients dh, dc, da and ds as functions of indices, each with its definition. */
@@ -72,7 +77,7 @@ function gradientsOf(layer, s) {
   const ofGates = (name, n, t, u) => layer[own[name]](s, found, n, t, u);
   const ofGate = (name) => (n, t, v) =>
     (s.counts(n, t) ? ofGates(name, n, t, v % units)[Math.floor(v / units)] : number(0));
-  const throughU = (n, t, u) => sum("v", width, (v) => multiply(d.ds(n, t, v), U(u, v)));
+  const throughU = (n, t, u) => sum("v", s.columns, (v) => multiply(d.ds(n, t, v), U(u, v)));
   const found = {
     dh: withDefinition("dh", (n, t, u) => dh(n, t, u, throughU)),
     dc: withDefinition("dc", dc),
@@ -81,16 +86,17 @@ function gradientsOf(layer, s) {
   };
   // The same as throughU, but quick, as every entry is needed.
   const numberThroughU = (n, t, u) =>
-    number(numbers.ds[n][t].reduce((total, ds, v) => total + ds * U.array.numbers[u * width + v], 0));
+    number(numbers.ds[n][t].slice(0, s.columns).reduce((total, ds, v) => total + ds * U.array.numbers[u * width + v], 0));
 
   for (const t of [...s.inOrder].reverse()) {
     for (const [n, u] of places([x.shape[0], units])) {
       numbers.dh[n][t][u] = dh(n, t, u, numberThroughU).value();
       if (layer.dc) numbers.dc[n][t][u] = dc(n, t, u).value();
+    }
+    // The last gate first: those of a GRU can need it.
+    for (const [v, n] of places([range(width).reverse(), x.shape[0]])) {
       if (!s.counts(n, t)) continue;
-      for (const name of new Set(Object.values(own))) {
-        ofGates(name, n, t, u).forEach((each, gate) => { numbers[name][n][t][gate * units + u] = each.value(); });
-      }
+      for (const name of new Set(Object.values(own))) numbers[name][n][t][v] = ofGate(name)(n, t, v).value();
     }
   }
   return found;
@@ -98,11 +104,11 @@ function gradientsOf(layer, s) {
 
 /** Return the formulas of a recurrent layer. */
 export function recurrent(layer) {
-  const backward = (c) => oncePerCall(c, "gradients", () => gradientsOf(layer, stepsOf(c)));
+  const backward = (c) => oncePerCall(c, "gradients", () => gradientsOf(layer, stepsOf(layer, c)));
   const sumOverSteps = (c, term) => sum(["n", "t"], c.x.shape.slice(0, 2), term);
   return {
     y(c, ...indices) {
-      const [s, n, u] = [stepsOf(c), indices[0], indices.at(-1)];
+      const [s, n, u] = [stepsOf(layer, c), indices[0], indices.at(-1)];
       const t = c.options.return_sequences ? indices[1] : s.inOrder.findLast((each) => s.counts(n, each));
       if (t === undefined) return number(0);
       return s.counts(n, t) ? layer.h(s, n, t, u) : s.h(n, s.before(t), u);
@@ -114,8 +120,8 @@ export function recurrent(layer) {
     gradients: {
       W: (c, k, v) => sumOverSteps(c, (n, t) => multiply(c.x(n, t, k), backward(c).da(n, t, v))),
       U(c, k, v) {
-        const { h, before } = stepsOf(c);
-        return sumOverSteps(c, (n, t) => multiply(h(n, before(t), k), backward(c).ds(n, t, v)));
+        const { met } = stepsOf(layer, c);
+        return sumOverSteps(c, (n, t) => multiply(met(n, t, k, v), backward(c).ds(n, t, v)));
       },
       b: (c, v) => sumOverSteps(c, (n, t) => backward(c).da(n, t, v)),
       // The bias of s_n in a GRU, whose candidate is the last of three gates.
