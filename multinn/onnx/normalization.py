@@ -27,13 +27,14 @@ def _batch_norm(graph: Graph, layer: BatchNorm, params: Tree, state: Tree, x: Va
 @converts(LayerNorm)
 def _layer_norm(graph: Graph, layer: LayerNorm, params: Tree, state: Tree, x: Value) -> Value:
     gamma, beta = (graph.constant(params[name], name) for name in ("gamma", "beta"))
-    y = graph.add("LayerNormalization", x.name, gamma, beta, axis=-1, epsilon=layer.epsilon)
+    y = graph.add("LayerNormalization", x.name, gamma, beta, axis=-layer.axes, epsilon=layer.epsilon)
     return replace(x, name=y)
 
 
 @converts(RMSNorm)
 def _rms_norm(graph: Graph, layer: RMSNorm, params: Tree, state: Tree, x: Value) -> Value:
-    square = graph.add("ReduceMean", graph.add("Mul", x.name, x.name), axes=[-1], keepdims=1)
+    axes = list(range(-layer.axes, 0))
+    square = graph.add("ReduceMean", graph.add("Mul", x.name, x.name), axes=axes, keepdims=1)
     z = graph.add("Div", x.name, _root(graph, square, layer.epsilon))
     return replace(x, name=graph.add("Mul", z, graph.constant(params["gamma"], "gamma")))
 

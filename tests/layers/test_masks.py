@@ -83,7 +83,7 @@ def test_a_padded_batch_gives_the_results_of_its_single_sequences(layer, pool):
 
 @pytest.mark.parametrize(
     "layer",
-    [MaxPool1D(2, 1, padding="same"), AveragePool1D(), Flatten()],
+    [MaxPool1D(2, 1, padding="same"), AveragePool1D(), Flatten(), LayerNorm(axes=2)],
     ids=lambda layer: type(layer).__name__,
 )
 def test_layers_that_would_mix_padding_with_steps_that_count_raise(layer):

@@ -285,6 +285,8 @@ def test_groups_are_a_positive_integer(groups):
     [
         (LayerNorm(), (), r"LayerNorm: expected inputs of shape \(batch, ..., features\)"),
         (RMSNorm(), (3, 0), r"RMSNorm: expected inputs .* got \('batch', 3, 0\)"),
+        (LayerNorm(axes=2), (3,), r"LayerNorm: expected inputs with 2 axes .* got \('batch', 3\)"),
+        (RMSNorm(axes=3), (2, 0, 3), r"RMSNorm: expected inputs with 3 axes .* each of length 1"),
         (BatchNorm(), (), r"BatchNorm: expected inputs of shape \(batch, ..., features\)"),
         (GroupNorm(2), (), r"GroupNorm: expected inputs of shape \(batch, ..., features\)"),
         (

@@ -42,7 +42,8 @@ def compare(layer: Layer, peer: Any, x: np.ndarray, state: Tree = None, *, first
         state: the state of our layer at inference; None while training.
         first: whether PyTorch's layer has the channels first.
     """
-    params = {name: RNG.normal(size=4) for name in draw(layer, x.shape[1:])[0]}
+    params, _ = draw(layer, x.shape[1:])
+    params = {name: RNG.normal(size=initial.shape) for name, initial in params.items()}
     dy = RNG.normal(size=x.shape)
     key = training_key(BACKEND) if state is None else None
     y, cache = layer.forward_with_state(BACKEND, params, state, x, key)
@@ -120,15 +121,21 @@ def test_group_norm(x, groups):
     compare(GroupNorm(groups), torch.nn.GroupNorm(groups, 4, dtype=torch.float64), x)
 
 
-@each_input
-def test_layer_norm(x):
-    compare(LayerNorm(), torch.nn.LayerNorm(4, dtype=torch.float64), x, first=False)
+each_axes = pytest.mark.parametrize(
+    ("x", "axes"), [(VECTORS, 1), (SEQUENCES, 1), (SEQUENCES, 2), (IMAGES, 1), (IMAGES, 2), (IMAGES, 3)]
+)
 
 
-@each_input
-def test_rms_norm(x):
-    peer = torch.nn.RMSNorm(4, eps=1e-5, dtype=torch.float64)
-    compare(RMSNorm(), peer, x, first=False)
+@each_axes
+def test_layer_norm(x, axes):
+    peer = torch.nn.LayerNorm(x.shape[-axes:], dtype=torch.float64)
+    compare(LayerNorm(axes=axes), peer, x, first=False)
+
+
+@each_axes
+def test_rms_norm(x, axes):
+    peer = torch.nn.RMSNorm(x.shape[-axes:], eps=1e-5, dtype=torch.float64)
+    compare(RMSNorm(axes=axes), peer, x, first=False)
 
 
 @pytest.mark.parametrize(

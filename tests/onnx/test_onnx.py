@@ -40,6 +40,7 @@ from multinn import (
     ReLU,
     Rescale,
     Residual,
+    RMSNorm,
     Sequential,
     SimpleRNN,
     Softmax,
@@ -207,7 +208,7 @@ def test_masks_of_images_in_time():
     assert_same(Sequential([Masking(), GroupNorm(2), BatchNorm()]), films)
 
 
-@pytest.mark.parametrize("layer", [Flatten(), MaxPool1D(2, 1, padding="same")], ids=str)
+@pytest.mark.parametrize("layer", [Flatten(), MaxPool1D(2, 1, padding="same"), RMSNorm(axes=2)], ids=str)
 def test_layers_that_would_mix_padding_with_steps_that_count_refuse_a_mask(layer):
     with pytest.raises(ValueError, match=f"{type(layer).__name__}: expected no mask, as padding would"):
         to_onnx(Sequential([Masking(), layer]), ({}, {}), None, (3, 2))

@@ -16,86 +16,119 @@ from multinn.random import Key
 
 
 @dataclass(frozen=True)
-class LayerNorm(Layer):
-    """y = γ z + β with z = (x - μ) / s: each example normalized over its last axis, of length n.
+class _OverLastAxes(Layer):
+    """The base of layers that normalize each example over its last axes, of shape (..., n) together."""
 
-    μ = Σ_i x_i / n, s = √(Σ_i (x_i - μ)² / n + ε), all along the last axis; γ and β (n,).
+    epsilon: float = 1e-5
+    axes: int = 1
+
+    def __post_init__(self) -> None:
+        check_positive(self, "epsilon")
+        check_integers(self, "axes")
+
+    @property
+    def mixes_steps(self) -> bool:  # type: ignore[override]  # it depends on the axes
+        """Whether time can be one of the axes."""
+        return self.axes > 1
+
+    def _shape_of_axes(self, input_shape: Shape) -> Shape:
+        """Return the lengths of the axes, or raise ValueError if the inputs lack them."""
+        check_features(self, input_shape)
+        shape = input_shape[-self.axes :]
+        if len(shape) < self.axes or min(shape) < 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected inputs with {self.axes} axes after the batch, as "
+                f"axes={self.axes}, each of length 1 or more, got {('batch', *input_shape)}"
+            )
+        return shape
+
+    def _mean(self, backend: Backend, x: Array) -> Array:
+        return moments.mean(backend, x, -1 if self.axes == 1 else tuple(range(-self.axes, 0)))
+
+    def _sum_of_examples(self, backend: Backend, x: Array) -> Array:
+        """Return the sum over all other axes."""
+        return backend.xp.sum(x, axis=tuple(range(x.ndim - self.axes)))
+
+
+@dataclass(frozen=True)
+class LayerNorm(_OverLastAxes):
+    """y = γ z + β with z = (x - μ) / s: each example normalized over its last axis, or last axes.
+
+    μ = Σ_i x_i / n, s = √(Σ_i (x_i - μ)² / n + ε), where i runs over the n numbers along these axes; γ
+    and β have the shape of these axes.
 
     With dy = ∂L/∂y and dz = dy γ:
-        ∂L/∂γ = Σ dy z and ∂L/∂β = Σ dy, over all axes but the last.
+        ∂L/∂γ = Σ dy z and ∂L/∂β = Σ dy, over all other axes.
         ∂μ/∂x_j = 1 / n, and ∂s/∂x_j = (x_j - μ) / (n s) = z_j / n, since Σ_i (x_i - μ) = 0. So
-        ∂z_i/∂x_j = (δ_ij - 1 / n) / s - z_i z_j / (n s), and with means along the last axis
+        ∂z_i/∂x_j = (δ_ij - 1 / n) / s - z_i z_j / (n s), and with means over the n numbers
         dx = (dz - mean(dz) - z mean(dz z)) / s.
     The squares of the inputs must not overflow: in float32, keep inputs below about 1e19.
     Source: J. L. Ba, J. R. Kiros and G. E. Hinton, Layer normalization, 2016, equation 3.
 
     Attributes:
         epsilon: added to the variance, positive.
+        axes: how many of the last axes are normalized together, at least 1. PyTorch's normalized_shape
+            has as many entries. With more than one, there must be no mask.
 
     Raises:
-        ValueError: epsilon is not positive and finite.
+        ValueError: epsilon is not positive and finite, or axes is below 1.
+
+    >>> LayerNorm(axes=2).init(np.random.default_rng(0), (7, 5, 3))[0]["gamma"].shape
+    (5, 3)
     """
 
-    epsilon: float = 1e-5
-
-    def __post_init__(self) -> None:
-        check_positive(self, "epsilon")
-
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-        """Return γ = 1 and β = 0, both (n,), and the shape unchanged."""
-        features = check_features(self, input_shape)
-        return {"gamma": np.ones(features), "beta": np.zeros(features)}, input_shape
+        """Return γ = 1 and β = 0, both of the shape of the axes, and the shape unchanged."""
+        shape = self._shape_of_axes(input_shape)
+        return {"gamma": np.ones(shape), "beta": np.zeros(shape)}, input_shape
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y, and (z, s)."""
-        z, s = moments.standardized(backend, x, partial(_mean, backend), self.epsilon)
+        z, s = moments.standardized(backend, x, partial(self._mean, backend), self.epsilon)
         return params["gamma"] * z + params["beta"], (z, s)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = (dz - mean(dz) - z mean(dz z)) / s, and {"gamma": Σ dy z, "beta": Σ dy}."""
         z, s = cache
-        dx = moments.standardized_gradient(dy * params["gamma"], z, s, partial(_mean, backend))
-        d_gamma = sum_of_rows(backend, dy * z)
-        return dx, {"gamma": d_gamma, "beta": sum_of_rows(backend, dy)}
+        dx = moments.standardized_gradient(dy * params["gamma"], z, s, partial(self._mean, backend))
+        d_gamma = self._sum_of_examples(backend, dy * z)
+        return dx, {"gamma": d_gamma, "beta": self._sum_of_examples(backend, dy)}
 
 
 @dataclass(frozen=True)
-class RMSNorm(Layer):
-    """y = γ z with z = x / r: each example divided by its root mean square along the last axis.
+class RMSNorm(_OverLastAxes):
+    """y = γ z with z = x / r: each example divided by its root mean square along the last axis, or axes.
 
-    r = √(Σ_i x_i² / n + ε) along the last axis, of length n; γ (n,).
+    r = √(Σ_i x_i² / n + ε), where i runs over the n numbers along these axes; γ has the shape of these
+    axes.
 
     With dy = ∂L/∂y and dz = dy γ:
-        ∂L/∂γ = Σ dy z, over all axes but the last.
-        ∂r/∂x_j = x_j / (n r) = z_j / n. So ∂z_i/∂x_j = δ_ij / r - z_i z_j / (n r), and with a mean along
-        the last axis
+        ∂L/∂γ = Σ dy z, over all other axes.
+        ∂r/∂x_j = x_j / (n r) = z_j / n. So ∂z_i/∂x_j = δ_ij / r - z_i z_j / (n r), and with a mean over
+        the n numbers
         dx = (dz - z mean(dz z)) / r.
     The squares of the inputs must not overflow: in float32, keep inputs below about 1e19.
     Source: B. Zhang and R. Sennrich, Root mean square layer normalization, NeurIPS 2019, equation 4.
 
     Attributes:
         epsilon: added to the mean square, positive.
+        axes: how many of the last axes are normalized together, as in LayerNorm.
 
     Raises:
-        ValueError: epsilon is not positive and finite.
+        ValueError: epsilon is not positive and finite, or axes is below 1.
     """
 
-    epsilon: float = 1e-5
-
-    def __post_init__(self) -> None:
-        check_positive(self, "epsilon")
-
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-        """Return γ = 1 (n,), and the shape unchanged."""
-        return {"gamma": np.ones(check_features(self, input_shape))}, input_shape
+        """Return γ = 1, of the shape of the axes, and the shape unchanged."""
+        return {"gamma": np.ones(self._shape_of_axes(input_shape))}, input_shape
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y, and (z, r)."""
-        r = backend.xp.sqrt(_mean(backend, x * x) + self.epsilon)
+        r = backend.xp.sqrt(self._mean(backend, x * x) + self.epsilon)
         z = x / r
         return params["gamma"] * z, (z, r)
 
@@ -103,8 +136,8 @@ class RMSNorm(Layer):
         """Return dx = (dz - z mean(dz z)) / r, and {"gamma": Σ dy z}."""
         z, r = cache
         dz = dy * params["gamma"]
-        dx = (dz - z * _mean(backend, dz * z)) / r
-        return dx, {"gamma": sum_of_rows(backend, dy * z)}
+        dx = (dz - z * self._mean(backend, dz * z)) / r
+        return dx, {"gamma": self._sum_of_examples(backend, dy * z)}
 
 
 @dataclass(frozen=True)
@@ -187,9 +220,5 @@ class GroupNorm(Layer):
         of_channels = moments.mean(backend, x, places, mask) if places else x
         grouped = xp.reshape(of_channels, (x.shape[0], self.groups, -1))
         # Zeros in the same memory layout; broadcast_to would change the layout of later arrays.
-        of_groups = _mean(backend, grouped) + xp.zeros_like(grouped)
+        of_groups = moments.mean(backend, grouped, -1) + xp.zeros_like(grouped)
         return xp.reshape(of_groups, of_channels.shape)
-
-
-def _mean(backend: Backend, x: Array) -> Array:
-    return moments.mean(backend, x, -1)

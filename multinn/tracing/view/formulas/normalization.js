@@ -13,7 +13,12 @@ const zOf = ({ cache }) => renamed("z", cache[0]);
 const isCounted = ({ mask }, [n, t]) => !mask || Boolean(mask.at(n, t));
 const unlessPadding = (c, at, expression) =>
   (c.mask ? cases(["at padding", !isCounted(c, at), 0], ["else", true, expression]) : expression);
-const rowsOf = (c) => oncePerCall(c, "rows", () => places(c.x.shape.slice(0, -1)).filter((at) => isCounted(c, at)));
+/** The number of axes of x that γ does not have. */
+const leading = (c) => c.x.shape.length - c.params.gamma.shape.length;
+/** The indices in γ of indices in x, which may be those of an example and one name for all its members. */
+const indicesOfScale = (c, at) => at.slice(at.length < c.x.shape.length ? -1 : leading(c));
+const rowsOf = (c) =>
+  oncePerCall(c, "rows", () => places(c.x.shape.slice(0, leading(c))).filter((at) => isCounted(c, at)));
 
 /** Return μ and s of a group. */
 function momentsOf(c, group) {
@@ -25,13 +30,14 @@ function momentsOf(c, group) {
 /** Return γ z + β, with z in terms of x. */
 function scaled(c, moments, at) {
   const z = define("z", at, divide(subtract(c.x(...at), moments.mu), moments.s));
-  const y = add(multiply(gammaOf(c)(at.at(-1)), z), renamed("β", c.params.beta)(at.at(-1)));
+  const own = indicesOfScale(c, at);
+  const y = add(multiply(gammaOf(c)(...own), z), renamed("β", c.params.beta)(...own));
   return unlessPadding(c, at, y);
 }
 
 const gradientsOfScale = {
-  gamma: (c, j) => sum("i", rowsOf(c), (i) => multiply(c.dy(...[i].flat(), j), zOf(c)(...[i].flat(), j))),
-  beta: (c, j) => sum("i", rowsOf(c), (i) => c.dy(...[i].flat(), j)),
+  gamma: (c, ...j) => sum("i", rowsOf(c), (i) => multiply(c.dy(...[i].flat(), ...j), zOf(c)(...[i].flat(), ...j))),
+  beta: (c, ...j) => sum("i", rowsOf(c), (i) => c.dy(...[i].flat(), ...j)),
 };
 
 /** Return the formulas of a normalization of each example; `groupOf` takes the context and indices of x. */
@@ -39,7 +45,7 @@ const ofExamples = (groupOf) => ({
   y: (c, ...at) => scaled(c, momentsOf(c, groupOf(c, at)), at),
   dx(c, ...at) {
     const [z, gamma, group] = [zOf(c), gammaOf(c), groupOf(c, at)];
-    const dz = (...i) => multiply(c.dy(...i), gamma(i.at(-1)));
+    const dz = (...i) => multiply(c.dy(...i), gamma(...indicesOfScale(c, i)));
     const mean = define("mean(dz)", group.label, meanOf(group, dz));
     const meanOfProduct = define("mean(dz z)", group.label, meanOf(group, (...i) => multiply(dz(...i), z(...i))));
     const centered = subtract(subtract(dz(...at), mean), multiply(z(...at), meanOfProduct));
@@ -48,10 +54,11 @@ const ofExamples = (groupOf) => ({
   gradients: gradientsOfScale,
 });
 
-/** All entries along the last axis. */
-function lastAxis({ x }, indices) {
-  const label = indices.slice(0, -1);
-  return { label, members: range(x.shape.at(-1)), at: (i) => [...label, i] };
+/** All entries along the last axes, those of γ. */
+function lastAxes(c, indices) {
+  const label = indices.slice(0, leading(c));
+  const members = places(c.x.shape.slice(leading(c)));
+  return { label, members, at: (i) => [...label, ...[i].flat()] };
 }
 
 /** The entries of an example that belong to the same group of channels. */
@@ -63,24 +70,24 @@ function groupOfChannels(c, [n, ...rest]) {
   return { label: [n, number], members, at: (i) => [n, ...[i].flat()] };
 }
 
-formulas.LayerNorm = ofExamples(lastAxis);
+formulas.LayerNorm = ofExamples(lastAxes);
 
 formulas.GroupNorm = ofExamples(groupOfChannels);
 
 formulas.RMSNorm = {
-  y: (c, ...at) => multiply(gammaOf(c)(at.at(-1)), define("z", at, divide(c.x(...at), rootOfMean(c, at)))),
+  y: (c, ...at) => multiply(gammaOf(c)(...indicesOfScale(c, at)), define("z", at, divide(c.x(...at), rootOfMean(c, at)))),
   dx(c, ...at) {
-    const [z, gamma, group] = [zOf(c), gammaOf(c), lastAxis(c, at)];
-    const dz = (...i) => multiply(c.dy(...i), gamma(i.at(-1)));
+    const [z, gamma, group] = [zOf(c), gammaOf(c), lastAxes(c, at)];
+    const dz = (...i) => multiply(c.dy(...i), gamma(...indicesOfScale(c, i)));
     const mean = define("mean(dz z)", group.label, meanOf(group, (...i) => multiply(dz(...i), z(...i))));
     return divide(subtract(dz(...at), multiply(z(...at), mean)), rootOfMean(c, at));
   },
   gradients: gradientsOfScale,
 };
 
-/** Return r, the root of the mean square along the last axis. */
+/** Return r, the root of the mean square along the last axes. */
 function rootOfMean(c, at) {
-  const group = lastAxis(c, at);
+  const group = lastAxes(c, at);
   return define("r", group.label, squareRoot(add(meanOf(group, (...i) => power(c.x(...i), 2)), epsilonOf(c))));
 }
 
