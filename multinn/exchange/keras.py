@@ -8,7 +8,16 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.exchange.keras_rules import RULES
-from multinn.exchange.rules import Place, as_array, initial_trees, places, rule_of, with_replaced
+from multinn.exchange.rules import (
+    Place,
+    check_model,
+    exported,
+    in_one_dtype,
+    initial_trees,
+    places,
+    rule_of,
+    with_replaced,
+)
 from multinn.layers import Layer
 
 
@@ -30,9 +39,11 @@ def to_keras_weights(model: Layer, params: Tree, layer_state: Tree = None) -> li
         layer_state: the state of its layers, a tree of such arrays; None if it has none.
 
     Raises:
-        ValueError: a layer has no counterpart in Keras.
+        TypeError: the model is no layer.
+        ValueError: a layer has no counterpart in Keras, or the parameters or the state do not fit the
+            model.
     """
-    params, layer_state = tree.map(np.asarray, params), tree.map(np.asarray, layer_state)
+    check_model(model)
     return [
         np.ascontiguousarray(values)
         for place in places(model, params)
@@ -45,7 +56,8 @@ def from_keras_weights(model: Layer, weights: Sequence[Any], input_shape: Shape)
 
     The arrays are as in `to_keras_weights`, whose note on go_backwards applies, too. The bias of
     attention keys has no effect and is skipped. Keras does not save the weights of running averages
-    (see `BatchNorm`). They become 0, so the next training step replaces the averages.
+    (see `BatchNorm`). They become 0, so the next training step replaces the averages. All results have
+    one dtype: float64 if one of the arrays has it, else float32.
 
     Args:
         model: the model.
@@ -53,11 +65,19 @@ def from_keras_weights(model: Layer, weights: Sequence[Any], input_shape: Shape)
         input_shape: the shape of one example, without the batch.
 
     Raises:
+        TypeError: an argument, or one of the arrays, has another type.
         ValueError: a layer has no counterpart in Keras, there are too few or too many arrays, or one has
             another shape; the message names it.
     """
-    params, layer_state = initial_trees(model, input_shape)
-    given = [as_array(values) for values in weights]
+    check_model(model)
+    if not isinstance(weights, list | tuple):
+        raise TypeError(
+            "weights: expected a list of arrays, as get_weights returns it, got a "
+            f"{type(weights).__name__}"
+        )
+    read, dtype = in_one_dtype({f"weights[{index}]": values for index, values in enumerate(weights)})
+    given = list(read.values())
+    params, layer_state = initial_trees(model, input_shape, dtype)
     new_params, new_state = {}, {}
     rest = iter(enumerate(given))
     for place in places(model, params):
@@ -65,17 +85,20 @@ def from_keras_weights(model: Layer, weights: Sequence[Any], input_shape: Shape)
         parts = list(islice(rest, len(expected)))
         if len(parts) < len(expected):
             raise ValueError(
-                f"exchange: expected more arrays than {len(given)}, none is left for {place}"
+                f"weights: expected more arrays than {len(given)}, none is left for "
+                f"{list(expected)[len(parts)]} of {place}"
             )
         named = {}
         for (name, like), (index, values) in zip(expected.items(), parts, strict=True):
             named[name] = _fitting(values, like, f"weights[{index}], {name} of {place}")
         own, statistics = rule_of(place, RULES, "Keras").from_theirs(place.layer, named)
         new_params[place.path] = tree.map(np.array, own)
-        new_state[place.path] = place.own(layer_state) | statistics
-    if next(rest, None) is not None:
-        count = len(to_keras_weights(model, params, layer_state))
-        raise ValueError(f"exchange: expected {count} arrays, as the model has, got {len(given)}")
+        new_state[place.path] = place.own_state(layer_state) | statistics
+    if (extra := next(rest, None)) is not None:
+        raise ValueError(
+            f"weights[{extra[0]}], of shape {extra[1].shape}: expected only {extra[0]} arrays, as the "
+            f"model has, got {len(given)}"
+        )
     return with_replaced(params, new_params), with_replaced(layer_state, new_state)
 
 
@@ -88,5 +111,5 @@ def _fitting(values: HostArray, like: HostArray, name: str) -> HostArray:
 
 
 def _exported(place: Place, params: Tree, layer_state: Tree) -> dict[str, HostArray]:
-    rule = rule_of(place, RULES, "Keras")
-    return rule.to_theirs(place.layer, place.own(params), place.own(layer_state))
+    own = tree.map(np.asarray, place.own(params)), tree.map(np.asarray, place.own_state(layer_state))
+    return exported(place, rule_of(place, RULES, "Keras"), *own)

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
+from multinn.host.checks import as_host_array, check_shape
+from multinn.host.text import shorten
 from multinn.layers import GRU, Container, Layer
 
 Path = tuple[int, ...]
 Weights = Mapping[str, HostArray]
+DType = np.dtype[Any]
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,30 @@ class Place:
     path: Path
 
     def own(self, of_all: Tree) -> Tree:
-        """Return the entry of the layer in a tree with one for each layer, or None for None."""
+        """Return the entry of the layer in the parameters of the model."""
         for index in self.path:
-            of_all = None if of_all is None else of_all[index]
+            of_all = of_all[index]
         return of_all
+
+    def own_state(self, layer_state: Tree) -> Tree:
+        """Return the state of the layer in the state of the model, or None for None.
+
+        Raises:
+            ValueError: the state has no such entry.
+        """
+        try:
+            own = None if layer_state is None else self.own(layer_state)
+        except (IndexError, KeyError, TypeError) as error:
+            raise self._lacks_state(layer_state) from error
+        if not isinstance(own, dict | None):
+            raise self._lacks_state(layer_state)
+        return own
+
+    def _lacks_state(self, layer_state: Tree) -> ValueError:
+        return ValueError(
+            f"layer_state: expected a tree with an entry for {self}, as `init_state` returns, got "
+            f"{_brief(layer_state)}"
+        )
 
     def __str__(self) -> str:
         name = type(self.layer).__name__
@@ -37,18 +60,44 @@ class Place:
 
 
 def places(layer: Layer, params: Tree, path: Path = ()) -> Iterator[Place]:
-    """Yield the layers with parameters in the order of the model; containers yield their children."""
+    """Yield the layers with parameters in the order of the model; containers yield their children.
+
+    Raises:
+        ValueError: the parameters have another structure than those of the model.
+    """
     if isinstance(layer, Container):
+        count = len(layer.children)
+        if not isinstance(params, tuple | list) or len(params) != count:
+            raise ValueError(
+                f"params: expected a tuple of {count} entries, one for each part of "
+                f"{Place(layer, path)}, as `init` draws them, got {_brief(params)}"
+            )
         for index, (child, own) in enumerate(zip(layer.children, params, strict=True)):
             yield from places(child, own, (*path, index))
+    elif not isinstance(params, dict):
+        raise ValueError(
+            f"params: expected a dict of the arrays of {Place(layer, path)}, as `init` draws them, got "
+            f"{_brief(params)}"
+        )
     elif tree.leaves(params):
         yield Place(layer, path)
 
 
-def initial_trees(model: Layer, input_shape: Any) -> tuple[Tree, Tree]:
-    """Return initial parameters and layer states of a model, for their structure and shapes."""
-    params, _ = model.init(np.random.default_rng(0), tuple(input_shape))
+def check_model(model: Layer) -> None:
+    """Raise TypeError unless the model is a layer."""
+    if not isinstance(model, Layer):
+        raise TypeError(f"model: expected a layer, such as Sequential, got {_brief(model)}")
+
+
+def initial_trees(model: Layer, input_shape: Any, dtype: DType) -> tuple[Tree, Tree]:
+    """Return initial parameters and layer states of a model, for their structure, shapes and dtype."""
+    drawn, _ = model.init(np.random.default_rng(0), check_shape(input_shape))
+    params = tree.map(lambda leaf: leaf.astype(dtype), drawn)
     return params, model.init_state(params)
+
+
+def _brief(value: Any) -> str:
+    return shorten(" ".join(repr(value).split()), 60)
 
 
 def with_replaced(of_all: Tree, by_path: Mapping[Path, Tree], path: Path = ()) -> Tree:
@@ -66,16 +115,41 @@ def with_replaced(of_all: Tree, by_path: Mapping[Path, Tree], path: Path = ()) -
     return of_all
 
 
-def as_array(values: Any) -> HostArray:
-    """Return a NumPy array, from an array or from a tensor on any device."""
+def in_one_dtype(arrays: Mapping[Any, Any]) -> tuple[dict[Any, HostArray], DType]:
+    """Return arrays or tensors as NumPy arrays of one dtype, and that: float64 if any of them has it.
+
+    Otherwise it is float32, which holds all numbers of float16 and bfloat16.
+
+    Args:
+        arrays: the arrays, by what names them in errors.
+
+    Raises:
+        TypeError: an entry is no array of numbers.
+    """
+    read = {name: _as_array(str(name), values) for name, values in arrays.items()}
+    is_double = any(values.dtype.kind == "f" and values.dtype.itemsize > 4 for values in read.values())
+    dtype = np.dtype(np.float64 if is_double else np.float32)
+    return {name: values.astype(dtype) for name, values in read.items()}, dtype
+
+
+def _as_array(name: str, values: Any) -> HostArray:
     if hasattr(values, "detach"):  # of PyTorch: a tensor with a gradient, or on a GPU
         values = values.detach().cpu()
-    return np.asarray(values.numpy() if hasattr(values, "numpy") else values)
+        # NumPy has no bfloat16.
+        values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
+    array = as_host_array(values.numpy() if hasattr(values, "numpy") else values, name)
+    if array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: expected an array of numbers, got {_brief(values)}")
+    return array
 
 
 @dataclass(frozen=True)
 class Rule:
     """A pair of inverse functions between our weights of a layer and those of another library.
+
+    Both raise ValueError, without the name of the layer, where the library has no such layer.
 
     Attributes:
         to_theirs: (layer, parameters, state) -> weights by name, in the other library's order.
@@ -95,6 +169,14 @@ def rule_of(place: Place, rules: Mapping[type[Layer], Rule], library: str) -> Ru
     return rules[type(place.layer)]
 
 
+def exported(place: Place, rule: Rule, params: Tree, state: Tree) -> dict[str, HostArray]:
+    """Return the weights of a layer in the other library's form, or raise ValueError with its name."""
+    try:
+        return rule.to_theirs(place.layer, params, state)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
 def renamed(names: Mapping[str, str], axes: Mapping[str, Shape] | None = None) -> Rule:
     """Return the rule for weights with other names, some of which have their axes in another order.
 
@@ -105,10 +187,8 @@ def renamed(names: Mapping[str, str], axes: Mapping[str, Shape] | None = None) -
     orders = axes or {}
 
     def to_theirs(layer: Any, params: Tree, state: Tree) -> dict[str, HostArray]:
-        if "mean" in names and state is None:
-            raise ValueError(
-                "BatchNorm: expected a layer_state, which has the running statistics, got None"
-            )
+        if "mean" in names and not state:
+            raise ValueError(f"expected a layer_state, which has the running statistics, got {state}")
         own = {**params, **(state or {})}
         return {
             theirs: np.transpose(own[ours], orders.get(ours))

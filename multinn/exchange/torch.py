@@ -1,15 +1,27 @@
 """Weights in the form of PyTorch's ``state_dict``."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
-from multinn.exchange.layouts import rows_of_flat_images
-from multinn.exchange.rules import Path, Place, as_array, initial_trees, places, rule_of, with_replaced
+from multinn.exchange.layouts import Order, orders_of_layers
+from multinn.exchange.rules import (
+    Path,
+    Place,
+    Rule,
+    check_model,
+    exported,
+    in_one_dtype,
+    initial_trees,
+    places,
+    rule_of,
+    with_replaced,
+)
 from multinn.exchange.torch_rules import RULES
-from multinn.layers import Bidirectional, Container, Layer, TransformerBlock
+from multinn.layers import Bidirectional, Container, Dropout, Layer, Sequential, TransformerBlock
+from multinn.layers.sequences.recurrent import Recurrent
 
 
 def to_state_dict(
@@ -22,28 +34,33 @@ def to_state_dict(
     in a row, as in `torch.nn.ModuleList`. `TransformerBlock` is `torch.nn.TransformerEncoderLayer`. The
     attention of PyTorch has a bias for keys, which has no effect: it is 0. PyTorch has the channels of
     images first, and so flattens images in another order: the rows of the first Dense after Flatten are
-    permuted. Before ``load_state_dict``, convert the arrays by ``torch.from_numpy``.
+    permuted, and so are the axes of LayerNorm(axes=3). Before ``load_state_dict``, convert the arrays by
+    ``torch.from_numpy``.
+
+    A Sequential of at least two recurrent layers of one kind and width, with nothing but Dropout between
+    them, is one `torch.nn.RNN`, `GRU` or `LSTM` of so many layers, such as `torch.nn.LSTM(3, 8,
+    num_layers=2, dropout=0.1, batch_first=True)` for Sequential([LSTM(8, return_sequences=True),
+    Dropout(0.1), LSTM(8, return_sequences=True)]). All but the last must return sequences. With
+    Bidirectional around each, it is bidirectional=True.
 
     Args:
         model: the model.
         params: its parameters, a tree of arrays that NumPy can read.
         layer_state: the state of its layers, a tree of such arrays; None if it has none.
-        input_shape: the shape of one example, without the batch; needed if the model has Flatten.
+        input_shape: the shape of one example, without the batch; needed if the model has Flatten, or
+            LayerNorm over several axes.
 
     Raises:
-        ValueError: a layer has no counterpart in PyTorch, or input_shape is missing.
+        TypeError: the model is no layer.
+        ValueError: a layer has no counterpart in PyTorch, input_shape is missing, or the parameters or
+            the state do not fit the model.
     """
-    params, layer_state = tree.map(np.asarray, params), tree.map(np.asarray, layer_state)
-    rows = rows_of_flat_images(model, input_shape)
-    state_dict: dict[str, HostArray] = {}
-    for place in places(model, params):
-        rule, name = rule_of(place, RULES, "PyTorch"), name_of(model, place)
-        own = place.own(params)
-        if place.path in rows:
-            own = own | {"W": own["W"][rows[place.path]]}
-        for key, values in rule.to_theirs(place.layer, own, place.own(layer_state)).items():
-            state_dict[name(key)] = np.ascontiguousarray(values).reshape(np.shape(values))
-    return state_dict
+    check_model(model)
+    return {
+        part.name(key): np.ascontiguousarray(values).reshape(np.shape(values))
+        for part in _parts_of(model, params, layer_state, input_shape)
+        for key, values in part.weights.items()
+    }
 
 
 def from_state_dict(
@@ -51,9 +68,11 @@ def from_state_dict(
 ) -> tuple[Tree, Tree]:
     """Return the parameters of a model, and the state of its layers, from weights of PyTorch.
 
-    Names and forms are those of `to_state_dict`. The bias of attention keys has no effect and is
-    skipped. PyTorch does not save the weights of running averages (see `BatchNorm`). They become 0, so
-    the next training step replaces the averages.
+    Names and forms are those of `to_state_dict`; the recurrent layers of a Sequential may also be
+    numbered like other layers. The bias of attention keys has no effect and is skipped. PyTorch does not
+    save the weights of running averages (see `BatchNorm`). They become 0, so the next training step
+    replaces the averages. All results have one dtype: float64 if one of the entries has it, else
+    float32. `Trainer.initialize` takes both results.
 
     Args:
         model: the model.
@@ -61,40 +80,101 @@ def from_state_dict(
         input_shape: the shape of one example, without the batch.
 
     Raises:
+        TypeError: an argument, or one of the entries, has another type.
         ValueError: a layer has no counterpart in PyTorch, or an entry is missing, unknown or of another
-            shape; the message names it.
+            shape; the message names it and the layer.
     """
-    params, layer_state = initial_trees(model, input_shape)
-    expected = to_state_dict(model, params, layer_state, input_shape)
-    given = {name: as_array(values) for name, values in state_dict.items()}
-    _check(expected, given)
-    rows = rows_of_flat_images(model, input_shape)
+    check_model(model)
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            "state_dict: expected a dict of arrays by name, as module.state_dict() returns it, got a "
+            f"{type(state_dict).__name__}"
+        )
+    given, dtype = in_one_dtype(state_dict)
+    params, layer_state = initial_trees(model, input_shape, dtype)
+    parts = list(_parts_of(model, params, layer_state, input_shape))
     new_params, new_state = {}, {}
-    for place in places(model, params):
-        rule, name = rule_of(place, RULES, "PyTorch"), name_of(model, place)
-        keys = rule.to_theirs(place.layer, place.own(params), place.own(layer_state))
-        weights = {key: given.get(name(key), values) for key, values in keys.items()}
-        own, statistics = rule.from_theirs(place.layer, weights)
-        if place.path in rows:
-            own["W"] = own["W"][np.argsort(rows[place.path])]
+    for part in parts:
+        place = part.place
+        weights = {key: _taken(given, part, key) for key in part.weights}
+        own, statistics = part.rule.from_theirs(place.layer, weights)
+        own = own if part.order is None else part.order.to_ours(own)
         new_params[place.path] = tree.map(np.array, own)
-        new_state[place.path] = place.own(layer_state) | statistics
+        new_state[place.path] = place.own_state(layer_state) | statistics
+    if given:
+        raise _unknown(model, min(given, key=str), parts)
     return with_replaced(params, new_params), with_replaced(layer_state, new_state)
 
 
-def _check(expected: Mapping[str, HostArray], given: Mapping[str, HostArray]) -> None:
-    for name, values in expected.items():
-        if name not in given:
-            if name.endswith("num_batches_tracked"):  # older files lack it, and it is not used
-                continue
-            raise ValueError(f"{name}: expected an array of shape {values.shape}, got no such entry")
-        if given[name].shape != values.shape:
-            raise ValueError(f"{name}: expected shape {values.shape}, got {given[name].shape}")
-    unknown = sorted(given.keys() - expected.keys())
-    if unknown:
-        raise ValueError(
-            f"{unknown[0]}: expected no such entry; the entries of the model are {', '.join(expected)}"
+class _Part(NamedTuple):
+    """A layer with parameters, as a module of PyTorch.
+
+    Attributes:
+        place: the layer.
+        rule: the rule for it.
+        order: the order of its parameters, if it differs.
+        names: functions from the names of its weights to their names in the ``state_dict``: that which
+            is written, and others that are read, too.
+        weights: the weights in PyTorch's form.
+    """
+
+    place: Place
+    rule: Rule
+    order: Order | None
+    names: tuple[Callable[[str], str], ...]
+    weights: dict[str, HostArray]
+
+    def name(self, key: str) -> str:
+        return self.names[0](key)
+
+
+def _parts_of(
+    model: Layer, params: Tree, layer_state: Tree, input_shape: Shape | None
+) -> Iterator[_Part]:
+    found = list(places(model, params))
+    orders = orders_of_layers(model, input_shape)
+    for place in found:
+        rule, order = rule_of(place, RULES, "PyTorch"), orders.get(place.path)
+        names = tuple(name_of(model, place, stacks=stacks) for stacks in (True, False))
+        own, state = (
+            tree.map(np.asarray, each) for each in (place.own(params), place.own_state(layer_state))
         )
+        own = own if order is None else order.to_theirs(own)
+        yield _Part(place, rule, order, names, exported(place, rule, own, state))
+
+
+def _taken(given: dict[str, HostArray], part: _Part, key: str) -> HostArray:
+    """Take the entry of a weight out of those that are given, and check its shape."""
+    like, name = part.weights[key], next((n(key) for n in part.names if n(key) in given), None)
+    if name is None:
+        if key == "num_batches_tracked":  # older files lack it, and it is not used
+            return like
+        raise ValueError(
+            f"{part.name(key)} of {part.place}: expected an array of shape {like.shape}, got no such "
+            "entry"
+        )
+    values = given.pop(name)
+    if values.shape != like.shape:
+        raise ValueError(f"{name} of {part.place}: expected shape {like.shape}, got {values.shape}")
+    return values
+
+
+def _unknown(model: Layer, name: str, parts: list[_Part]) -> ValueError:
+    """Return the error for an entry that belongs to no weight; the name may lead to a layer."""
+    layer: Layer = model
+    path: Path = ()
+    for number in str(name).split("."):
+        if not (isinstance(layer, Container) and number.isdecimal()) or int(number) >= len(
+            layer.children
+        ):
+            break
+        layer, path = layer.children[int(number)], (*path, int(number))
+    own = [part for part in parts if part.place.path[: len(path)] == path]
+    known = [part.name(key) for part in own for key in part.weights]
+    return ValueError(
+        f"{name} of {Place(layer, path)}: expected no such entry; it has "
+        + (", ".join(known) or "no entries")
+    )
 
 
 # The parts of torch.nn.TransformerEncoderLayer, by their paths in TransformerBlock.
@@ -114,18 +194,29 @@ _NORMALIZED_LAST: dict[Path, str] = {
 }
 
 
-def name_of(model: Layer, place: Place) -> Callable[[str], str]:
+def name_of(model: Layer, place: Place, *, stacks: bool = True) -> Callable[[str], str]:
     """Return the function from the names of a layer's weights to their names in the ``state_dict``.
+
+    Args:
+        model: the model.
+        place: the layer.
+        stacks: whether recurrent layers in a row can be one module, or each is one.
 
     Raises:
         ValueError: PyTorch has no such layer, or puts its outputs in another order.
     """
-    parts, end = _parts(model, place, place.path)
+    parts, end = _parts(model, place, place.path, stacks)
     return lambda key: ".".join([*parts, f"{key}{end}"])
 
 
-def _parts(layer: Layer, place: Place, path: Path) -> tuple[list[str], str]:
+def _parts(layer: Layer, place: Place, path: Path, stacks: bool) -> tuple[list[str], str]:
     """Return the names on the path from a layer to a place, and the suffix of the last name."""
+    if isinstance(layer, Recurrent):
+        return [], "_l0"
+    if stacks and isinstance(layer, Sequential) and _is_one_module(layer):
+        _, end = _parts(layer.children[path[0]], place, path[1:], stacks)
+        number = sum(not isinstance(each, Dropout) for each in layer.children[: path[0]])
+        return [], end.replace("0", str(number))
     if isinstance(layer, Bidirectional):
         child = layer.children[path[0]]
         assert child == place.layer
@@ -134,7 +225,7 @@ def _parts(layer: Layer, place: Place, path: Path) -> tuple[list[str], str]:
                 f"{place}: expected Bidirectional of a layer with go_backwards=False, as PyTorch puts "
                 "the forward outputs first, got go_backwards=True; change it, or use merge='sum'"
             )
-        return [], "_reverse" if getattr(child, "go_backwards", False) else ""
+        return [], "_l0_reverse" if getattr(child, "go_backwards", False) else "_l0"
     if isinstance(layer, TransformerBlock):
         parts = _NORMALIZED_FIRST if layer.pre_normalization else _NORMALIZED_LAST
         if path not in parts:
@@ -143,6 +234,28 @@ def _parts(layer: Layer, place: Place, path: Path) -> tuple[list[str], str]:
             )
         return [parts[path]], ""
     if isinstance(layer, Container):
-        names, end = _parts(layer.children[path[0]], place, path[1:])
+        names, end = _parts(layer.children[path[0]], place, path[1:], stacks)
         return [str(path[0]), *names], end
     return [], ""
+
+
+def _is_one_module(model: Sequential) -> bool:
+    """Return whether all layers are one recurrent module of PyTorch, with so many layers."""
+    layers = [each for each in model.layers if not isinstance(each, Dropout)]
+    kinds = {_kind_of_recurrent(each) for each in layers}
+    return (
+        len(layers) > 1
+        and len(kinds) == 1
+        and None not in kinds
+        and layers[0] is model.layers[0]
+        and layers[-1] is model.layers[-1]
+    )
+
+
+def _kind_of_recurrent(layer: Layer) -> tuple[Any, ...] | None:
+    """Return what the layers of a module have in common, or None for another layer."""
+    if isinstance(layer, Bidirectional):
+        return (Bidirectional, _kind_of_recurrent(layer.layer)) if layer.merge == "concatenate" else None
+    if isinstance(layer, Recurrent) and not layer.go_backwards:
+        return type(layer), layer.units, getattr(layer, "activation", None)
+    return None

@@ -34,17 +34,20 @@ def _batch_norm_to_torch(layer: BatchNorm, params: Tree, state: Tree) -> dict[st
 
 
 def _recurrent_to_torch(layer: Recurrent, params: Tree, state: Tree) -> dict[str, HostArray]:
+    """Return the weights by their names without the number of the layer, such as _l0."""
+    if isinstance(layer, GRU) and not layer.reset_after:
+        raise ValueError("expected reset_after=True, as in torch.nn.GRU, got reset_after=False")
     return {
-        "weight_ih_l0": params["W"].T,
-        "weight_hh_l0": params["U"].T,
-        "bias_ih_l0": params["b"],
-        "bias_hh_l0": second_bias(params),
+        "weight_ih": params["W"].T,
+        "weight_hh": params["U"].T,
+        "bias_ih": params["b"],
+        "bias_hh": second_bias(params),
     }
 
 
 def _recurrent_from_torch(layer: Recurrent, weights: Weights) -> tuple[Tree, Tree]:
-    biases = merged_biases(layer, weights["bias_ih_l0"], weights["bias_hh_l0"])
-    return {"W": weights["weight_ih_l0"].T, "U": weights["weight_hh_l0"].T, **biases}, {}
+    biases = merged_biases(layer, weights["bias_ih"], weights["bias_hh"])
+    return {"W": weights["weight_ih"].T, "U": weights["weight_hh"].T, **biases}, {}
 
 
 def _attention_to_torch(layer: MultiHeadAttention, params: Tree, state: Tree) -> dict[str, HostArray]:
@@ -52,8 +55,8 @@ def _attention_to_torch(layer: MultiHeadAttention, params: Tree, state: Tree) ->
     features = params["output"]["W"].shape[1]
     if len(matrices[0]) != features:
         raise ValueError(
-            f"MultiHeadAttention: expected heads of size features / heads, as PyTorch has them, got "
-            f"key_size {layer.key_size} for {features} features"
+            "expected heads of size features / heads, as PyTorch has them, got key_size "
+            f"{layer.key_size} for {features} features"
         )
     if matrices[1].shape[1] == features:
         weights = {"in_proj_weight": np.concatenate(matrices)}

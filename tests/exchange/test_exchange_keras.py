@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from backends import tree
 from multinn import (
     GRU,
     LSTM,
@@ -73,7 +74,9 @@ def run(peer, x: np.ndarray) -> np.ndarray:
         (ConvTranspose2D(3, (2, 3), 2), layers.Conv2DTranspose(3, (2, 3), 2), IMAGES),
         (BatchNorm(epsilon=1e-3), layers.BatchNormalization(), IMAGES),
         (LayerNorm(1e-3), layers.LayerNormalization(), SEQUENCES),
+        (LayerNorm(1e-3, axes=2), layers.LayerNormalization(axis=[1, 2]), SEQUENCES),
         (RMSNorm(1e-6), layers.RMSNormalization(), SEQUENCES),
+        (RMSNorm(1e-6, axes=2), layers.RMSNormalization(axis=[1, 2]), SEQUENCES),
         (GroupNorm(2, 1e-3), layers.GroupNormalization(2), IMAGES),
         (PReLU(), layers.PReLU(), FEATURES),
         (Embedding(6, 3), layers.Embedding(6, 3), IDS),
@@ -173,14 +176,33 @@ WEIGHTS = to_keras_weights(MODEL, drawn(MODEL, (5, 4))[0])
             [*WEIGHTS[:4], WEIGHTS[4][:1]],
             r"weights\[4\], bias of GRU, layer 2: expected shape \(2, 6\), got \(1, 6\)",
         ),
-        (WEIGHTS[:-1], "expected more arrays than 4, none is left for GRU, layer 2"),
-        ([*WEIGHTS, WEIGHTS[0]], "expected 5 arrays, as the model has, got 6"),
+        (WEIGHTS[:-1], "weights: expected more arrays than 4, none is left for bias of GRU, layer 2"),
+        (
+            [*WEIGHTS, WEIGHTS[0]],
+            r"weights\[5\], of shape \(4, 3\): expected only 5 arrays, as the model has, got 6",
+        ),
     ],
     ids=["first", "last", "few", "many"],
 )
 def test_an_array_that_does_not_fit_is_named(weights, message):
     with pytest.raises(ValueError, match=message):
         from_keras_weights(MODEL, weights, (5, 4))
+
+
+@pytest.mark.parametrize("weights", [None, "text", 3, {"0": 1.0}, [["text"]] * 5], ids=repr)
+def test_weights_of_another_type_are_named(weights):
+    with pytest.raises(TypeError, match=r"^weights(\[0\])?: expected"):
+        from_keras_weights(MODEL, weights, (5, 4))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("float16", "float32"), ("float32", "float32"), ("float64", "float64")]
+)
+def test_all_results_have_one_dtype(dtype, expected):
+    model = Sequential([Dense(3), BatchNorm(), PReLU()])
+    weights = [values.astype(dtype) for values in to_keras_weights(model, *drawn(model, (2,)))]
+    trees = from_keras_weights(model, weights, (2,))
+    assert {leaf.dtype for leaf in tree.leaves(trees)} == {np.dtype(expected)}
 
 
 @pytest.mark.parametrize(

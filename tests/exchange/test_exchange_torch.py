@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from backends import tree
 from multinn import (
     ELU,
     GRU,
@@ -33,6 +34,7 @@ from multinn import (
     RMSNorm,
     Sequential,
     SimpleRNN,
+    Tanh,
     TransformerBlock,
 )
 from multinn.exchange import from_state_dict, to_state_dict
@@ -99,6 +101,7 @@ def assert_both_ways(layer, module, x, forth=lambda x: x, back=lambda y: y) -> N
         (Dense(3, use_bias=False), nn.Linear(4, 3, bias=False), FEATURES),
         (BatchNorm(), nn.BatchNorm1d(4), FEATURES),
         (LayerNorm(), nn.LayerNorm(4), SEQUENCES),
+        (LayerNorm(axes=2), nn.LayerNorm((5, 4)), SEQUENCES),
         (RMSNorm(), nn.RMSNorm(4, eps=1e-5), SEQUENCES),
         (GroupNorm(2), nn.GroupNorm(2, 4), FEATURES),
         (PReLU(), nn.PReLU(4), FEATURES),
@@ -129,6 +132,12 @@ def test_features(layer, module, x):
         (ConvTranspose2D(6, (2, 3), 2, groups=2), nn.ConvTranspose2d(4, 6, (2, 3), 2, groups=2), IMAGES),
         (GroupNorm(2), nn.GroupNorm(2, 4), IMAGES),
         (Sequential([Conv2D(3, 2), PReLU()]), nn.Sequential(nn.Conv2d(4, 3, 2), nn.PReLU(3)), IMAGES),
+        (LayerNorm(axes=3), nn.LayerNorm((4, 6, 5)), IMAGES),
+        (
+            Sequential([Conv1D(3, 2), RMSNorm(axes=2)]),
+            nn.Sequential(nn.Conv1d(4, 3, 2), nn.RMSNorm((3, 4), eps=1e-5)),
+            SEQUENCES,
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -232,6 +241,82 @@ def test_recurrent_layers(kind, peer):
     assert_both_ways(Bidirectional(layer), both, SEQUENCES)
 
 
+def stacked(kind, count, both=False, **last):
+    """Return layers that are one module of PyTorch, with Dropout between them."""
+    layers = [kind(UNITS, return_sequences=True) for _ in range(count - 1)] + [kind(UNITS, **last)]
+    layers = [Bidirectional(layer) for layer in layers] if both else layers
+    return Sequential([part for layer in layers for part in (layer, Dropout(0.2))][:-1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "peer"), [(SimpleRNN, nn.RNN), (GRU, nn.GRU), (LSTM, nn.LSTM)], ids=["RNN", "GRU", "LSTM"]
+)
+@pytest.mark.parametrize(("count", "both"), [(3, False), (2, True)], ids=["forwards", "both"])
+def test_modules_of_several_recurrent_layers(kind, peer, count, both):
+    module = peer(4, UNITS, count, batch_first=True, dropout=0.2, bidirectional=both)
+    assert_both_ways(stacked(kind, count, both, return_sequences=True), module, SEQUENCES)
+    params, state = from_state_dict(stacked(kind, count, both), module.state_dict(), (5, 4))
+    with torch.no_grad():
+        states = module.eval()(torch.from_numpy(SEQUENCES))[1]
+    h = (states[0] if kind is LSTM else states)[-2 if both else -1 :]
+    last = np.concatenate(list(h.numpy()), axis=1)
+    assert_close(output_of(stacked(kind, count, both), params, state, SEQUENCES), last)
+
+
+class Tagger(nn.ModuleList):
+    def forward(self, x):
+        embedding, recurrent, dense = self
+        return dense(recurrent(embedding(x))[0])
+
+
+def test_recurrent_layers_within_a_model():
+    module = Tagger(
+        [
+            nn.Embedding(6, 4),
+            nn.GRU(4, UNITS, 2, batch_first=True, bidirectional=True),
+            nn.Linear(2 * UNITS, 2),
+        ]
+    )
+    recurrent = stacked(GRU, 2, both=True, return_sequences=True)
+    assert_both_ways(Sequential([Embedding(6, 4), recurrent, Dense(2)]), module, IDS)
+
+
+def test_recurrent_layers_that_are_numbered_are_read_too():
+    model = stacked(LSTM, 2)
+    params, _ = drawn(model, (5, 4))
+    numbered = {
+        f"{index}.{name}": values
+        for index in (0, 2)
+        for name, values in to_state_dict(model.layers[index], params[index]).items()
+    }
+    again, _ = from_state_dict(model, numbered, (5, 4))
+    tree.map(np.testing.assert_array_equal, again, params)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [GRU(3, return_sequences=True)],
+        [GRU(3, return_sequences=True), GRU(2)],
+        [GRU(3, return_sequences=True), LSTM(3)],
+        [GRU(3, return_sequences=True), GRU(3, go_backwards=True)],
+        [SimpleRNN(3, return_sequences=True), SimpleRNN(3, activation="relu")],
+        [GRU(3, return_sequences=True), Tanh(), GRU(3)],
+        [GRU(3, return_sequences=True), GRU(3), Dropout()],
+        [GRU(3, return_sequences=True), Bidirectional(GRU(3))],
+        [Bidirectional(GRU(3, return_sequences=True), "sum"), Bidirectional(GRU(3), "sum")],
+    ],
+)
+def test_layers_that_are_no_module_of_pytorch_together_are_numbered(layers):
+    model = Sequential(layers)
+    names = to_state_dict(model, drawn(model, (5, 4))[0])
+    numbered = {
+        str(index) for index, layer in enumerate(layers) if not isinstance(layer, Tanh | Dropout)
+    }
+    assert {name.split(".")[0] for name in names} == numbered
+    assert all("_l0" in name for name in names)
+
+
 class SelfAttention(nn.MultiheadAttention):
     def forward(self, x):
         return super().forward(x, x, x, need_weights=False)[0]
@@ -280,19 +365,64 @@ def test_no_batches_are_counted():
     np.testing.assert_array_equal(again["mean_weight"], 0.0)
 
 
+@pytest.mark.parametrize(
+    ("dtypes", "expected"),
+    [
+        (["float32"], "float32"),
+        (["float64"], "float64"),
+        (["float16"], "float32"),
+        (["bfloat16"], "float32"),
+        (["float32", "float64"], "float64"),
+    ],
+    ids=str,
+)
+def test_all_results_have_one_dtype(dtypes, expected):
+    model = Sequential([Dense(3), BatchNorm()])
+    modules = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    state_dict = {
+        name: values.to(getattr(torch, dtypes[index % len(dtypes)]))
+        for index, (name, values) in enumerate(modules.state_dict().items())
+    }
+    params, state = from_state_dict(model, state_dict, (2,))
+    assert {leaf.dtype for leaf in tree.leaves((params, state))} == {np.dtype(expected)}
+    np.testing.assert_array_equal(params[0]["W"], state_dict["0.weight"].to(torch.float64).numpy().T)
+
+
 MODEL = Sequential([Dense(3), ReLU(), LSTM(2)])
 
 
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("0.weight", np.zeros((4, 3)), r"0\.weight: expected shape \(3, 4\), got \(4, 3\)"),
-        ("2.bias_hh_l0", np.zeros(2), r"2\.bias_hh_l0: expected shape \(8,\), got \(2,\)"),
-        ("0.bias", None, r"0\.bias: expected an array of shape \(3,\), got no such entry"),
+        (
+            "0.weight",
+            np.zeros((4, 3)),
+            r"0\.weight of Dense, layer 0: expected shape \(3, 4\), got \(4, 3\)",
+        ),
+        (
+            "2.bias_hh_l0",
+            np.zeros(2),
+            r"2\.bias_hh_l0 of LSTM, layer 2: expected shape \(8,\), got \(2,\)",
+        ),
+        (
+            "0.bias",
+            None,
+            r"0\.bias of Dense, layer 0: expected an array of shape \(3,\), got no such entry",
+        ),
         (
             "1.weight",
             np.zeros(2),
-            r"1\.weight: expected no such entry; the entries of the model are 0\.weight",
+            r"1\.weight of ReLU, layer 1: expected no such entry; it has no entries",
+        ),
+        (
+            "2.weight_hr_l0",
+            np.zeros(2),
+            r"2\.weight_hr_l0 of LSTM, layer 2: expected no .* has 2\.weight_ih_l0, 2\.weight_hh_l0",
+        ),
+        (
+            "head.weight",
+            np.zeros(2),
+            r"head\.weight of Sequential: expected no such entry; it has 0\.weight, 0\.bias, 2",
         ),
     ],
 )
@@ -316,6 +446,14 @@ def test_an_entry_that_does_not_fit_is_named(name, values, message):
             "MultiHeadAttention: expected heads of size features / heads",
         ),
         (
+            Sequential([Dense(2), GRU(3, reset_after=False)]),
+            "GRU, layer 1: expected reset_after=True, as in torch.nn.GRU",
+        ),
+        (
+            LayerNorm(axes=2),
+            "exchange: expected the input_shape of a model with Flatten, or with LayerNorm over several",
+        ),
+        (
             TransformerBlock(4, 2, 3, activation=PReLU()),
             "PReLU, layer 1.1.2: expected a layer without weights",
         ),
@@ -335,6 +473,45 @@ def test_layers_that_pytorch_lacks_are_refused(model, message):
     params, _ = drawn(model, (5, 4))
     with pytest.raises(ValueError, match=message):
         to_state_dict(model, params)
+
+
+def test_a_normalization_over_other_axes_than_those_of_pytorch_is_refused():
+    model = Sequential([Conv2D(2, 2), LayerNorm(axes=2)])
+    params, _ = drawn(model, (4, 4, 1))
+    with pytest.raises(ValueError, match=r"LayerNorm, layer 1: expected axes=3, .* got axes=2"):
+        to_state_dict(model, params, None, (4, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        ("model", [Dense(3)], TypeError),
+        ("params", None, ValueError),
+        ("params", ({},), ValueError),
+        ("params", ([], {}), ValueError),
+        ("layer_state", 3, ValueError),
+        ("layer_state", ({}, "text"), ValueError),
+        ("input_shape", 3, TypeError),
+        ("state_dict", nn.Linear(2, 3), TypeError),
+        ("state_dict", ["0.weight"], TypeError),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_arguments_of_another_type_are_named(argument, value, error):
+    model = Sequential([Dense(3), BatchNorm()])
+    params, layer_state = drawn(model, (2,))
+    state_dict = to_state_dict(model, params, layer_state)
+    function, others = to_state_dict, {"params": params, "layer_state": layer_state}
+    if argument in ("state_dict", "input_shape"):
+        function, others = from_state_dict, {"state_dict": state_dict, "input_shape": (2,)}
+    with pytest.raises(error, match=f"^{argument}: expected"):
+        function(**{"model": model} | others | {argument: value})
+
+
+@pytest.mark.parametrize("values", ["text", [1j], None, [[1.0], [2.0, 3.0]]], ids=repr)
+def test_entries_that_are_no_numbers_are_named(values):
+    with pytest.raises((TypeError, ValueError), match=r"^weight: expected"):
+        from_state_dict(Dense(1), {"weight": values, "bias": np.zeros(1)}, (1,))
 
 
 @pytest.mark.parametrize(

@@ -210,8 +210,9 @@ def test_masks_of_images_in_time():
 
 @pytest.mark.parametrize("layer", [Flatten(), MaxPool1D(2, 1, padding="same"), RMSNorm(axes=2)], ids=str)
 def test_layers_that_would_mix_padding_with_steps_that_count_refuse_a_mask(layer):
+    model = Sequential([Masking(), layer])
     with pytest.raises(ValueError, match=f"{type(layer).__name__}: expected no mask, as padding would"):
-        to_onnx(Sequential([Masking(), layer]), ({}, {}), None, (3, 2))
+        to_onnx(model, drawn(model, (3, 2))[0], None, (3, 2))
 
 
 def test_channels_change_places_only_where_they_have_to():
