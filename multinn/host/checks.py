@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from numbers import Integral
 from typing import Any, SupportsFloat
 
 import numpy as np
 
-from backends import HostArray
+from backends import HostArray, Tree, tree
 
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
 
@@ -112,19 +113,40 @@ def _has_integers(shape: tuple[Any, ...]) -> bool:
     )
 
 
-def check_parameter(path: str, drawn: HostArray, given: Any) -> HostArray:
+def check_parameters(drawn: Tree, given: Any, argument: str = "params") -> Tree:
+    """Return given parameters, or a given state of layers, as arrays like those of the model.
+
+    Args:
+        drawn: the initial tree of the model, which has the structure and the shapes.
+        given: the tree.
+        argument: the name of the tree, "params" or "layer_state".
+
+    Raises:
+        TypeError, ValueError: they do not fit; the message names the entry.
+    """
+    try:
+        tree.map(lambda *leaves: None, drawn, given)
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from None
+    kind = "parameter" if argument == "params" else argument
+    return tree.map_with_paths(partial(check_parameter, kind=kind), drawn, given)
+
+
+def check_parameter(path: str, drawn: HostArray, given: Any, kind: str = "parameter") -> HostArray:
     """Return a given parameter as an array of the same shape as the drawn one.
 
     Raises:
-        TypeError: NumPy cannot read it as an array.
+        TypeError: NumPy cannot read it as an array of numbers.
         ValueError: the shape differs, or it holds NaN or infinity.
     """
-    array = as_host_array(given, f"parameter {path}")
+    array = as_host_array(given, f"{kind} {path}")
     if array.shape != drawn.shape:
         raise ValueError(
-            f"parameter {path}: expected shape {drawn.shape}, as drawn by the model, got {array.shape}"
+            f"{kind} {path}: expected shape {drawn.shape}, as drawn by the model, got {array.shape}"
         )
-    check_finite(array, f"parameter {path}", "they may be damaged, or of a run that diverged")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{kind} {path}: expected numbers, got an array of dtype {array.dtype}")
+    check_finite(array, f"{kind} {path}", "they may be damaged, or of a run that diverged")
     return array
 
 

@@ -10,7 +10,7 @@ from backends import Backend, HostArray, Shape, Tree, get_backend, tree
 from multinn.descriptions import html
 from multinn.descriptions.brief import brief
 from multinn.errors import NotInitializedError
-from multinn.host.checks import check_inputs, check_integers, check_parameter, check_shape
+from multinn.host.checks import check_inputs, check_integers, check_parameters, check_shape
 from multinn.host.interrupts import uninterrupted
 from multinn.host.text import figures, shorten
 from multinn.layers import Layer
@@ -127,7 +127,12 @@ class BaseTrainer:
         return ModelState(self.inference_parameters, self.state.layer_state)
 
     def initialize(
-        self, input_shape: Shape, params: Tree | None = None, seed: int | None = None
+        self,
+        input_shape: Shape,
+        params: Tree | None = None,
+        seed: int | None = None,
+        *,
+        layer_state: Tree | None = None,
     ) -> None:
         """Start again from step 0, with new or given parameters. Compiled programs are kept.
 
@@ -136,18 +141,24 @@ class BaseTrainer:
             params: a tree of NumPy arrays, of the structure and shapes that the model draws; None to
                 draw them.
             seed: replaces the trainer's seed.
+            layer_state: the state of the layers, such as the running statistics of BatchNorm, a tree of
+                NumPy arrays as `multinn.exchange` returns it; None for the initial state.
 
         Raises:
             TypeError: input_shape is not a tuple of integers.
-            ValueError: the model cannot take such inputs, or ``params`` do not fit the model.
+            ValueError: the model cannot take such inputs, or ``params`` or ``layer_state`` do not fit
+                the model.
         """
         if seed is not None:
             check_integers(minimum=0, seed=seed)
         input_shape = check_shape(input_shape)
         drawn, output_shape = self._draw(input_shape, self.seed if seed is None else seed)
-        start = drawn if params is None else tree.map_with_paths(check_parameter, drawn, params)
+        start = drawn if params is None else check_parameters(drawn, params)
+        if layer_state is not None:
+            initial = self.model.init_state(drawn)
+            layer_state = check_parameters(initial, layer_state, "layer_state")
         self.seed = self.seed if seed is None else seed
-        self._start(start, (input_shape, output_shape))
+        self._start(start, (input_shape, output_shape), layer_state)
 
     def evaluate(
         self, x: Any, y: Any, *, weights: Any = None, batch_size: int = 1024
@@ -305,9 +316,18 @@ class BaseTrainer:
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
         return self.model.init(generator, input_shape)
 
-    def _start(self, params: Tree, shapes: tuple[Shape, Shape]) -> None:
-        """Begin at step 0 with these parameters, for inputs and outputs of these shapes."""
+    def _start(self, params: Tree, shapes: tuple[Shape, Shape], layer_state: Tree | None = None) -> None:
+        """Begin at step 0 with these parameters, for inputs and outputs of these shapes.
+
+        Args:
+            params: the parameters.
+            shapes: the shapes of inputs and outputs.
+            layer_state: the state of the layers, or None for the initial one.
+        """
         state = first_state(self.model, self.program.optimizer, params, self.dtype)
+        if layer_state is not None:
+            as_own = tree.map(lambda leaf: np.array(leaf, self.dtype, order="C"), layer_state)
+            state = state._replace(layer_state=as_own)
         with self.backend.precision(self.dtype):
             self.state = self.backend.from_numpy(state)
         self.epoch = 0

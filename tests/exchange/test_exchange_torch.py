@@ -8,6 +8,7 @@ from multinn import (
     ELU,
     GRU,
     LSTM,
+    SGD,
     Add,
     BatchNorm,
     Bidirectional,
@@ -25,6 +26,7 @@ from multinn import (
     Identity,
     LayerNorm,
     MaxPool2D,
+    MeanSquaredError,
     MultiHeadAttention,
     Parallel,
     PositionEmbedding,
@@ -35,6 +37,7 @@ from multinn import (
     Sequential,
     SimpleRNN,
     Tanh,
+    Trainer,
     TransformerBlock,
 )
 from multinn.exchange import from_state_dict, to_state_dict
@@ -386,6 +389,31 @@ def test_all_results_have_one_dtype(dtypes, expected):
     params, state = from_state_dict(model, state_dict, (2,))
     assert {leaf.dtype for leaf in tree.leaves((params, state))} == {np.dtype(expected)}
     np.testing.assert_array_equal(params[0]["W"], state_dict["0.weight"].to(torch.float64).numpy().T)
+
+
+@pytest.mark.parametrize("name", ["numpy", "jax"])
+def test_a_trainer_continues_from_a_trained_module_with_running_statistics(name):
+    module = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 1))
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    x, y = torch.from_numpy(FEATURES), torch.ones(3, 1)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        nn.functional.mse_loss(module.train()(x), y).backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step()
+    model = Sequential([Dense(6), BatchNorm(), Tanh(), Dense(1)])
+    params, layer_state = from_state_dict(model, module.state_dict(), (4,))
+    trainer = Trainer(model, MeanSquaredError(), SGD(0.1), backend=name)
+    trainer.initialize((4,), params, layer_state=layer_state)
+    assert_close(trainer.predict(FEATURES), run_module(module, FEATURES))
+    trainer.fit(FEATURES, y.numpy(), epochs=1, progress=False)
+    step()
+    again = to_state_dict(model, trainer.params, trainer.state.layer_state)
+    for key, values in module.named_parameters():
+        assert_close(again[key], values.detach().numpy())
 
 
 MODEL = Sequential([Dense(3), ReLU(), LSTM(2)])

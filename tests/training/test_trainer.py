@@ -11,6 +11,7 @@ from backends import tree
 from multinn import (
     SGD,
     Adam,
+    BatchNorm,
     BinaryCrossEntropy,
     Dense,
     Flatten,
@@ -60,6 +61,23 @@ def test_given_parameters_are_copied(backend):
     trainer = make_trainer(backend, PLAIN)
     trainer.initialize((3,), params=given)
     before = trainer.predict(X)
+    for leaf in tree.leaves(given):
+        leaf[...] = 0.0
+    np.testing.assert_array_equal(trainer.predict(X), before)
+
+
+def test_a_given_state_of_layers_is_copied(backend):
+    """The caller may change the arrays afterwards."""
+    model = Sequential([Dense(4), BatchNorm()])
+    given = model.init_state(model.init(np.random.default_rng(9), (3,))[0])
+    given[1]["mean"] += 3.0
+    trainer = make_trainer(backend, model)
+    trainer.initialize((3,), layer_state=given)
+    tree.map(np.testing.assert_array_equal, trainer.backend.to_numpy(trainer.state.layer_state), given)
+    before = trainer.predict(X)
+    trainer.initialize((3,))
+    np.testing.assert_allclose(before, trainer.predict(X) - 3.0, rtol=1e-4, atol=1e-4)
+    trainer.initialize((3,), layer_state=given)
     for leaf in tree.leaves(given):
         leaf[...] = 0.0
     np.testing.assert_array_equal(trainer.predict(X), before)

@@ -135,6 +135,36 @@ def test_parameters_that_do_not_fit_the_model_are_refused(params: Any, message):
         make_trainer(model=PLAIN).initialize((3,), params=params)
 
 
+NORMALIZED = Sequential([Dense(2), BatchNorm()])
+STATE = NORMALIZED.init_state(NORMALIZED.init(np.random.default_rng(0), (3,))[0])
+
+
+@pytest.mark.parametrize(
+    ("layer_state", "error", "message"),
+    [
+        (STATE[:1], ValueError, "layer_state: trees differ: expected a tuple of length 2, got a tuple"),
+        (({}, {"mean": np.zeros(2)}), ValueError, "layer_state: trees differ: expected a dict"),
+        (({}, STATE[1] | {"mean": np.zeros(3)}), ValueError, r"layer_state 1\.mean: expected shape"),
+        (
+            ({}, STATE[1] | {"variance": np.array([1.0, math.nan])}),
+            ValueError,
+            r"layer_state 1\.variance: expected finite numbers, got nan",
+        ),
+        (
+            ({}, STATE[1] | {"mean": np.array(["a", "b"])}),
+            TypeError,
+            r"layer_state 1\.mean: expected numbers",
+        ),
+    ],
+)
+def test_a_state_of_layers_that_does_not_fit_the_model_is_refused(layer_state: Any, error, message):
+    trainer = make_trainer(model=NORMALIZED)
+    with pytest.raises(error, match=message):
+        trainer.initialize((3,), seed=7, layer_state=layer_state)
+    assert trainer.params is None
+    assert trainer.seed == 0
+
+
 def test_inputs_that_the_model_cannot_take_are_refused():
     with pytest.raises(ValueError, match="layer 0 of Sequential: Dense: expected inputs"):
         make_trainer().initialize(())
