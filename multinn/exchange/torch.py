@@ -20,6 +20,7 @@ from multinn.exchange.rules import (
     with_replaced,
 )
 from multinn.exchange.torch_rules import RULES
+from multinn.host.text import shorten
 from multinn.layers import Bidirectional, Container, Dropout, Layer, Sequential, TransformerBlock
 from multinn.layers.sequences.recurrent import Recurrent
 
@@ -149,9 +150,10 @@ def _taken(given: dict[str, HostArray], part: _Part, key: str) -> HostArray:
     if name is None:
         if key == "num_batches_tracked":  # older files lack it, and it is not used
             return like
+        others = shorten(", ".join(map(str, given)), 200) or "none"
         raise ValueError(
             f"{part.name(key)} of {part.place}: expected an array of shape {like.shape}, got no such "
-            "entry"
+            f"entry; the entries that are left are {others}"
         )
     values = given.pop(name)
     if values.shape != like.shape:

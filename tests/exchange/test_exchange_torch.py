@@ -394,13 +394,14 @@ def test_all_results_have_one_dtype(dtypes, expected):
 @pytest.mark.parametrize("name", ["numpy", "jax"])
 def test_a_trainer_continues_from_a_trained_module_with_running_statistics(name):
     module = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 1))
-    optimizer = torch.optim.SGD(module.parameters(), 0.1)
     x, y = torch.from_numpy(FEATURES), torch.ones(3, 1)
 
     def step() -> None:
-        optimizer.zero_grad()
+        module.zero_grad()
         nn.functional.mse_loss(module.train()(x), y).backward()
-        optimizer.step()
+        with torch.no_grad():
+            for values in module.parameters():
+                values.sub_(0.1 * values.grad)
 
     for _ in range(3):
         step()
@@ -435,7 +436,7 @@ MODEL = Sequential([Dense(3), ReLU(), LSTM(2)])
         (
             "0.bias",
             None,
-            r"0\.bias of Dense, layer 0: expected an array of shape \(3,\), got no such entry",
+            r"0\.bias of Dense, layer 0: expected an array of shape \(3,\), got no such .* are 2\.we",
         ),
         (
             "1.weight",
