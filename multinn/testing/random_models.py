@@ -113,10 +113,12 @@ Maker = Callable[[Draws, Shape], Layer]
 
 
 def _recurrent(draws: Draws, shape: Shape) -> Any:
-    options = {"return_sequences": draws.flag(), "go_backwards": draws.flag()}
+    options: dict[str, Any] = {"return_sequences": draws.flag(), "go_backwards": draws.flag()}
     kind = draws.one_of(layers.SimpleRNN, layers.GRU, layers.LSTM)
     if kind is layers.SimpleRNN:
         options["activation"] = draws.one_of("tanh", "relu")
+    elif kind is layers.GRU:
+        options["reset_after"] = draws.flag()
     return kind(draws.number(1, 4), **options)
 
 
@@ -251,8 +253,8 @@ _LAYERS: tuple[Maker, ...] = (
     lambda draws, shape: layers.Identity(),
     lambda draws, shape: layers.Rescale(0.5, -0.2),
     lambda draws, shape: layers.BatchNorm(epsilon=_EPSILON),
-    lambda draws, shape: layers.LayerNorm(_EPSILON),
-    lambda draws, shape: layers.RMSNorm(_EPSILON),
+    lambda draws, shape: layers.LayerNorm(_EPSILON, draws.number(1, 2)),
+    lambda draws, shape: layers.RMSNorm(_EPSILON, draws.number(1, 2)),
     lambda draws, shape: layers.GroupNorm(draws.number(1, 2), _EPSILON),
     lambda draws, shape: layers.Dropout(0.3),
     lambda draws, shape: Sequential([layers.Flatten(), layers.Dense(draws.number(1, 5))]),

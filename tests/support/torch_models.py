@@ -49,6 +49,8 @@ def has_peer(layer: Layer) -> bool:
         return layer.key_size is None
     if isinstance(layer, layers.Embedding):
         return layer.padding_id is None  # else there is a mask
+    if isinstance(layer, layers.GRU):
+        return layer.reset_after
     if isinstance(layer, layers.ConvTranspose2D):
         return layer.padding != "same"
     return type(layer) in PEERS
@@ -176,7 +178,7 @@ PEERS: dict[type[Layer], Callable[[Any, Any, Weights], Tensor]] = {
     layers.Identity: lambda layer, x, weights: x,
     layers.LSTM: _recurrent,
     layers.LayerNorm: lambda layer, x, weights: functional.layer_norm(
-        x, x.shape[-1:], weights["weight"], weights["bias"], layer.epsilon
+        x, x.shape[-layer.axes :], weights["weight"], weights["bias"], layer.epsilon
     ),
     layers.LeakyReLU: lambda layer, x, weights: functional.leaky_relu(x, layer.negative_slope),
     layers.MaxPool1D: _max_pool,
@@ -187,7 +189,7 @@ PEERS: dict[type[Layer], Callable[[Any, Any, Weights], Tensor]] = {
         lambda x: functional.prelu(x, weights["weight"]), x
     ),
     layers.RMSNorm: lambda layer, x, weights: functional.rms_norm(
-        x, x.shape[-1:], weights["weight"], layer.epsilon
+        x, x.shape[-layer.axes :], weights["weight"], layer.epsilon
     ),
     layers.ReLU: _activation(nn.ReLU()),
     layers.ReLU6: _activation(nn.ReLU6()),

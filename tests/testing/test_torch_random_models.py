@@ -7,7 +7,7 @@ import pytest
 
 from backends import Tree, get_backend, tree
 from multinn.exchange import to_state_dict
-from multinn.exchange.rules import places
+from multinn.exchange.rules import Place, places
 from multinn.testing.gradients import evaluate
 from tests.support.random_runs import SEEDS, case_of, reference
 
@@ -55,7 +55,7 @@ def test_values_and_gradients_are_those_of_layers_of_torch(seed):
     weights = {
         place.path: {
             name: tensor(values, trained=name not in NOT_TRAINED)
-            for name, values in to_state_dict(place.layer, place.own(params), place.own(state)).items()
+            for name, values in in_torch(place, place.own(params), state).items()
         }
         for place in places(case.layer, params)
     }
@@ -69,10 +69,15 @@ def test_values_and_gradients_are_those_of_layers_of_torch(seed):
     for place in places(case.layer, params):
         # The conversion of weights is linear, so the slopes along a converted step are the same.
         step = tree.map(lambda leaf: generator.normal(size=leaf.shape), place.own(params))
-        converted = to_state_dict(place.layer, step, place.own(state))
+        converted = in_torch(place, step, state)
         own = {name: g for name, g in theirs["weights"][place.path].items() if name not in NOT_TRAINED}
         slope = dot(own, {name: converted[name] for name in own})
         close(dot(place.own(ours.gradients["params"]), step), slope)
+
+
+def in_torch(place: Place, own: Tree, state: Tree) -> dict[str, np.ndarray]:
+    """Return the parameters of a layer in PyTorch's form, with the axes of a normalization as here."""
+    return to_state_dict(place.layer, own, place.own(state), np.shape(own.get("gamma")))
 
 
 def dot(one: Tree, other: Tree) -> float:
