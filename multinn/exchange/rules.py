@@ -136,7 +136,7 @@ def _as_array(name: str, values: Any) -> HostArray:
     if hasattr(values, "detach"):  # of PyTorch: a tensor with a gradient, or on a GPU
         values = values.detach().cpu()
         # NumPy has no bfloat16.
-        values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
+        values = values.float() if values.is_floating_point() and values.element_size() < 4 else values
     array = as_host_array(values.numpy() if hasattr(values, "numpy") else values, name)
     if array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
