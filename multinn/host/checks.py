@@ -136,16 +136,14 @@ def check_parameter(path: str, drawn: HostArray, given: Any, kind: str = "parame
     """Return a given parameter as an array of the same shape as the drawn one.
 
     Raises:
-        TypeError: NumPy cannot read it as an array of numbers.
+        TypeError: it is no array of numbers.
         ValueError: the shape differs, or it holds NaN or infinity.
     """
-    array = as_host_array(given, f"{kind} {path}")
+    array = _as_numeric(given, f"{kind} {path}")
     if array.shape != drawn.shape:
         raise ValueError(
             f"{kind} {path}: expected shape {drawn.shape}, as drawn by the model, got {array.shape}"
         )
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{kind} {path}: expected numbers, got an array of dtype {array.dtype}")
     check_finite(array, f"{kind} {path}", "they may be damaged, or of a run that diverged")
     return array
 
