@@ -128,6 +128,13 @@ class Backend(ABC):
         """Return how to recreate the backend: from its registered name, or its class and device."""
         return self._remake or (type(self), (self.device,))
 
+    def __getstate__(self) -> str:
+        """Return the device, for tools that do not use `__reduce__`, such as skops."""
+        return self.device
+
+    def __setstate__(self, device: str) -> None:
+        self.__init__(device)  # type: ignore[misc]
+
     def __copy__(self) -> Self:
         return self
 

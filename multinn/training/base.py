@@ -269,11 +269,22 @@ class BaseTrainer:
         self._resume(checkpoints.load_progress(path, self.program))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes with the state as NumPy arrays, for copies and pickles."""
-        return self.__dict__ | {"state": self.backend.to_numpy(self.state)}
+        """Return the attributes, for copies and files: without compiled programs, and arrays of NumPy.
+
+        The history is a plain list and a dict, since skops drops the attributes of a list.
+        """
+        kept = {name: value for name, value in self.__dict__.items() if name != "programs"}
+        history = vars(self.history) | {"losses": list(self.history.losses)}
+        state = self.backend.to_numpy(self.state)
+        return kept | {"state": state, "history": (list(self.history), history)}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         self.__dict__.update(attributes)
+        self.programs = CompiledPrograms(self.backend, self.seconds)
+        if isinstance(self.history, tuple):  # not in pickles of earlier versions
+            records, history = self.history
+            self.history = History(records)
+            vars(self.history).update(history)
         current = with_current_names(self.state.optimizer_state)
         with self.backend.precision(self.dtype):
             self.state = self.backend.from_numpy(self.state._replace(optimizer_state=current))

@@ -43,6 +43,7 @@ def assert_same_estimators(one: Any, other: Any) -> None:
     assert_same_states(one.trainer_.snapshot(), other.trainer_.snapshot())
     if vars(one).get("_best_state") is not None:
         assert_same_states(one._best_state, other._best_state)
+    assert one.trainer_.history.losses == other.trainer_.history.losses
     for name in ("epoch", "step", "seed", "dtype", "history"):
         assert getattr(one.trainer_, name) == getattr(other.trainer_, name), name
 
