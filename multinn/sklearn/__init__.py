@@ -13,6 +13,7 @@ from multinn.sklearn import losses as _losses
 from multinn.sklearn import network as _network
 from multinn.sklearn import optimizers as _optimizers
 from multinn.sklearn.classifier import MLPClassifier as MLPClassifier
+from multinn.sklearn.onnx_pipelines import register_skl2onnx as register_skl2onnx
 from multinn.sklearn.regressor import MLPRegressor as MLPRegressor
 
 for _module in (_export, _losses, _network, _optimizers):
