@@ -3,13 +3,10 @@
 import inspect as _inspect
 from types import ModuleType as _ModuleType
 
-import backends as _backends
+from multinn.host.own_backends import hidden_backends as _hidden_backends
 
-if not hasattr(_backends, "EagerBackend"):
-    raise ImportError(
-        "multinn needs its own package backends, but another package of that name comes first on "
-        f"sys.path: {_backends!r}; rename that package, or remove its folder from sys.path"
-    )
+if _problem := _hidden_backends():
+    raise ImportError(_problem)
 
 from multinn import exchange as exchange
 from multinn import functional as functional

@@ -22,9 +22,9 @@ trainer.fit(x, [[0], [1], [1], [0]], epochs=300, progress=False)
 print(trainer.backend.name, (trainer.predict(x) > 0.5).ravel().tolist())
 """
 
-TRAIN_ON_JAX = """
+TRAIN_ON = """
 from multinn import SGD, Dense, HalfSquaredError, Trainer
-Trainer(Dense(1), HalfSquaredError(), SGD(0.1), backend="jax")
+Trainer(Dense(1), HalfSquaredError(), SGD(0.1), backend="{}")
 """
 
 
@@ -81,23 +81,60 @@ def test_backends_are_listed(python):
 
 
 def test_the_estimators_without_scikit_learn_name_the_pip_line(python):
-    message = 'scikit-learn, which is not installed: pip install "multinn[sklearn]"'
+    message = """scikit-learn (No module named 'sklearn'): pip install "multinn[sklearn]\""""
     result = run(python, "-c", "import multinn.sklearn")
     assert result.stderr.splitlines()[-1] == f"ImportError: multinn.sklearn needs {message}"
 
 
-def test_a_backend_without_its_library_names_the_pip_line(python):
-    message = """backend 'jax' needs jax, which is not installed: pip install "multinn[jax]\""""
-    assert message in run(python, "-c", TRAIN_ON_JAX).stderr
+@pytest.mark.parametrize("name", ["jax", "torch", "cupy"])
+def test_a_backend_without_its_library_names_the_pip_line(python, name):
+    message = run(python, "-c", TRAIN_ON.format(name)).stderr.splitlines()[-1]
+    assert f"backend '{name}' needs " in message
+    assert message.endswith(f', which is not installed: pip install "multinn[{name}]"')
 
 
 @pytest.mark.parametrize("name", ["backends.py", "backends/__init__.py"])
-def test_another_package_of_the_name_backends_is_named(python, tmp_path, name):
+@pytest.mark.parametrize("code", ["class EagerBackend: ...", "raise SystemExit('was run')"])
+def test_a_module_that_hides_our_backends_is_named_and_not_run(python, tmp_path, name, code):
     script = tmp_path / "script.py"
-    script.write_text("import multinn")
+    script.write_text("import multinn.sklearn")
     foreign = tmp_path / name
     foreign.parent.mkdir(exist_ok=True)
-    foreign.write_text("def get_backend(): ...")
+    foreign.write_text(code)
     message = run(python, script).stderr.splitlines()[-1]
-    assert message.startswith("ImportError: multinn needs its own package backends")
-    assert str(foreign) in message
+    assert message.startswith("ImportError: multinn needs its own package backends, ")
+    assert f"on sys.path {foreign} comes first: rename that module" in message
+
+
+def test_a_script_named_backends_is_told(python, tmp_path):
+    script = tmp_path / "backends.py"
+    script.write_text("import multinn")
+    assert f"on sys.path {script} comes first" in run(python, script).stderr.splitlines()[-1]
+
+
+def test_a_folder_named_backends_without_modules_hides_nothing(python, tmp_path):
+    (tmp_path / "backends").mkdir()
+    script = tmp_path / "script.py"
+    script.write_text(TRAIN)
+    assert run(python, script).returncode == 0
+
+
+IMPORT_ALL = """
+import importlib, pkgutil, backends, multinn
+for package in (backends, multinn):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".", lambda name: None):
+        try:
+            importlib.import_module(module.name)
+        except ImportError as error:
+            print(f"{module.name}: {error}")
+"""
+
+
+def test_a_module_without_its_library_names_the_pip_line(python):
+    """With NumPy and threadpoolctl alone, each is imported, except those behind `get_backend`."""
+    result = run(python, "-c", IMPORT_ALL)
+    assert result.stderr == ""
+    unnamed = [line for line in result.stdout.splitlines() if 'pip install "multinn[' not in line]
+    assert [line.partition(":")[0] for line in unnamed] == [
+        f"backends.{name}_backend" for name in ("cupy", "jax", "torch")
+    ]

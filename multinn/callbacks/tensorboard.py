@@ -1,9 +1,11 @@
 """Records as curves in TensorBoard."""
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+from multinn.host.extras import extra
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
 from multinn.training.checkpoints import PathLike
@@ -58,12 +60,8 @@ class TensorBoard(Callback):
 
 
 def _summary_writer() -> Any:
-    for name in _MODULES:
-        try:
-            return import_module(name).SummaryWriter
-        except ImportError:
-            continue
-    raise ImportError(
-        "TensorBoard: expected tensorboardX, or torch with tensorboard; neither is installed: "
-        'pip install "multinn[tensorboard]"'
-    )
+    first, second = _MODULES
+    with suppress(ImportError):
+        return import_module(first).SummaryWriter
+    with extra("tensorboard", "TensorBoard needs tensorboardX, or torch with tensorboard"):
+        return import_module(second).SummaryWriter

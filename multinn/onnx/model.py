@@ -6,6 +6,7 @@ import numpy as np
 
 from backends import Tree, tree
 from multinn.host.checks import check_parameter, check_shape
+from multinn.host.extras import extra
 from multinn.layers import Layer
 from multinn.onnx.graph import Graph, Node, Value, Values
 from multinn.onnx.registry import convert
@@ -73,11 +74,9 @@ def to_onnx(
 
 
 def _library() -> Any:
-    try:
+    with extra("onnx", "multinn.onnx needs onnx"):
         import onnx
         import onnx.checker
-    except ImportError as error:
-        raise ImportError(f'multinn.onnx needs onnx ({error}): pip install "multinn[onnx]"') from error
     return onnx
 
 

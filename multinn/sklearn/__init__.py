@@ -1,12 +1,9 @@
 """Estimators with the interface of scikit-learn's multilayer perceptrons."""
 
-from importlib.util import find_spec as _find_spec
+from multinn.host.extras import extra as _extra
 
-if _find_spec("sklearn") is None:
-    raise ImportError(
-        'multinn.sklearn needs scikit-learn, which is not installed: pip install "multinn[sklearn]"'
-    )
-
+with _extra("sklearn", "multinn.sklearn needs scikit-learn"):
+    import sklearn as _sklearn  # noqa: F401
 from multinn.descriptions.registry import register_module as _register_module
 from multinn.sklearn import export as _export
 from multinn.sklearn import losses as _losses

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from backends import HostArray, Tree
+from multinn.host.extras import extra
 from multinn.layers import Layer, Sequential
 from multinn.onnx.model import OPSET, to_onnx
 from multinn.sklearn.classifier import MLPClassifier
@@ -34,12 +35,8 @@ def register_skl2onnx() -> None:
     >>> [output.name for output in to_onnx(pipeline, x).graph.output]
     ['output_label', 'output_probability']
     """
-    try:
+    with extra("skl2onnx", "register_skl2onnx needs skl2onnx"):
         from skl2onnx import update_registered_converter
-    except ImportError as error:
-        raise ImportError(
-            f'register_skl2onnx needs skl2onnx ({error}): pip install "multinn[skl2onnx]"'
-        ) from error
     update_registered_converter(
         MLPClassifier,
         "MultinnMLPClassifier",

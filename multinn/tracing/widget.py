@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from multinn.host.extras import extra
 from multinn.tracing.page import script, style
 
 _RENDER = """
@@ -38,13 +39,9 @@ def make_widget(trace: Mapping[str, Any]) -> Any:
     Raises:
         ImportError: anywidget is not installed.
     """
-    try:
+    with extra("notebook", "the widget of a trace needs anywidget"):
         import anywidget
         import traitlets
-    except ImportError as error:
-        raise ImportError(
-            f'the widget of a trace needs anywidget ({error}): pip install "multinn[notebook]"'
-        ) from error
 
     class TraceWidget(anywidget.AnyWidget):
         """The view of a trace."""

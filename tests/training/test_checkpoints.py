@@ -369,9 +369,7 @@ def test_the_error_without_safetensors_names_the_pip_line(tmp_path):
         "        print(error)\n",
         path=[tmp_path],
     )
-    expected = (
-        'checkpoints need safetensors, which is not installed: pip install "multinn[checkpoint]"\n'
-    )
+    expected = 'checkpoints need safetensors (no): pip install "multinn[checkpoint]"\n'
     assert (result.stdout, result.stderr) == (2 * expected, "")
 
 

@@ -23,6 +23,7 @@ from multinn.errors import (
     NewerCheckpointError,
 )
 from multinn.host.atomic import PathLike, replacing
+from multinn.host.extras import extra
 
 FORMAT = 1
 
@@ -177,10 +178,6 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _safetensors() -> Any:
-    try:
+    with extra("checkpoint", "checkpoints need safetensors"):
         from safetensors import numpy as numpy_format
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            'checkpoints need safetensors, which is not installed: pip install "multinn[checkpoint]"'
-        ) from error
     return numpy_format
