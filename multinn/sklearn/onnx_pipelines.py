@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from backends import HostArray, Tree
 from multinn.host.extras import extra
@@ -138,6 +139,7 @@ def _examples(operator: Any) -> tuple[Any, Any]:
     """Return the number of examples, if it is known, and the type of floats; check the input.
 
     Raises:
+        NotFittedError: the estimator is not fitted yet.
         RuntimeError: there are several inputs, or they are not numbers.
     """
     from skl2onnx.common.data_types import (
@@ -149,6 +151,7 @@ def _examples(operator: Any) -> tuple[Any, Any]:
     )
     from skl2onnx.common.utils import check_input_and_output_numbers, check_input_and_output_types
 
+    check_is_fitted(operator.raw_operator, "trainer_")
     check_input_and_output_numbers(operator, input_count_range=1)
     numbers = [BooleanTensorType, DoubleTensorType, FloatTensorType, Int64TensorType]
     check_input_and_output_types(operator, good_input_types=numbers)

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 from skl2onnx import convert_sklearn, to_onnx
 from skl2onnx.common.data_types import FloatTensorType
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -156,6 +157,11 @@ def test_classes_that_a_file_cannot_keep_raise(classes):
     model = fitted(MLPClassifier, classes[(X[:, 0] > 0).astype(int)])
     with pytest.raises(ValueError, match=r"integers or strings.*encode y before the fit"):
         to_onnx(model, INPUTS, options={MLPClassifier: ARRAYS})
+
+
+def test_an_unfitted_estimator_raises():
+    with pytest.raises(NotFittedError, match="MLPRegressor"):
+        to_onnx(MLPRegressor(), INPUTS)
 
 
 def test_without_skl2onnx_the_error_names_the_extra(monkeypatch):
