@@ -1,7 +1,7 @@
 """Checks of arguments and data on the host, before anything is computed."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from numbers import Integral
 from typing import Any, SupportsFloat
@@ -9,6 +9,8 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from backends import HostArray, Tree, tree
+from multinn.host.entries import IMPUTE, column_names, first_entry
+from multinn.host.entries import first_place as first_place
 
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
 
@@ -32,7 +34,7 @@ def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
         raise ValueError(f"{name}: expected at least one example and one feature, got {array.shape}")
     if array.dtype.kind in "iub" and array.dtype.itemsize <= 4:
         return array.astype(array.dtype.newbyteorder("="), copy=False)
-    check_finite(array, name)
+    check_finite(array, name, columns=column_names(x))
     return rounded(array, dtype, name)
 
 
@@ -45,7 +47,7 @@ def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
     """
     array = _as_numeric(y, name)
     _check_length(array, examples, name)
-    check_finite(array, name)
+    check_finite(array, name, columns=column_names(y))
     return array
 
 
@@ -196,14 +198,14 @@ def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
     return result
 
 
-def check_finite(array: HostArray, name: str, remedy: str = "drop or impute such values first") -> None:
+def check_finite(array: HostArray, name: str, remedy: str = IMPUTE, columns: Sequence[Any] = ()) -> None:
     """Raise ValueError if the array has a NaN or an infinity, and name the place of the first."""
-    found = first_not_finite(array)
+    found = first_not_finite(array, columns)
     if found:
         raise ValueError(f"{name}: expected finite numbers, got {found}; {remedy}")
 
 
-def first_not_finite(array: HostArray) -> str | None:
+def first_not_finite(array: HostArray, columns: Sequence[Any] = ()) -> str | None:
     """Return the first NaN or infinity with its place, such as "nan at row 3, column 1", or None."""
     if array.dtype.kind != "f":
         return None
@@ -213,22 +215,9 @@ def first_not_finite(array: HostArray) -> str | None:
     for start in range(0, len(array), rows):
         wrong = ~np.isfinite(array[start : start + rows])
         if wrong.any():
-            index, where = first_place(wrong, start)
+            index, where = first_place(wrong, start, columns)
             return f"{array[index]} at {where}"
     return None
-
-
-def first_place(wrong: HostArray, first_row: int = 0) -> tuple[tuple[int, ...], str]:
-    """Return the first index at which ``wrong`` is True, and its name, such as "row 3, column 1".
-
-    Args:
-        wrong: a mask of some rows of an array.
-        first_row: the number of the first of these rows.
-    """
-    row, *others = (int(i) for i in np.argwhere(wrong)[0])
-    index = (row + first_row, *others)
-    axes = ["row", "column"] if len(index) == 2 else ["row", *["index"] * (len(index) - 1)]
-    return index, ", ".join(f"{axis} {i}" for axis, i in zip(axes, index, strict=True))
 
 
 def _as_numeric(values: Any, name: str) -> HostArray:
@@ -238,10 +227,9 @@ def _as_numeric(values: Any, name: str) -> HostArray:
         )
     array = as_host_array(values, name)
     if array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"{name}: expected numbers, got an array of dtype {array.dtype}; "
-            "encode text, categories and dates as numbers first"
-        )
+        found = first_entry(values, numbers=True)
+        remedy = found or "convert it with numpy.asarray(..., float)"
+        raise TypeError(f"{name}: expected numbers, got an array of dtype {array.dtype}: {remedy}")
     return array
 
 

@@ -5,6 +5,7 @@ import os
 from typing import Any, Protocol, cast
 
 from backends import Tree
+from multinn.descriptions.labels import describe_labels
 from multinn.host.atomic import replacing
 from multinn.layers import Layer
 from multinn.onnx.model import to_onnx
@@ -42,13 +43,15 @@ def export(
             if it has one, the state of its layers. The outputs are those of the model. For a classifier,
             they are the probabilities of `predict_proba`, also for two classes; for a regressor, the
             predictions (batch, outputs), also for one output. The metadata of the file hold the classes
-            of a classifier, as a JSON list under "classes".
+            of a classifier, as a JSON list under "classes" and their dtype under "classes_dtype":
+            ``numpy.array(json.loads(classes), classes_dtype)`` is ``classes_``.
         path: the path of the file, usually ending in ".onnx". An existing file is replaced.
         input_shape: the shape of one example, without the batch; None takes that of the trainer.
         dtype: as in `to_onnx`; None takes that of training, or "float32" for a model.
         input_dtype: as in `to_onnx`.
 
     Raises:
+        DescriptionError: the classes of a classifier are of a dtype that JSON cannot hold.
         ImportError: onnx is not installed.
         NotImplementedError: a layer has no converter; the message names it and its place.
         NotInitializedError: the trainer has no parameters yet.
@@ -76,7 +79,9 @@ def export(
         )
     proto = to_onnx(model, params, layer_state, input_shape, dtype or default, input_dtype=input_dtype)
     if classes is not None:
-        proto.metadata_props.add(key="classes", value=json.dumps(classes.tolist()))
+        labels = describe_labels(classes, "classes_")
+        proto.metadata_props.add(key="classes", value=json.dumps(labels["classes"]))
+        proto.metadata_props.add(key="classes_dtype", value=labels["dtype"])
     with replacing(path) as file:
         file.write(proto.SerializeToString())
 

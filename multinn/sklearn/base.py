@@ -21,7 +21,9 @@ from multinn.sklearn import lbfgs
 from multinn.sklearn.callbacks import check_estimator_callbacks
 from multinn.sklearn.data import (
     Data,
+    Validation,
     check_sample_weight,
+    given_validation,
     locate_errors,
     to_dense,
     unchanged_on_error,
@@ -36,6 +38,8 @@ from multinn.sklearn.stopping import HeldOut
 from multinn.sklearn.trainer import Coefficients, PenalizedTrainer
 from multinn.training.program import Examples
 
+# Advice for outputs that are NaN or infinite.
+OVERFLOWS = "the numbers in X there are too large for the network: scale X as in training"
 _DENSE_ROWS = 4096  # of a sparse X, which predict converts in chunks
 
 
@@ -114,6 +118,9 @@ class BaseMLP(PortableEstimator):
         sample_weight: Any = None,
         *,
         validation_data: tuple[Any, ...] | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
     ) -> Any:
         """Fit the model. With ``warm_start``, continue where the last fit ended.
 
@@ -127,11 +134,21 @@ class BaseMLP(PortableEstimator):
                 ``validation_loss_curve_`` records the loss on them. With ``early_stopping``, they are
                 scored instead of a part of the training data. ``class_weight`` does not apply to them.
                 In a pipeline, X must already be transformed by the other steps.
+            X_val: the X of ``validation_data``. A pipeline with ``transform_input=["X_val"]`` transforms
+                it like X, if metadata routing is enabled.
+            y_val: the y of ``validation_data``.
+            sample_weight_val: the sample_weight of ``validation_data``.
 
         Returns:
             The estimator itself.
+
+        Raises:
+            TypeError, ValueError: the data or a parameter are invalid.
+            ValueError: the run diverged. The estimator holds the last finite parameters, or with
+                ``early_stopping`` the best ones.
         """
-        return self._fit(X, y, sample_weight, validation_data, incremental=False)
+        validation = given_validation(validation_data, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=False)
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]
     def partial_fit(
@@ -141,6 +158,9 @@ class BaseMLP(PortableEstimator):
         sample_weight: Any = None,
         *,
         validation_data: tuple[Any, ...] | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
     ) -> Any:
         """Train for one more epoch.
 
@@ -156,14 +176,19 @@ class BaseMLP(PortableEstimator):
             y: the targets.
             sample_weight: (examples,) numbers of 0 or more, or None.
             validation_data: as in `fit`.
+            X_val: as in `fit`.
+            y_val: as in `fit`.
+            sample_weight_val: as in `fit`.
 
         Returns:
             The estimator itself.
 
         Raises:
             AttributeError: the solver is lbfgs.
+            TypeError, ValueError: as in `fit`.
         """
-        return self._fit(X, y, sample_weight, validation_data, incremental=True)
+        validation = given_validation(validation_data, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=True)
 
     @property
     def coefs_(self) -> Coefficients:
@@ -199,15 +224,13 @@ class BaseMLP(PortableEstimator):
         X: Any,
         y: Any,
         sample_weight: Any,
-        validation_data: tuple[Any, ...] | None,
+        validation: Validation | None,
         *,
         incremental: bool,
         classes: Any = None,
     ) -> Any:
         with unchanged_on_error(self):
-            examples, held_out = self._prepare(
-                X, y, sample_weight, validation_data, incremental, classes
-            )
+            examples, held_out = self._prepare(X, y, sample_weight, validation, incremental, classes)
         if self.solver == "lbfgs":
             self._fit_lbfgs(examples)
         elif not (incremental and self._stopped_early):
@@ -222,23 +245,23 @@ class BaseMLP(PortableEstimator):
         X: Any,
         y: Any,
         sample_weight: Any,
-        validation_data: tuple[Any, ...] | None,
+        validation: Validation | None,
         incremental: bool,
         classes: Any,
     ) -> tuple[Examples, HeldOut | None]:
         """Check all input and prepare a trainer; return the training and the validation examples."""
         self._validate_params()
-        check_estimator_callbacks(self, validation_data, incremental=incremental)
+        check_estimator_callbacks(self, validation, incremental=incremental)
         hidden_sizes(self.hidden_layer_sizes)  # raises before the data are checked
         if self.solver == "lbfgs" and (self.batch_norm or np.any(self.dropout)):
             raise ValueError(
                 "solver='lbfgs' minimizes one function of all examples, so it cannot use dropout or "
                 "batch_norm: use solver='adam' or 'sgd', or layer_norm"
             )
-        if self.solver == "lbfgs" and validation_data is not None:
+        if self.solver == "lbfgs" and validation is not None:
             raise ValueError(
-                "validation_data: solver='lbfgs' has no epochs after which to evaluate them: use "
-                "solver='adam' or 'sgd', or omit validation_data"
+                f"{validation.name}: solver='lbfgs' has no epochs after which to evaluate them: use "
+                "solver='adam' or 'sgd', or give no validation data"
             )
         if incremental:
             self._learn_classes(y, classes)
@@ -247,9 +270,10 @@ class BaseMLP(PortableEstimator):
         self._prepare_trainer(data, new_model=new_model)
         trainer = self.trainer_
         examples = trainer.check(data.x, self._targets(data.y), data.weights)
-        if validation_data is not None:
-            data = self._check_validation(validation_data)
-            held_out = trainer.check(data.x, self._targets(data.y), data.weights, "validation_data: ")
+        if validation is not None:
+            data = self._check_validation(validation)
+            name = f"{validation.name}: "
+            held_out = trainer.check(data.x, self._targets(data.y), data.weights, name)
             return examples, HeldOut(trainer, held_out, data.y, self._score)
         if self.solver == "lbfgs" or not self.early_stopping:
             return examples, None
@@ -269,20 +293,16 @@ class BaseMLP(PortableEstimator):
             weights = class_weights if weights is None else class_weights * weights
         return Data(to_dense(X), y, weights)
 
-    def _check_validation(self, validation_data: Any) -> Data:
-        if not (isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3)):
-            raise ValueError(
-                f"validation_data: expected (X, y) or (X, y, sample_weight), got {validation_data!r:.80}"
-            )
-        X, y, *rest = validation_data
+    def _check_validation(self, validation: Validation) -> Data:
         try:
-            X, y = validate(self, X, y, reset=False)
-            weights = check_sample_weight(rest[0] if rest else None, X)
+            X, y = validate(self, validation.x, validation.y, reset=False)
+            weights = check_sample_weight(validation.weights, X)
             if self.early_stopping and X.shape[0] < 2:
                 raise ValueError(f"early_stopping needs at least 2 examples to score, got {X.shape[0]}")
             return Data(to_dense(X), self._check_y(y, new_model=False, incremental=True), weights)
-        except ValueError as error:
-            raise ValueError(f"validation_data: {error}") from error
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{validation.name}: {error}") from error
 
     def _split(self, examples: Examples, labels: HostArray) -> tuple[HostArray, HostArray]:
         """Return the rows to train on and the rows to validate on; a warm start repeats the split."""
@@ -352,6 +372,7 @@ class BaseMLP(PortableEstimator):
         self.n_layers_ = len(trainer.dense_indices) + 1
         self.n_iter_ = self.t_ = 0
         self.converged_ = False
+        self.__dict__.pop("loss_", None)  # of an earlier fit
         reset_curves(self)
 
     def _continue_with(self, trainer: PenalizedTrainer) -> None:
@@ -392,7 +413,7 @@ class BaseMLP(PortableEstimator):
     def _outputs(self, X: Any) -> HostArray:
         """Return the outputs of the model, (examples, outputs)."""
         check_is_fitted(self, "trainer_")
-        with locate_errors(X=X):
+        with locate_errors({"X": X}):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         if not hasattr(X, "toarray"):
             return self.trainer_.predict_checked(X)

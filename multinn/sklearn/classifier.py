@@ -16,11 +16,13 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from backends import HostArray, get_backend
 from multinn import functional
+from multinn.descriptions.labels import build_labels, describe_labels
+from multinn.host.entries import first_place
 from multinn.losses import Loss, SoftmaxCrossEntropy
-from multinn.sklearn.base import BaseMLP, has_epochs
+from multinn.sklearn.base import OVERFLOWS, BaseMLP, has_epochs
+from multinn.sklearn.data import given_validation, locate_errors
 from multinn.sklearn.losses import BINARY_LOG_LOSS, CLASS_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
-from multinn.sklearn.saving import describe_value
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
@@ -113,6 +115,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         classes: Any = None,
         *,
         validation_data: tuple[Any, ...] | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
     ) -> Any:
         """Train for one more epoch, as `MLPRegressor.partial_fit` does.
 
@@ -122,17 +127,39 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             sample_weight: (examples,) numbers of 0 or more, or None.
             classes: all classes that can occur; required in the first call.
             validation_data: as in `fit`.
+            X_val: as in `fit`.
+            y_val: as in `fit`.
+            sample_weight_val: as in `fit`.
 
         Returns:
             The estimator itself.
 
         Raises:
             AttributeError: the solver is lbfgs.
+            TypeError, ValueError: as in `fit`.
         """
-        return self._fit(X, y, sample_weight, validation_data, incremental=True, classes=classes)
+        validation = given_validation(validation_data, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=True, classes=classes)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of the predictions for X; for several labels, all of them must be right.
+
+        Args:
+            X: (examples, features), dense or sparse.
+            y: the classes, or an indicator matrix of labels.
+            sample_weight: (examples,) numbers of 0 or more, or None.
+
+        Raises:
+            ValueError: the data are invalid, or an output is NaN.
+        """
+        predictions = self.predict(X)
+        with locate_errors({"sample_weight": sample_weight}, {"y": y}):
+            return float(accuracy_score(y, predictions, sample_weight=sample_weight))
 
     def predict_proba(self, X: Any) -> HostArray:
         """Return the probability of each class, or of each label, (examples, classes), all above 0.
+
+        An output that is NaN, because X overflows, gives a probability of NaN.
 
         Args:
             X: (examples, features), dense or sparse.
@@ -182,10 +209,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     def _check_y(self, y: HostArray, *, new_model: bool, incremental: bool) -> HostArray:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if new_model and not incremental:
-            self._set_classes(LabelBinarizer().fit(y))
-            return y
-        classes = unique_labels(y)
+        first_fit = new_model and not incremental
+        with locate_errors({}, {"y": y}):
+            if first_fit:
+                self._set_classes(_binarizer_of(y))
+            classes = self.classes_ if first_fit else unique_labels(y)
         if not incremental and set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to "
@@ -196,18 +224,32 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
                 f"'y' has {classes}. Pass all classes in the first call of partial_fit."
             )
+        if self._kind != "multilabel":
+            self._check_labels(y)
         return y
 
+    def _check_labels(self, y: HostArray) -> None:
+        """Raise ValueError unless each label is one of the classes, which NumPy has converted."""
+        places = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+        wrong = self.classes_[places] != y
+        if wrong.any():
+            index, where = first_place(wrong)
+            raise ValueError(
+                f"y: expected labels that NumPy keeps as they are, got {y[index]!r} at {where}, of "
+                f"which it makes one of {self.classes_}: convert y first, for example to text"
+            )
+
     def _learn_classes(self, y: Any, classes: Any) -> None:
-        if _check_partial_fit_first_call(self, classes):
+        with locate_errors({}, {"classes": classes, "y": y}):
+            if not _check_partial_fit_first_call(self, classes):
+                return
             multilabel = type_of_target(y).startswith("multilabel")
-            binarizer = LabelBinarizer().fit(y if multilabel else classes)
-            if multilabel and not np.array_equal(np.unique(classes), binarizer.classes_):
-                raise ValueError(
-                    f"classes: expected the index of each column of y, {binarizer.classes_}, got "
-                    f"{classes}"
-                )
-            self._set_classes(binarizer)
+            binarizer = _binarizer_of(y if multilabel else classes)
+        if multilabel and not np.array_equal(np.unique(classes), binarizer.classes_):
+            raise ValueError(
+                f"classes: expected the index of each column of y, {binarizer.classes_}, got {classes}"
+            )
+        self._set_classes(binarizer)
 
     def _set_classes(self, binarizer: LabelBinarizer) -> None:
         self._label_binarizer = binarizer
@@ -222,22 +264,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
 
     def _describe_targets(self) -> dict[str, Any]:
         return {
-            "classes": describe_value(self.classes_, "classes_"),
-            "dtype": self.classes_.dtype.str,
+            **describe_labels(self.classes_, "classes_"),
             "multilabel": self._kind == "multilabel",
             "sparse": bool(self._label_binarizer.sparse_input_),
         }
 
     def _restore_targets(self, description: Any) -> None:
-        classes = np.array(description["classes"], description["dtype"])
-        if classes.dtype.kind not in "biufU" or not np.array_equal(np.unique(classes), classes):
-            raise ValueError(f"expected distinct classes in ascending order, got {classes!r}")
+        classes = build_labels(description)
         targets: Any = classes
         if description["multilabel"]:
             targets = np.eye(len(classes), dtype=int)
-        self._set_classes(
-            LabelBinarizer().fit(csr_matrix(targets) if description["sparse"] else targets)
-        )
+        binarizer = LabelBinarizer().fit(csr_matrix(targets) if description["sparse"] else targets)
+        binarizer.classes_ = classes  # of exactly this dtype
+        self._set_classes(binarizer)
         outputs = self._count_outputs(classes)
         softmax_of_labels = self._kind == "multilabel" and self.out_activation_ == "softmax"
         if outputs != self.n_outputs_ or (outputs == 1 and len(classes) > 2) or softmax_of_labels:
@@ -301,6 +340,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         return np.asarray(np.maximum(p, np.finfo(outputs.dtype).tiny))
 
     def _predictions(self, outputs: HostArray) -> HostArray:
+        nan = np.isnan(outputs)
+        if nan.any():
+            raise ValueError(f"outputs: expected numbers, got nan at {first_place(nan)[1]}; {OVERFLOWS}")
         if self.out_activation_ == "softmax":
             return np.asarray(self.classes_[np.argmax(outputs, axis=1)])
         positive = outputs > 0.0
@@ -316,3 +358,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _binarizer_of(labels: Any) -> LabelBinarizer:
+    """Return a binarizer that has learned these labels; raise ValueError if one of them is NaT."""
+    binarizer = LabelBinarizer().fit(labels)
+    if binarizer.classes_.dtype.kind in "mM" and np.isnat(binarizer.classes_).any():
+        raise ValueError("Input y contains NaN")  # as scikit-learn says of other missing labels
+    return binarizer

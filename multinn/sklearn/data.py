@@ -1,6 +1,6 @@
 """Checks of the data of a fit, by scikit-learn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -8,7 +8,17 @@ import numpy as np
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from backends import HostArray
-from multinn.host.checks import as_host_array, check_not_masked, check_weights, first_not_finite
+from multinn.host.checks import as_host_array, check_not_masked, check_weights
+from multinn.host.entries import first_entry
+
+# Parts of messages of scikit-learn and Python.
+_NO_LABELS = (
+    "not supported between",
+    "Unknown label type",
+    "Mix of label input types",
+    "can't handle a mix of",
+)
+_NO_NUMBER = ("could not convert string to float", "Complex data not supported")
 
 
 class Data(NamedTuple):
@@ -17,6 +27,44 @@ class Data(NamedTuple):
     x: HostArray
     y: HostArray
     weights: HostArray | None = None
+
+
+class Validation(NamedTuple):
+    """Validation data as they were given to `fit`, and the name of the argument."""
+
+    x: Any
+    y: Any
+    weights: Any
+    name: str
+
+
+def given_validation(
+    validation_data: Any, X_val: Any, y_val: Any, sample_weight_val: Any
+) -> Validation | None:
+    """Return the validation data, or None if there are none.
+
+    Raises:
+        ValueError: they are given twice or in part, or ``validation_data`` is no pair or triple.
+    """
+    given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+    names = [name for name, value in given.items() if value is not None]
+    if validation_data is None:
+        if names and (X_val is None or y_val is None):
+            raise ValueError(f"X_val, y_val: expected both, got only {' and '.join(names)}")
+        return Validation(X_val, y_val, sample_weight_val, "X_val, y_val") if names else None
+    if names:
+        raise ValueError(
+            f"validation_data: got {' and '.join(names)}, too: pass the validation data only once"
+        )
+    if not isinstance(validation_data, tuple | list):
+        got = type(validation_data).__name__
+    elif len(validation_data) not in (2, 3):
+        kinds = ", ".join(type(each).__name__ for each in validation_data)
+        got = f"{len(validation_data)} entries: {kinds}"
+    else:
+        X, y, *weights = validation_data
+        return Validation(X, y, weights[0] if weights else None, "validation_data")
+    raise ValueError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {got}")
 
 
 def validate(estimator: Any, X: Any, y: Any, *, reset: bool) -> tuple[Any, HostArray]:
@@ -28,7 +76,8 @@ def validate(estimator: Any, X: Any, y: Any, *, reset: bool) -> tuple[Any, HostA
         y: the targets.
         reset: whether the estimator learns the number and names of the features, or compares them.
     """
-    with locate_errors(X=X, y=y):
+    numbers, labels = ({"X": X, "y": y}, {}) if estimator._y_numeric else ({"X": X}, {"y": y})
+    with locate_errors(numbers, labels):
         checked: tuple[Any, HostArray] = validate_data(
             estimator,
             X,
@@ -46,7 +95,7 @@ def check_sample_weight(sample_weight: Any, X: Any) -> HostArray | None:
     """Return checked weights for the rows of X, or None."""
     if sample_weight is None:
         return None
-    with locate_errors(sample_weight=sample_weight):
+    with locate_errors({"sample_weight": sample_weight}):
         weights: HostArray = _check_sample_weight(sample_weight, X, dtype=np.float64)
     check_weights(weights, X.shape[0], "float64", name="sample_weight")
     return weights
@@ -68,27 +117,40 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
 
 
 @contextmanager
-def locate_errors(**arrays: Any) -> Iterator[None]:
-    """Add the position of NaN or infinity, and advice, to the errors of scikit-learn.
+def locate_errors(numbers: Mapping[str, Any], labels: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Add the position of a wrong entry, and advice, to the errors of scikit-learn.
 
     Args:
-        arrays: the arrays that are checked in the context, by name.
+        numbers: the arrays of numbers that are checked in the context, by name.
+        labels: the arrays whose entries can be text or dates, too, by name.
 
     Raises:
+        TypeError: an array of numbers holds dates or durations, which scikit-learn would take for
+            numbers in their unit.
         ValueError: an array has masked entries, which scikit-learn would ignore.
     """
+    given = {**numbers, **(labels or {})}
+    arrays = {name: array for name, array in given.items() if array is not None}
     for name, array in arrays.items():
         check_not_masked(array, name)
+    for name, array in numbers.items():
+        if _has_dates(array):
+            raise TypeError(f"{name}: expected numbers, got {first_entry(array, numbers=True)}")
     try:
         yield
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
         problem = str(error).partition("\n")[0].rstrip(".")
-        if "contains NaN" in problem or "contains infinity" in problem:
-            found = ((name, _first_not_finite(array)) for name, array in arrays.items())
-            where = next((f"{name}: {value}" for name, value in found if value), "")
-            raise ValueError(f"{problem}: {where}; drop or impute such values first") from error
+        where = _wrong_entry(error, problem, numbers, arrays)
+        if where:
+            raise kind(f"{problem}: {where}") from error
         if "inconsistent numbers of samples" in problem:
             raise ValueError(f"{problem}: expected as many rows of y as of X") from error
+        if labels and any(each in problem for each in _NO_LABELS):
+            raise kind(
+                f"{problem}: {next(iter(labels))}: expected only text, only whole numbers, only "
+                "booleans or only dates, in an array of such a dtype: convert it first"
+            ) from error
         raise
     except RuntimeError:  # from PyTorch, for a tensor that NumPy cannot read
         for name, array in arrays.items():
@@ -96,12 +158,26 @@ def locate_errors(**arrays: Any) -> Iterator[None]:
         raise
 
 
-def _first_not_finite(array: Any) -> str | None:
-    """Return the first NaN or infinity and its position, if the array holds numbers."""
-    try:
-        return first_not_finite(np.asarray(to_dense(array), np.float64))
-    except (TypeError, ValueError):
+def _wrong_entry(
+    error: Exception, problem: str, numbers: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> str | None:
+    """Return the entry that causes an error, with the name of its array; None for other errors."""
+    if any(each in problem for each in ("contains NaN", "contains infinity", *_NO_LABELS)):
+        numbers = {}
+    elif not (isinstance(error, TypeError) or problem.startswith(_NO_NUMBER)):
         return None
+    for name, array in arrays.items():
+        found = first_entry(array, numbers=name in numbers)
+        if found:
+            return f"{name}: {found}"
+    return None
+
+
+def _has_dates(array: Any) -> bool:
+    """Return whether an array, or a column of a table, holds dates or durations."""
+    dtypes = getattr(array, "dtypes", None)
+    columns = [getattr(array, "dtype", None)] if dtypes is None else np.atleast_1d(dtypes)
+    return any(getattr(dtype, "kind", None) in ("M", "m") for dtype in columns)
 
 
 def to_dense(X: Any) -> HostArray:

@@ -68,7 +68,8 @@ def fit_stochastic(
         incremental: whether to train for one epoch only, as `partial_fit` does.
 
     Raises:
-        ValueError: the run diverged.
+        ValueError: the run diverged. The trainer holds the last finite parameters, or with
+            ``early_stopping`` the best ones.
     """
     trainer = estimator.trainer_
     epochs = 1 if incremental else int(estimator.max_iter)
@@ -161,6 +162,10 @@ class EpochRules(Callback):
         if self._held_out is not None:
             self._validate(self._held_out, record)
         return self._lower_rate_or_stop()
+
+    def on_fit_error(self, trainer: BaseTrainer) -> None:
+        """Record the whole epochs before an error such as a divergence; restore as after a fit."""
+        self.on_fit_end(trainer)
 
     def on_fit_end(self, trainer: BaseTrainer) -> None:
         """Record the epochs before an interrupt, and restore the best parameters.

@@ -1,7 +1,7 @@
 """The solver L-BFGS-B of SciPy on the loss over all examples."""
 
 import warnings
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
@@ -9,8 +9,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from backends import HostArray, tree
 from multinn.host.progress import progress
+from multinn.sklearn.epochs import NOT_FINITE
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training.examples import PlacedExamples
+
+_FAILED: Final = 2  # the status of SciPy's result if no step along a direction lowers the loss
 
 
 def minimize_loss(
@@ -29,6 +32,8 @@ def minimize_loss(
     Source: R. H. Byrd, P. Lu, J. Nocedal and C. Zhu, A limited memory algorithm for bound constrained
     optimization, SIAM Journal on Scientific Computing 16, 1995.
 
+    A loss that overflows within a line search is no error, as SciPy then tries a shorter step.
+
     Args:
         trainer: its parameters are the start, and are replaced by the minimum.
         examples: the training examples.
@@ -40,6 +45,10 @@ def minimize_loss(
 
     Returns:
         The number of iterations, the loss, and whether the solver converged.
+
+    Raises:
+        ValueError: the loss, its gradient or the first direction is not finite, or the result is not.
+            The trainer holds the parameters of the last complete iteration, which are finite.
     """
     backend, dtype = trainer.backend, trainer.dtype
     start = backend.to_numpy(trainer.params)
@@ -66,6 +75,8 @@ def minimize_loss(
             last, iterations = intermediate_result.x.copy(), iterations + 1
             advance(1, {"loss": float(intermediate_result.fun)})
 
+        problem: Warning | None = None
+        diverged = False
         try:
             result = minimize(
                 value_and_gradient,
@@ -75,8 +86,12 @@ def minimize_loss(
                 callback=record,
                 options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
             )
-            last, iterations, loss = result.x, int(result.nit), float(result.fun)
-            problem: Warning | None = None
+            # After a line search that failed, result.fun is not the loss at result.x.
+            loss = value_and_gradient(result.x)[0] if result.status == _FAILED else float(result.fun)
+            stuck = result.nit == 0 and not np.isfinite(result.fun)
+            diverged = stuck or not np.isfinite(loss)
+            if not diverged:
+                last, iterations = result.x, int(result.nit)
             if result.status:
                 problem = ConvergenceWarning(
                     f"lbfgs failed to converge after {iterations} iteration(s) "
@@ -87,6 +102,12 @@ def minimize_loss(
             loss, problem = value_and_gradient(last)[0], UserWarning("Training interrupted by user.")
         params = backend.from_numpy(_unflatten(last, start))
         trainer.state = trainer.state._replace(params=params)
+    if diverged:
+        raise ValueError(
+            f"{NOT_FINITE} In detail: lbfgs diverged: the loss or its gradient became NaN or infinite "
+            f"after {iterations} iteration(s). The estimator holds the last finite parameters. Scale "
+            "X, and y of a regressor, to about 1"
+        )
     if problem is not None:
         warnings.warn(problem, stacklevel=5)
     return min(iterations, max_iter), loss, problem is None

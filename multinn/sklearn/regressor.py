@@ -11,8 +11,10 @@ from sklearn.utils import column_or_1d
 
 from backends import Backend, HostArray, get_backend
 from multinn import functional
+from multinn.host.checks import check_finite
 from multinn.losses import Loss
-from multinn.sklearn.base import BaseMLP
+from multinn.sklearn.base import OVERFLOWS, BaseMLP
+from multinn.sklearn.data import locate_errors
 from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
 
@@ -105,6 +107,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        check_finite(y, "y")
         outputs = self._count_outputs(y)
         if not new_model and outputs != self.n_outputs_:
             raise ValueError(f"y: expected {self.n_outputs_} outputs, as before, got {outputs}")
@@ -121,7 +124,26 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         return predictions[:, 0] if self.n_outputs_ == 1 else predictions
 
     def _score(self, y: HostArray, outputs: HostArray, weights: HostArray | None) -> float:
-        return float(r2_score(y, self._predictions(outputs), sample_weight=weights))
+        predictions = self._predictions(outputs)
+        if not np.isfinite(predictions).all():  # exp(z) can overflow for a finite z
+            return float("-inf")
+        return float(r2_score(y, predictions, sample_weight=weights))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination R² of the predictions for X.
+
+        Args:
+            X: (examples, features), dense or sparse.
+            y: the targets.
+            sample_weight: (examples,) numbers of 0 or more, or None.
+
+        Raises:
+            ValueError: the data are invalid, or a prediction overflows.
+        """
+        predictions = self.predict(X)
+        check_finite(predictions, "predictions", OVERFLOWS)
+        with locate_errors({"y": y, "sample_weight": sample_weight}):
+            return float(r2_score(y, predictions, sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -134,7 +134,7 @@ def describe_value(value: Any, name: str) -> Any:
     Raises:
         DescriptionError: the value is something else.
     """
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufUO":
         value = value.tolist()
     if isinstance(value, list | tuple | range):
         return [describe_value(entry, f"{name}[{index}]") for index, entry in enumerate(value)]

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from backends import HostArray, get_backend
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training.program import Examples
@@ -69,8 +71,15 @@ class HeldOut:
     def loss(self, outputs: HostArray) -> float:
         """Return the loss of these outputs, computed on the host."""
         loss, (_, targets, weights) = self._trainer.program.loss, self._examples
-        return float(loss.value(get_backend("numpy:eager"), outputs, targets, weights))
+        with np.errstate(over="ignore", invalid="ignore"):  # NaN or infinity is the loss then
+            return float(loss.value(get_backend("numpy:eager"), outputs, targets, weights))
 
     def score(self, outputs: HostArray) -> float:
-        """Return the score of these outputs."""
-        return self._score(self._labels, outputs, self._examples.weights)
+        """Return the score of these outputs; -inf, the worst, if one of them is not finite.
+
+        A run that diverges then ends at its next step, with the error that tells so.
+        """
+        if not np.isfinite(outputs).all():
+            return -math.inf
+        with np.errstate(over="ignore"):  # an R² of -inf
+            return self._score(self._labels, outputs, self._examples.weights)

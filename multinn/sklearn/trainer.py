@@ -1,6 +1,6 @@
 """The trainer of the estimators."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any, SupportsIndex
@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from backends import Array, HostArray, Tree
-from multinn.host.checks import rounded
+from multinn.host.checks import check_parameter, rounded
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
@@ -154,25 +154,26 @@ class PenalizedTrainer(Trainer):
         return arrays
 
     def set_dense_parameters(self, name: str, arrays: Any) -> None:
-        """Replace W or b of each dense layer.
+        """Replace W or b of each dense layer; if one array is wrong, none.
 
         Raises:
-            ValueError: the number of arrays differs from the number of layers, or a shape is wrong.
+            TypeError: ``arrays`` is no list, or an entry holds no numbers.
+            ValueError: the number of arrays differs from the number of layers, a shape is wrong, or an
+                array holds NaN or infinity.
         """
         params, indices = list(self.params), self.dense_indices
         attribute = {"W": "coefs_", "b": "intercepts_"}[name]
+        if not isinstance(arrays, Sequence | np.ndarray) or isinstance(arrays, str):
+            raise TypeError(f"{attribute}: expected a list of arrays, got {type(arrays).__name__}")
         if len(arrays) != len(indices):
             raise ValueError(
                 f"{attribute}: expected {len(indices)} arrays, one for each dense layer, got "
                 f"{len(arrays)}"
             )
-        for index, array in zip(indices, arrays, strict=True):
-            expected = tuple(params[index][name].shape)
-            given = np.array(array, self.dtype)
-            if given.shape != expected:
-                raise ValueError(
-                    f"{attribute}: expected an array of shape {expected}, got {given.shape}"
-                )
+        for number, (index, array) in enumerate(zip(indices, arrays, strict=True)):
+            path = f"{attribute}[{number}]"
+            given = check_parameter(path, self.params[index][name], array)
+            given = np.array(rounded(given, self.dtype, path))  # a copy
             params[index] = params[index] | {name: self._arrays(given)}
         self.state = self.state._replace(params=tuple(params))
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 
@@ -215,13 +216,132 @@ NOT_FINITE = [
 ]
 
 
+def table(column: Any) -> pd.DataFrame:
+    """Return the inputs of the scene as a table, with another column "age"."""
+    return pd.DataFrame({"a": X[:, 0], "age": column, "c": X[:, 2]})
+
+
+def ages(third: Any, dtype: Any) -> pd.Series:
+    """Return a column of 10 whole numbers, but for the third."""
+    return pd.Series([0, 1, third, *range(3, 10)], dtype=dtype)
+
+
+COLUMNS = {
+    "Float64 with NA": (ages(None, "Float64"), "<NA> at row 2, column 1 ('age')", "drop or impute"),
+    "Int64 with NA": (ages(None, "Int64"), "<NA> at row 2, column 1 ('age')", "drop or impute"),
+    "boolean with NA": (
+        pd.Series([True, False, None] + [True] * 7, dtype="boolean"),
+        "<NA> at row 2, column 1 ('age')",
+        "drop or impute",
+    ),
+    "floats with NaN": (ages(NAN, float), "nan at row 2, column 1 ('age')", "drop or impute"),
+    "floats with infinity": (ages(INF, float), "inf at row 2, column 1 ('age')", "drop or impute"),
+    "objects with None": (ages(None, object), "None at row 2, column 1 ('age')", "drop or impute"),
+    "objects with NaN": (ages(NAN, object), "nan at row 2, column 1 ('age')", "drop or impute"),
+    "objects with NA": (ages(pd.NA, object), "<NA> at row 2, column 1 ('age')", "drop or impute"),
+    "objects with text": (ages("old", object), "'old' at row 2, column 1 ('age')", "encode text"),
+    "text": (pd.Series(["one", *"bcdefghij"]), "'one' at row 0, column 1 ('age')", "encode text"),
+    "categories": (pd.Series(pd.Categorical([*"abababab", "a", None])), "'a' at row 0", "encode text"),
+    "dates": (pd.Series(pd.date_range("2020", periods=10)), "2020-01-01 00:00:00 at row 0", "encode"),
+    "durations": (pd.Series(pd.to_timedelta(range(10), "s")), "0 days 00:00:00 at row 0", "and dates"),
+}
+
+
+def table_faults(name: str, got: str, remedy: str, x: pd.DataFrame) -> tuple[Fault, Fault]:
+    """Return a fault of the trainer and one of an estimator."""
+    of_sklearn = TypeError if name in ("objects with NA", "dates", "durations") else ValueError
+    return (
+        Fault(
+            f"a column of {name}, Trainer.fit",
+            lambda s: fit(s.trainer, 1, x=x),
+            ValueError if "floats" in name else TypeError,
+            Says("x:", "numbers", got, remedy),
+        ),
+        Fault(
+            f"a column of {name}, MLPClassifier.fit",
+            lambda s: s.classifier.fit(x, CLASSES),
+            of_sklearn,
+            Says("X:", "", got, remedy),
+        ),
+    )
+
+
+TABLES = [
+    fault
+    for name, (column, got, remedy) in COLUMNS.items()
+    for fault in table_faults(name, got, remedy, table(column))
+]
+NOT_NUMBERS = [
+    Fault(
+        "only dates, MLPClassifier.fit",
+        lambda s: s.classifier.fit(np.zeros((10, 3), "M8[D]"), CLASSES),
+        TypeError,
+        Says("X:", "numbers", "1970-01-01 at row 0, column 0", "encode text, categories and dates"),
+    ),
+    Fault(
+        "dates as sample_weight, MLPClassifier.fit",
+        lambda s: s.classifier.fit(X, CLASSES, np.zeros(10, "M8[D]")),
+        TypeError,
+        Says("sample_weight:", "numbers", "1970-01-01 at row 0", "encode text, categories and dates"),
+    ),
+    Fault(
+        "a table of booleans and numbers, Trainer.fit",
+        lambda s: fit(s.trainer, 1, x=table([True, False] * 5)),
+        TypeError,
+        Says("x:", "numbers", "dtype object", "convert it"),
+    ),
+    Fault(
+        "NA in y, MLPRegressor.fit",
+        lambda s: s.regressor.fit(X[:, :2], table(ages(None, "Int64"))[["a", "age"]]),
+        ValueError,
+        Says("y:", "contains NaN", "<NA> at row 2, column 1 ('age')", "drop or impute"),
+    ),
+    Fault(
+        "None in y, MLPRegressor.fit",
+        lambda s: s.regressor.fit(X[:, :2], ages(None, object)),
+        ValueError,
+        Says("y:", "finite numbers", "nan at row 2", "drop or impute"),
+    ),
+    Fault(
+        "NA in sample_weight, MLPRegressor.fit",
+        lambda s: s.regressor.fit(X[:, :2], Y, ages(None, "Float64")),
+        ValueError,
+        Says("sample_weight:", "contains NaN", "nan at row 2", "drop or impute"),
+    ),
+    Fault(
+        "None in y, MLPClassifier.score",
+        lambda s: s.classifier.score(X, ages(None, object)),
+        ValueError,
+        Says("y:", "", "None at row 2", "drop or impute"),
+    ),
+    Fault(
+        "infinity in y, MLPRegressor.score",
+        lambda s: s.regressor.score(X, with_value(Y, (4, 1), INF)),
+        ValueError,
+        Says("y:", "contains infinity", "inf at row 4, column 1", "drop or impute"),
+    ),
+    Fault(
+        "NaN in a column-wise sparse X, MLPClassifier.fit",
+        lambda s: s.classifier.fit(scipy.sparse.csc_array(with_value(X, (3, 1), NAN)), CLASSES),
+        ValueError,
+        Says("X:", "contains NaN", "nan at row 3, column 1", "drop or impute"),
+    ),
+    Fault(
+        "NaN in X_val, MLPClassifier.fit",
+        lambda s: s.classifier.fit(X, CLASSES, X_val=with_value(X, (3, 1), NAN), y_val=CLASSES),
+        ValueError,
+        Says("X_val, y_val:", "contains NaN", "nan at row 3, column 1", "drop or impute"),
+    ),
+]
+
+
 def initialized(scene: Scene, params: Any) -> Any:
     trainer = make_trainer(scene.backend, LINEAR)
     trainer.initialize((3,), params)
     return host(trainer)[0]
 
 
-@pytest.mark.parametrize("row", [*ARRAYS, *NOT_FINITE], ids=str)
+@pytest.mark.parametrize("row", [*ARRAYS, *NOT_FINITE, *TABLES, *NOT_NUMBERS], ids=str)
 def test_data(scene: Scene, row: Fault | Success):
     check(row, scene)
 

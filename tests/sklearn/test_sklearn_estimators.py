@@ -266,8 +266,11 @@ def test_validation_data_are_evaluated():
     assert model.validation_scores_ is None
     model.set_params(early_stopping=True).fit(X, Y, validation_data=(X[:20], Y[:20]))
     assert len(model.validation_scores_) == 3
-    with pytest.raises(ValueError, match=r"expected \(X, y\) or \(X, y, sample_weight\)"):
+    expected = r"^validation_data: expected \(X, y\) or \(X, y, sample_weight\), got "
+    with pytest.raises(ValueError, match=f"{expected}ndarray"):
         model.fit(X, Y, validation_data=X)
+    with pytest.raises(ValueError, match=f"{expected}4 entries: ndarray, ndarray, NoneType, list"):
+        model.fit(X, Y, validation_data=(X, Y, None, []))
     with pytest.raises(ValueError, match="validation_data: Input X contains NaN"):
         model.fit(X, Y, validation_data=(X * np.nan, Y))
     with pytest.raises(ValueError, match="validation_data: solver='lbfgs' has no epochs"):
@@ -391,8 +394,29 @@ def test_coefficients_can_be_set():
     model.coefs_[1] = np.zeros((5, 2))
     model.intercepts_ = [np.zeros(5), np.array([1.0, 2.0])]
     np.testing.assert_array_equal(model.predict(X[:1]), [[1.0, 2.0]])
-    with pytest.raises(ValueError, match=r"^coefs_: expected an array of shape \(5, 2\)"):
-        model.coefs_[1] = np.zeros((2, 2))
+    before = [*model.coefs_, *model.intercepts_]
+    for value, error, message in (
+        (
+            np.zeros((2, 2)),
+            ValueError,
+            r"parameter coefs_\[1\]: expected shape \(5, 2\), .*got \(2, 2\)",
+        ),
+        (np.full((5, 2), "a"), TypeError, r"parameter coefs_\[1\]: expected numbers, got .* <U1"),
+        (
+            np.full((5, 2), np.nan),
+            ValueError,
+            r"parameter coefs_\[1\]: expected finite numbers, got nan",
+        ),
+        (None, TypeError, r"parameter coefs_\[1\]: expected numbers"),
+    ):
+        with pytest.raises(error, match=f"^{message}"):
+            model.coefs_[1] = value
+    with pytest.raises(ValueError, match=r"^parameter intercepts_\[0\]: expected shape \(5,\)"):
+        model.intercepts_ = [np.zeros(4), np.zeros(2)]
+    with pytest.raises(TypeError, match=r"^intercepts_: expected a list of arrays, got NoneType"):
+        model.intercepts_ = None
+    for one, other in zip(before, [*model.coefs_, *model.intercepts_], strict=True):
+        np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match=r"^coefs_: expected 2 arrays, one for each dense layer, got 1"):
         model.coefs_ = model.coefs_[:1]
     with pytest.raises(ValueError, match="read-only"):
