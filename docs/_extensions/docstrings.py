@@ -3,7 +3,8 @@
 Our docstrings are plain text: formulas are indented lines, and names such as ``coefs_`` or ``|x|`` mean
 themselves. Before Sphinx' extension napoleon reads the sections of a docstring, this extension turns
 formulas into blocks of text, begins a paragraph at ``Shapes:`` and ``Source:``, and escapes what
-reStructuredText would take for markup.
+reStructuredText would take for markup. The sections of numpydoc, which scikit-learn reads for its
+tooltips, become ours first.
 """
 
 import re
@@ -14,6 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.domains.python import PyObject
 
 _SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):$")
+_NUMPYDOC = {"Parameters": "Args:", "Attributes": "Attributes:"}  # others are plain text
 _LABEL = re.compile(r"(Shapes|Source):(?= )")
 _ENTRY = re.compile(r"( {4}[\w*`., ]+: )(.*)$")  # the name of an argument, which napoleon escapes itself
 _ROLE = re.compile(r"(``.+?``|`[^`]+`|(?<![\w*])\*\w+\*(?![\w*]))")  # code and *emphasis*
@@ -37,13 +39,28 @@ def to_rest(lines: list[str]) -> list[str]:
     """Return the lines of a docstring as reStructuredText, with sections for napoleon."""
     result: list[str] = []
     block = "text"
-    for line in lines:
+    for line in _our_sections(lines):
         before, block = block, _block_of(line, block)
         if block == "formula" != before:
             result += ["", ".. code-block:: text", "   :class: derivation", ""]
         elif block != before or (block == "text" and _LABEL.match(line)):
             result.append("")
         result.append(_WRITERS[block](line))
+    return result
+
+
+def _our_sections(lines: list[str]) -> list[str]:
+    """Return the lines with each section of numpydoc as one of ours: ``name: type. Meaning``."""
+    result: list[str] = []
+    in_section = False
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if re.fullmatch("-{4,}", below):
+            in_section = line in _NUMPYDOC
+            result += [_NUMPYDOC[line]] if in_section else []
+        elif in_section and (entry := re.fullmatch(r"(\w+) : (.+)", line)):
+            result.append(f"    {entry[1]}: {entry[2]}.")
+        elif not re.fullmatch("-{4,}", line):
+            result.append(f"    {line}" if in_section and line else line)
     return result
 
 

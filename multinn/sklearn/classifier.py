@@ -21,40 +21,36 @@ from multinn.host.entries import first_place
 from multinn.losses import Loss, SoftmaxCrossEntropy
 from multinn.sklearn.base import OVERFLOWS, BaseMLP, has_epochs
 from multinn.sklearn.data import given_validation, locate_errors
+from multinn.sklearn.documentation import document
 from multinn.sklearn.losses import BINARY_LOG_LOSS, CLASS_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
 
 
+@document(
+    parameters={
+        "loss": (
+            "'log_loss' or loss",
+            "A loss that takes classes, such as ``multinn.Focal()``, gives each class an output. A loss "
+            "on logits whose ``output_activation`` is 'logistic', such as ``multinn.BinaryFocal()``, is "
+            "for two classes or several labels.",
+        ),
+        "class_weight": (
+            "'balanced', dict, list of dict, or None",
+            "The weight of each class; for several labels, a dict for each label, whose weights are "
+            "multiplied. As for sample_weight, only the sizes relative to the mean over the examples of "
+            "a call matter, also in partial_fit.",
+        ),
+    },
+    attributes={
+        "classes_": ("array (classes,)", "The classes in ascending order; for labels, their indices.")
+    },
+)
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
     """A multilayer perceptron that predicts classes or several labels.
 
     It has the parameters, defaults and attributes of scikit-learn's class of the same name, and the same
     initial parameters for the same ``random_state``. The loss is summed over the outputs of an example
-    and averaged over the n examples; the penalty alpha / (2 n) Σ W² is added. The attributes below are
-    new, or differ from scikit-learn.
-
-    Attributes:
-        class_weight: "balanced", a dict from classes to weights, or None; for several labels, a list of
-            dicts, one for each label, whose weights are multiplied. As for ``sample_weight``, only the
-            sizes relative to the mean over the examples of a call matter, also in `partial_fit`.
-        early_stopping: as in scikit-learn, but the held-out part is also stratified for three or more
-            classes, where possible.
-        loss: "log_loss" or a loss. A loss that takes classes, such as Focal, gives each class an output.
-            A loss on logits whose ``output_activation`` is "logistic", such as BinaryFocal, is for two
-            classes or several labels.
-        activation: a name, a layer, or one of these for each hidden layer.
-        dropout: the rate after each hidden layer, or one rate for each of them.
-        batch_norm: whether each hidden layer is normalized over the batch, before its activation.
-        layer_norm: whether each hidden layer is normalized over its units, before its activation.
-        callbacks: a callback, such as `multinn.EarlyStopping`; a function of the estimator, which is
-            called after each epoch and returns True to end the fit; or a list of these. Records have
-            ``validation_loss`` and, with ``early_stopping``, ``validation_score``.
-        backend: as in `backends.get_backend`.
-        trainer_: the trainer, with the model and its state.
-        network_: the trained network for use elsewhere: a model of plain layers, its parameters, and the
-            state of its layers.
-        converged_: whether the last fit stopped because there was no more improvement.
-        validation_loss_curve_: the loss on the validation data after each epoch; None without such data.
+    and averaged over the n examples; the penalty alpha / (2 n) Σ W² is added.
 
     >>> from sklearn.datasets import make_classification
     >>> X, y = make_classification(n_samples=100, random_state=1)

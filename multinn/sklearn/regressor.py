@@ -15,6 +15,7 @@ from multinn.host.checks import check_finite
 from multinn.losses import Loss
 from multinn.sklearn.base import OVERFLOWS, BaseMLP
 from multinn.sklearn.data import locate_errors
+from multinn.sklearn.documentation import document
 from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
 
@@ -26,19 +27,23 @@ _PREDICTIONS: dict[str, Callable[[Backend, HostArray], HostArray]] = {
 }
 
 
+@document(
+    parameters={
+        "loss": (
+            f"{{{', '.join(map(repr, REGRESSION_LOSSES))}}} or loss",
+            "'squared_error' is half the squared error. The outputs of 'poisson' are logarithms of the "
+            "predictions. The ``output_activation`` of a loss turns the outputs into predictions: for "
+            "``multinn.BinaryCrossEntropy()``, whose targets are proportions, the logistic function.",
+        )
+    },
+    attributes={},
+)
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
     """A multilayer perceptron that predicts one or several numbers.
 
     It has the parameters, defaults and attributes of scikit-learn's class of the same name, and the same
     initial parameters for the same ``random_state``. The loss is summed over the outputs of an example
     and averaged over the n examples; the penalty alpha / (2 n) Σ W² is added.
-
-    Attributes:
-        loss: "squared_error", which is half the squared error; "poisson", whose outputs are logarithms
-            of the predictions; "absolute_error"; "huber"; or a loss. The ``output_activation`` of a loss
-            turns the outputs into predictions: σ for BinaryCrossEntropy, whose targets are proportions.
-
-    The other attributes are documented in `MLPClassifier`; there is no ``class_weight``.
 
     >>> from sklearn.datasets import make_regression
     >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
