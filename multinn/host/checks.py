@@ -1,7 +1,7 @@
 """Checks of arguments and data on the host, before anything is computed."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from numbers import Integral
 from typing import Any, SupportsFloat
@@ -34,7 +34,7 @@ def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
         raise ValueError(f"{name}: expected at least one example and one feature, got {array.shape}")
     if array.dtype.kind in "iub" and array.dtype.itemsize <= 4:
         return array.astype(array.dtype.newbyteorder("="), copy=False)
-    check_finite(array, name, columns=column_names(x))
+    check_finite(array, name, table=x)
     return rounded(array, dtype, name)
 
 
@@ -47,7 +47,7 @@ def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
     """
     array = _as_numeric(y, name)
     _check_length(array, examples, name)
-    check_finite(array, name, columns=column_names(y))
+    check_finite(array, name, table=y)
     return array
 
 
@@ -198,14 +198,21 @@ def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
     return result
 
 
-def check_finite(array: HostArray, name: str, remedy: str = IMPUTE, columns: Sequence[Any] = ()) -> None:
-    """Raise ValueError if the array has a NaN or an infinity, and name the place of the first."""
-    found = first_not_finite(array, columns)
+def check_finite(array: HostArray, name: str, remedy: str = IMPUTE, table: Any = None) -> None:
+    """Raise ValueError if the array has a NaN or an infinity, and name the place of the first.
+
+    Args:
+        array: the numbers.
+        name: their name, for the message.
+        remedy: what to do.
+        table: what the array was made of: if it is a table, the message names the column.
+    """
+    found = first_not_finite(array, table)
     if found:
         raise ValueError(f"{name}: expected finite numbers, got {found}; {remedy}")
 
 
-def first_not_finite(array: HostArray, columns: Sequence[Any] = ()) -> str | None:
+def first_not_finite(array: HostArray, table: Any = None) -> str | None:
     """Return the first NaN or infinity with its place, such as "nan at row 3, column 1", or None."""
     if array.dtype.kind != "f":
         return None
@@ -215,7 +222,7 @@ def first_not_finite(array: HostArray, columns: Sequence[Any] = ()) -> str | Non
     for start in range(0, len(array), rows):
         wrong = ~np.isfinite(array[start : start + rows])
         if wrong.any():
-            index, where = first_place(wrong, start, columns)
+            index, where = first_place(wrong, start, column_names(table))
             return f"{array[index]} at {where}"
     return None
 

@@ -360,5 +360,5 @@ def _binarizer_of(labels: Any) -> LabelBinarizer:
     """Return a binarizer that has learned these labels; raise ValueError if one of them is NaT."""
     binarizer = LabelBinarizer().fit(labels)
     if binarizer.classes_.dtype.kind in "mM" and np.isnat(binarizer.classes_).any():
-        raise ValueError("Input y contains NaN")  # as scikit-learn says of other missing labels
+        raise ValueError("Input contains NaN")  # as scikit-learn says of other missing labels
     return binarizer
