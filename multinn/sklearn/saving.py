@@ -50,7 +50,7 @@ def save(estimator: Any, path: PathLike) -> None:
             for name, value in parameters.items()
             if name not in _NOT_SAVED
         },
-        "has_callbacks": bool(parameters["callbacks"]),
+        "has_callbacks": bool(estimator.callbacks),
         "learned": {
             name: describe_value(attributes[name], name) for name in _LEARNED if name in attributes
         },
@@ -73,7 +73,8 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
         if not (isinstance(model, Sequential) and isinstance(model.layers[-1], PenalizedDense)):
             raise ValueError(f"expected the model of an estimator, got {model!r}")
         parameters = _build_values(description, "parameters")
-        estimator = kind(**parameters, backend=backend, callbacks=callbacks)
+        estimator = kind(**parameters)
+        estimator.backend, estimator.callbacks = backend, callbacks  # a subclass may take neither
         (estimator.n_features_in_,), (estimator.n_outputs_,) = progress.shapes
         estimator.n_layers_ = len(dense_indices(model)) + 1
         _restore_learned(estimator, description)

@@ -162,6 +162,21 @@ def test_parameters_are_restored(path):
     assert_same_estimators(loaded.fit(X, BINARY), model.fit(X, BINARY))
 
 
+class Linear(MLPRegressor):
+    """A class of a user, who chooses all parameters but one."""
+
+    def __init__(self, alpha: float = 0.1) -> None:
+        super().__init__("huber", (), "identity", alpha=alpha, max_iter=2, warm_start=True)
+
+
+def test_a_class_of_a_user_with_other_parameters_is_restored(path):
+    model = Linear(alpha=0.5).fit(X, NUMBERS)
+    model.save(path)
+    loaded = Linear.load(path)
+    assert loaded.get_params() == {"alpha": 0.5}
+    assert_same_estimators(loaded.fit(X, NUMBERS), model.fit(X, NUMBERS))
+
+
 def test_an_unused_random_state_is_restored(path):
     model = MLPClassifier(**SMALL, max_iter=1).fit(X, Y)
     model.set_params(random_state=np.random.RandomState(5)).save(path)
