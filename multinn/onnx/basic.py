@@ -63,6 +63,10 @@ def _channels_last(graph: Graph, layer: ChannelsLast, params: Tree, state: Tree,
 @converts(Embedding)
 def _embedding(graph: Graph, layer: Embedding, params: Tree, state: Tree, x: Value) -> Value:
     ids = graph.cast(x.name, "int64")
+    # Gather counts negative ids from the end. This one it refuses.
+    none = graph.integers(layer.vocabulary_size, "none")
+    negative = graph.add("Less", ids, graph.integers(0, "zero"))
+    ids = graph.add("Where", negative, none, ids)
     y = graph.add("Gather", graph.constant(params["W"], "W"), ids, axis=0)
     mask = None
     if layer.padding_id is not None:

@@ -90,13 +90,6 @@ class Graph:
         """Convert to a dtype, given by its name in NumPy."""
         return self.add("Cast", x, to=np.dtype(dtype))
 
-    def add_in_float32(self, operator: str, x: str, **attributes: Any) -> str:
-        """Add an operator that ONNX Runtime has only in float32, and return the name of its output."""
-        if self.dtype == "float32":
-            return self.add(operator, x, **attributes)
-        y = self.add(operator, self.cast(x, "float32"), **attributes)
-        return self.cast(y, self.dtype)
-
     def reshape(self, x: str, shape: Shape) -> str:
         """Reshape each example to a shape, without the batch."""
         return self.add("Reshape", x, self.integers((0, *shape), "shape"))
@@ -119,6 +112,14 @@ class Graph:
         assert x.mask is not None
         ones = (1,) * (len(x.shape) - 1)
         return self.reshape(x.mask, (x.shape[0], *ones)) if ones else x.mask
+
+    def with_zero_padding(self, x: Value) -> Value:
+        """Return the value with 0 where its mask is False."""
+        if x.mask is None:
+            return x
+        x = self.with_channels_last(x)
+        zero = self.constant(0.0, "zero")
+        return replace(x, name=self.add("Where", self.expanded_mask(x), x.name, zero))
 
     def both(self, mask: str | None, other: str | None) -> str | None:
         """Return the conjunction of two masks, each of which may be None."""

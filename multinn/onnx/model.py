@@ -41,8 +41,7 @@ def to_onnx(
         layer_state: the state of its layers, a tree of such arrays; None if it has none.
         input_shape: the shape of one example, without the batch; a tuple of shapes for several inputs.
         dtype: the dtype of the weights and the computation, "float32" or "float64". In float64, ONNX
-            Runtime 1.31 has no Conv, ConvTranspose, AveragePool, RNN, GRU or LSTM. It also has no Elu,
-            Erf, Softplus and Softsign: these are computed in float32, to about 1e-7.
+            Runtime 1.32 has no Conv, ConvTranspose, AveragePool, RNN, GRU or LSTM.
         input_dtype: the dtype of the inputs, such as "uint8" for images in bytes or "int64" for ids;
             None takes that of the weights.
 

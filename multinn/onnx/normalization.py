@@ -1,42 +1,44 @@
 """Normalizations as ONNX operators."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from backends import Tree
 from multinn.layers import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from multinn.layers.normalization import moments
+from multinn.onnx.formulas import BACKEND, Edge, formula
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts
 
 
 @converts(BatchNorm, any_layout=True, takes_mask=True)
 def _batch_norm(graph: Graph, layer: BatchNorm, params: Tree, state: Tree, x: Value) -> Value:
+    """Subtract the mean first: runtimes compute γ x / s - γ mean / s, which loses digits far from 0.
+
+    ONNX Runtime makes one operator of a convolution and both of these.
+    """
     if state is None:
         raise ValueError(
             "BatchNorm: expected the state of a trained model, which has its running statistics, got "
             "none; pass layer_state"
         )
     x = graph.with_channels_first(x)
-    names = ("gamma", "beta", "mean", "variance")
-    constants = [graph.constant((params | state)[name], name) for name in names]
-    y = graph.add("BatchNormalization", x.name, *constants, epsilon=layer.epsilon)
-    return _zero_padding(graph, replace(x, name=y))
+    difference = graph.add("Add", x.name, graph.per_channel(-state["mean"], x, "minus_mean"))
+    # The epsilon is no attribute, since these are float32.
+    square = np.add(state["variance"], layer.epsilon, dtype=np.float64)
+    values = {**params, "mean": np.zeros_like(state["mean"]), "variance": square}
+    constants = [graph.constant(values[name], name) for name in ("gamma", "beta", "mean", "variance")]
+    y = graph.add("BatchNormalization", difference, *constants, epsilon=0.0)
+    return graph.with_zero_padding(replace(x, name=y))
 
 
-@converts(LayerNorm)
-def _layer_norm(graph: Graph, layer: LayerNorm, params: Tree, state: Tree, x: Value) -> Value:
-    gamma, beta = (graph.constant(params[name], name) for name in ("gamma", "beta"))
-    y = graph.add("LayerNormalization", x.name, gamma, beta, axis=-layer.axes, epsilon=layer.epsilon)
-    return replace(x, name=y)
-
-
-@converts(RMSNorm)
-def _rms_norm(graph: Graph, layer: RMSNorm, params: Tree, state: Tree, x: Value) -> Value:
-    axes = list(range(-layer.axes, 0))
-    square = graph.add("ReduceMean", graph.add("Mul", x.name, x.name), axes=axes, keepdims=1)
-    z = graph.add("Div", x.name, _root(graph, square, layer.epsilon))
-    return replace(x, name=graph.add("Mul", z, graph.constant(params["gamma"], "gamma")))
+@converts(LayerNorm, RMSNorm)
+def _of_last_axis(
+    graph: Graph, layer: LayerNorm | RMSNorm, params: Tree, state: Tree, x: Value
+) -> Value:
+    return replace(x, name=formula(layer, params, Edge(graph, x.name)).name)
 
 
 @converts(GroupNorm, any_layout=True, takes_mask=True)
@@ -44,47 +46,33 @@ def _group_norm(graph: Graph, layer: GroupNorm, params: Tree, state: Tree, x: Va
     """Normalize x as (batch, groups, channels of a group, first axis of places, other places)."""
     mask = None
     if x.mask is not None:
-        mask = graph.cast(graph.reshape(x.mask, (1, 1, x.shape[0], 1)), graph.dtype)
-    x = graph.with_channels_first(x)
+        mask = Edge(graph, graph.reshape(x.mask, (1, 1, x.shape[0], 1)))
+    x = graph.with_channels_first(graph.with_zero_padding(x))
     *places, channels = x.shape
-    first, others = ([*places, 1])[0], int(np.prod(places[1:]))
-    grouped = graph.reshape(x.name, (layer.groups, channels // layer.groups, first, others))
-    numbers = channels // layer.groups * others
-    difference = graph.add("Sub", grouped, _mean(graph, grouped, mask, numbers))
-    variance = _mean(graph, graph.add("Mul", difference, difference), mask, numbers)
-    z = graph.add("Div", difference, _root(graph, variance, layer.epsilon))
-    z = graph.reshape(z, (channels, *places))
-    y = graph.add("Mul", z, graph.per_channel(params["gamma"], x, "gamma"))
-    y = graph.add("Add", y, graph.per_channel(params["beta"], x, "beta"))
-    return _zero_padding(graph, replace(x, name=y))
+    first, others = ([*places, 1])[0], math.prod(places[1:])
+    of_group = channels // layer.groups
+    grouped = Edge(graph, graph.reshape(x.name, (layer.groups, of_group, first, others)))
+
+    def mean(values: Edge) -> Edge:
+        return _mean(values, mask, of_group * others)
+
+    z, _ = moments.standardized(BACKEND, grouped, mean, layer.epsilon)
+    name = graph.reshape(z.name, (channels, *places))
+    name = graph.add("Mul", name, graph.per_channel(params["gamma"], x, "gamma"))
+    name = graph.add("Add", name, graph.per_channel(params["beta"], x, "beta"))
+    return graph.with_zero_padding(replace(x, name=name))
 
 
-def _zero_padding(graph: Graph, x: Value) -> Value:
-    """Return the value with 0 where its mask is False."""
-    if x.mask is None:
-        return x
-    x = graph.with_channels_last(x)
-    zero = graph.constant(0.0, "zero")
-    return replace(x, name=graph.add("Where", graph.expanded_mask(x), x.name, zero))
-
-
-def _root(graph: Graph, square: str, epsilon: float) -> str:
-    return graph.add("Sqrt", graph.add("Add", square, graph.constant(epsilon, "epsilon")))
-
-
-def _mean(graph: Graph, x: str, mask: str | None, numbers: int) -> str:
+def _mean(x: Edge, mask: Edge | None, numbers: int) -> Edge:
     """Return the means of the groups.
 
     Args:
-        graph: the graph.
         x: (batch, groups, channels of a group, time, others).
-        mask: (batch, 1, 1, time, 1) zeros and ones, or None.
+        mask: (batch, 1, 1, time, 1) booleans, or None.
         numbers: how many numbers of a group each time step has.
     """
     if mask is None:
-        return graph.add("ReduceMean", x, axes=[2, 3, 4], keepdims=1)
-    axes = graph.integers([2, 3, 4], "axes")
-    total = graph.add("ReduceSum", graph.add("Mul", x, mask), axes, keepdims=1)
-    steps = graph.add("ReduceSum", mask, axes, keepdims=1)
-    count = graph.add("Mul", graph.add("Max", steps, graph.constant(1.0)), graph.constant(numbers))
-    return graph.add("Div", total, count)
+        return x.add("ReduceMean", axes=[2, 3, 4], keepdims=1)
+    axes = Edge(x.graph, x.graph.integers([2, 3, 4], "axes"))
+    steps = mask.add("Cast", to=x.dtype).add("ReduceSum", axes, keepdims=1).add("Max", 1.0)
+    return mask.add("Where", x, 0.0).add("ReduceSum", axes, keepdims=1) / (steps * float(numbers))

@@ -123,7 +123,7 @@ def _average(graph: Graph, layer: GlobalAveragePool1D, params: Tree, state: Tree
     x = graph.with_channels_last(x)
     ones = graph.cast(graph.expanded_mask(x), graph.dtype)
     axes = graph.integers([1], "axes")
-    total = graph.add("ReduceSum", graph.add("Mul", x.name, ones), axes, keepdims=0)
+    total = graph.add("ReduceSum", graph.with_zero_padding(x).name, axes, keepdims=0)
     count = graph.add("Max", graph.add("ReduceSum", ones, axes, keepdims=0), graph.constant(1.0))
     return Value(graph.add("Div", total, count), x.shape[1:])
 

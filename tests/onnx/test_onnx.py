@@ -99,7 +99,7 @@ def test_a_layer_in_float64_gives_the_same_by_the_reference(case):
     got = ReferenceEvaluator(model).run(None, {"input": x.astype(np.float64)})
     for own, other in zip(expected, got, strict=True):
         assert own.dtype == other.dtype
-        np.testing.assert_allclose(other, own, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(other, own, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -108,7 +108,7 @@ def test_an_activation_of_an_estimator_in_float64_gives_the_same_in_onnx_runtime
     (expected,) = outputs_of(ACTIVATIONS[name], {}, {}, x, "float64")
     (got,) = run_onnx(to_onnx(ACTIVATIONS[name], {}, {}, (4,), "float64"), x)
     assert got.dtype == np.float64
-    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_each_layer_has_a_converter_or_a_reason():
