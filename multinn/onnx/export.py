@@ -55,8 +55,8 @@ def export(
         ImportError: onnx is not installed.
         NotImplementedError: a layer has no converter; the message names it and its place.
         NotInitializedError: the trainer has no parameters yet.
-        TypeError: ``trained`` is something else.
-        ValueError: the parameters or the inputs do not fit the model, or input_shape is missing.
+        TypeError: ``trained`` is something else, or an argument is of another type.
+        ValueError: as in `to_onnx`, or input_shape is missing.
     """
     classes = None
     if isinstance(trained, Trainer):
@@ -77,7 +77,8 @@ def export(
         raise ValueError(
             "onnx: expected an input_shape, the shape of one example without the batch, got None"
         )
-    proto = to_onnx(model, params, layer_state, input_shape, dtype or default, input_dtype=input_dtype)
+    dtype = default if dtype is None else dtype
+    proto = to_onnx(model, params, layer_state, input_shape, dtype, input_dtype=input_dtype)
     if classes is not None:
         labels = describe_labels(classes, "classes_")
         proto.metadata_props.add(key="classes", value=json.dumps(labels["classes"]))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import Tree, tree
-from multinn.host.checks import check_parameter, check_shape
+from multinn.host.checks import check_parameters, check_shape, rounded
 from multinn.host.extras import extra
 from multinn.layers import Layer
 from multinn.onnx.graph import Graph, Node, Value, Values
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 # The first with LayerNormalization, the newest operator used. More runtimes read an older version.
 OPSET = 17
 IR_VERSION = 8  # of the same ONNX release, 1.12
+
+DTYPES = ("float32", "float64")
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+INPUT_DTYPES = ("bool", *_INTEGERS, "float16", *DTYPES)
 
 _MOST_BYTES = 2**31 - 2**20  # protobuf's limit, minus room for the structure
 
@@ -42,22 +46,30 @@ def to_onnx(
         input_shape: the shape of one example, without the batch; a tuple of shapes for several inputs.
         dtype: the dtype of the weights and the computation, "float32" or "float64". In float64, ONNX
             Runtime 1.32 has no Conv, ConvTranspose, AveragePool, RNN, GRU or LSTM.
-        input_dtype: the dtype of the inputs, such as "uint8" for images in bytes or "int64" for ids;
-            None takes that of the weights.
+        input_dtype: the name of the dtype of the inputs, such as "uint8" for images in bytes or "int64"
+            for ids: "bool", an integer or a float of NumPy; None takes that of the weights.
 
     Raises:
         ImportError: onnx is not installed.
-        TypeError: input_shape is not a tuple of integers, or of such tuples.
+        TypeError: an argument is of another type; the message names it.
         NotImplementedError: a layer has no converter; the message names it and its place.
-        ValueError: the parameters or the inputs do not fit the model, or the dtype is something else.
+        ValueError: the parameters, the state or the inputs do not fit the model, or a number is too
+            large for the dtype, or a dtype is something else.
     """
     library = _library()
+    if not isinstance(model, Layer):
+        raise TypeError(f"onnx: expected model: a layer, such as Sequential([...]), got {model!r:.100}")
     input_shape = check_shape(input_shape)
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"onnx: expected dtype 'float32' or 'float64', got {dtype!r}")
+    _check_dtype("dtype", dtype, DTYPES)
+    if input_dtype is not None:
+        _check_dtype("input_dtype", input_dtype, INPUT_DTYPES)
     drawn, _ = model.init(np.random.default_rng(0), input_shape)
-    params = tree.map_with_paths(check_parameter, drawn, tree.map(np.asarray, params))
-    layer_state = tree.map(np.asarray, layer_state)
+    params = _in_dtype(check_parameters(drawn, params), dtype, "parameter")
+    if layer_state is not None:
+        initial = model.init_state(drawn)
+        layer_state = _in_dtype(
+            check_parameters(initial, layer_state, "layer_state"), dtype, "layer_state"
+        )
     graph = Graph(dtype)
     inputs = _inputs(input_shape, "input")
     outputs = convert(graph, model, params, layer_state, _cast(graph, inputs, input_dtype))
@@ -79,9 +91,25 @@ def _library() -> Any:
     return onnx
 
 
+def _check_dtype(argument: str, dtype: Any, choices: tuple[str, ...]) -> None:
+    """Raise TypeError or ValueError unless a dtype is one of the choices, by name."""
+    if not isinstance(dtype, str) or dtype not in choices:
+        kind = ValueError if isinstance(dtype, str) else TypeError
+        raise kind(
+            f"onnx: expected {argument}: one of {', '.join(map(repr, choices))}, got {dtype!r:.100}"
+        )
+
+
+def _in_dtype(arrays: Tree, dtype: str, kind: str) -> Tree:
+    """Return the arrays in a dtype, or raise ValueError, with the name of one that is too large."""
+    return tree.map_with_paths(lambda path, array: rounded(array, dtype, f"{kind} {path}"), arrays)
+
+
 def _inputs(shape: Any, name: str) -> Values:
     if shape and isinstance(shape[0], tuple):
         return tuple(_inputs(each, f"{name}_{index}") for index, each in enumerate(shape))
+    if any(length < 1 for length in shape):
+        raise ValueError(f"input_shape: expected lengths of at least 1, got {shape}")
     return Value(name, tuple(int(length) for length in shape))
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from backends import Tree
 from multinn.layers import Layer
 from multinn.layers.containers.sequential import check_keeps_steps
-from multinn.onnx.graph import Graph
+from multinn.onnx.graph import Graph, Value, Values
 
 Converter = Callable[[Graph, Any, Tree, Tree, Any], Any]
 Function = TypeVar("Function", bound=Converter)
@@ -39,6 +39,9 @@ def converts(
         takes_mask: whether the function accepts values with a mask; otherwise it gets them without, and
             its output gets the mask.
 
+    Raises:
+        TypeError: there are no classes, or something is no class of layers, or no flag.
+
     >>> from multinn import Layer
     >>> from multinn.layers.base import ParameterFree
     >>> class Cube(ParameterFree):
@@ -50,8 +53,17 @@ def converts(
     ... def cube(graph, layer, params, state, x):
     ...     return replace(x, name=graph.add("Pow", x.name, graph.constant(3.0)))
     """
+    if not layers:
+        raise TypeError("converts: expected at least one class of layers, such as converts(Dense)")
+    for layer in layers:
+        _check_class("converts", layer)
+    for name, flag in (("any_layout", any_layout), ("takes_mask", takes_mask)):
+        if not isinstance(flag, bool):
+            raise TypeError(f"converts: expected {name}: True or False, got {flag!r}")
 
     def register(convert: Function) -> Function:
+        if not callable(convert):
+            raise TypeError(f"converts: expected a function to decorate, got {convert!r}")
         for layer in layers:
             _CONVERTERS[layer] = _Entry(convert, any_layout, takes_mask)
         return convert
@@ -60,8 +72,14 @@ def converts(
 
 
 def has_converter(layer: type[Layer]) -> bool:
-    """Return whether layers of that class have a converter."""
+    """Return whether layers of that class have a converter; TypeError if it is no class of layers."""
+    _check_class("has_converter", layer)
     return layer in _CONVERTERS
+
+
+def _check_class(function: str, layer: Any) -> None:
+    if not isinstance(layer, type) or not issubclass(layer, Layer):
+        raise TypeError(f"{function}: expected a class of layers, such as Dense, got {layer!r:.100}")
 
 
 def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> Any:
@@ -69,6 +87,7 @@ def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> An
 
     Raises:
         NotImplementedError: the layer has no converter.
+        TypeError: its converter returns no value.
         ValueError: the layer cannot be converted with these hyperparameters or inputs.
     """
     kind = type(layer)
@@ -78,13 +97,23 @@ def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> An
             f"register it with @multinn.onnx.converts({kind.__name__})"
         )
     entry = _CONVERTERS[kind]
+
+    def converted(x: Values) -> Any:
+        y = entry.convert(graph, layer, params, state, x)
+        if not isinstance(y, Value | tuple):
+            raise TypeError(
+                f"onnx: expected a Value from the converter of {kind.__name__}, got {y!r}; return "
+                "dataclasses.replace(x, name=...), with the shape of the output if it is another"
+            )
+        return y
+
     if isinstance(x, tuple):
-        return entry.convert(graph, layer, params, state, x)
+        return converted(x)
     value = x if entry.any_layout else graph.with_channels_last(x)
     if value.mask is None or entry.takes_mask:
-        return entry.convert(graph, layer, params, state, value)
+        return converted(value)
     check_keeps_steps(layer)
-    y = entry.convert(graph, layer, params, state, replace(value, mask=None))
+    y = converted(replace(value, mask=None))
     if y.shape[:1] != x.shape[:1]:
         raise ValueError(
             f"{kind.__name__}: expected no mask, or outputs that begin with (batch, time) "
