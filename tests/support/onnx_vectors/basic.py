@@ -161,11 +161,11 @@ def _joined(v: Vector, run: Run, join: Callable[[list[Layer]], Layer]) -> Output
     return [run(join(branches), v.inputs[0][None], params, state=params)[0]]
 
 
-@builds("Add")
+@builds("Add", "Sum")
 def _add(v: Vector, run: Run) -> Outputs:
-    first, second = v.inputs
+    first, *others = v.inputs
     require(first.dtype == np.float32, "integers")
-    require(first.shape == second.shape, "branches of several shapes")
+    require(all(each.shape == first.shape for each in others), "branches of several shapes")
     return _joined(v, run, Add)
 
 
