@@ -91,7 +91,7 @@ def _parts(trained: Any) -> tuple[Layer, Tree, Tree]:
     is_tuple = isinstance(trained, tuple) and len(trained) in (2, 3)
     if not is_tuple or not isinstance(trained[0], Layer):
         raise TypeError(
-            "onnx: expected a trainer, a fitted estimator, (model, params) or (model, params, "
+            "onnx: expected trained: a trainer, a fitted estimator, (model, params) or (model, params, "
             f"layer_state), got {type(trained).__name__}"
         )
     model, params, *rest = trained

@@ -28,7 +28,7 @@ _MOST_BYTES = 2**31 - 2**20  # protobuf's limit, minus room for the structure
 def to_onnx(
     model: Layer,
     params: Tree,
-    layer_state: Tree,
+    layer_state: Tree | None,
     input_shape: Any,
     dtype: str = "float32",
     *,

@@ -54,9 +54,9 @@ def converts(
     ...     return replace(x, name=graph.add("Pow", x.name, graph.constant(3.0)))
     """
     if not layers:
-        raise TypeError("converts: expected at least one class of layers, such as converts(Dense)")
+        raise TypeError("converts: expected layers: at least one class, such as converts(Dense)")
     for layer in layers:
-        _check_class("converts", layer)
+        _check_class("converts: expected layers", layer)
     for name, flag in (("any_layout", any_layout), ("takes_mask", takes_mask)):
         if not isinstance(flag, bool):
             raise TypeError(f"converts: expected {name}: True or False, got {flag!r}")
@@ -73,13 +73,13 @@ def converts(
 
 def has_converter(layer: type[Layer]) -> bool:
     """Return whether layers of that class have a converter; TypeError if it is no class of layers."""
-    _check_class("has_converter", layer)
+    _check_class("has_converter: expected layer", layer)
     return layer in _CONVERTERS
 
 
-def _check_class(function: str, layer: Any) -> None:
+def _check_class(expected: str, layer: Any) -> None:
     if not isinstance(layer, type) or not issubclass(layer, Layer):
-        raise TypeError(f"{function}: expected a class of layers, such as Dense, got {layer!r:.100}")
+        raise TypeError(f"{expected}: a class of layers, such as Dense, got {layer!r:.100}")
 
 
 def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> Any:

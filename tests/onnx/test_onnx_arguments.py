@@ -102,13 +102,13 @@ class Halved(ParameterFree):
 
 @pytest.mark.parametrize("layers", [(), (3,), ("Dense",), (Dense(3),), (Dense, None), (len,), (object,)])
 def test_converters_are_of_classes_of_layers(layers: Any) -> None:
-    with pytest.raises(TypeError, match=r"converts: expected .* of layers, such as"):
+    with pytest.raises(TypeError, match=r"converts: expected layers: .* class.* such as"):
         converts(*layers)
 
 
 def test_the_decorator_needs_its_classes() -> None:
     with pytest.raises(
-        TypeError, match="converts: expected a class of layers, such as Dense, got <func"
+        TypeError, match="converts: expected layers: a class of layers, such as Dense, got <func"
     ):
 
         @converts  # type: ignore[arg-type]
@@ -124,7 +124,9 @@ def test_flags_of_converters_are_flags(flag: str) -> None:
 
 @pytest.mark.parametrize("layer", [Dense(3), "Dense", None, object])
 def test_has_converter_is_asked_about_a_class(layer: Any) -> None:
-    with pytest.raises(TypeError, match="has_converter: expected a class of layers, such as Dense, got"):
+    with pytest.raises(
+        TypeError, match="has_converter: expected layer: a class of layers, such as Dense, got"
+    ):
         has_converter(layer)
 
 

@@ -78,7 +78,7 @@ def test_a_model_needs_its_input_shape(tmp_path):
 
 @pytest.mark.parametrize("trained", [MODEL, (MODEL,), ({}, MODEL)], ids=["model", "alone", "reversed"])
 def test_other_arguments_are_refused(tmp_path, trained):
-    with pytest.raises(TypeError, match="onnx: expected a trainer"):
+    with pytest.raises(TypeError, match="onnx: expected trained: a trainer"):
         onnx.export(trained, tmp_path / "model.onnx", input_shape=(4,))
 
 
