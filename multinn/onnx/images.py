@@ -25,11 +25,7 @@ from multinn.onnx.registry import converts
 @converts(Conv1D, any_layout=True, takes_mask=True)
 def _convolution(graph: Graph, layer: Conv1D | Conv2D, params: Tree, state: Tree, x: Value) -> Value:
     geometry, axes = layer._geometry, len(x.shape) - 1
-    if x.mask is not None:
-        x = graph.with_channels_last(x)
-        ones = graph.cast(graph.expanded_mask(x), graph.dtype)
-        x = replace(x, name=graph.add("Mul", x.name, ones))
-    x = graph.with_channels_first(x)
+    x = graph.with_channels_first(graph.with_zero_padding(x))
     y = graph.add(
         "Conv",
         x.name,

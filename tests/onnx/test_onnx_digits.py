@@ -10,6 +10,8 @@ from backends import Tree, tree
 from multinn import (
     ELU,
     BatchNorm,
+    Conv1D,
+    Dense,
     Embedding,
     GroupNorm,
     HardSwish,
@@ -120,6 +122,23 @@ def test_equal_numbers_are_normalized_to_0(layer: Layer) -> None:
 def test_normalizations_of_many_numbers_far_from_0(layer: Layer) -> None:
     x = 1e3 + np.random.default_rng(0).normal(size=(1, 20, 30, 256))
     assert_as_exact(layer, *drawn(layer, x.shape[1:]), x)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [BatchNorm(), Conv1D(3, 2, padding="causal"), GroupNorm(2)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_infinite_numbers_in_padding_reach_no_step_that_counts(layer: Layer) -> None:
+    model = Sequential([Masking(2.0), Dense(4, use_bias=False), layer])
+    x = 1e-38 * np.random.default_rng(0).normal(size=(2, 5, 3))
+    x[1, 3:] = 2.0  # becomes infinite
+    params, state = drawn(model, x.shape[1:])
+    params = ({}, {"W": 1e38 * (2.0 + params[1]["W"])}, params[2])
+    with np.errstate(over="ignore"):
+        (own,) = outputs_of(model, *in_float32((params, state, x)), "float32")
+    assert np.all(np.isfinite(own))
+    assert_as_exact(model, params, state, x)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
