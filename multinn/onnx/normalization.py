@@ -35,7 +35,7 @@ def _batch_norm(graph: Graph, layer: BatchNorm, params: Tree, state: Tree, x: Va
 
 
 @converts(LayerNorm, RMSNorm)
-def _of_last_axis(
+def _over_last_axes(
     graph: Graph, layer: LayerNorm | RMSNorm, params: Tree, state: Tree, x: Value
 ) -> Value:
     return replace(x, name=formula(layer, params, Edge(graph, x.name)).name)
