@@ -9,7 +9,7 @@ import pytest
 from onnx.defs import AI_ONNX_PREVIEW_TRAINING_DOMAIN
 
 from backends import Backend
-from multinn import GRU, AveragePool2D, LayerNorm, MaxPool2D, MultiHeadAttention, RMSNorm
+from multinn import AveragePool2D, MaxPool2D, MultiHeadAttention
 from tests.support.onnx_vectors import BUILDERS, Inexpressible, Run, Vector, vectors
 
 # The vectors that no layer, loss or optimizer computes, by patterns of their names, and the reasons.
@@ -56,9 +56,6 @@ KNOWN = (1, 23)  # the version of onnx whose vectors the table lists; older ones
 
 # The options of layers that some vectors need: without them, these vectors are not computed.
 OPTIONS: dict[str, tuple[type, str]] = {
-    "gru_*": (GRU, "reset_after"),
-    "layer_normalization_*": (LayerNorm, "axes"),
-    "rms_normalization_*": (RMSNorm, "axes"),
     "maxpool_*ceil*": (MaxPool2D, "ceil_mode"),
     "maxpool_*dilations*": (MaxPool2D, "dilation"),
     "averagepool_*ceil*": (AveragePool2D, "ceil_mode"),

@@ -167,6 +167,6 @@ def _layer_norm(v: Vector, run: Run) -> Outputs:
     x, *parameters = v.inputs
     axes = -(v.get("axis", -1) % x.ndim) + x.ndim
     kind: Any = LayerNorm if v.operator == "LayerNormalization" else RMSNorm
-    layer = kind(v.get("epsilon", 1e-5), axes) if axes > 1 else kind(v.get("epsilon", 1e-5))
+    layer = kind(v.get("epsilon", 1e-5), axes)
     params = dict(zip(("gamma", "beta"), parameters, strict=False))
     return [run(layer, x.reshape(-1, *x.shape[x.ndim - axes :]), params).reshape(x.shape)]
