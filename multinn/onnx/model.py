@@ -14,7 +14,7 @@ from multinn.onnx.registry import convert
 if TYPE_CHECKING:
     import onnx
 
-# The first with LayerNormalization, the newest operator used. More runtimes read an older version.
+# No operator needs a newer one, and more runtimes read an older version.
 OPSET = 17
 IR_VERSION = 8  # of the same ONNX release, 1.12
 

@@ -74,6 +74,7 @@ def _set_regressor_types(operator: Any) -> None:
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     """Add the labels and the probabilities, both from the logits, as the estimator does."""
+    import onnx
     from onnx import TensorProto
 
     labels, probabilities = (output.full_name for output in operator.outputs)
@@ -83,7 +84,9 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     dtype = _add_network(scope, operator, container, logits, *without_activation)
     constant, chosen = map(scope.get_unique_variable_name, ("constant", "chosen"))
     if _is_multilabel(operator):
-        container.add_node("Sigmoid", logits, probabilities)
+        kind = onnx.helper.tensor_dtype_to_np_dtype(dtype).name
+        sigmoid = to_onnx(model.layers[-1], {}, None, params[-2]["b"].shape, kind)
+        _add(scope, container, sigmoid, {"input": logits, "output": probabilities})
         container.add_initializer(constant, dtype, [], [0.0])
         container.add_node("Greater", [logits, constant], chosen)
         container.add_node("Cast", chosen, labels, to=TensorProto.INT64)
@@ -114,10 +117,17 @@ def _add_network(
     )
     features = (operator.raw_operator.n_features_in_,)
     proto = to_onnx(model, params, state, features, dtype, input_dtype=input_dtype)
+    _add(scope, container, proto, {"input": operator.inputs[0].full_name, "output": output})
+    return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def _add(scope: Any, container: Any, proto: Any, names: dict[str, str]) -> None:
+    """Add the operators of a model, with these names of its input and output."""
+    import onnx
+
     if container.target_opset_onnx > OPSET:  # below, the operators are the same, or do not exist
         proto = onnx.version_converter.convert_version(proto, container.target_opset_onnx)
     graph = proto.graph
-    names = {"input": operator.inputs[0].full_name, "output": output}
     for tensor in graph.initializer:
         names[tensor.name] = scope.get_unique_variable_name(tensor.name)
         values = onnx.numpy_helper.to_array(tensor)
@@ -132,7 +142,6 @@ def _add_network(
             name=scope.get_unique_operator_name(node.op_type),
             **{each.name: onnx.helper.get_attribute_value(each) for each in node.attribute},
         )
-    return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
 def _examples(operator: Any) -> tuple[Any, Any]:
