@@ -69,19 +69,28 @@ def softmax(backend: Backend, x: Array) -> Array:
     return exponentials / xp.sum(exponentials, axis=-1, keepdims=True)
 
 
+def softmax_and_log(backend: Backend, x: Array) -> tuple[Array, Array]:
+    """Return softmax(x) and log(softmax(x)) along the last axis, with the exponentials computed once."""
+    xp = backend.xp
+    shifted = x - xp.max(x, axis=-1, keepdims=True)
+    exponentials = xp.exp(shifted)
+    total = xp.sum(exponentials, axis=-1, keepdims=True)
+    return exponentials / total, shifted - xp.log(total)
+
+
 def masked_softmax(backend: Backend, x: Array, hidden: Array) -> Array:
-    """Return the softmax over the entries that are not hidden; hidden entries give 0.
+    """Return the softmax over the entries that are not hidden; hidden entries of any value give 0.
 
     A row whose entries are all hidden gives zeros.
 
     Args:
         backend: the backend of the arrays.
-        x: entries below about 1e37 in float32.
+        x: entries that count, below about 1e37 in float32.
         hidden: booleans that broadcast to the shape of ``x``.
     """
     xp = backend.xp
     lowest = -0.25 * float(xp.finfo(x.dtype).max)
-    x = x + xp.astype(hidden, x.dtype) * lowest
+    x = xp.where(hidden, xp.full_like(x[..., :1], lowest), x)
     # Where all entries are hidden, this bound keeps the exponentials, and so their sum, at 0.
     largest = xp.maximum(xp.max(x, axis=-1, keepdims=True), 0.5 * lowest)
     exponentials = xp.exp(x - largest)
@@ -98,9 +107,7 @@ def logsumexp(backend: Backend, x: Array) -> Array:
 
 def log_softmax(backend: Backend, x: Array) -> Array:
     """Return log(softmax(x)) = x - logsumexp(x) along the last axis, shifted by the maximum."""
-    xp = backend.xp
-    shifted = x - xp.max(x, axis=-1, keepdims=True)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+    return softmax_and_log(backend, x)[1]
 
 
 def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array:
@@ -115,6 +122,20 @@ def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array
     xp = backend.xp
     every_class = xp.arange(classes, dtype=labels.dtype)
     return xp.astype(labels[..., None] == every_class, like.dtype)
+
+
+def counted(backend: Backend, values: Array, weights: Array) -> Array:
+    """Return the values that count, and 0 where the weight is 0.
+
+    The product with the weights is then 0 there, even if the value is infinite or NaN, where the product
+    of the value and 0 would be NaN. With logarithms as values, this is the convention 0 log 0 = 0.
+
+    Args:
+        backend: the backend of the arrays.
+        values: any floats.
+        weights: floats whose shape broadcasts with that of the values.
+    """
+    return backend.xp.where(weights != 0.0, values, weights)
 
 
 def shares(backend: Backend, counted: Array, like: Array) -> Array:

@@ -7,7 +7,8 @@ hand-derived gradient minus that derivative is shown to be identically zero. The
 - Comparisons (the maximum of a row, the sign of an input, masks) have the result that they have at the
   drawn point. So an identity holds on one side of each kink. Points have entries on both sides.
 - A float of the source code is the simplest rational number that rounds to it.
-- Targets that are probabilities are symbols that sum to 1.
+- Constants that are exactly 0 or 1 are these numbers: weights, targets. Targets that are probabilities
+  are symbols that sum to 1.
 - Φ, the normal distribution, is SymPy's, with Φ' = φ. `functional.normal_cdf` sums a series that equals
   Φ up to rounding.
 """
@@ -103,7 +104,7 @@ def prove(case: Case, seed: int = 0) -> Proof:
 
 def _prove(case: Case, point: Point, backend: SymbolicBackend) -> Proof:
     variables = backend.from_numpy(point.variables)
-    constants = tree.map(_kept_probabilities, backend.from_numpy(point.constants), point.constants)
+    constants = tree.map(_kept, backend.from_numpy(point.constants), point.constants)
     with patch.object(functional, "normal_cdf", _normal_cdf):
         value = np.asarray(case.value(backend, variables, constants)).item()
         gradients = case.evaluate(backend, variables, constants).gradients
@@ -140,17 +141,16 @@ def _is_gradient(value: Expression, gradient: Any, symbols: Any) -> bool:
     return True
 
 
-def _kept_probabilities(symbols: Any, numbers: Any) -> Any:
-    """Return symbols that sum to 1 along the last axis if the numbers do, else the given symbols."""
-    if (
-        numbers.dtype.kind != "f"
-        or not numbers.ndim
-        or numbers.shape[-1] < 2
-        or not (numbers.sum(axis=-1) == 1.0).all()
-    ):
+def _kept(symbols: Any, numbers: Any) -> Any:
+    """Return symbols with what code relies on: zeros, ones, and sums of 1 along the last axis."""
+    if numbers.dtype.kind != "f":
         return symbols
-    free = symbols[..., :-1]
-    return np.concatenate([free, 1 - free.sum(axis=-1, keepdims=True)], axis=-1)
+    kept = np.where((numbers == 0.0) | (numbers == 1.0), numbers, symbols)
+    if numbers.ndim and numbers.shape[-1] > 1 and (numbers.sum(axis=-1) == 1.0).all():
+        largest = numbers.argmax(axis=-1)[..., None]
+        others = np.where(np.arange(numbers.shape[-1]) == largest, 0.0, kept)
+        np.put_along_axis(kept, largest, 1.0 - others.sum(axis=-1, keepdims=True), axis=-1)
+    return kept
 
 
 def _normal_cdf(backend: SymbolicBackend, x: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape
+from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.host.checks import first_place, rounded
 
@@ -35,7 +36,8 @@ class Loss(Hyperparameters):
             backend: the backend of all arrays.
             outputs: (batch, ...) floats.
             targets: as `prepare_targets` returns them.
-            weights: (batch,) floats of 0 or more, one per example, or None. If all are 0, L is 0.
+            weights: (batch,) floats of 0 or more, one per example, or None. If all are 0, L is 0. An
+                example of weight 0 adds 0 and has the gradient 0, even if its loss is not finite.
         """
         xp = backend.xp
         values, gradient = self.per_example(backend, outputs, targets)
@@ -49,7 +51,8 @@ class Loss(Hyperparameters):
             total = xp.sum(weights)
             weights = weights / xp.where(total > 0.0, total, xp.ones_like(total))
         by_example = xp.reshape(weights, (-1,) + (1,) * (gradient.ndim - 1))
-        return xp.sum(values * weights), gradient * by_example
+        value = xp.sum(functional.counted(backend, values, weights) * weights)
+        return value, functional.counted(backend, gradient, by_example) * by_example
 
     def value(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
@@ -133,8 +136,28 @@ def check_shape(name: str, targets: HostArray, output_shape: Shape) -> None:
         )
 
 
+def check_several(name: str, output_shape: Shape, instead: str = "BinaryCrossEntropy") -> None:
+    """Raise ValueError if the last axis of the outputs has length 1, as nothing could then be learned.
+
+    Args:
+        name: the name of the loss.
+        output_shape: the shape of one output.
+        instead: the loss to use for one output instead.
+    """
+    if output_shape and output_shape[-1] < 2:
+        raise ValueError(
+            f"{name}: expected at least 2 outputs along the last axis, got outputs of shape "
+            f"{('examples', *output_shape)}; for one output use {instead}"
+        )
+
+
 def as_classes(
-    name: str, targets: HostArray, output_shape: Shape, ignored_class: int | None = None
+    name: str,
+    targets: HostArray,
+    output_shape: Shape,
+    ignored_class: int | None = None,
+    *,
+    binary: str = "BinaryCrossEntropy",
 ) -> HostArray:
     """Return integer classes as int32.
 
@@ -143,10 +166,13 @@ def as_classes(
         targets: (examples, ...).
         output_shape: (..., classes), the shape of one output.
         ignored_class: another integer to allow.
+        binary: the loss to use for one output instead.
 
     Raises:
-        ValueError: wrong shape, or a target is not one of the classes.
+        ValueError: there are fewer than 2 classes, the shape is wrong, or a target is not one of the
+            classes.
     """
+    check_several(name, output_shape, binary)
     if not output_shape or targets.shape[1:] != output_shape[:-1]:
         raise ValueError(
             f"{name}: expected targets of shape {('examples', *output_shape[:-1])}, integer classes, "

@@ -10,6 +10,7 @@ from multinn.losses.base import (
     Loss,
     as_classes,
     as_probabilities,
+    check_several,
     check_shape,
     check_values,
     mean_outputs,
@@ -24,8 +25,9 @@ class BinaryCrossEntropy(Loss):
     """l = Σ_j -(t_j log σ(z_j) + (1 - t_j) log(1 - σ(z_j))) / m on logits z, targets t in [0, 1].
 
     log σ(z) = z - softplus(z) and log(1 - σ(z)) = -softplus(z), so each term is softplus(z) - t z, and
-    its derivative is σ(z) - t. softplus(z) = max(z, 0) + log(1 + exp(-|z|)): the large terms max(z, 0)
-    and t z cancel before the small term is added, so that a small loss keeps its digits.
+    its derivative is σ(z) - t. softplus(z) = max(z, 0) + log(1 + exp(-|z|)), and max(z, 0) - t z is
+    ([z > 0] - t) z, so that a small loss keeps its digits. This term is 0 where its factor is 0: the
+    loss of a logit of -∞ is 0 for t = 0, and that of ∞ is 0 for t = 1.
     """
 
     output_activation = "logistic"
@@ -33,7 +35,9 @@ class BinaryCrossEntropy(Loss):
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (σ(z) - t) / m."""
         xp = backend.xp
-        values = (xp.maximum(outputs, 0.0) - targets * outputs) + xp.log1p(xp.exp(-xp.abs(outputs)))
+        factor = xp.astype(outputs > 0.0, outputs.dtype) - targets
+        large = factor * functional.counted(backend, outputs, factor)
+        values = large + xp.log1p(xp.exp(-xp.abs(outputs)))
         error = functional.sigmoid(backend, outputs) - targets
         return mean_outputs(backend, values), error * (1.0 / outputs_per_example(error))
 
@@ -53,7 +57,7 @@ class SoftmaxCrossEntropy(Loss):
     label smoothing s then mixes in the uniform distribution: q = (1 - s) t + s / classes.
 
     log p_k = z_k - log Σ_i exp(z_i), so ∂log p_k/∂z_j = δ_kj - p_j, and, as Σ_k q_k = 1,
-    ∂l/∂z_j = -Σ_k q_k (δ_kj - p_j) = p_j - q_j.
+    ∂l/∂z_j = -Σ_k q_k (δ_kj - p_j) = p_j - q_j. A class with q_k = 0 adds 0, even if z_k is -∞.
     Source of the smoothing: C. Szegedy et al., Rethinking the Inception architecture, 2016, section 7.
 
     Where an example has several positions, such as the words of a text, l is the mean over them. If
@@ -89,13 +93,18 @@ class SoftmaxCrossEntropy(Loss):
         if self.label_smoothing:
             smoothing = self.label_smoothing
             targets = (1.0 - smoothing) * targets + smoothing / classes
-        log_p = functional.log_softmax(backend, outputs)
-        values = -xp.vecdot(targets, log_p)
-        error = xp.exp(log_p) - targets
+        p, log_p = functional.softmax_and_log(backend, outputs)
+        values = -xp.vecdot(targets, functional.counted(backend, log_p, targets))
+        error = p - targets
         if counted is None:
             return mean_positions(backend, values, error)
         shares = functional.shares(backend, counted, like=values)
-        return sum_outputs(backend, values * shares), error * shares[..., None]
+        values = functional.counted(backend, values, shares) * shares
+        by_position = shares[..., None]
+        return (
+            sum_outputs(backend, values),
+            functional.counted(backend, error, by_position) * by_position,
+        )
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes) or, without an ignored class, probabilities.
@@ -103,6 +112,7 @@ class SoftmaxCrossEntropy(Loss):
         Probabilities sum to 1 along the last axis.
         """
         name = "SoftmaxCrossEntropy"
+        check_several(name, output_shape)
         if self.ignored_class is None and targets.shape[1:] == output_shape:
             return as_probabilities(name, targets, dtype)
         if self.ignored_class is None and targets.shape[1:] != output_shape[:-1]:
@@ -130,10 +140,10 @@ class KLDivergence(Loss):
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (p - t) / m, where m is the number of positions of an example."""
         xp = backend.xp
-        log_p = functional.log_softmax(backend, outputs)
+        p, log_p = functional.softmax_and_log(backend, outputs)
         log_t = xp.log(xp.where(targets > 0.0, targets, xp.ones_like(targets)))
-        values = xp.vecdot(targets, log_t - log_p)
-        return mean_positions(backend, values, xp.exp(log_p) - targets)
+        values = xp.vecdot(targets, functional.counted(backend, log_t - log_p, targets))
+        return mean_positions(backend, values, p - targets)
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check probabilities of the outputs' shape that sum to 1 along the last axis."""
@@ -142,4 +152,5 @@ class KLDivergence(Loss):
                 "KLDivergence: expected outputs of shape ('examples', ..., classes), got ('examples',)"
             )
         check_shape("KLDivergence", targets, output_shape)
+        check_several("KLDivergence", output_shape)
         return as_probabilities("KLDivergence", targets, dtype)

@@ -1,5 +1,6 @@
 """Connectionist temporal classification: labels of a sequence, whose times are not known."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree
 from multinn import functional
 from multinn.descriptions.bounds import check_integers
-from multinn.losses.base import Loss, check_values
+from multinn.losses.base import Loss, check_several, check_values
 
 _PADDING = -1
 _IMPOSSIBLE = -1e30  # a log-probability whose exponential is 0; -inf - (-inf) would be NaN
@@ -39,7 +40,7 @@ class CTC(Loss):
 
     At each time, the largest α_t is subtracted from all α_t, so that they keep their digits in sequences
     of any length; log P is the sum of the subtracted numbers and log Σ exp of the last α at the end
-    states. The same is done with β.
+    states. The same is done with β. Logits may be -∞: l is ∞ if they leave no path for the labels.
     Source: A. Graves et al., Connectionist temporal classification, 2006, sections 3 and 4.
 
     Attributes:
@@ -60,15 +61,15 @@ class CTC(Loss):
         xp = backend.xp
         states = self._states(backend, targets)
         ids = _flat_indices(backend, states, outputs.shape)
-        log_p = functional.log_softmax(backend, outputs)
+        p, log_p = functional.softmax_and_log(backend, outputs)
         emitted = xp.take(xp.reshape(log_p, (-1,)), xp.reshape(ids, (-1,)))
+        emitted = xp.maximum(emitted, _IMPOSSIBLE)
         emitted = xp.permute_dims(xp.reshape(emitted, ids.shape), (1, 0, 2))  # (time, batch, states)
         jumps = self._jumps(backend, states, like=outputs)
         is_last = _is_last(backend, targets, states.shape[1])
         alpha, log_probability = _forward(backend, emitted, jumps, is_last)
         gamma = functional.softmax(backend, alpha + _backward(backend, emitted, jumps, is_last))
         gamma = xp.reshape(xp.permute_dims(gamma, (1, 0, 2)), (-1,))
-        p = xp.exp(log_p)
         nothing = xp.reshape(xp.zeros_like(p), (-1,))
         g = backend.scatter_add(nothing, xp.reshape(ids, (-1,)), gamma)
         return -log_probability, p - xp.reshape(g, p.shape)
@@ -83,6 +84,7 @@ class CTC(Loss):
                 "CTC: expected outputs of shape ('examples', time, classes), "
                 f"got {('examples', *output_shape)}"
             )
+        check_several("CTC", output_shape, "a loss without a blank")
         time, classes = output_shape
         if self.blank >= classes:
             raise ValueError(
@@ -156,7 +158,8 @@ def _forward(backend: Backend, emitted: Array, jumps: Array, is_last: Array) -> 
     before = xp.concat((certain, impossible), axis=1)
     last_alpha, (alpha, subtracted) = backend.scan(step, before, emitted)
     ending = xp.where(is_last, last_alpha, xp.full_like(last_alpha, _IMPOSSIBLE))
-    return alpha, functional.logsumexp(backend, ending) + xp.sum(subtracted, axis=0)
+    log_p = functional.logsumexp(backend, ending) + xp.sum(subtracted, axis=0)
+    return alpha, xp.where(log_p > 0.5 * _IMPOSSIBLE, log_p, xp.full_like(log_p, -math.inf))
 
 
 def _backward(backend: Backend, emitted: Array, jumps: Array, is_last: Array) -> Array:

@@ -65,22 +65,24 @@ class Focal(Loss):
         """Return l, and its gradient."""
         xp = backend.xp
         target = functional.one_hot(backend, targets, outputs.shape[-1], like=outputs)
-        log_p = functional.log_softmax(backend, outputs)
-        p = xp.exp(log_p)
+        p, log_p = functional.softmax_and_log(backend, outputs)
         others = p * (1.0 - target)
         r = xp.sum(others, axis=-1, keepdims=True)
         q = xp.sum(p * target, axis=-1, keepdims=True)
         close = xp.log1p(-xp.minimum(r, 0.5))
-        log_q = xp.where(r < 0.5, close, xp.sum(log_p * target, axis=-1, keepdims=True))
+        far = xp.sum(functional.counted(backend, log_p, target), axis=-1, keepdims=True)
+        log_q = xp.where(r < 0.5, close, far)
         one = xp.ones_like(r)
         c = xp.where(r > 0.0, -log_q / xp.where(r > 0.0, r, one), one)
         factor = r**self.gamma * self._weights(backend, target)
-        gradient = factor * (1.0 + self.gamma * q * c) * (others - r * target)
-        return mean_positions(backend, xp.squeeze(-factor * log_q, axis=-1), gradient)
+        q_c = q * functional.counted(backend, c, q)
+        gradient = factor * (1.0 + self.gamma * q_c) * (others - r * target)
+        values = -factor * functional.counted(backend, log_q, factor)
+        return mean_positions(backend, xp.squeeze(values, axis=-1), gradient)
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes), and that alpha fits their number."""
-        targets = as_classes("Focal", targets, output_shape)
+        targets = as_classes("Focal", targets, output_shape, binary="BinaryFocal")
         if isinstance(self.alpha, tuple) and len(self.alpha) != output_shape[-1]:
             raise ValueError(
                 f"Focal: expected one alpha for each of the {output_shape[-1]} classes, "
@@ -133,8 +135,10 @@ class BinaryFocal(Loss):
         factor = r**self.gamma
         if self.alpha is not None:
             factor = factor * (targets * self.alpha + (1.0 - targets) * (1.0 - self.alpha))
-        slope = factor * (self.gamma * q * log_q - r) * sign
-        return mean_outputs(backend, -factor * log_q), slope * (1.0 / outputs_per_example(s))
+        q_log_q = q * functional.counted(backend, log_q, q)
+        slope = factor * (self.gamma * q_log_q - r) * sign
+        values = -factor * functional.counted(backend, log_q, factor)
+        return mean_outputs(backend, values), slope * (1.0 / outputs_per_example(s))
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check shape and values: (examples, ...) as the outputs, 0 or 1."""

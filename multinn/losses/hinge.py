@@ -82,8 +82,9 @@ class MultiClassHinge(Loss):
         xp = backend.xp
         classes = outputs.shape[-1]
         target = functional.one_hot(backend, targets, classes, like=outputs)
-        of_target = xp.sum(target * outputs, axis=-1, keepdims=True)
-        h = xp.maximum(outputs - of_target + self.margin, 0.0) * (1.0 - target)
+        of_target = xp.sum(functional.counted(backend, outputs, target), axis=-1, keepdims=True)
+        h = xp.maximum(outputs - of_target + self.margin, 0.0)
+        h = functional.counted(backend, h, 1.0 - target)
         slope = _slope(backend, h, self.squared) * (1.0 / classes)
         values = xp.sum(h * h if self.squared else h, axis=-1) * (1.0 / classes)
         gradient = slope - target * xp.sum(slope, axis=-1, keepdims=True)
@@ -91,7 +92,7 @@ class MultiClassHinge(Loss):
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes)."""
-        return as_classes("MultiClassHinge", targets, output_shape)
+        return as_classes("MultiClassHinge", targets, output_shape, binary="Hinge")
 
 
 def _slope(backend: Backend, h: Array, squared: bool) -> Array:

@@ -83,7 +83,8 @@ class Poisson(Loss):
     A Poisson variable of rate λ = exp(z) has the value t with probability λ^t exp(-λ) / t!, whose
     negative logarithm is exp(z) - t z + log(t!). The last term does not depend on z, and only ``full``
     includes it. ∂l/∂z_j = (exp(z_j) - t_j) / m.
-    exp(z), and so the loss, overflows in float32 for z above 88, in float64 above 709.
+    exp(z), and so the loss, overflows in float32 for z above 88, in float64 above 709. Where t = 0, the
+    loss of a log rate of -∞ is 0.
 
     Attributes:
         full: whether to include log(t!).
@@ -95,7 +96,7 @@ class Poisson(Loss):
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (exp(z) - t) / m."""
         rates = backend.xp.exp(outputs)
-        values = rates - targets * outputs
+        values = rates - targets * functional.counted(backend, outputs, targets)
         if self.full:
             values = values + functional.log_factorial(backend, targets)
         return mean_outputs(backend, values), (rates - targets) * (1.0 / outputs_per_example(values))

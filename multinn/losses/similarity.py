@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backends import Array, Backend, HostArray, Shape
-from multinn.losses.base import Loss, mean_positions
+from multinn.losses.base import Loss, check_several, mean_positions
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class CosineSimilarity(Loss):
             raise ValueError(
                 "CosineSimilarity: expected outputs of shape ('examples', ..., n), got ('examples',)"
             )
-        return super().prepare_targets(targets, output_shape, dtype)
+        targets = super().prepare_targets(targets, output_shape, dtype)
+        check_several("CosineSimilarity", output_shape, "a loss of numbers, such as MeanSquaredError")
+        return targets
 
 
 def _direction(backend: Backend, y: Array) -> tuple[Array, Array, tuple[Array, Array]]:

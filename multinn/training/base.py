@@ -20,13 +20,9 @@ from multinn.optimizers import Adam, Optimizer
 from multinn.training import checkpoints, inference
 from multinn.training.checkpoints import PathLike, Progress, with_current_names
 from multinn.training.compiled import CompiledPrograms, Seconds
-from multinn.training.examples import (
-    PlacedExamples,
-    check_examples,
-    check_model_inputs,
-    with_mean_weight_one,
-)
+from multinn.training.examples import PlacedExamples, check_examples, check_model_inputs, ready
 from multinn.training.history import History
+from multinn.training.last_layer import warn_of_last_layer
 from multinn.training.program import Examples, ModelState, TrainingProgram, TrainingState, first_state
 
 
@@ -62,6 +58,9 @@ class BaseTrainer:
             BackendError: the backend, or the dtype on it, is not available.
             TypeError: the model, the loss, the optimizer or the metrics have another type.
             ValueError: the seed is negative, or a metric has a name that the history reserves.
+
+        Warns:
+            UserWarning: the model ends in an activation, such as Softmax, but the loss expects logits.
         """
         optimizer = Adam() if optimizer is None else optimizer
         for part, kind in ((model, Layer), (loss, Loss), (optimizer, Optimizer)):
@@ -71,6 +70,7 @@ class BaseTrainer:
             raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
         check_integers(minimum=0, seed=seed)
         check_metrics(metrics or {})
+        warn_of_last_layer(model, loss)
         self.backend = get_backend(backend)
         self.dtype = dtype
         self.seed = seed
@@ -360,12 +360,12 @@ class BaseTrainer:
 
     def _chunks(self, examples: Examples, size: int) -> Iterator[Examples]:
         """Yield checked examples in chunks, on the backend, to evaluate."""
-        examples = with_mean_weight_one(self.program, examples)
+        examples = ready(self.program, examples)
         return map(self.backend.from_numpy, inference.weighted_chunks(examples, size, self.dtype))
 
     def _place(self, examples: Examples) -> PlacedExamples:
         """Put checked examples on the backend, for a whole fit."""
-        examples = with_mean_weight_one(self.program, examples)
+        examples = ready(self.program, examples)
         return PlacedExamples(examples, self.backend.sync(self.backend.from_numpy(examples)))
 
     def _progress(self) -> Progress:

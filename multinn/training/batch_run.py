@@ -89,6 +89,8 @@ class BatchRun(BaseRun):
         next_state, record, finite = self._call(state, data, plan)
         if not finite:
             self._raise_divergence(state, data, plan, number)
+        if examples.weights is not None and not examples.weights.any():
+            next_state = next_state._replace(layer_state=state.layer_state)
         return next_state, record
 
 

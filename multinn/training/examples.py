@@ -90,8 +90,26 @@ def check_validation_data(
     return check_examples(program, inputs, y, None, shapes, "validation ")
 
 
-def with_mean_weight_one(program: TrainingProgram, examples: Examples) -> Examples:
-    """Return the examples with weights divided by their mean, if the loss is a mean."""
+def without_left_out(examples: Examples) -> Examples:
+    """Return the examples with others in place of those of weight 0, which keep this weight.
+
+    So nothing that is computed depends on an example that is left out: no loss, metric or gradient, in
+    which 0 · ∞ would be NaN, and no statistics of a batch. The others take turns. If all weights are 0,
+    as may be in one batch of many, the inputs become zeros.
+    """
+    if examples.weights is None or examples.weights.all():
+        return examples
+    counts = examples.weights > 0
+    if not counts.any():
+        return examples._replace(x=np.zeros_like(examples.x))
+    rows = np.arange(len(counts))
+    rows[~counts] = np.resize(np.flatnonzero(counts), np.count_nonzero(~counts))
+    return Examples(examples.x[rows], examples.targets[rows], examples.weights)
+
+
+def ready(program: TrainingProgram, examples: Examples) -> Examples:
+    """Return checked examples for a run: `without_left_out`, and for a mean loss of mean weight 1."""
+    examples = without_left_out(examples)
     if examples.weights is None or program.loss.reduction != "mean":
         return examples
     mean = np.mean(examples.weights, dtype=np.float64)
@@ -102,7 +120,8 @@ def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Shape, Shape
     """Return a batch, (x, y) or (x, y, weights), as checked examples."""
     inputs = check_batch_inputs(program, batch)
     _, y, *weights = batch
-    return check_examples(program, inputs, y, weights[0] if weights else None, shapes, all_zero=True)
+    weights = weights[0] if weights else None
+    return without_left_out(check_examples(program, inputs, y, weights, shapes, all_zero=True))
 
 
 def check_batch_inputs(program: TrainingProgram, batch: Any) -> HostArray:

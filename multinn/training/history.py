@@ -168,5 +168,6 @@ def _combine(values: HostArray, weights: HostArray, reduction: Reduction) -> Hos
         return reduction(values)
     if reduction == "mean":
         total = weights.sum(axis=-1, keepdims=True)
+        values = np.where(weights > 0.0, values, 0.0)  # a batch of weight 0 is left out
         values = values * (weights / np.where(total > 0.0, total, 1.0))  # the sum of weights may be 0
     return np.asarray(np.sum(values, axis=-1))

@@ -63,7 +63,7 @@ RUNS: dict[str, tuple[Sequential, Loss, Optimizer]] = {
     "Adagrad": (KINKED, MeanSquaredError(), Adagrad(0.05)),
     "RMSProp": (SMOOTH, MeanSquaredError(), RMSProp(0.002)),
     "AdamW": (
-        CURVED,
+        Sequential([CURVED, Dense(3)]),
         SoftmaxCrossEntropy(label_smoothing=0.1),
         ClipByGlobalNorm(AdamW(CosineDecay(0.02, 200, 20)), 0.5),
     ),

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
+from multinn import functional
 from multinn.layers.base import Layer, check_axes, mask_of, values_of
 from multinn.layers.images.geometry import Geometry, check_images
 from multinn.layers.images.windows import from_planes, to_planes
@@ -55,7 +56,7 @@ class GlobalAveragePool1D(_PoolingOverTime):
         xp = backend.xp
         m = xp.ones_like(x[..., :1]) if mask is None else xp.astype(mask, x.dtype)
         share = m / xp.maximum(xp.sum(m, axis=1, keepdims=True), 1.0)
-        return xp.sum(x * share, axis=1), share
+        return xp.sum(functional.counted(backend, x, share) * share, axis=1), share
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class GlobalMaxPool1D(_PoolingOverTime):
         if mask is not None:
             taken = taken & mask  # if no step counts, argmax gives the first
         taken = xp.astype(taken, x.dtype)
-        return xp.sum(x * taken, axis=1), taken
+        return xp.sum(functional.counted(backend, x, taken), axis=1), taken
 
 
 @dataclass(frozen=True)

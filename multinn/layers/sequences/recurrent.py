@@ -10,6 +10,7 @@ from backends import Array, Backend, Shape, Tree, tree
 from multinn.descriptions.bounds import check_integers
 from multinn.initializers import Glorot, Initializer, Orthogonal, Zeros
 from multinn.layers.base import Layer, Masked, as_matrix, check_axes, mask_of, values_of, with_mask
+from multinn.layers.masked import expand_mask, zero_padding
 from multinn.random import Key
 
 
@@ -47,8 +48,9 @@ class Recurrent(Layer):
     x_t W for all t, and each sum over t, are one matrix product.
 
     Masks: a step that does not count keeps the state, so dh_t passes through unchanged, and da_t = 0.
-    Its y_t is the state before it, as in Keras: padding at the start gives zeros, and after padding at
-    the end, y is h of the last step that counts.
+    Its x_t counts as zeros, so that infinite padding gives no NaN. Its y_t is the state before it, as in
+    Keras: padding at the start gives zeros, and after padding at the end, y is h of the last step that
+    counts.
 
     Truncation: with ``truncate`` = k, the gradient is cut between steps k - 1 and k, 2k - 1 and 2k, and
     so on, counted from 0 in the order of the steps, including padding. A cut sets dh_t, and the gradient
@@ -96,7 +98,8 @@ class Recurrent(Layer):
     ) -> tuple[Array | Masked, Tree]:
         """Return y, and the inputs, the states and other arrays of the steps."""
         xp = backend.xp
-        values, mask = values_of(x), mask_of(x)
+        mask = mask_of(x)
+        values = zero_padding(backend, values_of(x), expand_mask(backend, mask, 3))
         X = self._time_first(xp, values)
         counts = None if mask is None else self._time_first(xp, mask[..., None])
         A = xp.reshape(as_matrix(backend, X) @ params["W"] + params["b"], (*X.shape[:2], -1))
