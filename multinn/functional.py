@@ -69,13 +69,16 @@ def softmax(backend: Backend, x: Array) -> Array:
     return exponentials / xp.sum(exponentials, axis=-1, keepdims=True)
 
 
-def softmax_and_log(backend: Backend, x: Array) -> tuple[Array, Array]:
-    """Return softmax(x) and log(softmax(x)) along the last axis, with the exponentials computed once."""
+def softmax_parts(backend: Backend, x: Array) -> tuple[Array, Array, Array]:
+    """Return p = softmax(x) along the last axis, and z and s (..., 1) with log(p) = z - s.
+
+    z is x shifted by the maximum, and s the logarithm of the sum of exp(z).
+    """
     xp = backend.xp
     shifted = x - xp.max(x, axis=-1, keepdims=True)
     exponentials = xp.exp(shifted)
     total = xp.sum(exponentials, axis=-1, keepdims=True)
-    return exponentials / total, shifted - xp.log(total)
+    return exponentials / total, shifted, xp.log(total)
 
 
 def masked_softmax(backend: Backend, x: Array, hidden: Array) -> Array:
@@ -107,7 +110,8 @@ def logsumexp(backend: Backend, x: Array) -> Array:
 
 def log_softmax(backend: Backend, x: Array) -> Array:
     """Return log(softmax(x)) = x - logsumexp(x) along the last axis, shifted by the maximum."""
-    return softmax_and_log(backend, x)[1]
+    _, shifted, log_total = softmax_parts(backend, x)
+    return shifted - log_total
 
 
 def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array:
@@ -128,7 +132,7 @@ def counted(backend: Backend, values: Array, weights: Array) -> Array:
     """Return the values that count, and 0 where the weight is 0.
 
     The product with the weights is then 0 there, even if the value is infinite or NaN, where the product
-    of the value and 0 would be NaN. With logarithms as values, this is the convention 0 log 0 = 0.
+    of the value and 0 would be NaN.
 
     Args:
         backend: the backend of the arrays.
@@ -136,6 +140,16 @@ def counted(backend: Backend, values: Array, weights: Array) -> Array:
         weights: floats whose shape broadcasts with that of the values.
     """
     return backend.xp.where(weights != 0.0, values, weights)
+
+
+def product(backend: Backend, factors: Array, values: Array) -> Array:
+    """Return factors · values, with 0 · ∞ = 0. So 0 log 0 = 0, as by convention.
+
+    NaN becomes 0, too: something else has to keep it visible.
+    """
+    xp = backend.xp
+    products = factors * values
+    return xp.where(xp.isnan(products), xp.zeros_like(products), products)
 
 
 def shares(backend: Backend, counted: Array, like: Array) -> Array:

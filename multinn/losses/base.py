@@ -48,8 +48,8 @@ class Loss(Hyperparameters):
             share = 1.0 / outputs.shape[0]
             return value * share, gradient * share
         if self.reduction == "mean":
-            total = xp.sum(weights)
-            weights = weights / xp.where(total > 0.0, total, xp.ones_like(total))
+            smallest = float(xp.finfo(weights.dtype).smallest_normal)  # if all weights are 0
+            weights = weights / xp.maximum(xp.sum(weights), smallest)
         by_example = xp.reshape(weights, (-1,) + (1,) * (gradient.ndim - 1))
         value = xp.sum(functional.counted(backend, values, weights) * weights)
         return value, functional.counted(backend, gradient, by_example) * by_example
@@ -88,7 +88,8 @@ def sum_outputs(backend: Backend, values: Array) -> Array:
 
 def mean_outputs(backend: Backend, values: Array) -> Array:
     """Return the mean over all axes except the first."""
-    return sum_outputs(backend, values) * (1.0 / outputs_per_example(values))
+    count, total = outputs_per_example(values), sum_outputs(backend, values)
+    return total if count == 1 else total * (1.0 / count)
 
 
 def outputs_per_example(values: Array) -> int:
@@ -97,16 +98,15 @@ def outputs_per_example(values: Array) -> int:
 
 
 def mean_positions(backend: Backend, values: Array, gradient: Array) -> tuple[Array, Array]:
-    """Return the mean over the positions of each example, and its gradient.
+    """Return the mean over the positions or the outputs of each example, and its gradient.
 
     Args:
         backend: the backend of all arrays.
         values: (batch, ...), one per position; (batch,) if an example is one position.
-        gradient: (batch, ..., classes), the gradient of each value.
+        gradient: (batch, ...) or (batch, ..., classes), the gradient of each value.
     """
-    if values.ndim == 1:
-        return values, gradient
-    return mean_outputs(backend, values), gradient * (1.0 / outputs_per_example(values))
+    count, mean = outputs_per_example(values), mean_outputs(backend, values)
+    return mean, gradient if count == 1 else gradient * (1.0 / count)
 
 
 def check_values(

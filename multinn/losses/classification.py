@@ -13,9 +13,7 @@ from multinn.losses.base import (
     check_several,
     check_shape,
     check_values,
-    mean_outputs,
     mean_positions,
-    outputs_per_example,
     sum_outputs,
 )
 
@@ -26,8 +24,9 @@ class BinaryCrossEntropy(Loss):
 
     log σ(z) = z - softplus(z) and log(1 - σ(z)) = -softplus(z), so each term is softplus(z) - t z, and
     its derivative is σ(z) - t. softplus(z) = max(z, 0) + log(1 + exp(-|z|)), and max(z, 0) - t z is
-    ([z > 0] - t) z, so that a small loss keeps its digits. This term is 0 where its factor is 0: the
-    loss of a logit of -∞ is 0 for t = 0, and that of ∞ is 0 for t = 1.
+    ([z > 0] - t) z, so that a small loss keeps its digits. With 0 · ∞ = 0, the loss of a logit of -∞ is
+    0 for t = 0, and that of ∞ is 0 for t = 1. σ(z) is 1 / (1 + exp(-z)) for z > 0, and
+    exp(z) / (1 + exp(z)) else: no exponential overflows.
     """
 
     output_activation = "logistic"
@@ -35,11 +34,11 @@ class BinaryCrossEntropy(Loss):
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (σ(z) - t) / m."""
         xp = backend.xp
-        factor = xp.astype(outputs > 0.0, outputs.dtype) - targets
-        large = factor * functional.counted(backend, outputs, factor)
-        values = large + xp.log1p(xp.exp(-xp.abs(outputs)))
-        error = functional.sigmoid(backend, outputs) - targets
-        return mean_outputs(backend, values), error * (1.0 / outputs_per_example(error))
+        positive = xp.astype(outputs > 0.0, outputs.dtype)
+        small = xp.exp(-xp.abs(outputs))
+        values = functional.product(backend, positive - targets, outputs) + xp.log1p(small)
+        p = xp.maximum(positive, small) / (1.0 + small)
+        return mean_positions(backend, values, p - targets)
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check shape and range: (examples, ...) as the outputs, in [0, 1]."""
@@ -88,13 +87,18 @@ class SoftmaxCrossEntropy(Loss):
         counted = None if self.ignored_class is None else targets != self.ignored_class
         if counted is not None:
             targets = xp.where(counted, targets, xp.zeros_like(targets))
+        p, shifted, log_total = functional.softmax_parts(backend, outputs)
         if targets.ndim < outputs.ndim:
-            targets = functional.one_hot(backend, targets, classes, like=outputs)
+            is_target = targets[..., None] == xp.arange(classes, dtype=targets.dtype)
+            targets = xp.astype(is_target, outputs.dtype)
+        else:
+            is_target = targets != 0.0
         if self.label_smoothing:
             smoothing = self.label_smoothing
             targets = (1.0 - smoothing) * targets + smoothing / classes
-        p, log_p = functional.softmax_and_log(backend, outputs)
-        values = -xp.vecdot(targets, functional.counted(backend, log_p, targets))
+        else:  # a class that is not the target adds 0, also with a logit of -∞
+            shifted = xp.where(is_target, shifted, targets)
+        values = log_total[..., 0] - xp.vecdot(targets, shifted)
         error = p - targets
         if counted is None:
             return mean_positions(backend, values, error)
@@ -140,9 +144,10 @@ class KLDivergence(Loss):
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (p - t) / m, where m is the number of positions of an example."""
         xp = backend.xp
-        p, log_p = functional.softmax_and_log(backend, outputs)
+        p, shifted, log_total = functional.softmax_parts(backend, outputs)
         log_t = xp.log(xp.where(targets > 0.0, targets, xp.ones_like(targets)))
-        values = xp.vecdot(targets, functional.counted(backend, log_t - log_p, targets))
+        difference = log_t - (shifted - log_total)
+        values = xp.vecdot(targets, functional.counted(backend, difference, targets))
         return mean_positions(backend, values, p - targets)
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:

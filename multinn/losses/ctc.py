@@ -61,8 +61,8 @@ class CTC(Loss):
         xp = backend.xp
         states = self._states(backend, targets)
         ids = _flat_indices(backend, states, outputs.shape)
-        p, log_p = functional.softmax_and_log(backend, outputs)
-        emitted = xp.take(xp.reshape(log_p, (-1,)), xp.reshape(ids, (-1,)))
+        p, shifted, log_total = functional.softmax_parts(backend, outputs)
+        emitted = xp.take(xp.reshape(shifted - log_total, (-1,)), xp.reshape(ids, (-1,)))
         emitted = xp.maximum(emitted, _IMPOSSIBLE)
         emitted = xp.permute_dims(xp.reshape(emitted, ids.shape), (1, 0, 2))  # (time, batch, states)
         jumps = self._jumps(backend, states, like=outputs)

@@ -8,14 +8,7 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.bounds import check_nonnegative
-from multinn.losses.base import (
-    Loss,
-    as_classes,
-    check_values,
-    mean_outputs,
-    mean_positions,
-    outputs_per_example,
-)
+from multinn.losses.base import Loss, as_classes, check_values, mean_positions
 
 
 @dataclass(frozen=True)
@@ -65,13 +58,13 @@ class Focal(Loss):
         """Return l, and its gradient."""
         xp = backend.xp
         target = functional.one_hot(backend, targets, outputs.shape[-1], like=outputs)
-        p, log_p = functional.softmax_and_log(backend, outputs)
+        p, shifted, log_total = functional.softmax_parts(backend, outputs)
         others = p * (1.0 - target)
         r = xp.sum(others, axis=-1, keepdims=True)
         q = xp.sum(p * target, axis=-1, keepdims=True)
         close = xp.log1p(-xp.minimum(r, 0.5))
-        far = xp.sum(functional.counted(backend, log_p, target), axis=-1, keepdims=True)
-        log_q = xp.where(r < 0.5, close, far)
+        of_target = xp.sum(functional.counted(backend, shifted, target), axis=-1, keepdims=True)
+        log_q = xp.where(r < 0.5, close, of_target - log_total)
         one = xp.ones_like(r)
         c = xp.where(r > 0.0, -log_q / xp.where(r > 0.0, r, one), one)
         factor = r**self.gamma * self._weights(backend, target)
@@ -138,7 +131,7 @@ class BinaryFocal(Loss):
         q_log_q = q * functional.counted(backend, log_q, q)
         slope = factor * (self.gamma * q_log_q - r) * sign
         values = -factor * functional.counted(backend, log_q, factor)
-        return mean_outputs(backend, values), slope * (1.0 / outputs_per_example(s))
+        return mean_positions(backend, values, slope)
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check shape and values: (examples, ...) as the outputs, 0 or 1."""

@@ -7,14 +7,7 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.bounds import check_positive
-from multinn.losses.base import (
-    Loss,
-    as_classes,
-    check_values,
-    mean_outputs,
-    mean_positions,
-    outputs_per_example,
-)
+from multinn.losses.base import Loss, as_classes, check_values, mean_positions
 
 
 @dataclass(frozen=True)
@@ -39,7 +32,7 @@ class Hinge(Loss):
         h = xp.maximum(1.0 - targets * outputs, 0.0)
         slope = -targets * _slope(backend, h, self.squared)
         values = h * h if self.squared else h
-        return mean_outputs(backend, values), slope * (1.0 / outputs_per_example(values))
+        return mean_positions(backend, values, slope)
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Return targets of -1 and 1, from 0 and 1 or from -1 and 1, in the shape of the outputs."""

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.bounds import check_positive
-from multinn.losses.base import Loss, check_values, mean_outputs, outputs_per_example, sum_outputs
+from multinn.losses.base import (
+    Loss,
+    check_values,
+    mean_outputs,
+    mean_positions,
+    outputs_per_example,
+    sum_outputs,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class MeanAbsoluteError(Loss):
         """Return l, and sign(y - t) / m."""
         xp = backend.xp
         error = outputs - targets
-        return mean_outputs(backend, xp.abs(error)), xp.sign(error) * (1.0 / outputs_per_example(error))
+        return mean_positions(backend, xp.abs(error), xp.sign(error))
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Huber(Loss):
         error = outputs - targets
         clipped = xp.minimum(xp.maximum(error, -self.delta), self.delta)
         values = clipped * (error - 0.5 * clipped)
-        return mean_outputs(backend, values), clipped * (1.0 / outputs_per_example(error))
+        return mean_positions(backend, values, clipped)
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,10 @@ class Poisson(Loss):
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and (exp(z) - t) / m."""
         rates = backend.xp.exp(outputs)
-        values = rates - targets * functional.counted(backend, outputs, targets)
+        values = rates - functional.product(backend, targets, outputs)
         if self.full:
             values = values + functional.log_factorial(backend, targets)
-        return mean_outputs(backend, values), (rates - targets) * (1.0 / outputs_per_example(values))
+        return mean_positions(backend, values, rates - targets)
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check shape and range: (examples, ...) as the outputs, 0 or more."""

@@ -45,7 +45,8 @@ class Summed(Loss):
 class HalfPoissonDeviance(Summed):
     """l = Σ_j (λ_j - t_j + t_j log(t_j / λ_j)) with λ = exp(z), where 0 log 0 = 0.
 
-    It is the Poisson loss plus a term that does not depend on z and makes l = 0 at λ = t.
+    It is the Poisson loss plus a term that does not depend on z and makes l = 0 at λ = t. With
+    d = z - log t, a term is t (exp(d) - 1 - d) for t > 0, which keeps its digits for large t, else λ.
     """
 
     output_activation = "exp"
@@ -54,9 +55,11 @@ class HalfPoissonDeviance(Summed):
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return l, and λ - t."""
         xp = backend.xp
-        values, gradient = super().per_example(backend, outputs, targets)
-        log_t = xp.log(xp.where(targets > 0.0, targets, xp.ones_like(targets)))
-        return values + sum_outputs(backend, targets * log_t - targets), gradient
+        _, gradient = super().per_example(backend, outputs, targets)
+        positive = targets > 0.0
+        d = outputs - xp.log(xp.where(positive, targets, xp.ones_like(targets)))
+        values = xp.where(positive, targets * (xp.expm1(d) - d), xp.exp(d))
+        return sum_outputs(backend, values), gradient
 
 
 REGRESSION_LOSSES: dict[str, Loss] = {

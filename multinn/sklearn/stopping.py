@@ -8,6 +8,7 @@ import numpy as np
 
 from backends import HostArray, get_backend
 from multinn.sklearn.trainer import PenalizedTrainer
+from multinn.training.examples import counting_rows, without_left_out
 from multinn.training.program import Examples
 
 
@@ -58,6 +59,9 @@ class HeldOut:
             labels: the targets as ``score`` takes them.
             score: a function of labels, outputs and weights; larger is better.
         """
+        if examples.weights is not None:
+            rows = counting_rows(examples.weights)
+            examples, labels = without_left_out(examples), labels[rows]
         self._labels = labels
         self._score = score
         self._examples = examples

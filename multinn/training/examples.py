@@ -99,12 +99,21 @@ def without_left_out(examples: Examples) -> Examples:
     """
     if examples.weights is None or examples.weights.all():
         return examples
-    counts = examples.weights > 0
-    if not counts.any():
+    if not examples.weights.any():
         return examples._replace(x=np.zeros_like(examples.x))
-    rows = np.arange(len(counts))
-    rows[~counts] = np.resize(np.flatnonzero(counts), np.count_nonzero(~counts))
+    rows = counting_rows(examples.weights)
     return Examples(examples.x[rows], examples.targets[rows], examples.weights)
+
+
+def counting_rows(weights: HostArray) -> HostArray:
+    """Return the row of each example, but rows of other examples, in turn, for those of weight 0.
+
+    >>> counting_rows(np.array([1.0, 0.0, 2.0, 0.0, 0.0])).tolist()
+    [0, 0, 2, 2, 0]
+    """
+    rows, left_out = np.arange(len(weights)), weights == 0
+    rows[left_out] = np.resize(np.flatnonzero(weights), np.count_nonzero(left_out))
+    return rows
 
 
 def ready(program: TrainingProgram, examples: Examples) -> Examples:

@@ -243,11 +243,11 @@ class TrainingProgram:
         outputs = values_of(y)
         value, dy = self.loss(backend, outputs, targets, weights)
         gradients = model.parameter_gradients(backend, params, cache, dy)
+        record = {"loss": value} | self._metrics(outputs, targets, weights)
         if weights is not None and self.loss.reduction == "mean":
             # Over an epoch, an example counts by its weight, not by its share in its batch.
-            share = backend.xp.mean(weights)
+            share = record["weight"] * (1.0 / weights.shape[0])
             gradients = tree.map(lambda g: g * share, gradients)
-        record = {"loss": value} | self._metrics(outputs, targets, weights)
         layer_state = model.next_state(backend, layer_state, cache)
         params, optimizer_state = self.optimizer.update(backend, gradients, optimizer_state, params)
         return TrainingState(params, layer_state, optimizer_state), record

@@ -42,6 +42,7 @@ class SymbolicNamespace:
             setattr(self, function, self._entrywise(methodcaller("apply", function)))
         self.abs = self._entrywise(abs)
         self.sign = self._entrywise(lambda e: lift(self.field, 0 if e == 0 else 1 if e > 0 else -1))
+        self.isnan = lambda x: np.zeros(np.shape(x), bool)
         for function in ("zeros", "ones", "empty", "full"):
             setattr(self, function, self._creating(getattr(np, function)))
         for function in ("zeros_like", "ones_like", "empty_like", "full_like"):

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
-from multinn import functional
 from multinn.layers.base import Layer, check_axes, mask_of, values_of
 from multinn.layers.images.geometry import Geometry, check_images
 from multinn.layers.images.windows import from_planes, to_planes
+from multinn.layers.masked import zero_padding
 from multinn.random import Key
 
 
@@ -56,7 +56,7 @@ class GlobalAveragePool1D(_PoolingOverTime):
         xp = backend.xp
         m = xp.ones_like(x[..., :1]) if mask is None else xp.astype(mask, x.dtype)
         share = m / xp.maximum(xp.sum(m, axis=1, keepdims=True), 1.0)
-        return xp.sum(functional.counted(backend, x, share) * share, axis=1), share
+        return xp.sum(zero_padding(backend, x, mask) * share, axis=1), share
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,11 @@ class GlobalMaxPool1D(_PoolingOverTime):
         first = xp.argmax(counted, axis=1, keepdims=True)
         steps = xp.reshape(xp.arange(x.shape[1], dtype=first.dtype), (1, -1, 1))
         taken = steps == first
+        y = xp.max(counted, axis=1)
         if mask is not None:
             taken = taken & mask  # if no step counts, argmax gives the first
-        taken = xp.astype(taken, x.dtype)
-        return xp.sum(functional.counted(backend, x, taken), axis=1), taken
+            y = xp.where(xp.any(mask, axis=1), y, xp.zeros_like(y))
+        return y, xp.astype(taken, x.dtype)
 
 
 @dataclass(frozen=True)

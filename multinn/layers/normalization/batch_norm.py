@@ -50,7 +50,8 @@ class BatchNorm(Layer):
     the means and of the variances with the factor n / (n - 1). But the initial zeros and ones have
     weight 0, so the statistics are unbiased from the first step on. A smaller last batch has less
     weight. A batch with one number per channel leaves the variance unchanged; its z and dx are 0.
-    The squares of the inputs must not overflow: in float32, keep inputs below about 1e19.
+    The squares of the inputs must not overflow: in float32, keep inputs below about 1e19. The running
+    mean is rounded to the dtype: at inference, z loses digits where μ is far larger than s.
     Source: S. Ioffe and C. Szegedy, Batch normalization, ICML 2015, algorithms 1 and 2 and section 3.
 
     Attributes:
