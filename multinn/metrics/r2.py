@@ -40,6 +40,7 @@ class R2(CombinedMetric):
         y, t = (xp.reshape(values, (values.shape[0], -1)) for values in (outputs, targets))
         w = xp.ones_like(y) if weights is None else xp.reshape(weights, (-1, 1)) * xp.ones_like(y)
         n = xp.sum(w, axis=0)
+        t = functional.counted(backend, t, w)
         c = xp.sum(w * t, axis=0) / xp.where(n > 0.0, n, xp.ones_like(n))
         from_c, error = (functional.counted(backend, t - other, w) for other in (c, y))
         sums = [xp.sum(w * each, axis=0) for each in (from_c, from_c**2, error**2)]

@@ -5,14 +5,49 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multinn import BinaryCrossEntropy, Dense
+from multinn import (
+    CTC,
+    BinaryCrossEntropy,
+    CosineSimilarity,
+    Dense,
+    Focal,
+    KLDivergence,
+    Loss,
+    MultiClassHinge,
+    SoftmaxCrossEntropy,
+)
 from tests.faults.rows import Fault, Says, Success, check
 from tests.faults.scene import CLASSES, Scene, with_value
 from tests.support.small_runs import X, Y, fit, make_trainer
 
 TRAINED_ON_THREE = Says("x:", "shape (3,), as in training", "got (2,)", "give the same features")
 
+ONE_OUTPUT: list[tuple[Loss, Any, str]] = [
+    (SoftmaxCrossEntropy(), np.zeros(10), "BinaryCrossEntropy"),
+    (SoftmaxCrossEntropy(), np.ones((10, 1)), "BinaryCrossEntropy"),
+    (SoftmaxCrossEntropy(ignored_class=-1), np.zeros(10), "BinaryCrossEntropy"),
+    (KLDivergence(), np.ones((10, 1)), "BinaryCrossEntropy"),
+    (Focal(), np.zeros(10), "BinaryFocal"),
+    (MultiClassHinge(), np.zeros(10), "Hinge"),
+    (CosineSimilarity(), np.ones((10, 1)), "a loss of numbers"),
+]
+
 SHAPES = [
+    *(
+        Fault(
+            f"one output for a loss of several, {loss} with targets {y.shape}",
+            lambda s, loss=loss, y=y: fit(make_trainer(s.backend, Dense(1), loss), 1, y=y),
+            ValueError,
+            Says(type(loss).__name__, "at least 2 outputs", "('examples', 1)", f"use {instead}"),
+        )
+        for loss, y, instead in ONE_OUTPUT
+    ),
+    Fault(
+        "one class for a loss of sequences, CTC",
+        lambda s: fit(make_trainer(s.backend, Dense(1), CTC()), 1, x=X[..., None], y=np.ones((10, 1))),
+        ValueError,
+        Says("CTC", "at least 2 outputs", "('examples', 3, 1)", "a loss without a blank"),
+    ),
     Fault(
         "an empty x, Trainer.fit",
         lambda s: fit(s.trainer, 1, x=X[:0], y=Y[:0]),

@@ -6,6 +6,7 @@ import pytest
 from backends import get_backend, tree
 from multinn import (
     GRU,
+    LSTM,
     Add,
     AveragePool1D,
     BatchNorm,
@@ -31,9 +32,11 @@ from multinn import (
     Parallel,
     Residual,
     Sequential,
+    SimpleRNN,
     Trainer,
     TransformerBlock,
 )
+from multinn.layers.base import values_of
 
 FEATURES, TIME = 4, 5
 SEQUENCES = [np.random.default_rng(n).normal(size=(n, FEATURES)) for n in (5, 3, 1)]
@@ -48,6 +51,7 @@ def both_ways(model: Layer, params, x) -> tuple:
     """Return y, dx and the gradients of the sum of y, at inference."""
     backend = get_backend("numpy")
     y, cache = model.forward_with_state(backend, params, model.init_state(params), x)
+    y = values_of(y)
     return y, *model.backward(backend, params, cache, np.ones_like(y))
 
 
@@ -79,6 +83,36 @@ def test_a_padded_batch_gives_the_results_of_its_single_sequences(layer, pool):
     assert not dx[~MASK].any()
     summed = tree.map(lambda *parts: sum(parts), *(each[2] for each in alone))
     tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), gradients, summed)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        SimpleRNN(3),
+        Bidirectional(GRU(3, return_sequences=True)),
+        LSTM(3, go_backwards=True),
+        Conv1D(2, 3, padding="same"),
+        BatchNorm(),
+        GroupNorm(2),
+        GlobalAveragePool1D(),
+        GlobalMaxPool1D(),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_padding_may_be_infinite_or_nan(layer):
+    params, _ = layer.init(np.random.default_rng(0), (TIME, FEATURES))
+    expected = both_ways(layer, params, Masked(PADDED, MASK))
+    for padding in (np.inf, -np.inf, np.nan, 1e300):
+        x = Masked(np.where(MASK[..., None], PADDED, padding), MASK)
+        tree.map(np.testing.assert_array_equal, both_ways(layer, params, x), expected)
+
+
+def test_the_largest_of_infinite_steps():
+    """0 · ∞ would be NaN."""
+    x = np.array([[[-np.inf, 1.0], [2.0, np.inf], [-np.inf, -np.inf]]])
+    y, dx, _ = both_ways(GlobalMaxPool1D(), {}, x)
+    assert y.tolist() == [[2.0, np.inf]]
+    assert dx.tolist() == [[[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]]
 
 
 @pytest.mark.parametrize(

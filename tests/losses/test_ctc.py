@@ -104,3 +104,15 @@ def test_large_logits_stay_finite(backend, size, dtype):
     expected = np.array([0.0, 1.0, 1.0, 1.0, 0.0]) / 3.0
     np.testing.assert_allclose(gradient[0, :, 1], expected, atol=precision)
     np.testing.assert_allclose(gradient[0, :, 0], -expected, atol=precision)
+
+
+def test_logits_of_minus_infinity_leave_the_paths_without_these_classes(backend):
+    z = Z.copy()
+    z[:, 1, 1] = z[:, 3, 0] = -math.inf
+    values, gradient = per_example(backend, CTC(), z, TARGETS)
+    labels = [[k for k in row if k >= 0] for row in TARGETS]
+    expected = [by_all_paths(*each, 0) for each in zip(z[:3], labels[:3], strict=True)]
+    np.testing.assert_allclose(values[:3], expected, rtol=1e-12)
+    assert np.isposinf(values[3])  # it has only blanks
+    assert np.isfinite(gradient).all()
+    assert not gradient[:, 1, 1].any()

@@ -16,7 +16,7 @@ from multinn import (
     Poisson,
     SoftmaxCrossEntropy,
 )
-from tests.support.loss_calls import per_example_eagerly
+from tests.support.loss_calls import per_example, per_example_eagerly
 
 pytestmark = pytest.mark.parametrize("dtype", ["float32", "float64"])
 each_size = pytest.mark.parametrize("size", [1e4, 1e30])
@@ -94,9 +94,10 @@ def test_the_zero_vector_has_no_direction(backend, part, dtype):
         np.testing.assert_array_equal(gradient, np.zeros((1, 3)))
 
 
-def test_logits_of_positions_that_are_ignored_may_be_large(backend, dtype):
-    outputs = np.array([[[1e4, 0.0], [0.0, 0.0], [-1e30, 1e30]]], dtype)
+@pytest.mark.parametrize("size", [1e30, np.inf, np.nan])
+def test_logits_of_positions_that_are_ignored_have_no_effect(backend, size, dtype):
+    outputs = np.array([[[1e4, 0.0], [0.0, 0.0], [-size, size]]], dtype)
     loss = SoftmaxCrossEntropy(ignored_class=-1)
-    values, gradient = per_example_eagerly(backend, loss, outputs, np.array([[-1, 0, -1]]))
+    values, gradient = per_example(backend, loss, outputs, np.array([[-1, 0, -1]]))
     np.testing.assert_allclose(values, [math.log(2.0)], rtol=1e-6)
     np.testing.assert_array_equal(gradient, [[[0.0, 0.0], [-0.5, 0.5], [0.0, 0.0]]])

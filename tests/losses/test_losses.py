@@ -163,6 +163,20 @@ def test_weights_that_are_all_zero_give_zero(backend, loss):
 
 
 @every_loss
+@pytest.mark.parametrize("weights", [[1, 0, 2, 0, 1, 1, 1, 0], [0] * 8], ids=["some", "all"])
+def test_what_has_weight_0_is_selected_away(backend, loss, weights):
+    """0 · ∞ would be NaN, in the value and in the gradient."""
+    outputs, targets = examples(loss)
+    weights = np.array(weights, float)
+    expected = call(backend, loss, outputs, targets, weights)
+    for wrong in (np.inf, -np.inf, np.nan, 1e300):
+        outputs[weights == 0] = wrong
+        found = call(backend, loss, outputs, targets, weights)
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])
+
+
+@every_loss
 def test_value_is_the_first_result_of_a_call(loss):
     backend, (outputs, targets) = get_backend("numpy"), examples(loss)
     assert loss.value(backend, outputs, targets) == call(backend, loss, outputs, targets)[0]

@@ -11,14 +11,17 @@ from multinn import (
     F1,
     R2,
     SGD,
+    Accuracy,
     BinaryCrossEntropy,
     Dense,
+    MeanSquaredError,
     Precision,
     Recall,
     Sequential,
     SoftmaxCrossEntropy,
     TopK,
     accuracy,
+    binary_accuracy,
 )
 from multinn.metrics import CombinedMetric, Metric
 from tests.support.small_runs import X, Y, fit, make_trainer
@@ -91,6 +94,47 @@ def test_r2_equals_scikit_learn_far_from_zero(backend, weights, size):
     assert combined(backend, R2(), (outputs, targets, weights), size) == pytest.approx(
         expected, abs=1e-4
     )
+
+
+@batch_sizes
+def test_r2_keeps_its_digits_where_the_spread_is_that_of_the_rounding(backend, size):
+    """In float32, whole numbers above 2²³ are exact, but their mean is not."""
+    rng = np.random.default_rng(0)
+    targets = 2.0**23 + rng.integers(0, 10, (60, 1))
+    outputs = targets + rng.integers(-1, 2, (60, 1))
+    expected = r2_score(targets, outputs)
+    arrays = outputs.astype(np.float32), targets.astype(np.float32), None
+    assert combined(backend, R2(), arrays, size) == pytest.approx(expected, rel=1e-6)
+
+
+OF_LOGITS = LOGITS, LABELS
+OF_SCORES = SCORES, CLASSES
+OF_NUMBERS = SCORES, SCORES[::-1].copy()
+EVERY: list[tuple[Metric, Any]] = [
+    (accuracy, OF_SCORES),
+    (Accuracy(0), OF_SCORES),
+    (binary_accuracy, OF_LOGITS),
+    (TopK(2), OF_SCORES),
+    (Precision(), OF_LOGITS),
+    (Recall("macro"), OF_SCORES),
+    (F1("micro"), OF_SCORES),
+    (R2(), OF_NUMBERS),
+    (SoftmaxCrossEntropy().value, OF_SCORES),
+    (MeanSquaredError().value, OF_NUMBERS),
+]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "array_api_strict", "torch"], indirect=True)
+@pytest.mark.parametrize(("metric", "arrays"), EVERY)
+def test_no_metric_depends_on_examples_of_weight_0(backend, metric, arrays):
+    outputs, targets = (array.copy() for array in arrays)
+    expected = measure(backend, metric, outputs, targets, WEIGHTS)
+    for wrong in (np.inf, -np.inf, np.nan, 1e30):
+        outputs[WEIGHTS == 0] = wrong
+        if arrays is OF_NUMBERS:
+            targets[WEIGHTS == 0] = wrong
+        found = measure(backend, metric, outputs, targets, WEIGHTS)
+        np.testing.assert_array_equal(found, expected)
 
 
 @weighted

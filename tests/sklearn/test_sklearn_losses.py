@@ -19,7 +19,9 @@ from multinn import (
     SoftmaxCrossEntropy,
 )
 from multinn.sklearn import MLPClassifier, MLPRegressor
+from multinn.sklearn.losses import HalfPoissonDeviance
 from tests.support.estimator_runs import BINARY, LABELS, NUMBERS, X, Y, assert_same_parameters
+from tests.support.loss_calls import per_example
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -92,6 +94,16 @@ class Hyperbolic(Loss):
 
     def per_example(self, backend, outputs, targets):
         return MeanSquaredError().per_example(backend, outputs, targets)
+
+
+def test_the_deviance_of_large_counts_keeps_its_digits(backend):
+    """In float32, exp(z) and t z have an error of about 1 here."""
+    t = np.array([[1e6], [1e7], [3.0], [0.0]], np.float32)
+    z = np.log(np.maximum(t, 1.0)) + np.float32([[0.01], [-0.02], [0.5], [0.25]])
+    d = z.astype(float) - np.log(np.maximum(t, 1.0).astype(float))
+    expected = np.where(t > 0.0, t * (np.expm1(d) - d), np.exp(d))[:, 0]
+    values, _ = per_example(backend, HalfPoissonDeviance(), z, t)
+    np.testing.assert_allclose(values, expected, rtol=1e-3)
 
 
 def test_an_unknown_output_activation_raises():

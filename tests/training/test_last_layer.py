@@ -1,0 +1,79 @@
+"""The warning of an activation that a loss already includes."""
+
+import warnings
+
+import pytest
+
+from multinn import (
+    BinaryCrossEntropy,
+    BinaryFocal,
+    Dense,
+    Dropout,
+    Flatten,
+    Focal,
+    HalfSquaredError,
+    Hinge,
+    Identity,
+    KLDivergence,
+    MeanSquaredError,
+    MultiClassHinge,
+    Poisson,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    SoftmaxCrossEntropy,
+    Softplus,
+    Tanh,
+    Trainer,
+)
+
+LOGITS = "expects logits: remove"
+OF_CLASSES = [SoftmaxCrossEntropy(), KLDivergence(), Focal(), MultiClassHinge()]
+OF_LABELS = [BinaryCrossEntropy(), BinaryFocal(), Hinge()]
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "expected"),
+    [
+        *((Softmax(), loss, LOGITS) for loss in OF_CLASSES),
+        *((Sigmoid(), loss, LOGITS) for loss in OF_LABELS),
+        (Sigmoid(), SoftmaxCrossEntropy(), LOGITS),
+        (Softplus(), Poisson(), "expects logarithms of rates: remove"),
+    ],
+)
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda last: last,
+        lambda last: Sequential([Dense(2), last]),
+        lambda last: Sequential([Sequential([Dense(2), last]), Flatten(), Sequential([Identity()])]),
+    ],
+    ids=["alone", "last", "nested"],
+)
+def test_an_activation_before_a_loss_that_includes_it_gives_a_warning(model, last, loss, expected):
+    with pytest.warns(UserWarning, match="^Trainer: the model ends in ") as caught:
+        Trainer(model(last), loss)
+    (warning,) = caught
+    message = str(warning.message)
+    assert f"in {type(last).__name__}, but {type(loss).__name__} {expected}" in message
+    assert warning.filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (Sequential([Dense(2), Softmax()]), MeanSquaredError()),
+        (Sequential([Dense(2), Sigmoid()]), HalfSquaredError()),
+        (Sequential([Dense(2), Softmax(), Dense(2)]), SoftmaxCrossEntropy()),
+        (Sequential([Dense(2), Tanh()]), Hinge()),
+        (Sequential([Dense(2), ReLU(), Dropout()]), BinaryCrossEntropy()),
+        (Residual(Sequential([Dense(2), Sigmoid()])), BinaryCrossEntropy()),
+        (Sequential([Flatten()]), SoftmaxCrossEntropy()),
+    ],
+)
+def test_other_pairs_give_no_warning(model, loss):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Trainer(model, loss)
