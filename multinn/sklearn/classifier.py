@@ -191,6 +191,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                 raise ValueError(
                     f"loss: expected a loss for several labels, got {loss!r}, which is for classes"
                 )
+            if self._kind == "single":  # one output, from which nothing has to be learned
+                return BINARY_LOG_LOSS, "logistic"
         elif multiclass:
             raise ValueError(
                 f"loss: expected a loss for classes, such as SoftmaxCrossEntropy(), got {loss!r}"

@@ -15,6 +15,7 @@ from multinn import (
     KLDivergence,
     Loss,
     MeanSquaredError,
+    MultiClassHinge,
     Poisson,
     SoftmaxCrossEntropy,
 )
@@ -40,6 +41,19 @@ def test_losses_of_classification(loss, y, activation):
     assert model.score(X, y) > 0.9
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), Focal(), MultiClassHinge()])
+def test_a_single_class_needs_no_loss_of_classes(loss):
+    model = MLPClassifier((8,), loss=loss, max_iter=2).fit(X, np.full(len(X), "one"))
+    assert (model.predict(X) == "one").all()
+    assert (model.predict_proba(X) == 1.0).all()
+
+
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), KLDivergence()])
+def test_a_regressor_of_one_output_refuses_a_loss_of_classes(loss):
+    with pytest.raises(ValueError, match=r"at least 2 outputs .* use BinaryCrossEntropy"):
+        MLPRegressor(loss).fit(X, PROPORTIONS)
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", Huber(0.5)])
