@@ -20,7 +20,7 @@ from multinn.descriptions.labels import build_labels, describe_labels
 from multinn.host.entries import first_place
 from multinn.losses import Loss, SoftmaxCrossEntropy
 from multinn.sklearn.base import OVERFLOWS, BaseMLP, has_epochs
-from multinn.sklearn.data import given_validation, locate_errors
+from multinn.sklearn.data import given_validation, locate_errors, without_left_out
 from multinn.sklearn.documentation import document
 from multinn.sklearn.losses import BINARY_LOG_LOSS, CLASS_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
@@ -143,11 +143,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         Args:
             X: (examples, features), dense or sparse.
             y: the classes, or an indicator matrix of labels.
-            sample_weight: (examples,) numbers of 0 or more, or None.
+            sample_weight: (examples,) numbers of 0 or more, or None. Examples of weight 0 are left out.
 
         Raises:
             ValueError: the data are invalid, or an output is NaN.
         """
+        X, y, sample_weight = without_left_out(X, y, sample_weight)
         predictions = self.predict(X)
         with locate_errors({"sample_weight": sample_weight}, {"y": y}):
             return float(accuracy_score(y, predictions, sample_weight=sample_weight))

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_sample_weight, _num_samples, validate_data
 
 from backends import HostArray
 from multinn.host.checks import as_host_array, check_not_masked, check_weights
@@ -99,6 +100,19 @@ def check_sample_weight(sample_weight: Any, X: Any) -> HostArray | None:
         weights: HostArray = _check_sample_weight(sample_weight, X, dtype=np.float64)
     check_weights(weights, X.shape[0], "float64", name="sample_weight")
     return weights
+
+
+def without_left_out(*arrays: Any) -> tuple[Any, ...]:
+    """Return X, y and sample_weight without the examples of weight 0, whose score would be 0 · ∞.
+
+    What is no weights for these examples is returned as it is, for scikit-learn's checks.
+    """
+    weights = np.asarray(arrays[-1])
+    if weights.ndim != 1 or weights.dtype.kind not in "biuf" or weights.all() or not weights.any():
+        return arrays
+    if len({_num_samples(array) for array in arrays}) > 1:
+        return arrays
+    return tuple(_safe_indexing(array, np.flatnonzero(weights)) for array in arrays)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from multinn import functional
 from multinn.host.checks import check_finite
 from multinn.losses import Loss
 from multinn.sklearn.base import OVERFLOWS, BaseMLP
-from multinn.sklearn.data import locate_errors
+from multinn.sklearn.data import locate_errors, without_left_out
 from multinn.sklearn.documentation import document
 from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
@@ -140,11 +140,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         Args:
             X: (examples, features), dense or sparse.
             y: the targets.
-            sample_weight: (examples,) numbers of 0 or more, or None.
+            sample_weight: (examples,) numbers of 0 or more, or None. Examples of weight 0 are left out.
 
         Raises:
             ValueError: the data are invalid, or a prediction overflows.
         """
+        X, y, sample_weight = without_left_out(X, y, sample_weight)
         predictions = self.predict(X)
         check_finite(predictions, "predictions", OVERFLOWS)
         with locate_errors({"y": y, "sample_weight": sample_weight}):

@@ -124,5 +124,6 @@ def test_estimators_do_not_depend_on_examples_of_weight_0(kind, settings):
         if kind is MLPRegressor:
             y[:20] = wrong
         model = kind(hidden_layer_sizes=4, max_iter=3, random_state=0, **settings).fit(x, y, weights)
-        results.append([*model.coefs_, model.loss_, getattr(model, "validation_scores_", None)])
+        score = model.score(x, y, weights)
+        results.append([*model.coefs_, model.loss_, score, getattr(model, "validation_scores_", None)])
     np.testing.assert_equal(results[1], results[0])
