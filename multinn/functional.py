@@ -145,11 +145,10 @@ def counted(backend: Backend, values: Array, weights: Array) -> Array:
 def product(backend: Backend, factors: Array, values: Array) -> Array:
     """Return factors · values, with 0 · ∞ = 0. So 0 log 0 = 0, as by convention.
 
-    NaN becomes 0, too: something else has to keep it visible.
+    Where a value is NaN, the result is the factor: something else has to keep the NaN visible.
     """
-    xp = backend.xp
     products = factors * values
-    return xp.where(xp.isnan(products), xp.zeros_like(products), products)
+    return backend.xp.where(backend.xp.isnan(products), factors, products)
 
 
 def shares(backend: Backend, counted: Array, like: Array) -> Array:

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape
-from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.host.checks import first_place, rounded
 
@@ -50,9 +49,8 @@ class Loss(Hyperparameters):
         if self.reduction == "mean":
             smallest = float(xp.finfo(weights.dtype).smallest_normal)  # if all weights are 0
             weights = weights / xp.maximum(xp.sum(weights), smallest)
-        by_example = xp.reshape(weights, (-1,) + (1,) * (gradient.ndim - 1))
-        value = xp.sum(functional.counted(backend, values, weights) * weights)
-        return value, functional.counted(backend, gradient, by_example) * by_example
+        values, gradient = weighted(backend, values, gradient, weights)
+        return xp.sum(values), gradient
 
     def value(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
@@ -76,6 +74,22 @@ class Loss(Hyperparameters):
         """
         check_shape(type(self).__name__, targets, output_shape)
         return rounded(targets, dtype, "targets")
+
+
+def weighted(backend: Backend, values: Array, gradient: Array, weights: Array) -> tuple[Array, Array]:
+    """Return values and their gradient times the weights, and 0 where the weight is 0.
+
+    Args:
+        backend: the backend of all arrays.
+        values: in the shape of the weights; where the weight is 0, they may be infinite or NaN.
+        gradient: that shape, perhaps with more axes at its end.
+        weights: (batch, ...).
+    """
+    xp = backend.xp
+    shape = (*weights.shape, *(1,) * (gradient.ndim - weights.ndim))
+    counts, of_gradient = weights != 0.0, xp.reshape(weights, shape)
+    gradient = xp.where(xp.reshape(counts, shape), gradient, of_gradient) * of_gradient
+    return xp.where(counts, values, weights) * weights, gradient
 
 
 def sum_outputs(backend: Backend, values: Array) -> Array:

@@ -15,6 +15,7 @@ from multinn.losses.base import (
     check_values,
     mean_positions,
     sum_outputs,
+    weighted,
 )
 
 
@@ -103,12 +104,8 @@ class SoftmaxCrossEntropy(Loss):
         if counted is None:
             return mean_positions(backend, values, error)
         shares = functional.shares(backend, counted, like=values)
-        values = functional.counted(backend, values, shares) * shares
-        by_position = shares[..., None]
-        return (
-            sum_outputs(backend, values),
-            functional.counted(backend, error, by_position) * by_position,
-        )
+        values, error = weighted(backend, values, error, shares)
+        return sum_outputs(backend, values), error
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes) or, without an ignored class, probabilities.
