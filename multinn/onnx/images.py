@@ -1,11 +1,13 @@
 """Convolution and pooling as ONNX operators, which have the channels first."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from backends import Shape, Tree
+from backends import Shape, Tree, get_backend
 from multinn.layers import (
     AveragePool1D,
     AveragePool2D,
@@ -16,7 +18,7 @@ from multinn.layers import (
     MaxPool1D,
     MaxPool2D,
 )
-from multinn.layers.images.geometry import Geometry
+from multinn.layers.images.geometry import Geometry, Pair
 from multinn.onnx.graph import Graph, Value
 from multinn.onnx.registry import converts
 
@@ -59,14 +61,47 @@ def _convolution_transpose(
 
 @converts(MaxPool1D, MaxPool2D, any_layout=True)
 def _max_pool(graph: Graph, layer: MaxPool1D | MaxPool2D, params: Tree, state: Tree, x: Value) -> Value:
-    return _pool(graph, "MaxPool", layer._geometry, x)
+    geometry, axes = layer._geometry, len(x.shape) - 1
+    margins = geometry.margins(_as_image(x.shape[:-1]))[-axes:]
+    if any(max(margin) >= k for margin, k in zip(margins, geometry.size[-axes:], strict=True)):
+        # With dilation, the padding may be as large as pool_size, which ONNX Runtime refuses.
+        x = _padded(graph, x, margins)
+        geometry = replace(geometry, padding="valid", ceil_mode=False)
+    return _pool(graph, "MaxPool", geometry, x, dilations=geometry.dilation[-axes:])
+
+
+def _padded(graph: Graph, x: Value, margins: Sequence[Pair]) -> Value:
+    """Add a padding of -∞ around each image or sequence."""
+    x = graph.with_channels_first(x)
+    pads = [0, 0, *(before for before, _ in margins), 0, 0, *(after for _, after in margins)]
+    y = graph.add("Pad", x.name, graph.integers(pads, "pads"), graph.constant(-math.inf, "padding"))
+    shape = [n + sum(margin) for n, margin in zip(x.shape, margins, strict=False)]
+    return replace(x, name=y, shape=(*shape, x.shape[-1]))
 
 
 @converts(AveragePool1D, AveragePool2D, any_layout=True)
 def _average_pool(
     graph: Graph, layer: AveragePool1D | AveragePool2D, params: Tree, state: Tree, x: Value
 ) -> Value:
-    return _pool(graph, "AveragePool", layer._geometry, x, count_include_pad=int(layer.count_padding))
+    geometry, counts = layer._geometry, layer.count_padding
+    if geometry.dilation == (1, 1) and not (geometry.ceil_mode and counts):
+        return _pool(graph, "AveragePool", geometry, x, count_include_pad=int(counts))
+    return _average_by_convolution(graph, layer, x)
+
+
+def _average_by_convolution(graph: Graph, layer: AveragePool1D | AveragePool2D, x: Value) -> Value:
+    """Add sums of windows as a convolution, times 1 / n, for what AveragePool of this opset lacks.
+
+    It has no dilation, and with ``count_include_pad`` it would count all the explicit padding, also
+    what ceil mode adds.
+    """
+    geometry, axes, channels = layer._geometry, len(x.shape) - 1, x.shape[-1]
+    ones = graph.constant(np.ones((channels, 1, *geometry.size[-axes:])), "ones")
+    sums = _pool(graph, "Conv", geometry, x, ones, dilations=geometry.dilation[-axes:], group=channels)
+    planes = np.ones((1, *_as_image(x.shape[:-1]), 1))
+    share = np.asarray(layer._share(get_backend("numpy:eager"), planes))
+    share = np.reshape(share, (1, 1, *sums.shape[:-1]) if share.ndim else ())
+    return replace(sums, name=graph.add("Mul", sums.name, graph.constant(share, "share")))
 
 
 @converts(GlobalAveragePool2D, any_layout=True)
@@ -77,10 +112,12 @@ def _global_average_pool(
     return Value(graph.add("ReduceMean", x.name, axes=axes, keepdims=0), x.shape[2:])
 
 
-def _pool(graph: Graph, operator: str, geometry: Geometry, x: Value, **attributes: int) -> Value:
+def _pool(
+    graph: Graph, operator: str, geometry: Geometry, x: Value, *inputs: str, **attributes: Any
+) -> Value:
     x = graph.with_channels_first(x)
     windows = _windows(geometry, x.shape[:-1], axes=len(x.shape) - 1)
-    y = graph.add(operator, x.name, **windows, **attributes)
+    y = graph.add(operator, x.name, *inputs, **windows, **attributes)
     return replace(x, name=y, shape=(*_count(geometry, x.shape[:-1]), x.shape[-1]))
 
 

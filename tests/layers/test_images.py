@@ -128,7 +128,7 @@ def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
 
 
 paddings = st.sampled_from(["valid", "same", "causal"]) | st.tuples(pairs(0, 3), pairs(0, 3))
-geometries = st.builds(Geometry, pairs(1, 4), pairs(1, 4), pairs(1, 3), paddings)
+geometries = st.builds(Geometry, pairs(1, 4), pairs(1, 4), pairs(1, 3), paddings, st.booleans())
 
 
 @given(pairs(1, 12), geometries, st.integers(0, 100))

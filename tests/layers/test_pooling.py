@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends import Backend
+from backends import Backend, get_backend
 from multinn import AveragePool1D, AveragePool2D, GlobalAveragePool2D, Layer, MaxPool1D, MaxPool2D
 
 RNG = np.random.default_rng(0)
@@ -53,6 +53,22 @@ def test_a_maximum_of_only_negative_infinities_gives_no_nan(backend):
         (MaxPool1D(3, 2, 1), [2.0, 4.0, 5.0], [0.0, 1.0, 0.0, 1.0, 1.0]),
         (MaxPool1D(2, 1, (1, 0)), [1.0, 2.0, 3.0, 4.0, 5.0], [1.0] * 5),
         (MaxPool1D(), [2.0, 4.0], [0.0, 1.0, 0.0, 1.0, 0.0]),
+        (MaxPool1D(ceil_mode=True), [2.0, 4.0, 5.0], [0.0, 1.0, 0.0, 1.0, 1.0]),
+        (MaxPool1D(2, 1, dilation=3), [4.0, 5.0], [0.0, 0.0, 0.0, 1.0, 1.0]),
+        (AveragePool1D(2, 3, dilation=2, ceil_mode=True), [2.0, 4.0], [1 / 2, 0.0, 1 / 2, 1.0, 0.0]),
+        # The last window would begin on the padding after the sequence, so there is none.
+        (AveragePool1D(2, 3, 1, ceil_mode=True), [1.0, 3.5], [1.0, 0.0, 1 / 2, 1 / 2, 0.0]),
+        # The last has one place on the sequence, one on the padding and one beyond, which is in no n.
+        (
+            AveragePool1D(3, 2, (0, 1), ceil_mode=True),
+            [2.0, 4.0, 5.0],
+            [1 / 3, 1 / 3, 2 / 3, 1 / 3, 4 / 3],
+        ),
+        (
+            AveragePool1D(3, 2, (0, 1), True, ceil_mode=True),
+            [2.0, 4.0, 2.5],
+            [1 / 3, 1 / 3, 2 / 3, 1 / 3, 5 / 6],
+        ),
     ],
     ids=str,
 )
@@ -62,12 +78,28 @@ def test_a_ramp(backend, layer, expected, gradient):
     np.testing.assert_allclose(dx[0, :, 0], gradient, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("layer", [MaxPool2D(3, 2), AveragePool1D(2, 1, 1)], ids=repr)
+def test_a_layer_pickled_without_dilation_and_ceil_mode_has_none(layer):
+    old = object.__new__(type(layer))
+    state = {name: value for name, value in vars(layer).items() if name not in ("dilation", "ceil_mode")}
+    old.__dict__.update(state)
+    assert old == layer
+    x = IMAGES if isinstance(layer, MaxPool2D) else SEQUENCES
+    runs = [passes(get_backend("numpy:eager"), each, x) for each in (old, layer)]
+    for one, other in zip(*runs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("along_time", "across"),
     [
         (MaxPool1D(3, 2, (2, 1)), MaxPool2D((1, 3), (1, 2), ((0, 0), (2, 1)))),
         (AveragePool1D(4, 3, "same"), AveragePool2D((1, 4), (1, 3), "same")),
         (AveragePool1D(2, padding=1), AveragePool2D((1, 2), padding=(0, 1))),
+        (
+            MaxPool1D(2, 3, 1, dilation=3, ceil_mode=True),
+            MaxPool2D((1, 2), (1, 3), (0, 1), dilation=(1, 3), ceil_mode=True),
+        ),
     ],
     ids=str,
 )
@@ -93,6 +125,8 @@ def test_the_mean_of_whole_images(backend):
         (AveragePool2D((2, 3), 1, ((1, 0), (2, 2))), (5, 6, 2), (5, 8, 2)),
         (MaxPool1D(3, padding="same"), (7, 2), (3, 2)),
         (AveragePool1D(3, 1, (2, 0)), (7, 2), (7, 2)),
+        (AveragePool2D(3, (3, 5), 1, dilation=(1, 2), ceil_mode=True), (5, 6, 2), (2, 2, 2)),
+        (MaxPool1D(3, 2, ceil_mode=True), (2, 2), (1, 2)),
         (GlobalAveragePool2D(), (5, 6, 2), (2,)),
     ],
     ids=str,
@@ -107,8 +141,10 @@ def test_init_returns_the_output_shape(backend, layer, inputs, outputs):
     ("make", "message"),
     [
         (lambda: MaxPool2D(2, padding="causal"), "MaxPool2D: expected padding .* got 'causal'"),
-        (lambda: MaxPool2D(2, padding=2), r"MaxPool2D: expected padding below pool_size \(2, 2\)"),
-        (lambda: AveragePool2D((3, 1), padding=1), r"AveragePool2D: expected padding below pool_size"),
+        (lambda: MaxPool2D(2, dilation=0), "MaxPool2D: expected dilation of at least 1"),
+        (lambda: AveragePool1D(2, dilation=(1, 1)), "AveragePool1D: expected dilation of at least 1"),
+        (lambda: MaxPool2D(2, padding=2), r"MaxPool2D: expected padding below \(2, 2\), the extent"),
+        (lambda: AveragePool2D((3, 1), padding=1), r"AveragePool2D: expected padding below \(3, 1\)"),
         (lambda: AveragePool2D(3, padding=-1), "AveragePool2D: expected padding .* got -1"),
         (lambda: MaxPool1D(0), "MaxPool1D: expected pool_size of at least 1, got 0"),
         (lambda: MaxPool1D(2, (1, 1)), "MaxPool1D: expected stride of at least 1"),
@@ -116,7 +152,7 @@ def test_init_returns_the_output_shape(backend, layer, inputs, outputs):
             lambda: AveragePool1D(2, padding="causal"),
             'AveragePool1D: expected padding "valid", "same", an',
         ),
-        (lambda: AveragePool1D(2, padding=(0, 2)), r"AveragePool1D: .* pool_size 2, .* got \(0, 2\)"),
+        (lambda: AveragePool1D(2, padding=(0, 2)), r"AveragePool1D: .* below 2, .* got \(0, 2\)"),
     ],
 )
 def test_invalid_hyperparameters_raise(make, message):
@@ -129,7 +165,10 @@ def test_invalid_hyperparameters_raise(make, message):
     [
         (MaxPool2D(4, padding=1), (1, 9, 1), "MaxPool2D: expected images of at least 2 x 2"),
         (MaxPool1D(4), (3, 1), "MaxPool1D: expected sequences of a length of at least 4"),
+        (MaxPool1D(4, 2, ceil_mode=True), (2, 1), "MaxPool1D: .* at least 3, the least that has"),
         (AveragePool1D(4), (5, 5, 1), "AveragePool1D: expected sequences of shape"),
+        (MaxPool2D(2, 1, 1, dilation=3), (3, 2, 1), r"MaxPool2D: .* wholly on .* \(3, 2\).*reduce"),
+        (AveragePool1D(2, 1, "same", dilation=2), (1, 1), "AveragePool1D: .* wholly on the padding"),
         (GlobalAveragePool2D(), (5, 1), "GlobalAveragePool2D: expected images"),
     ],
     ids=str,

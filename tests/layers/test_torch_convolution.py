@@ -185,6 +185,33 @@ def test_avg_pool2d(size, stride, padding, count_padding):
     assert_agree(AveragePool2D(size, stride, padding, count_padding), IMAGES, (), pooled)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dilation": 3, "padding": 1},
+        {"ceil_mode": True, "stride": (2, 3)},
+        {"ceil_mode": True, "stride": 3, "padding": 1, "dilation": (2, 1)},
+        {"ceil_mode": True, "stride": 4, "padding": 1},  # the last window would begin on the padding
+    ],
+    ids=str,
+)
+def test_max_pool2d_dilated_or_in_ceil_mode(options):
+    assert_agree(
+        MaxPool2D((3, 2), **options), IMAGES, (), lambda x: functional.max_pool2d(x, (3, 2), **options)
+    )
+
+
+@pytest.mark.parametrize("count_padding", [False, True])
+@pytest.mark.parametrize("stride", [2, (3, 4)])
+def test_avg_pool2d_in_ceil_mode(stride, count_padding):
+    def pooled(x):
+        return functional.avg_pool2d(
+            x, (3, 2), stride, 1, ceil_mode=True, count_include_pad=count_padding
+        )
+
+    assert_agree(AveragePool2D((3, 2), stride, 1, count_padding, ceil_mode=True), IMAGES, (), pooled)
+
+
 def test_max_pool1d():
     assert_agree(MaxPool1D(3, 2, 1), SEQUENCES, (), lambda x: functional.max_pool1d(x, 3, 2, 1))
 

@@ -96,6 +96,16 @@ FORMULA_MODELS = {
     "windows of sequences": _traced(
         _normal(2, 8, 3), MaxPool1D(3, 1, "same"), AveragePool1D(3, 2, (1, 2)), MaxPool1D(2, 3)
     ),
+    "dilated windows up to the end": _traced(
+        _normal(2, 7, 6, 2),
+        MaxPool2D(2, (2, 1), ((1, 0), (0, 2)), dilation=(2, 3), ceil_mode=True),
+        AveragePool2D(2, 2, ((1, 0), (0, 1)), True, dilation=(1, 2), ceil_mode=True),
+    ),
+    "dilated windows of sequences": _traced(
+        _normal(2, 9, 2),
+        MaxPool1D(3, 2, 1, dilation=2, ceil_mode=True),
+        AveragePool1D(2, 3, dilation=2, ceil_mode=True),
+    ),
     "equal maxima": _traced(np.round(_normal(2, 5, 5, 2)), MaxPool2D(3, 1, "same")),
     "pooling over masked steps": _traced(
         _padded(np.round(2.0 * _normal(4, 5, 3)), 5, 2, 0, 3),

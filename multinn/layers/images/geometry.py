@@ -21,7 +21,9 @@ class Geometry:
     """The positions of windows on images; sequences are images of height 1.
 
     Along each axis, a window of size k and dilation d extends over e = d (k - 1) + 1 entries. Images of
-    length n, with p entries of padding in total, have (n + p - e) // s + 1 windows at stride s.
+    length n, with p entries of padding in total, have (n + p - e) // s + 1 windows at stride s. In ceil
+    mode, one more window follows if entries are left over and it begins before the end of the image, not
+    on the padding there. More padding is added after the image, up to the end of that window.
 
     Attributes:
         size: the number of places in a window, vertically and horizontally.
@@ -30,18 +32,22 @@ class Geometry:
         padding: ((top, bottom), (left, right)), or a rule: "valid" is no padding; "same" gives
             ceil(n / s) windows, with half of the padding before and, if it is odd, one more entry
             after; "causal" is e - 1 entries before, so no window extends beyond its own position.
+        ceil_mode: whether a last window may extend beyond the padding.
     """
 
     size: Pair
     stride: Pair
     dilation: Pair = (1, 1)
     padding: Rule | Margins = "valid"
+    ceil_mode: bool = False
 
     @classmethod
-    def of_sequences(cls, size: int, stride: int, dilation: int, padding: Padding1D) -> "Geometry":
+    def of_sequences(
+        cls, size: int, stride: int, dilation: int, padding: Padding1D, ceil_mode: bool = False
+    ) -> "Geometry":
         """Return the geometry for sequences; the padding is (before, after) or a rule."""
         margins = padding if isinstance(padding, str) else (_NONE, cast(Pair, padding))
-        return cls((1, size), (1, stride), (1, dilation), margins)
+        return cls((1, size), (1, stride), (1, dilation), margins, ceil_mode)
 
     @property
     def extent(self) -> Pair:
@@ -50,7 +56,18 @@ class Geometry:
         return down, across
 
     def margins(self, shape: Shape) -> Margins:
-        """Return the padding of images (height, width) as ((top, bottom), (left, right))."""
+        """Return the padding of images (height, width) as ((top, bottom), (left, right)).
+
+        In ceil mode, it goes up to the end of the last windows.
+        """
+        margins = self.fixed_margins(shape)
+        if not self.ceil_mode:
+            return margins
+        down, across = map(_extended, shape, margins, self.extent, self.stride)
+        return down, across
+
+    def fixed_margins(self, shape: Shape) -> Margins:
+        """Return the padding without what ceil mode adds."""
         if self.padding == "valid":
             return _NONE, _NONE
         if self.padding == "causal":
@@ -71,10 +88,32 @@ class Geometry:
         rows, columns = ((n - e) // s + 1 for n, e, s in lengths)
         return rows, columns
 
+    def covers(self, shape: Shape) -> bool:
+        """Return whether each window on images (height, width) covers part of them."""
+        margins = [before for before, _ in self.margins(shape)]
+        axes = zip(shape, self.count(shape), margins, self.size, self.stride, self.dilation, strict=True)
+        return all(
+            any(0 <= s * window - before + d * place < n for place in range(k))
+            for n, count, before, k, s, d in axes
+            for window in range(count)
+        )
+
 
 def _same(length: int, extent: int, stride: int) -> Pair:
     missing = max((-(-length // stride) - 1) * stride + extent - length, 0)
     return missing // 2, missing - missing // 2
+
+
+def _extended(length: int, margin: Pair, extent: int, stride: int) -> Pair:
+    """Return the padding of ceil mode along one axis.
+
+    ⌈(n + p - e) / s⌉ + 1 windows cover all entries, and ⌈(n + p_before) / s⌉ begin before the end of the
+    image.
+    """
+    before, after = margin
+    beyond = length + before + after - extent
+    count = min(-(-beyond // stride) + 1, -(-(length + before) // stride))
+    return before, max(after, (count - 1) * stride + extent - length - before)
 
 
 def normalize_pairs(layer: Any, *names: str, minimum: int = 1) -> None:
@@ -143,9 +182,9 @@ def check_images(layer: Layer, input_shape: Shape, geometry: Geometry) -> None:
     rows, columns = _least(geometry)
     if input_shape[0] < rows or input_shape[1] < columns or input_shape[2] < 1:
         raise ValueError(
-            f"{type(layer).__name__}: expected images of at least {rows} x {columns}, the size of a "
-            f"window{_without_padding(geometry)}, with at least one channel, got (height, width, "
-            f"channels) {input_shape}; if the channels come first, begin the model with ChannelsLast()"
+            f"{type(layer).__name__}: expected images of at least {rows} x {columns}, "
+            f"{_described(geometry)}, with at least one channel, got (height, width, channels) "
+            f"{input_shape}; if the channels come first, begin the model with ChannelsLast()"
         )
 
 
@@ -155,9 +194,8 @@ def check_sequences(layer: Layer, input_shape: Shape, geometry: Geometry) -> Non
     least = _least(geometry)[1]
     if input_shape[0] < least or input_shape[1] < 1:
         raise ValueError(
-            f"{type(layer).__name__}: expected sequences of a length of at least {least}, the size of a "
-            f"window{_without_padding(geometry)}, with at least one channel, got (length, channels) "
-            f"{input_shape}"
+            f"{type(layer).__name__}: expected sequences of a length of at least {least}, "
+            f"{_described(geometry)}, with at least one channel, got (length, channels) {input_shape}"
         )
 
 
@@ -165,10 +203,16 @@ def _least(geometry: Geometry) -> Pair:
     """Return the height and width of the smallest images that have a window."""
     if isinstance(geometry.padding, str) and geometry.padding != "valid":
         return 1, 1
-    padding = geometry.margins(geometry.extent)
-    height, width = (max(e - sum(m), 1) for e, m in zip(geometry.extent, padding, strict=True))
+    padding = geometry.fixed_margins(geometry.extent)
+    spare = [s - 1 if geometry.ceil_mode else 0 for s in geometry.stride]
+    lengths = zip(geometry.extent, padding, spare, strict=True)
+    height, width = (max(e - sum(m) - extra, 1) for e, m, extra in lengths)
     return height, width
 
 
-def _without_padding(geometry: Geometry) -> str:
-    return "" if isinstance(geometry.padding, str) else " without the padding"
+def _described(geometry: Geometry) -> str:
+    """Return what `_least` is, in words."""
+    if geometry.ceil_mode:
+        return "the least that has a window in ceil mode"
+    without = "" if isinstance(geometry.padding, str) else " without the padding"
+    return f"the size of a window{without}"

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -35,6 +35,8 @@ class _Pooling(Layer):
     pool_size: int | Pair = 2
     stride: int | Pair | None = None
     padding: Padding | Padding1D = "valid"
+    dilation: int | Pair = field(default=1, kw_only=True)
+    ceil_mode: bool = field(default=False, kw_only=True)
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -72,13 +74,23 @@ class _Pooling(Layer):
     def _geometry(self) -> Geometry: ...
 
     def _check_padding(self) -> None:
-        padding, size = self._geometry.padding, self._geometry.size
+        padding, extent = self._geometry.padding, self._geometry.extent
         if isinstance(padding, str):
             return
-        if max(padding[0]) >= size[0] or max(padding[1]) >= size[1]:
+        if max(padding[0]) >= extent[0] or max(padding[1]) >= extent[1]:
             raise ValueError(
-                f"{type(self).__name__}: expected padding below pool_size {self.pool_size}, as each "
-                f"window must cover part of the input, got {self.padding}"
+                f"{type(self).__name__}: expected padding below "
+                f"{extent if isinstance(self.pool_size, tuple) else extent[1]}, the extent of a window, "
+                f"as each window must cover part of the input, got {self.padding}"
+            )
+
+    def _check_windows(self, shape: Shape) -> None:
+        """Check that no window on images (height, width) lies wholly on the padding."""
+        if not self._geometry.covers(shape):
+            raise ValueError(
+                f"{type(self).__name__}: expected each window to cover part of the input, got one "
+                f"wholly on the padding for inputs of (height, width) {tuple(shape)}, dilation "
+                f"{self.dilation} and padding {self.padding!r}; reduce the dilation or the padding"
             )
 
 
@@ -87,9 +99,10 @@ class _Pooling2D(_Pooling):
     """Pooling of images."""
 
     padding: Padding = "valid"
+    dilation: int | Pair = field(default=(1, 1), kw_only=True)  # a pair: older pickles have no dilation
 
     def __post_init__(self) -> None:
-        normalize_pairs(self, "pool_size")
+        normalize_pairs(self, "pool_size", "dilation")
         if self.stride is not None:
             normalize_pairs(self, "stride")
         normalize_padding_2d(self)
@@ -98,13 +111,15 @@ class _Pooling2D(_Pooling):
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (rows of windows, columns of windows, channels)."""
         check_images(self, input_shape, self._geometry)
+        self._check_windows(input_shape[:2])
         return {}, (*self._geometry.count(input_shape[:2]), input_shape[2])
 
     @property
     def _geometry(self) -> Geometry:
         normalized: Any = self  # the sizes are pairs
         size, stride = normalized.pool_size, normalized.stride
-        return Geometry(size, size if stride is None else stride, padding=normalized.padding)
+        stride = size if stride is None else stride
+        return Geometry(size, stride, normalized.dilation, normalized.padding, self.ceil_mode)
 
 
 @dataclass(frozen=True)
@@ -114,9 +129,10 @@ class _Pooling1D(_Pooling):
     pool_size: int = 2
     stride: int | None = None
     padding: Padding1D = "valid"
+    dilation: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        check_integers(self, "pool_size")
+        check_integers(self, "pool_size", "dilation")
         if self.stride is not None:
             check_integers(self, "stride")
         normalize_padding_1d(self, "valid", "same")
@@ -125,11 +141,13 @@ class _Pooling1D(_Pooling):
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (windows, channels)."""
         check_sequences(self, input_shape, self._geometry)
+        self._check_windows((1, input_shape[0]))
         return {}, (self._geometry.count((1, input_shape[0]))[1], input_shape[1])
 
     @property
     def _geometry(self) -> Geometry:
-        return Geometry.of_sequences(self.pool_size, self.stride or self.pool_size, 1, self.padding)
+        stride = self.stride or self.pool_size
+        return Geometry.of_sequences(self.pool_size, stride, self.dilation, self.padding, self.ceil_mode)
 
 
 class _Max(_Pooling):
@@ -166,10 +184,17 @@ class _Average(_Pooling):
 
     def _share(self, backend: Backend, X: Array) -> Array | float:
         """Return 1 / n, an array if the windows differ in n."""
-        height, width = X.shape[1:3]
-        if self.count_padding or self._geometry.padded((height, width)) == (height, width):
-            return 1.0 / math.prod(self._geometry.size)
-        ones = self._windows(backend, backend.xp.ones((1, height, width, 1), dtype=X.dtype))
+        geometry, shape = self._geometry, X.shape[1:3]
+        margins = geometry.margins(shape)
+        counted = geometry.fixed_margins(shape) if self.count_padding else ((0, 0), (0, 0))
+        if counted == margins:
+            return 1.0 / math.prod(geometry.size)
+        (height, down), (width, across) = (
+            (n + sum(m), (margin[0] - m[0], margin[1] - m[1]))
+            for n, m, margin in zip(shape, counted, margins, strict=True)
+        )
+        beyond = replace(geometry, padding=(down, across), ceil_mode=False)
+        ones = windows(backend, backend.xp.ones((1, height, width, 1), dtype=X.dtype), beyond)
         return 1.0 / sum(ones[1:], start=ones[0])
 
 
@@ -177,9 +202,10 @@ class _Average(_Pooling):
 class MaxPool2D(_Max, _Pooling2D):
     """y = the maximum of each window and channel.
 
-    Shapes: x (batch, height, width, channels), and y (batch, (height - k) // s + 1,
-    (width - k) // s + 1, channels) for windows of size k and stride s. Here height and width include the
-    padding, which is never the maximum. Rows and columns beyond the last whole window are left out.
+    Shapes: x (batch, height, width, channels), and y (batch, (height - e) // s + 1,
+    (width - e) // s + 1, channels) for windows of size k, stride s and dilation d, where
+    e = d (k - 1) + 1. Here height and width include the padding, which is never the maximum. Rows and
+    columns beyond the last whole window are left out; in ceil mode, one more window covers them.
 
     With x_k for the entry of a window at place k, ∂y/∂x_k is 1 where x_k is the maximum, else 0. Of
     several equal maxima, the first is taken. So dy goes to the first x_k that equals y, and an entry of
@@ -190,10 +216,14 @@ class MaxPool2D(_Max, _Pooling2D):
     Attributes:
         pool_size: k, or a pair for height and width.
         stride: s, or a pair; k if None.
-        padding: as in `Conv2D`, but less than k on each side.
+        padding: as in `Conv2D`, but less than e on each side.
+        dilation: d, the distance between the places in a window, or a pair.
+        ceil_mode: whether one more window covers what is left at the end. It has to begin before the end
+            of the images, not on the padding there, as in PyTorch.
 
     Raises:
-        ValueError: pool_size or stride is below 1, or the padding is invalid or too large.
+        ValueError: pool_size, stride or dilation is below 1, or the padding is invalid or too large; or,
+            from `init`, a window lies wholly on the padding.
     """
 
 
@@ -201,18 +231,22 @@ class MaxPool2D(_Max, _Pooling2D):
 class MaxPool1D(_Max, _Pooling1D):
     """y = the maximum of each window and channel of a sequence: `MaxPool2D` along time.
 
-    Shapes: x (batch, length, channels), and y (batch, (length - k) // s + 1, channels) for windows of
-    size k and stride s. Here the length includes the padding, which is never the maximum.
+    Shapes: x (batch, length, channels), and y (batch, (length - e) // s + 1, channels) for windows of
+    size k, stride s and dilation d, where e = d (k - 1) + 1. Here the length includes the padding, which
+    is never the maximum.
 
     dy goes to the first of the maxima, as in `MaxPool2D`.
 
     Attributes:
         pool_size: k.
         stride: s; k if None.
-        padding: "valid", "same", a number or (before, after), as in `Conv1D`, but less than k.
+        padding: "valid", "same", a number or (before, after), as in `Conv1D`, but less than e.
+        dilation: d, the distance between the places in a window.
+        ceil_mode: whether one more window covers what is left at the end, as in `MaxPool2D`.
 
     Raises:
-        ValueError: pool_size or stride is below 1, or the padding is invalid or too large.
+        ValueError: pool_size, stride or dilation is below 1, or the padding is invalid or too large; or,
+            from `init`, a window lies wholly on the padding.
     """
 
 
@@ -220,24 +254,30 @@ class MaxPool1D(_Max, _Pooling1D):
 class AveragePool2D(_Average, _Pooling2D):
     """y = the mean of each window and channel.
 
-    Shapes: x (batch, height, width, channels), and y (batch, (height - k) // s + 1,
-    (width - k) // s + 1, channels) for windows of size k and stride s. Here height and width include the
-    padding. Rows and columns beyond the last whole window are left out.
+    Shapes: x (batch, height, width, channels), and y (batch, (height - e) // s + 1,
+    (width - e) // s + 1, channels) for windows of size k, stride s and dilation d, where
+    e = d (k - 1) + 1. Here height and width include the padding. Rows and columns beyond the last whole
+    window are left out; in ceil mode, one more window covers them.
 
     With x_k for the entry of a window at place k, y = Σ_k x_k / n gives ∂y/∂x_k = 1 / n: each place gets
     dy / n, and an entry of x that is in several windows gets the sum. Padding adds nothing to the sum;
-    n includes it only with ``count_padding``.
+    n includes it only with ``count_padding``. n never includes the places of a window beyond the
+    padding, which only ceil mode has.
     Source: Y. LeCun et al., Gradient-based learning applied to document recognition, Proceedings of the
     IEEE 86, 1998, section II.B, without the trainable factor.
 
     Attributes:
         pool_size: k, or a pair for height and width.
         stride: s, or a pair; k if None.
-        padding: as in `Conv2D`, but less than k on each side.
+        padding: as in `Conv2D`, but less than e on each side.
         count_padding: whether n includes the padding.
+        dilation: d, the distance between the places in a window, or a pair.
+        ceil_mode: whether one more window covers what is left at the end. It has to begin before the end
+            of the images, not on the padding there, as in PyTorch.
 
     Raises:
-        ValueError: pool_size or stride is below 1, or the padding is invalid or too large.
+        ValueError: pool_size, stride or dilation is below 1, or the padding is invalid or too large; or,
+            from `init`, a window lies wholly on the padding.
     """
 
     count_padding: bool = False
@@ -247,19 +287,22 @@ class AveragePool2D(_Average, _Pooling2D):
 class AveragePool1D(_Average, _Pooling1D):
     """y = the mean of each window and channel of a sequence: `AveragePool2D` along time.
 
-    Shapes: x (batch, length, channels), and y (batch, (length - k) // s + 1, channels) for windows of
-    size k and stride s. Here the length includes the padding.
+    Shapes: x (batch, length, channels), and y (batch, (length - e) // s + 1, channels) for windows of
+    size k, stride s and dilation d, where e = d (k - 1) + 1. Here the length includes the padding.
 
     Each entry gets dy / n from each of its windows, as in `AveragePool2D`.
 
     Attributes:
         pool_size: k.
         stride: s; k if None.
-        padding: "valid", "same", a number or (before, after), as in `Conv1D`, but less than k.
+        padding: "valid", "same", a number or (before, after), as in `Conv1D`, but less than e.
         count_padding: whether n includes the padding.
+        dilation: d, the distance between the places in a window.
+        ceil_mode: whether one more window covers what is left at the end, as in `AveragePool2D`.
 
     Raises:
-        ValueError: pool_size or stride is below 1, or the padding is invalid or too large.
+        ValueError: pool_size, stride or dilation is below 1, or the padding is invalid or too large; or,
+            from `init`, a window lies wholly on the padding.
     """
 
     count_padding: bool = False

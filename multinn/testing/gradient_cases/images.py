@@ -16,17 +16,24 @@ from multinn import (
     MaxPool1D,
     MaxPool2D,
 )
+from multinn.layers.images.geometry import Margins, Pair
 from multinn.testing.gradient_cases.base import LayerCase, Point, inputs
 
 
-def _lead_of_largest(size: int, stride: int, padding: int = 0) -> Callable[[Point], HostArray]:
+def _lead_of_largest(
+    size: int | Pair, stride: int | Pair, margins: int | Margins = 0, dilation: int | Pair = 1
+) -> Callable[[Point], HostArray]:
     """Return a function that gives, for each window, the difference of its two largest entries."""
+    (height, width), (down, across), (lower, wider) = (
+        np.broadcast_to(each, 2).tolist() for each in (size, stride, dilation)
+    )
+    extent = (lower * (height - 1) + 1, wider * (width - 1) + 1)
 
     def lead(point: Point) -> HostArray:
-        margin = (padding, padding)
-        images = np.pad(inputs(point), ((0, 0), margin, margin, (0, 0)), constant_values=-np.inf)
-        windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
-        entries = windows[:, ::stride, ::stride].reshape(-1, size * size)
+        padding = ((0, 0), *np.broadcast_to(margins, (2, 2)).tolist(), (0, 0))
+        images = np.pad(inputs(point), padding, constant_values=-np.inf)
+        windows = np.lib.stride_tricks.sliding_window_view(images, extent, axis=(1, 2))
+        entries = windows[:, ::down, ::across, :, ::lower, ::wider].reshape(-1, height * width)
         first, second = np.sort(entries, axis=1)[:, :-3:-1].T
         return np.asarray(first - second)
 
@@ -75,9 +82,25 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("MaxPool2D with gaps", MaxPool2D(2, 3), (1, 5, 8, 2), kink=_lead_of_largest(2, 3)),
     LayerCase("MaxPool2D padded", MaxPool2D(2, 2, 1), (1, 2, 4, 2), kink=_lead_of_largest(2, 2, 1)),
     LayerCase("MaxPool1D", MaxPool1D(), (2, 4, 2), kink=_lead_in_pairs),
+    LayerCase(
+        "MaxPool2D dilated up to the end",
+        MaxPool2D(2, (1, 2), ((0, 1), (2, 0)), dilation=(2, 3), ceil_mode=True),
+        (1, 4, 5, 2),
+        kink=_lead_of_largest((2, 2), (1, 2), ((0, 1), (2, 1)), (2, 3)),
+    ),
     LayerCase("AveragePool2D", AveragePool2D(), (2, 4, 5, 2)),
     LayerCase("AveragePool2D overlapping", AveragePool2D((3, 2), 1), (2, 4, 5, 2)),
     LayerCase("AveragePool2D same", AveragePool2D(3, 2, "same"), (1, 4, 5, 2)),
     LayerCase("AveragePool1D counting padding", AveragePool1D(3, 2, (1, 2), True), (2, 5, 2)),
+    LayerCase(
+        "AveragePool2D dilated up to the end",
+        AveragePool2D(2, 2, 1, dilation=(2, 1), ceil_mode=True),
+        (1, 4, 5, 2),
+    ),
+    LayerCase(
+        "AveragePool1D to the end of padding",
+        AveragePool1D(3, 2, (0, 1), True, ceil_mode=True),
+        (2, 5, 2),
+    ),
     LayerCase("GlobalAveragePool2D", GlobalAveragePool2D(), (2, 2, 3, 2)),
 )

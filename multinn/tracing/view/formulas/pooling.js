@@ -2,12 +2,12 @@ import { cases, divide, formulas, largest, multiply, places, sum, variable } fro
 import { placeNames, windowsOn } from "./windows.js";
 
 /** Return functions of the windows on x. */
-function pooling({ x, y, options: { pool_size: size, stride, padding } }) {
-  const axes = windowsOn(x, y, { size, stride: stride ?? size, padding });
+function pooling({ x, y, options: { pool_size: size, stride, padding, dilation } }) {
+  const axes = windowsOn(x, y, { size, stride: stride ?? size, padding, dilation });
   const names = placeNames(axes.length);
   return {
-    /** The number of places in a window. */
-    size: axes.reduce((product, axis) => product * axis.size, 1),
+    /** The number of places of a window that lie on x or its padding. */
+    countOf: (window) => axes.reduce((product, axis, k) => product * axis.countOf(window[k]), 1),
     /** The places of a window that do not lie on the padding, along each axis. */
     placesOf: (window) => axes.map((axis, k) => axis.placesOf(window[k])),
     entry: (n, window, place, c) => x(n, ...axes.map((axis, k) => axis.position(window[k], place[k])), c),
@@ -45,9 +45,9 @@ formulas.MaxPool2D = {
 };
 formulas.MaxPool1D = formulas.MaxPool2D;
 
-/** Return the number n of entries of a window, or with ``count_padding`` of its places. */
+/** Return the number n of entries of a window, with ``count_padding`` together with the padding. */
 function entriesIn(pool, { options }, window) {
-  if (options.count_padding) return pool.size;
+  if (options.count_padding) return pool.countOf(window);
   return pool.placesOf(window).reduce((product, found) => product * found.length, 1);
 }
 

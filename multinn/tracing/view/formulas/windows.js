@@ -34,6 +34,7 @@ function windowsAlong(length, count, size, stride, padding, dilation) {
   const extent = dilation * (size - 1) + 1;
   const missing = Math.max((Math.ceil(length / stride) - 1) * stride + extent - length, 0);
   const before = { valid: 0, same: Math.floor(missing / 2), causal: extent - 1 }[padding] ?? padding[0];
+  const after = { valid: 0, same: Math.ceil(missing / 2), causal: 0 }[padding] ?? padding[1];
   const isWindow = (h) => Number.isInteger(h) && h >= 0 && h < count;
   const isInside = (position) => position >= 0 && position < length;
   const position = (h, i) => (Number.isInteger(h)
@@ -51,6 +52,8 @@ function windowsAlong(length, count, size, stride, padding, dilation) {
     window,
     /** The places of window h that do not lie on the padding. */
     placesOf: (h) => range(size).filter((i) => isInside(position(h, i))),
+    /** How many places of window h lie on the image or its padding; in ceil mode, some may lie beyond. */
+    countOf: (h) => range(size).filter((i) => position(h, i) < length + after).length,
     /** The places that lie at a position in some window. */
     placesAt: (at) => range(size).filter((i) => isWindow(window(at, i))),
     /** The windows whose place i does not lie on the padding. */
