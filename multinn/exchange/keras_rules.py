@@ -3,7 +3,15 @@
 import numpy as np
 
 from backends import HostArray, Tree
-from multinn.exchange.rules import Rule, Weights, gates_in_order, merged_biases, renamed, second_bias
+from multinn.exchange.rules import (
+    Rule,
+    Weights,
+    gates_in_order,
+    merged_biases,
+    query_factor,
+    renamed,
+    second_bias,
+)
 from multinn.layers import (
     GRU,
     LSTM,
@@ -45,6 +53,8 @@ def _gru_from_keras(layer: GRU, weights: Weights) -> tuple[Tree, Tree]:
 def _attention_to_keras(layer: MultiHeadAttention, params: Tree, state: Tree) -> dict[str, HostArray]:
     """Return kernels (features, heads, d), for the output (heads, d, features), and biases."""
     weights = {}
+    factor = query_factor(layer, params["query"]["W"].shape[1])
+    params = {**params, "query": {name: factor * own for name, own in params["query"].items()}}
     for name in _PROJECTIONS:
         W, last = np.asarray(params[name]["W"]), name == "output"
         shape = (layer.heads, -1, W.shape[1]) if last else (len(W), layer.heads, -1)
@@ -63,6 +73,8 @@ def _attention_from_keras(layer: MultiHeadAttention, weights: Weights) -> tuple[
         params[name] = {"W": kernel.reshape(shape)}
         if layer.use_bias and name != "key":
             params[name]["b"] = weights[f"{name} bias"].ravel()
+    factor = query_factor(layer, params["query"]["W"].shape[1])
+    params["query"] = {name: own / factor for name, own in params["query"].items()}
     return params, {}
 
 

@@ -1,5 +1,6 @@
 """The layers of a model that have weights, and rules that convert them to and from another library."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from backends import HostArray, Shape, Tree, tree
 from multinn.host.checks import as_host_array, check_shape
 from multinn.host.text import shorten
-from multinn.layers import GRU, Container, Layer
+from multinn.layers import GRU, Container, Layer, MultiHeadAttention
 
 Path = tuple[int, ...]
 Weights = Mapping[str, HostArray]
@@ -232,3 +233,13 @@ def merged_biases(layer: Layer, first: HostArray, second: HostArray) -> dict[str
         return {"b": first + second}
     sums = (first + second)[: -layer.units]
     return {"b": np.concatenate([sums, first[-layer.units :]]), "c": second[-layer.units :]}
+
+
+def query_factor(layer: MultiHeadAttention, columns: int) -> float:
+    """Return s √d, by which Wq and bq differ from those of a library that has the scale 1 / √d.
+
+    Args:
+        layer: the attention; s is its scale, and d the size of its heads.
+        columns: the number of columns of Wq, heads d.
+    """
+    return 1.0 if layer.scale is None else layer.scale * math.sqrt(columns // layer.heads)

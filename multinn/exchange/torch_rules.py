@@ -3,7 +3,7 @@
 import numpy as np
 
 from backends import HostArray, Tree
-from multinn.exchange.rules import Rule, Weights, merged_biases, renamed, second_bias
+from multinn.exchange.rules import Rule, Weights, merged_biases, query_factor, renamed, second_bias
 from multinn.layers import (
     GRU,
     LSTM,
@@ -52,6 +52,8 @@ def _recurrent_from_torch(layer: Recurrent, weights: Weights) -> tuple[Tree, Tre
 
 def _attention_to_torch(layer: MultiHeadAttention, params: Tree, state: Tree) -> dict[str, HostArray]:
     matrices = [params[name]["W"].T for name in ("query", "key", "value")]
+    factor = query_factor(layer, len(matrices[0]))
+    matrices[0] = matrices[0] * factor
     features = params["output"]["W"].shape[1]
     if len(matrices[0]) != features:
         raise ValueError(
@@ -63,7 +65,7 @@ def _attention_to_torch(layer: MultiHeadAttention, params: Tree, state: Tree) ->
     else:
         weights = dict(zip(("q_proj_weight", "k_proj_weight", "v_proj_weight"), matrices, strict=True))
     if layer.use_bias:
-        query, value = params["query"]["b"], params["value"]["b"]
+        query, value = params["query"]["b"] * factor, params["value"]["b"]
         weights["in_proj_bias"] = np.concatenate([query, np.zeros_like(query), value])
     weights["out_proj.weight"] = params["output"]["W"].T
     if layer.use_bias:
@@ -76,12 +78,14 @@ def _attention_from_torch(layer: MultiHeadAttention, weights: Weights) -> tuple[
         matrices = np.split(weights["in_proj_weight"], 3)
     else:
         matrices = [weights[f"{name}_proj_weight"] for name in "qkv"]
-    matrices.append(weights["out_proj.weight"])
+    factor = query_factor(layer, len(matrices[0]))
+    matrices = [matrices[0] / factor, *matrices[1:], weights["out_proj.weight"]]
     names = ("query", "key", "value", "output")
     params = {name: {"W": W.T} for name, W in zip(names, matrices, strict=True)}
     if layer.use_bias:
         query, _, value = np.split(weights["in_proj_bias"], 3)
-        for name, b in (("query", query), ("value", value), ("output", weights["out_proj.bias"])):
+        biases = {"query": query / factor, "value": value, "output": weights["out_proj.bias"]}
+        for name, b in biases.items():
             params[name]["b"] = b
     return params, {}
 

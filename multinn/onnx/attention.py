@@ -1,6 +1,7 @@
 """Attention as ONNX operators: matrix products and softmax."""
 
 import math
+from functools import partial, reduce
 
 import numpy as np
 
@@ -13,39 +14,50 @@ from multinn.onnx.registry import converts
 
 @converts(MultiHeadAttention, takes_mask=True)
 def _attention(graph: Graph, layer: MultiHeadAttention, params: Tree, state: Tree, x: Values) -> Value:
-    queries, context = x if isinstance(x, tuple) else (x, x)
-    assert isinstance(queries, Value)
-    assert isinstance(context, Value)
-    X, C = graph.with_channels_last(queries), graph.with_channels_last(context)
+    values = [graph.with_channels_last(_value(each)) for each in (x if isinstance(x, tuple) else (x, x))]
+    X, C, *bias = values
+    C = graph.with_zero_padding(C)
     size = params["query"]["W"].shape[1] // layer.heads
     Q, K, V = (
         _split(graph, dense(graph, params[name], value), layer.heads, size)
         for name, value in (("query", X), ("key", C), ("value", C))
     )
-    Q = graph.add("Mul", Q, graph.constant(1.0 / math.sqrt(size), "scale"))
+    scale = 1.0 / math.sqrt(size) if layer.scale is None else layer.scale
+    Q = graph.add("Mul", Q, graph.constant(scale, "scale"))
     S = graph.add("MatMul", Q, graph.add("Transpose", K, perm=(0, 1, 3, 2)))
-    P = _weights(graph, layer, S, C)
+    P = _weights(graph, layer, S, C, *bias)
     heads = graph.add("Transpose", graph.add("MatMul", P, V), perm=(0, 2, 1, 3))
     shape = (X.shape[0], layer.heads * size)
     A = Value(graph.reshape(heads, shape), shape, X.mask)
     return dense(graph, params["output"], A)
 
 
-def _weights(graph: Graph, layer: MultiHeadAttention, S: str, context: Value) -> str:
-    """Add P = softmax(S) over the visible steps; P is 0 where no step is visible."""
+def _value(x: Values) -> Value:
+    assert isinstance(x, Value)
+    return x
+
+
+def _weights(
+    graph: Graph, layer: MultiHeadAttention, S: str, context: Value, bias: Value | None = None
+) -> str:
+    """Add P = softmax(S + B) over the visible steps; P is 0 where no step is visible."""
     time = context.shape[0]
-    visible = None
+    lowest = graph.constant(0.25 * float(np.finfo(graph.dtype).min), "lowest")
+    visible = []
     if context.mask is not None:
-        visible = graph.cast(graph.reshape(context.mask, (1, 1, time)), graph.dtype)
+        visible.append(graph.cast(graph.reshape(context.mask, (1, 1, time)), graph.dtype))
     if layer.causal:
-        earlier = graph.constant(np.tri(time), "earlier")
-        visible = earlier if visible is None else graph.add("Mul", visible, earlier)
-    if visible is None:
+        visible.append(graph.constant(np.tri(time), "earlier"))
+    if bias is not None:
+        B = bias.name if len(bias.shape) == 3 else graph.reshape(bias.name, (1, *bias.shape))
+        visible.append(graph.cast(graph.add("Greater", B, lowest), graph.dtype))
+        S = graph.add("Add", S, graph.add("Max", B, lowest))
+    if not visible:
         return graph.add("Softmax", S, axis=-1)
-    lowest = 0.25 * float(np.finfo(graph.dtype).min)
-    hidden = graph.add("Sub", graph.constant(1.0), visible)
-    S = graph.add("Add", S, graph.add("Mul", hidden, graph.constant(lowest, "lowest")))
-    return graph.add("Mul", graph.add("Softmax", S, axis=-1), visible)
+    seen = reduce(partial(graph.add, "Mul"), visible)
+    hidden = graph.add("Sub", graph.constant(1.0), seen)
+    S = graph.add("Add", S, graph.add("Mul", hidden, lowest))
+    return graph.add("Mul", graph.add("Softmax", S, axis=-1), seen)
 
 
 def _split(graph: Graph, x: Value, heads: int, size: int) -> str:

@@ -171,6 +171,11 @@ def test_attention(use_bias):
     assert_both_ways(MultiHeadAttention(2, use_bias=use_bias), module, SEQUENCES)
 
 
+def test_attention_with_a_scale_of_its_own():
+    module = SelfAttention(4, 2, batch_first=True)
+    assert_both_ways(MultiHeadAttention(2, scale=0.3), module, SEQUENCES)
+
+
 def test_attention_to_a_context_of_other_features():
     layer, shapes = MultiHeadAttention(2), ((5, 4), (6, 3))
     params, _ = drawn(layer, shapes)

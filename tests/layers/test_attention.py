@@ -106,6 +106,51 @@ def test_a_causal_step_with_only_padding_before_gets_the_bias(backend):
     assert (y[:, 2:] != bias).any(axis=2).all()
 
 
+def both_ways(backend, layer, x):
+    """Return y, the gradients of x and those of the parameters, for dy = 1 at steps that count."""
+    queries = x[0] if isinstance(x, tuple) and not isinstance(x, Masked) else x
+    params = initial(layer, X.shape[1:])
+    counted = np.ones(X.shape) * (queries.mask[..., None] if isinstance(queries, Masked) else 1.0)
+    with backend.precision("float64"):
+        params, x, dy = backend.from_numpy((params, x, counted))
+        y, cache = layer.forward(backend, params, x)
+        return backend.to_numpy((y, *layer.backward(backend, params, cache, dy)))
+
+
+def test_an_additive_mask_of_minus_infinity_hides_steps(backend):
+    later = np.where(np.tri(5, dtype=bool), 0.0, -np.inf) * np.ones((2, 1, 1))
+    y, (dX, dC, dB), gradients = both_ways(backend, MultiHeadAttention(2), (X, X, later))
+    expected, dx, expected_gradients = both_ways(backend, MultiHeadAttention(2, causal=True), X)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(dX + dC, dx)
+    np.testing.assert_array_equal(dB[:, ~np.tri(5, dtype=bool)], 0.0)
+    tree.map(np.testing.assert_array_equal, gradients, expected_gradients)
+
+
+def test_a_row_that_an_additive_mask_hides_wholly_gets_the_bias_and_no_gradient(backend):
+    mask = np.zeros((2, 2, 5, 5))
+    mask[:, :, 3] = -np.inf
+    layer = MultiHeadAttention(2)
+    y, (dX, _, dB), _ = both_ways(backend, layer, (X, X, mask))
+    np.testing.assert_array_equal(y[:, 3], [initial(layer)["output"]["b"]] * 2)
+    np.testing.assert_array_equal(dX[:, 3], 0.0)
+    np.testing.assert_array_equal(dB[:, :, 3], 0.0)
+
+
+@pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan, 1e300])
+def test_no_number_in_padding_reaches_steps_that_count(backend, number):
+    layer = MultiHeadAttention(2)
+    mask = np.array([[True, True, False, True, False], [False] * 5])
+    mixed = np.where(mask[..., None], X, number)
+    inputs = [Masked(np.where(mask[..., None], X, 0.0), mask), Masked(mixed, mask)]
+    for wrap in (lambda x: x, lambda x: (X, x)):
+        expected, got = (both_ways(backend, layer, wrap(x)) for x in inputs)
+        counted = mask if isinstance(got[0], Masked) else np.ones_like(mask)
+        ys = [getattr(run[0], "values", run[0])[counted] for run in (expected, got)]
+        np.testing.assert_array_equal(*ys)
+        tree.map(np.testing.assert_array_equal, got[1:], expected[1:])
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_extreme_logits_pick_the_largest(backend, causal):
     layer = MultiHeadAttention(1, causal=causal, use_bias=False)
@@ -181,6 +226,10 @@ def test_a_block_is_equal_by_its_hyperparameters():
             lambda: TransformerBlock(4, 2, 0),
             "TransformerBlock: expected hidden_units of at least 1, got 0",
         ),
+        (
+            lambda: MultiHeadAttention(2, scale=0.0),
+            "MultiHeadAttention: expected a positive, finite scale",
+        ),
         (lambda: TransformerBlock(4, 3, 2), "TransformerBlock: expected features divisible by 3 heads"),
         (
             lambda: TransformerBlock(4, 2, 3, -0.1),
@@ -209,6 +258,12 @@ def test_an_activation_that_is_no_layer_raises():
             r"pair \(queries, context\) of such inputs, got \[\('batch', 3, 4\)\]",
         ),
         (MultiHeadAttention(2), ((3, 4), (4,)), r"got \[\('batch', 3, 4\), \('batch', 4\)\]"),
+        (
+            MultiHeadAttention(2),
+            ((3, 4), (5, 4), (5, 3)),
+            r"mask of shape \('batch', 3, 5\) or \('batch', 2, 3, 5\), got \('batch', 5, 3\)",
+        ),
+        (MultiHeadAttention(2), ((3, 4), (3, 4), (4, 3, 3)), r"got \('batch', 4, 3, 3\)"),
         (MultiHeadAttention(3), (5, 4), "features divisible by 3 heads, got 4; change"),
         (MultiHeadAttention(2, causal=True), ((3, 4), (5, 4)), "as many time steps.*got 5 and 3"),
         (TransformerBlock(4, 2, 3), (5, 6), r"shape \(batch, time, 4\), got \('batch', 5, 6\); a Dense"),

@@ -152,6 +152,29 @@ def test_one_head_with_identity_projections_is_scaled_dot_product_attention(caus
     assert_close(dx, x.grad)
 
 
+@pytest.mark.parametrize(
+    "shape", [(BATCH, STEPS, STEPS), (BATCH, HEADS, STEPS, STEPS)], ids=["one", "heads"]
+)
+def test_a_scale_and_an_additive_mask_are_those_of_scaled_dot_product_attention(shape):
+    layer = MultiHeadAttention(HEADS, use_bias=False, scale=0.7)
+    params = {name: {"W": np.eye(FEATURES)} for name in ("query", "key", "value", "output")}
+    queries, context, dy = (drawn(BATCH, STEPS, FEATURES) ** power for power in (1, 2, 3))
+    mask = drawn(*shape)
+    mask[..., 1::2, ::2] = -np.inf
+
+    y, gradients, _ = run(layer, params, (queries, context, mask), dy)
+    leaves = [tensor(each) for each in (queries, context, mask)]
+    Q, K = (leaf.unflatten(-1, (HEADS, -1)).transpose(1, 2) for leaf in leaves[:2])
+    B = leaves[2] if len(shape) == 4 else leaves[2][:, None]
+    A = torch.nn.functional.scaled_dot_product_attention(Q, K, K, attn_mask=B, scale=0.7)
+    expected = A.transpose(1, 2).flatten(2)
+    expected.backward(torch.tensor(dy))
+
+    assert_close(y, expected)
+    for gradient, leaf in zip(gradients, leaves, strict=True):
+        assert_close(gradient, leaf.grad)
+
+
 def parts_of_block(params, normalized_first):
     """Return the parameters of norm1, self_attn, norm2, linear1 and linear2."""
     if normalized_first:

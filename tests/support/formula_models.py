@@ -152,4 +152,10 @@ FORMULA_MODELS = {
         Identity(),
         MultiHeadAttention(2, 2),
     ),
+    "an additive mask": _traced(
+        _padded(_normal(2, 3, 4), 3, 2),
+        Masking(),
+        Parallel([Dense(4), Identity(), Sequential([Dense(3), Tanh()])]),
+        MultiHeadAttention(2, 3, scale=0.3),
+    ),
 }

@@ -19,6 +19,20 @@ _CROSS = Sequential(
     ]
 )
 
+# The additive mask is computed from x, too: (batch, time, time of C), or with an axis for the heads.
+_BIASED = Sequential(
+    [
+        Parallel([Identity(), Sequential([Dense(2), Tanh()]), Dense(3)]),
+        MultiHeadAttention(2, key_size=3, use_bias=False, scale=0.4),
+    ]
+)
+_SMALL_BIASED = Sequential(
+    [
+        Parallel([Identity(), Identity(), Dense(2)]),
+        MultiHeadAttention(1, key_size=1, use_bias=False, scale=0.4),
+    ]
+)
+
 _SMALL_CROSS = Sequential(
     [
         Parallel([Identity(), Sequential([Dense(1), Tanh()])]),
@@ -50,6 +64,13 @@ CASES: tuple[LayerCase, ...] = (
         (2, 3, 4),
         lengths=(2, 3),
         smaller=LayerCase("small", _SMALL_CROSS, (1, 2, 1), lengths=(2,)),
+    ),
+    LayerCase(
+        "MultiHeadAttention with additive mask",
+        _BIASED,
+        (2, 3, 4),
+        lengths=(2, 3),
+        smaller=LayerCase("small", _SMALL_BIASED, (1, 2, 1)),
     ),
     LayerCase(
         "TransformerBlock",

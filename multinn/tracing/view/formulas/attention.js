@@ -6,11 +6,18 @@ import { entries, maskOf } from "../arrays.js";
 import { softmaxOf } from "./distributions.js";
 import { intermediate, oncePerCall } from "./intermediates.js";
 
-/** Return a function that tells whether the query i sees the step j of the context. */
-function visibility({ trace, frame, options }) {
+/** Return the additive mask B, with a head h even if it is the same for all heads; or null. */
+function additiveMask({ cache: { B } }) {
+  if (!B) return null;
+  return B.shape.length === 4 ? B : (n, h, i, j) => B(n, i, j);
+}
+
+/** Return a function that tells whether the query i sees the step j of the context in head h. */
+function visibility({ trace, frame, options }, B) {
   const { x } = trace.steps[frame.step].layers[frame.layer];
   const mask = maskOf(Array.isArray(x) ? x[1] : x);
-  return (n, i, j) => (!mask || Boolean(mask.at(n, j))) && (!options.causal || j <= i);
+  return (n, h, i, j) => (!mask || Boolean(mask.at(n, j))) && (!options.causal || j <= i)
+    && (!B || B(n, h, i, j).value() > -Infinity);
 }
 
 /** Return the parameters named as in the derivation, such as W.query, which is Wq. */
@@ -20,18 +27,22 @@ const projectionsOf = (params, kind) => Object.fromEntries(Object.entries(params
 const attentionOf = (c) => oncePerCall(c, "attention", () => {
   const { X, C, K, V, P, m, A, Q: scaledQ } = c.cache;
   const [, heads, queries, d] = scaledQ.shape;
-  const [W, b, sees, root] = [projectionsOf(c.params, "W"), projectionsOf(c.params, "b"), visibility(c), squareRoot(d)];
-  const seen = (n, i) => range(K.shape[2]).filter((j) => sees(n, i, j));
-  const seeing = (n, j) => range(queries).filter((i) => sees(n, i, j));
+  const [W, b, B] = [projectionsOf(c.params, "W"), projectionsOf(c.params, "b"), additiveMask(c)];
+  const [sees, scale] = [visibility(c, B), c.options.scale];
+  const scaled = (product) => (scale === null ? divide(product, squareRoot(d)) : multiply(scale, product));
+  const seen = (n, h, i) => range(K.shape[2]).filter((j) => sees(n, h, i, j));
+  const seeing = (n, h, j) => range(queries).filter((i) => sees(n, h, i, j));
   const split = (v) => [Math.floor(v / d), v % d];
   const joined = (h, column) => (Number.isInteger(column) ? h * d + column : column);
   const dropped = (...at) => (m ? [m(...at)] : []);
-  const Q = (...at) => variable("Q", at, scaledQ(...at).value() * Math.sqrt(d));
+  const Q = (...at) => variable("Q", at, scaledQ(...at).value() / (scale ?? 1 / Math.sqrt(d)));
   const sumOfHead = (term) => sum("c", d, term);
-  const S = intermediate("S", (n, h, i, j) =>
-    divide(sumOfHead((column) => multiply(Q(n, h, i, column), K(n, h, j, column))), root));
+  const S = intermediate("S", (n, h, i, j) => {
+    const product = scaled(sumOfHead((column) => multiply(Q(n, h, i, column), K(n, h, j, column))));
+    return B ? add(product, B(n, h, i, j)) : product;
+  });
   const rows = {};
-  const weights = (n, h, i) => (rows[[n, h, i]] ??= softmaxOf("P", [n, h, i], (j) => S(n, h, i, j), seen(n, i)).p);
+  const weights = (n, h, i) => (rows[[n, h, i]] ??= softmaxOf("P", [n, h, i], (j) => S(n, h, i, j), seen(n, h, i)).p);
   const dA = intermediate("dA", (n, i, v) =>
     sum("f", c.y.shape[2], (f) => multiply(c.dy(n, i, f), W.output(v, f))));
   const dP = intermediate("dP", (n, h, i, j) =>
@@ -39,22 +50,22 @@ const attentionOf = (c) => oncePerCall(c, "attention", () => {
   const dS = intermediate("dS", (n, h, i, j) => multiply(P(n, h, i, j), subtract(dP(n, h, i, j),
     sumOfHead((column) => multiply(dA(n, i, joined(h, column)), A(n, i, joined(h, column)))))));
   return {
-    X, W, b, A, size: heads * d, context: C ?? X, isCross: C !== null,
+    X, W, b, A, dS, heads, size: heads * d, context: C ?? X, isCross: C !== null,
     explainedA: intermediate("A", (n, i, v) => {
       const [h, column] = split(v);
       const p = weights(n, h, i);
-      return sum("j", seen(n, i), (j) => multiply(p(j), ...dropped(n, h, i, j), V(n, h, j, column)));
+      return sum("j", seen(n, h, i), (j) => multiply(p(j), ...dropped(n, h, i, j), V(n, h, j, column)));
     }),
     dQ: intermediate("dQ", (n, i, v) => {
       const [h, column] = split(v);
-      return divide(sum("j", seen(n, i), (j) => multiply(dS(n, h, i, j), K(n, h, j, column))), root);
+      return scaled(sum("j", seen(n, h, i), (j) => multiply(dS(n, h, i, j), K(n, h, j, column))));
     }),
     dK: intermediate("dK", (n, j, v) => {
       const [h, column] = split(v);
-      return divide(sum("i", seeing(n, j), (i) => multiply(dS(n, h, i, j), Q(n, h, i, column))), root);
+      return scaled(sum("i", seeing(n, h, j), (i) => multiply(dS(n, h, i, j), Q(n, h, i, column))));
     }),
     dV: intermediate("dV", (n, j, v) =>
-      sum("i", seeing(n, j), (i) => multiply(P(n, split(v)[0], i, j), ...dropped(n, split(v)[0], i, j), dA(n, i, v)))),
+      sum("i", seeing(n, split(v)[0], j), (i) => multiply(P(n, split(v)[0], i, j), ...dropped(n, split(v)[0], i, j), dA(n, i, v)))),
   };
 });
 
@@ -79,8 +90,10 @@ formulas.MultiHeadAttention = {
     const product = sum("v", size, (v) => multiply(explainedA(n, i, v), W.output(v, f)));
     return b.output ? add(product, b.output(f)) : product;
   },
-  dx(c, n, t, f) {
-    const { dQ, dK, dV, W, size, isCross } = attentionOf(c);
+  dx(c, ...at) {
+    const { dQ, dK, dV, dS, W, heads, size, isCross } = attentionOf(c);
+    const [n, t, f] = at;
+    if (c.path === "2") return at.length === 4 ? dS(...at) : sum("h", heads, (h) => dS(n, h, t, f));
     const product = (gradient, weights) => sum("v", size, (v) => multiply(gradient(n, t, v), weights(f, v)));
     const ofQueries = () => product(dQ, W.query);
     const ofContext = () => add(product(dK, W.key), product(dV, W.value));
