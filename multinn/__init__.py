@@ -75,6 +75,7 @@ from multinn.layers import Parallel as Parallel
 from multinn.layers import PositionalEncoding as PositionalEncoding
 from multinn.layers import PositionEmbedding as PositionEmbedding
 from multinn.layers import PReLU as PReLU
+from multinn.layers import RelativePositionBias as RelativePositionBias
 from multinn.layers import ReLU as ReLU
 from multinn.layers import ReLU6 as ReLU6
 from multinn.layers import Rescale as Rescale

@@ -17,6 +17,7 @@ from multinn.layers.activations import Tanh as Tanh
 from multinn.layers.attention import MultiHeadAttention as MultiHeadAttention
 from multinn.layers.attention import PositionalEncoding as PositionalEncoding
 from multinn.layers.attention import PositionEmbedding as PositionEmbedding
+from multinn.layers.attention import RelativePositionBias as RelativePositionBias
 from multinn.layers.attention import TransformerBlock as TransformerBlock
 from multinn.layers.base import Layer as Layer
 from multinn.layers.base import Masked as Masked

@@ -5,8 +5,8 @@ from functools import partial, reduce
 
 import numpy as np
 
-from backends import Tree
-from multinn.layers import MultiHeadAttention
+from backends import HostArray, Tree, get_backend
+from multinn.layers import MultiHeadAttention, RelativePositionBias
 from multinn.onnx.basic import dense
 from multinn.onnx.graph import Graph, Value, Values
 from multinn.onnx.registry import converts
@@ -32,6 +32,16 @@ def _attention(graph: Graph, layer: MultiHeadAttention, params: Tree, state: Tre
     return dense(graph, params["output"], A)
 
 
+@converts(RelativePositionBias, takes_mask=True)
+def _relative_position_bias(
+    graph: Graph, layer: RelativePositionBias, params: Tree, state: Tree, x: Value
+) -> Value:
+    B: HostArray = layer.forward(get_backend("numpy"), params, np.zeros((1, *x.shape)))[0][0]
+    batch = graph.add("Shape", x.name, start=0, end=1)
+    shape = graph.add("Concat", batch, graph.integers(B.shape, "shape"), axis=0)
+    return Value(graph.add("Expand", graph.constant(B, "B"), shape), B.shape)
+
+
 def _value(x: Values) -> Value:
     assert isinstance(x, Value)
     return x
@@ -50,7 +60,7 @@ def _weights(
         visible.append(graph.constant(np.tri(time), "earlier"))
     if bias is not None:
         B = bias.name if len(bias.shape) == 3 else graph.reshape(bias.name, (1, *bias.shape))
-        visible.append(graph.cast(graph.add("Greater", B, lowest), graph.dtype))
+        visible.append(graph.cast(graph.add("GreaterOrEqual", B, lowest), graph.dtype))
         S = graph.add("Add", S, graph.add("Max", B, lowest))
     if not visible:
         return graph.add("Softmax", S, axis=-1)

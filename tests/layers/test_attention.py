@@ -117,8 +117,9 @@ def both_ways(backend, layer, x):
         return backend.to_numpy((y, *layer.backward(backend, params, cache, dy)))
 
 
-def test_an_additive_mask_of_minus_infinity_hides_steps(backend):
-    later = np.where(np.tri(5, dtype=bool), 0.0, -np.inf) * np.ones((2, 1, 1))
+@pytest.mark.parametrize("lowest", [-np.inf, np.finfo(np.float64).min])
+def test_an_additive_mask_of_minus_infinity_hides_steps(backend, lowest):
+    later = np.where(np.tri(5, dtype=bool), 0.0, lowest) * np.ones((2, 1, 1))
     y, (dX, dC, dB), gradients = both_ways(backend, MultiHeadAttention(2), (X, X, later))
     expected, dx, expected_gradients = both_ways(backend, MultiHeadAttention(2, causal=True), X)
     np.testing.assert_array_equal(y, expected)

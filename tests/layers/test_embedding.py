@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.linalg import toeplitz
 
 from backends import get_backend
 from multinn import (
@@ -18,10 +19,12 @@ from multinn import (
     Masked,
     PositionalEncoding,
     PositionEmbedding,
+    RelativePositionBias,
     Rescale,
     Sequential,
     Trainer,
 )
+from multinn.initializers import Uniform
 from tests.support.layer_runs import fans_told
 
 IDS = np.array([[3, 1, 0], [2, 0, 0]])
@@ -145,9 +148,24 @@ def test_position_embedding_adds_a_row_to_each_step():
     np.testing.assert_array_equal(y, [params["P"], params["P"]])
 
 
+def test_relative_position_bias_has_a_number_for_each_distance():
+    layer, numpy = RelativePositionBias(2, Uniform()), get_backend("numpy:eager")
+    params, shape = layer.init(np.random.default_rng(0), (3, 4))
+    x = Masked(np.ones((2, 3, 4)), np.ones((2, 3), bool))
+    y, cache = layer.forward(numpy, params, x)
+    # The first column has the distances 0, -1, -2, the first row 0, 1, 2.
+    heads = [toeplitz(b[2::-1], b[2:]) for b in params["b"]]
+    assert shape == (2, 3, 3)
+    np.testing.assert_array_equal(y, [heads, heads])
+    dx, gradients = layer.backward(numpy, params, cache, np.ones((2, 2, 3, 3)))
+    np.testing.assert_array_equal(gradients["b"], [[2, 4, 6, 4, 2]] * 2)
+    np.testing.assert_array_equal(dx, np.zeros((2, 3, 4)))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: RelativePositionBias(0), "RelativePositionBias: expected heads of at least 1, got 0"),
         (lambda: Embedding(0, 2), "Embedding: expected a vocabulary_size from 1 to 16777216.* got 0"),
         (lambda: Embedding(2**24 + 1, 2), "Embedding: expected a vocabulary_size .* got 16777217"),
         (lambda: Embedding(4, 0), "Embedding: expected dimension of at least 1, got 0"),
@@ -164,6 +182,7 @@ def test_invalid_hyperparameters_raise(make, message):
     [
         (Embedding(4, 2, padding_id=0), (3, 2), r"Embedding: with a padding_id, expected .* 3, 2\)"),
         (PositionalEncoding(), (3,), "PositionalEncoding: expected sequences"),
+        (RelativePositionBias(2), (3,), "RelativePositionBias: expected sequences"),
         (PositionEmbedding(), (3, 4, 5), "PositionEmbedding: expected sequences"),
     ],
 )

@@ -37,6 +37,7 @@ from multinn import (
     MultiHeadAttention,
     Parallel,
     PReLU,
+    RelativePositionBias,
     ReLU,
     Rescale,
     Residual,
@@ -197,6 +198,14 @@ def test_recurrent_layers_of_sequences_with_padding_anywhere(kind, go_backwards,
 )
 def test_masks_reach_the_layers_that_know_of_them(layer):
     assert_same(Sequential([Masking(), layer]), PADDED)
+
+
+def test_an_additive_mask_that_hides_steps():
+    positions = Parallel([Identity(), Identity(), RelativePositionBias(2)])
+    model = Sequential([Masking(), positions, MultiHeadAttention(2, scale=0.4)])
+    params, state = drawn(model, PADDED.shape[1:])
+    params[1][2]["b"][:, 2:9] = np.finfo(np.float32).min  # hides all steps that are near
+    assert_same(model, PADDED, params, state)
 
 
 @pytest.mark.parametrize(

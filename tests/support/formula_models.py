@@ -28,6 +28,7 @@ from multinn import (
     MultiHeadAttention,
     Parallel,
     PReLU,
+    RelativePositionBias,
     ReLU,
     Rescale,
     Residual,
@@ -38,6 +39,7 @@ from multinn import (
     SpatialDropout,
     Tanh,
 )
+from multinn.initializers import Uniform
 from tests.support.traced_models import Traced
 
 _GENERATOR = np.random.default_rng(0)
@@ -96,16 +98,6 @@ FORMULA_MODELS = {
     "windows of sequences": _traced(
         _normal(2, 8, 3), MaxPool1D(3, 1, "same"), AveragePool1D(3, 2, (1, 2)), MaxPool1D(2, 3)
     ),
-    "dilated windows up to the end": _traced(
-        _normal(2, 7, 6, 2),
-        MaxPool2D(2, (2, 1), ((1, 0), (0, 2)), dilation=(2, 3), ceil_mode=True),
-        AveragePool2D(2, 2, ((1, 0), (0, 1)), True, dilation=(1, 2), ceil_mode=True),
-    ),
-    "dilated windows of sequences": _traced(
-        _normal(2, 9, 2),
-        MaxPool1D(3, 2, 1, dilation=2, ceil_mode=True),
-        AveragePool1D(2, 3, dilation=2, ceil_mode=True),
-    ),
     "equal maxima": _traced(np.round(_normal(2, 5, 5, 2)), MaxPool2D(3, 1, "same")),
     "pooling over masked steps": _traced(
         _padded(np.round(2.0 * _normal(4, 5, 3)), 5, 2, 0, 3),
@@ -152,10 +144,9 @@ FORMULA_MODELS = {
         Identity(),
         MultiHeadAttention(2, 2),
     ),
-    "an additive mask": _traced(
-        _padded(_normal(2, 3, 4), 3, 2),
-        Masking(),
-        Parallel([Dense(4), Identity(), Sequential([Dense(3), Tanh()])]),
-        MultiHeadAttention(2, 3, scale=0.3),
+    "relative positions": _traced(
+        _normal(2, 3, 4),
+        Parallel([Dense(4), Identity(), RelativePositionBias(2, Uniform())]),
+        MultiHeadAttention(2, scale=0.3),
     ),
 }

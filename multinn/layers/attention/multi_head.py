@@ -48,9 +48,9 @@ class MultiHeadAttention(Layer):
     (batch, heads, time, time of C).
     Shapes: Wq (features, heads d), Wk and Wv (features of C, heads d), Wo (heads d, features).
     The softmax of row i leaves out each step j that is hidden from i: padding, if the context has a
-    mask, with ``causal`` each j > i, and where B_ij is -∞. If all steps are hidden, the row is zeros. Y
-    has the mask of the queries. Keys have no bias: it would shift each row of S by one number and not
-    change P.
+    mask, with ``causal`` each j > i, and where B_ij is -∞ or nearly the lowest number of its dtype. If
+    all steps are hidden, the row is zeros. Y has the mask of the queries. Keys have no bias: it would
+    shift each row of S by one number and not change P.
     The context's padding counts as zeros, so no number there reaches another step, not even an infinite
     one. A padded step of the queries is computed like any other, with zeros for numbers that are not
     finite.
@@ -186,8 +186,9 @@ class MultiHeadAttention(Layer):
             hidden.append(_later_steps(backend, S))
         if B is not None:
             bias = B if B.ndim == 4 else B[:, None, :, :]
-            S = S + bias
-            hidden.append(bias == -math.inf)
+            lowest = -0.25 * float(xp.finfo(B.dtype).max)
+            S = S + xp.maximum(bias, lowest)
+            hidden.append(bias < lowest)
         if not hidden:
             return functional.softmax(backend, S)
         return functional.masked_softmax(backend, S, reduce(xp.logical_or, hidden))

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree
-from multinn.initializers import Initializer, Uniform
-from multinn.layers.base import Layer, ParameterFree, check_axes
+from multinn.descriptions.bounds import check_integers
+from multinn.initializers import Initializer, Uniform, Zeros
+from multinn.layers.base import Layer, Masked, ParameterFree, check_axes, values_of
 from multinn.random import Key
 
 _LONGEST_WAVELENGTH = 10_000.0  # divided by 2π
@@ -77,3 +79,74 @@ class PositionEmbedding(Layer):
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = dy, and {"P": Σ dy}."""
         return dy, {"P": backend.xp.sum(dy, axis=0)}
+
+
+@dataclass(frozen=True)
+class RelativePositionBias(Layer):
+    """y_nhij = b_h,k with k = j - i + time - 1: an additive mask for attention, learned by distance.
+
+    It is the third branch of a Parallel before `MultiHeadAttention`: in head h, step i prefers the step
+    at distance j - i by b_h,k, and does not see it if that is -∞.
+    Shapes: x (batch, time, features), of which only the shape counts; y (batch, heads, time, time), and
+    b (heads, 2 time - 1).
+
+    With dy = ∂L/∂y, each distance serves all examples and all pairs of steps that are so far apart:
+        dx = 0
+        ∂L/∂b_hk = Σ_n Σ_ij dy_nhij over all i and j with j - i + time - 1 = k
+    Source: C. Raffel et al., Exploring the limits of transfer learning with a unified text-to-text
+    transformer, JMLR 21, 2020, section 2.1, with a number for each distance.
+
+    Attributes:
+        heads: the number of heads of the attention, at least 1.
+        bias_initializer: draws b.
+
+    Raises:
+        ValueError: heads is below 1.
+
+    >>> from multinn import Identity, MultiHeadAttention, Parallel, Sequential
+    >>> inputs = Parallel([Identity(), Identity(), RelativePositionBias(heads=2)])
+    >>> Sequential([inputs, MultiHeadAttention(heads=2)]).init(np.random.default_rng(0), (5, 4))[1]
+    (5, 4)
+    """
+
+    takes_mask: ClassVar[bool] = True
+
+    heads: int
+    bias_initializer: Initializer = Zeros()
+
+    def __post_init__(self) -> None:
+        check_integers(self, "heads")
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Draw b (heads, 2 time - 1), and return (heads, time, time)."""
+        check_axes(self, input_shape, "sequences", "time", "features")
+        time, shape = input_shape[0], (self.heads, 2 * input_shape[0] - 1)
+        return {"b": self.bias_initializer(generator, shape, *shape)}, (self.heads, time, time)
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array | Masked, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y without a mask, and the values of x for their shape."""
+        xp, values = backend.xp, values_of(x)
+        batch, time = values.shape[:2]
+        entries = xp.take(params["b"], xp.asarray(_distances(time)), axis=1)
+        B = xp.reshape(entries, (self.heads, time, time))
+        return xp.broadcast_to(B, (batch, *B.shape)), values
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = 0, and {"b": the sum of dy for each distance}."""
+        return backend.xp.zeros_like(cache), self.parameter_gradients(backend, params, cache, dy)
+
+    def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
+        """Return {"b": the sum of dy for each distance}."""
+        xp = backend.xp
+        rows = xp.reshape(xp.sum(dy, axis=0), (self.heads, -1)).T
+        distances = xp.asarray(_distances(dy.shape[-1]))
+        return {"b": backend.scatter_add(xp.zeros_like(params["b"].T), distances, rows).T}
+
+
+@lru_cache(maxsize=16)
+def _distances(time: int) -> HostArray:
+    """Return k of all pairs (i, j), row by row."""
+    steps = np.arange(time, dtype=np.int32)
+    return (steps - steps[:, None] + np.int32(time - 1)).ravel()

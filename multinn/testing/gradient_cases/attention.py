@@ -5,6 +5,7 @@ from multinn import (
     Identity,
     MultiHeadAttention,
     Parallel,
+    RelativePositionBias,
     Sequential,
     SiLU,
     Tanh,
@@ -41,6 +42,7 @@ _SMALL_CROSS = Sequential(
 )
 
 CASES: tuple[LayerCase, ...] = (
+    LayerCase("RelativePositionBias", RelativePositionBias(2), (2, 3, 2), lengths=(3, 2)),
     # In the second example, all steps are padding.
     LayerCase(
         "MultiHeadAttention padded",

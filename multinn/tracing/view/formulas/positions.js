@@ -1,4 +1,5 @@
-import { add, apply, define, divide, formulas, multiply, power, sum, variable } from "../expressions.js";
+import { add, apply, define, divide, formulas, multiply, number, power, range, sum, variable } from "../expressions.js";
+import { shifted } from "./windows.js";
 
 const cosine = (a) => apply("cos", Math.cos, a);
 const sine = (a) => apply("sin", Math.sin, a);
@@ -16,4 +17,17 @@ formulas.PositionEmbedding = {
   y: ({ x, params: { P } }, n, t, j) => add(x(n, t, j), P(t, j)),
   dx: ({ dy }, ...at) => dy(...at),
   gradients: { P: ({ dy }, t, j) => sum("n", dy.shape[0], (n) => dy(n, t, j)) },
+};
+
+formulas.RelativePositionBias = {
+  y: ({ y, params: { b } }, n, h, i, j) => b(h, j - i + y.shape[3] - 1),
+  dx: () => number(0),
+  gradients: {
+    b({ dy }, h, k) {
+      const [batch, , time] = dy.shape;
+      const distance = k - time + 1;
+      const steps = range(time).filter((i) => i + distance >= 0 && i + distance < time);
+      return sum(["n", "i"], [batch, steps], (n, i) => dy(n, h, i, shifted(distance, 1, i)));
+    },
+  },
 };

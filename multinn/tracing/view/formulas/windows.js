@@ -10,7 +10,7 @@ function perAxis(value, count) {
 }
 
 /** Return a + b k; as text if the index k is a name. */
-function shifted(a, b, k) {
+export function shifted(a, b, k) {
   if (Number.isInteger(k)) return a + b * k;
   const term = Math.abs(b) === 1 ? k : `${Math.abs(b)}${k}`;
   if (b < 0) return `${a}−${term}`;
