@@ -59,6 +59,7 @@ from multinn.layers import Flatten as Flatten
 from multinn.layers import GlobalAveragePool1D as GlobalAveragePool1D
 from multinn.layers import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers import GlobalMaxPool1D as GlobalMaxPool1D
+from multinn.layers import GlobalMaxPool2D as GlobalMaxPool2D
 from multinn.layers import GroupNorm as GroupNorm
 from multinn.layers import HardSwish as HardSwish
 from multinn.layers import Identity as Identity

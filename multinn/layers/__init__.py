@@ -40,6 +40,7 @@ from multinn.layers.images.convolution_transpose import ConvTranspose2D as ConvT
 from multinn.layers.images.global_pooling import GlobalAveragePool1D as GlobalAveragePool1D
 from multinn.layers.images.global_pooling import GlobalAveragePool2D as GlobalAveragePool2D
 from multinn.layers.images.global_pooling import GlobalMaxPool1D as GlobalMaxPool1D
+from multinn.layers.images.global_pooling import GlobalMaxPool2D as GlobalMaxPool2D
 from multinn.layers.images.pooling import AveragePool1D as AveragePool1D
 from multinn.layers.images.pooling import AveragePool2D as AveragePool2D
 from multinn.layers.images.pooling import MaxPool1D as MaxPool1D

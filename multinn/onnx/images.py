@@ -15,6 +15,7 @@ from multinn.layers import (
     Conv2D,
     ConvTranspose2D,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     MaxPool1D,
     MaxPool2D,
 )
@@ -108,8 +109,17 @@ def _average_by_convolution(graph: Graph, layer: AveragePool1D | AveragePool2D, 
 def _global_average_pool(
     graph: Graph, layer: GlobalAveragePool2D, params: Tree, state: Tree, x: Value
 ) -> Value:
+    return _reduced(graph, "ReduceMean", x)
+
+
+@converts(GlobalMaxPool2D, any_layout=True)
+def _global_max_pool(graph: Graph, layer: GlobalMaxPool2D, params: Tree, state: Tree, x: Value) -> Value:
+    return _reduced(graph, "ReduceMax", x)
+
+
+def _reduced(graph: Graph, operator: str, x: Value) -> Value:
     axes = (2, 3) if x.channels_first else (1, 2)
-    return Value(graph.add("ReduceMean", x.name, axes=axes, keepdims=0), x.shape[2:])
+    return Value(graph.add(operator, x.name, axes=axes, keepdims=0), x.shape[2:])
 
 
 def _pool(

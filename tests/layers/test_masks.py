@@ -20,6 +20,7 @@ from multinn import (
     GlobalAveragePool1D,
     GlobalAveragePool2D,
     GlobalMaxPool1D,
+    GlobalMaxPool2D,
     GroupNorm,
     Identity,
     Layer,
@@ -125,7 +126,9 @@ def test_layers_that_would_mix_padding_with_steps_that_count_raise(layer):
         Sequential([layer]).forward(get_backend("numpy"), ({},), Masked(PADDED, MASK))
 
 
-@pytest.mark.parametrize("layer", [GlobalAveragePool2D(), ConvTranspose2D(1, 1)], ids=repr)
+@pytest.mark.parametrize(
+    "layer", [GlobalAveragePool2D(), GlobalMaxPool2D(), ConvTranspose2D(1, 1)], ids=repr
+)
 def test_layers_for_images_take_no_mask(layer):
     assert layer.mixes_steps
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from backends import Backend, get_backend
-from multinn import AveragePool1D, AveragePool2D, GlobalAveragePool2D, Layer, MaxPool1D, MaxPool2D
+from multinn import (
+    AveragePool1D,
+    AveragePool2D,
+    GlobalAveragePool2D,
+    GlobalMaxPool2D,
+    Layer,
+    MaxPool1D,
+    MaxPool2D,
+)
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(3, 5, 6, 2)).astype(np.float32)
@@ -169,6 +177,7 @@ def test_invalid_hyperparameters_raise(make, message):
         (AveragePool1D(4), (5, 5, 1), "AveragePool1D: expected sequences of shape"),
         (MaxPool2D(2, 1, 1, dilation=3), (3, 2, 1), r"MaxPool2D: .* wholly on .* \(3, 2\).*reduce"),
         (AveragePool1D(2, 1, "same", dilation=2), (1, 1), "AveragePool1D: .* wholly on the padding"),
+        (GlobalMaxPool2D(), (5, 1), "GlobalMaxPool2D: expected images"),
         (GlobalAveragePool2D(), (5, 1), "GlobalAveragePool2D: expected images"),
     ],
     ids=str,

@@ -11,6 +11,7 @@ from multinn import (
     Conv2D,
     ConvTranspose2D,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
     MaxPool1D,
     MaxPool2D,
@@ -224,8 +225,14 @@ def test_avg_pool1d(count_padding):
     assert_agree(AveragePool1D(4, 3, 2, count_padding), SEQUENCES, (), pooled)
 
 
-def test_adaptive_avg_pool2d():
-    def pooled(x):
-        return functional.adaptive_avg_pool2d(x, 1)[:, :, 0, 0]
-
-    assert_agree(GlobalAveragePool2D(), IMAGES, (), pooled)
+@pytest.mark.parametrize(
+    ("layer", "function"),
+    [
+        (GlobalAveragePool2D(), functional.adaptive_avg_pool2d),
+        (GlobalMaxPool2D(), functional.adaptive_max_pool2d),
+    ],
+    ids=["average", "maximum"],
+)
+@pytest.mark.parametrize("images", [IMAGES, np.round(IMAGES)], ids=["numbers", "equal numbers"])
+def test_pooling_of_whole_images(layer, function, images):
+    assert_agree(layer, images, (), lambda x: function(x, 1)[:, :, 0, 0])

@@ -28,6 +28,7 @@ from multinn import (
     GlobalAveragePool1D,
     GlobalAveragePool2D,
     GlobalMaxPool1D,
+    GlobalMaxPool2D,
     GroupNorm,
     Identity,
     Layer,
@@ -144,6 +145,7 @@ def test_each_layer_has_a_converter_or_a_reason():
         Sequential([Conv2D(4, 1), Concatenate([Conv2D(4, 1), Identity()], axis=1)]),
         Sequential([Conv2D(4, 1), Residual(Dense(4)), Flatten(), Dense(2)]),
         Sequential([ChannelsLast(), Flatten(), Dense(2)]),
+        Sequential([ChannelsLast(), GlobalMaxPool2D()]),
     ],
     ids=lambda layer: type(layer).__name__,
 )

@@ -113,3 +113,34 @@ class GlobalAveragePool2D(Layer):
         share = to_planes(backend, dy[:, None, None, :] * (1.0 / (height * width)))
         dX = backend.xp.broadcast_to(share, (channels, height, width, batch))
         return from_planes(backend, dX), {}
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool2D(Layer):
+    """y_nc = the maximum of x_nhwc over all h and w: the maximum of each channel of each image.
+
+    Shapes: x (batch, height, width, channels), y (batch, channels).
+
+    It is `GlobalMaxPool1D` with the pixels, row by row, for the time steps: dx is dy at the first of the
+    maxima, else 0.
+    Source: as `MaxPool2D`, with one window for the whole image.
+    """
+
+    mixes_steps: ClassVar[bool] = True
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Return no parameters, and (channels,)."""
+        check_images(self, input_shape, Geometry((1, 1), (1, 1)))
+        return {}, input_shape[2:]
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and ∂y/∂x."""
+        pixels = backend.xp.reshape(x, (x.shape[0], -1, x.shape[3]))
+        y, taken = GlobalMaxPool1D().forward(backend, params, pixels, key)
+        return y, backend.xp.reshape(taken, x.shape)
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dx = dy ∂y/∂x."""
+        return dy[:, None, None, :] * cache, {}

@@ -13,6 +13,7 @@ from multinn import (
     Conv2D,
     ConvTranspose2D,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     MaxPool1D,
     MaxPool2D,
 )
@@ -103,4 +104,5 @@ CASES: tuple[LayerCase, ...] = (
         (2, 5, 2),
     ),
     LayerCase("GlobalAveragePool2D", GlobalAveragePool2D(), (2, 2, 3, 2)),
+    LayerCase("GlobalMaxPool2D", GlobalMaxPool2D(), (2, 2, 3, 2), kink=_lead_of_largest((2, 3), (2, 3))),
 )

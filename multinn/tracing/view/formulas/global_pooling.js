@@ -1,9 +1,18 @@
-import { cases, divide, formulas, largest, multiply, number, range, sum, variable } from "../expressions.js";
+import { cases, divide, formulas, largest, multiply, number, places, range, sum, variable } from "../expressions.js";
 
 formulas.GlobalAveragePool2D = {
   y: ({ x }, n, c) =>
     divide(sum(["h", "w"], x.shape.slice(1, 3), (h, w) => x(n, h, w, c)), x.shape[1] * x.shape[2]),
   dx: ({ x, dy }, n, h, w, c) => divide(dy(n, c), x.shape[1] * x.shape[2]),
+};
+
+formulas.GlobalMaxPool2D = {
+  y: ({ x }, n, c) => largest(["h", "w"], x.shape.slice(1, 3), (h, w) => x(n, h, w, c)),
+  dx({ x, y, dy }, n, h, w, c) {
+    const first = places(x.shape.slice(1, 3)).find((at) => x.at(n, ...at, c) === y.at(n, c));
+    const isFirst = String(first) === String([h, w]);
+    return multiply(dy(n, c), cases(["if x is the first maximum", isFirst, 1], ["else", true, 0]));
+  },
 };
 
 /** Return the time steps of example n that count. */
