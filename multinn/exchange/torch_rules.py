@@ -55,10 +55,10 @@ def _attention_to_torch(layer: MultiHeadAttention, params: Tree, state: Tree) ->
     factor = query_factor(layer, len(matrices[0]))
     matrices[0] = matrices[0] * factor
     features = params["output"]["W"].shape[1]
-    if len(matrices[0]) != features:
+    if {len(matrix) for matrix in matrices} != {features}:
         raise ValueError(
             "expected heads of size features / heads, as PyTorch has them, got key_size "
-            f"{layer.key_size} for {features} features"
+            f"{layer.key_size} and value_size {layer.value_size} for {features} features"
         )
     if matrices[1].shape[1] == features:
         weights = {"in_proj_weight": np.concatenate(matrices)}

@@ -17,17 +17,17 @@ def _attention(graph: Graph, layer: MultiHeadAttention, params: Tree, state: Tre
     values = [graph.with_channels_last(_value(each)) for each in (x if isinstance(x, tuple) else (x, x))]
     X, C, *bias = values
     C = graph.with_zero_padding(C)
-    size = params["query"]["W"].shape[1] // layer.heads
     Q, K, V = (
-        _split(graph, dense(graph, params[name], value), layer.heads, size)
+        _split(graph, dense(graph, params[name], value), layer.heads)
         for name, value in (("query", X), ("key", C), ("value", C))
     )
+    size = params["query"]["W"].shape[1] // layer.heads
     scale = 1.0 / math.sqrt(size) if layer.scale is None else layer.scale
     Q = graph.add("Mul", Q, graph.constant(scale, "scale"))
     S = graph.add("MatMul", Q, graph.add("Transpose", K, perm=(0, 1, 3, 2)))
     P = _weights(graph, layer, S, C, *bias)
     heads = graph.add("Transpose", graph.add("MatMul", P, V), perm=(0, 2, 1, 3))
-    shape = (X.shape[0], layer.heads * size)
+    shape = (X.shape[0], params["value"]["W"].shape[1])
     A = Value(graph.reshape(heads, shape), shape, X.mask)
     return dense(graph, params["output"], A)
 
@@ -70,6 +70,8 @@ def _weights(
     return graph.add("Mul", graph.add("Softmax", S, axis=-1), seen)
 
 
-def _split(graph: Graph, x: Value, heads: int, size: int) -> str:
+def _split(graph: Graph, x: Value, heads: int) -> str:
     """Return x (batch, time, heads · d) as (batch, heads, time, d)."""
-    return graph.add("Transpose", graph.reshape(x.name, (x.shape[0], heads, size)), perm=(0, 2, 1, 3))
+    time, size = x.shape
+    heads_last = graph.reshape(x.name, (time, heads, size // heads))
+    return graph.add("Transpose", heads_last, perm=(0, 2, 1, 3))

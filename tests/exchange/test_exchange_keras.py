@@ -87,6 +87,7 @@ def run(peer, x: np.ndarray) -> np.ndarray:
         (Bidirectional(GRU(UNITS)), layers.Bidirectional(layers.GRU(UNITS)), SEQUENCES),
         (MultiHeadAttention(2), SelfAttention(2, 2), SEQUENCES),
         (MultiHeadAttention(2, scale=0.3), SelfAttention(2, 2), SEQUENCES),
+        (MultiHeadAttention(2, 3, value_size=5), SelfAttention(2, 3, 5, dropout=0.1), SEQUENCES),
         (
             MultiHeadAttention(2, key_size=3, use_bias=False),
             SelfAttention(2, 3, use_bias=False),

@@ -316,7 +316,7 @@ def test_an_entry_that_does_not_fit_is_named(name, values, message):
             "PositionEmbedding, layer 0: expected a layer that PyTorch has",
         ),
         (
-            MultiHeadAttention(2, key_size=3),
+            MultiHeadAttention(2, value_size=3),
             "MultiHeadAttention: expected heads of size features / heads",
         ),
         (

@@ -186,6 +186,13 @@ def test_a_key_size_leaves_the_output_shape_unchanged():
     }
 
 
+def test_a_value_size_is_that_of_values_alone():
+    params, shape = MultiHeadAttention(3, 5, value_size=2).init(np.random.default_rng(0), (7, 4))
+    assert shape == (7, 4)
+    shapes = {name: part["W"].shape for name, part in params.items()}
+    assert shapes == {"query": (4, 15), "key": (4, 15), "value": (4, 6), "output": (6, 4)}
+
+
 def test_cross_attention_has_the_shape_of_the_queries():
     params, shape = MultiHeadAttention(2).init(np.random.default_rng(0), ((7, 4), (9, 3)))
     assert shape == (7, 4)
@@ -230,6 +237,10 @@ def test_a_block_is_equal_by_its_hyperparameters():
         (
             lambda: MultiHeadAttention(2, scale=0.0),
             "MultiHeadAttention: expected a positive, finite scale",
+        ),
+        (
+            lambda: MultiHeadAttention(2, value_size=0),
+            "MultiHeadAttention: expected value_size of at least 1, got 0",
         ),
         (lambda: TransformerBlock(4, 3, 2), "TransformerBlock: expected features divisible by 3 heads"),
         (

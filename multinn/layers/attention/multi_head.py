@@ -46,7 +46,8 @@ class MultiHeadAttention(Layer):
     and for each head, S = s Q Kᵀ + B, P = softmax(S) along rows, and A = P V. The additive mask B is 0
     unless x is a triple (queries, context, B): B is (batch, time, time of C), the same for all heads, or
     (batch, heads, time, time of C).
-    Shapes: Wq (features, heads d), Wk and Wv (features of C, heads d), Wo (heads d, features).
+    Shapes: Wq (features, heads d), Wk (features of C, heads d), Wv (features of C, heads v) and
+    Wo (heads v, features) for values of size v, by default d.
     The softmax of row i leaves out each step j that is hidden from i: padding, if the context has a
     mask, with ``causal`` each j > i, and where B_ij is -∞ or nearly the lowest number of its dtype. If
     all steps are hidden, the row is zeros. Y has the mask of the queries. Keys have no bias: it would
@@ -70,15 +71,16 @@ class MultiHeadAttention(Layer):
 
     Attributes:
         heads: the number of heads, at least 1.
-        key_size: d, the size of queries, keys and values of one head; None for features / heads.
+        key_size: d, the size of queries and keys of one head; None for features / heads.
         causal: whether a step attends to no later step.
         use_bias: whether bq, bv and bo are added.
         dropout: the fraction of P that is set to zero while training, in [0, 1).
         scale: s; None for 1 / √d.
+        value_size: the size of values of one head; None for d.
 
     Raises:
-        ValueError: heads or key_size is below 1, dropout is outside [0, 1), or scale is not positive and
-            finite.
+        ValueError: heads, key_size or value_size is below 1, dropout is outside [0, 1), or scale is not
+            positive and finite.
 
     >>> from multinn import Dense, Identity, Parallel, Sequential
     >>> cross = Sequential([Parallel([Identity(), Dense(6)]), MultiHeadAttention(heads=2)])
@@ -92,13 +94,13 @@ class MultiHeadAttention(Layer):
     use_bias: bool = True
     dropout: float = 0.0
     scale: float | None = None
+    value_size: int | None = None
     takes_mask: ClassVar[bool] = True
     takes_tuple: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_integers(self, "heads")
-        if self.key_size is not None:
-            check_integers(self, "key_size")
+        sizes = [name for name in ("key_size", "value_size") if getattr(self, name) is not None]
+        check_integers(self, "heads", *sizes)
         check_fractions(self, "dropout")
         if self.scale is not None:
             check_positive(self, "scale")
@@ -113,12 +115,13 @@ class MultiHeadAttention(Layer):
         """
         queries, context = self._checked_shapes(input_shape)
         steps, features = queries
-        size = self.heads * self._key_size(features)
+        key_size = self._key_size(features)
+        size, value_size = self.heads * key_size, self.heads * (self.value_size or key_size)
         params = {
             "query": Dense(size, self.use_bias).init(generator, queries)[0],
             "key": Dense(size, use_bias=False).init(generator, context)[0],
-            "value": Dense(size, self.use_bias).init(generator, context)[0],
-            "output": Dense(features, self.use_bias).init(generator, (steps, size))[0],
+            "value": Dense(value_size, self.use_bias).init(generator, context)[0],
+            "output": Dense(features, self.use_bias).init(generator, (steps, value_size))[0],
         }
         return params, queries
 

@@ -24,7 +24,7 @@ _CROSS = Sequential(
 _BIASED = Sequential(
     [
         Parallel([Identity(), Sequential([Dense(2), Tanh()]), Dense(3)]),
-        MultiHeadAttention(2, key_size=3, use_bias=False, scale=0.4),
+        MultiHeadAttention(2, key_size=3, use_bias=False, scale=0.4, value_size=2),
     ]
 )
 _SMALL_BIASED = Sequential(

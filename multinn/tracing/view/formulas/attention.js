@@ -29,18 +29,19 @@ const projectionsOf = (params, kind) => Object.fromEntries(Object.entries(params
 const attentionOf = (c) => oncePerCall(c, "attention", () => {
   const { X, C, K, V, P, m, A, Q: scaledQ } = c.cache;
   const [, heads, queries, d] = scaledQ.shape;
+  const size = V.shape[3]; // of the values of one head; d is that of keys
   const [W, b, B] = [projectionsOf(c.params, "W"), projectionsOf(c.params, "b"), additiveMask(c)];
   const [sees, scale] = [visibility(c, B), c.options.scale];
   const scaled = (product) => (scale === null ? divide(product, squareRoot(d)) : multiply(scale, product));
   const seen = (n, h, i) => range(K.shape[2]).filter((j) => sees(n, h, i, j));
   const seeing = (n, h, j) => range(queries).filter((i) => sees(n, h, i, j));
-  const split = (v) => [Math.floor(v / d), v % d];
-  const joined = (h, column) => (Number.isInteger(column) ? h * d + column : column);
+  const split = (v, columns) => [Math.floor(v / columns), v % columns];
+  const joined = (h, column) => (Number.isInteger(column) ? h * size + column : column);
   const dropped = (...at) => (m ? [m(...at)] : []);
   const Q = (...at) => variable("Q", at, scaledQ(...at).value() / (scale ?? 1 / Math.sqrt(d)));
-  const sumOfHead = (term) => sum("c", d, term);
+  const sumOfHead = (columns, term) => sum("c", columns, term);
   const S = intermediate("S", (n, h, i, j) => {
-    const product = scaled(sumOfHead((column) => multiply(Q(n, h, i, column), K(n, h, j, column))));
+    const product = scaled(sumOfHead(d, (column) => multiply(Q(n, h, i, column), K(n, h, j, column))));
     return B ? add(product, B(n, h, i, j)) : product;
   });
   const rows = {};
@@ -48,26 +49,28 @@ const attentionOf = (c) => oncePerCall(c, "attention", () => {
   const dA = intermediate("dA", (n, i, v) =>
     sum("f", c.y.shape[2], (f) => multiply(c.dy(n, i, f), W.output(v, f))));
   const dP = intermediate("dP", (n, h, i, j) =>
-    multiply(sumOfHead((column) => multiply(dA(n, i, joined(h, column)), V(n, h, j, column))), ...dropped(n, h, i, j)));
+    multiply(sumOfHead(size, (column) => multiply(dA(n, i, joined(h, column)), V(n, h, j, column))), ...dropped(n, h, i, j)));
   const dS = intermediate("dS", (n, h, i, j) => multiply(P(n, h, i, j), subtract(dP(n, h, i, j),
-    sumOfHead((column) => multiply(dA(n, i, joined(h, column)), A(n, i, joined(h, column)))))));
+    sumOfHead(size, (column) => multiply(dA(n, i, joined(h, column)), A(n, i, joined(h, column)))))));
   return {
-    X, W, b, A, dS, heads, size: heads * d, context: C ?? X, isCross: C !== null,
+    X, W, b, A, dS, heads, keyColumns: heads * d, valueColumns: heads * size, context: C ?? X, isCross: C !== null,
     explainedA: intermediate("A", (n, i, v) => {
-      const [h, column] = split(v);
+      const [h, column] = split(v, size);
       const p = weights(n, h, i);
       return sum("j", seen(n, h, i), (j) => multiply(p(j), ...dropped(n, h, i, j), V(n, h, j, column)));
     }),
     dQ: intermediate("dQ", (n, i, v) => {
-      const [h, column] = split(v);
+      const [h, column] = split(v, d);
       return scaled(sum("j", seen(n, h, i), (j) => multiply(dS(n, h, i, j), K(n, h, j, column))));
     }),
     dK: intermediate("dK", (n, j, v) => {
-      const [h, column] = split(v);
+      const [h, column] = split(v, d);
       return scaled(sum("i", seeing(n, h, j), (i) => multiply(dS(n, h, i, j), Q(n, h, i, column))));
     }),
-    dV: intermediate("dV", (n, j, v) =>
-      sum("i", seeing(n, split(v)[0], j), (i) => multiply(P(n, split(v)[0], i, j), ...dropped(n, split(v)[0], i, j), dA(n, i, v)))),
+    dV: intermediate("dV", (n, j, v) => {
+      const [h] = split(v, size);
+      return sum("i", seeing(n, h, j), (i) => multiply(P(n, h, i, j), ...dropped(n, h, i, j), dA(n, i, v)));
+    }),
   };
 });
 
@@ -88,17 +91,18 @@ const [ofQuery, ofKey, ofValue] = [ofProjection("X", "dQ"), ofProjection("contex
 
 formulas.MultiHeadAttention = {
   y(c, n, i, f) {
-    const { explainedA, W, b, size } = attentionOf(c);
-    const product = sum("v", size, (v) => multiply(explainedA(n, i, v), W.output(v, f)));
+    const { explainedA, W, b, valueColumns } = attentionOf(c);
+    const product = sum("v", valueColumns, (v) => multiply(explainedA(n, i, v), W.output(v, f)));
     return b.output ? add(product, b.output(f)) : product;
   },
   dx(c, ...at) {
-    const { dQ, dK, dV, dS, W, heads, size, isCross } = attentionOf(c);
+    const { dQ, dK, dV, dS, W, heads, keyColumns, valueColumns, isCross } = attentionOf(c);
     const [n, t, f] = at;
     if (c.path === "2") return at.length === 4 ? dS(...at) : sum("h", heads, (h) => dS(n, h, t, f));
-    const product = (gradient, weights) => sum("v", size, (v) => multiply(gradient(n, t, v), weights(f, v)));
-    const ofQueries = () => product(dQ, W.query);
-    const ofContext = () => add(product(dK, W.key), product(dV, W.value));
+    const product = (columns, gradient, weights) =>
+      sum("v", columns, (v) => multiply(gradient(n, t, v), weights(f, v)));
+    const ofQueries = () => product(keyColumns, dQ, W.query);
+    const ofContext = () => add(product(keyColumns, dK, W.key), product(valueColumns, dV, W.value));
     if (!isCross) return add(ofQueries(), ofContext());
     return c.path === "0" ? ofQueries() : ofContext();
   },
