@@ -133,12 +133,21 @@ def _attention(draws: Draws, shape: Shape) -> layers.MultiHeadAttention:
         causal=draws.flag(),
         use_bias=draws.flag(),
         dropout=draws.one_of(0.0, 0.3),
+        scale=draws.one_of(None, 0.4),
+        value_size=draws.one_of(None, None, 2),
     )
 
 
 def _cross_attention(draws: Draws, shape: Shape) -> Layer:
     branches = layers.Parallel([draws.layer(shape), draws.layer(shape)])
     return Sequential([branches, _attention(draws, shape)])
+
+
+def _attention_with_additive_mask(draws: Draws, shape: Shape) -> Layer:
+    attention = _attention(draws, shape)
+    mask = draws.one_of(layers.Dense(shape[0]), layers.RelativePositionBias(attention.heads))
+    branches = layers.Parallel([draws.layer(shape), layers.Identity(), mask])
+    return Sequential([branches, attention])
 
 
 def _transformer(draws: Draws, shape: Shape) -> Layer:
@@ -174,17 +183,19 @@ def _activation(draws: Draws, shape: Shape) -> Layer:
 def _pooling_2d(draws: Draws, shape: Shape) -> Layer:
     window = draws.pair(1, 3), draws.one_of(None, 1, 2, draws.pair(1, 3))
     padding = draws.one_of("valid", "valid", "same", 1, ((0, 1), (1, 0)))
+    options = {"dilation": draws.one_of(1, 1, draws.pair(1, 2)), "ceil_mode": draws.flag()}
     if draws.flag():
-        return layers.MaxPool2D(*window, padding)
-    return layers.AveragePool2D(*window, padding, count_padding=draws.flag())
+        return layers.MaxPool2D(*window, padding, **options)
+    return layers.AveragePool2D(*window, padding, count_padding=draws.flag(), **options)
 
 
 def _pooling_1d(draws: Draws, shape: Shape) -> Layer:
     window = draws.number(1, 3), draws.one_of(None, 1, 2)
     padding = draws.one_of("valid", "valid", "same", 1, (0, 1))
+    options = {"dilation": draws.one_of(1, 1, 2), "ceil_mode": draws.flag()}
     if draws.flag():
-        return layers.MaxPool1D(*window, padding)
-    return layers.AveragePool1D(*window, padding, count_padding=draws.flag())
+        return layers.MaxPool1D(*window, padding, **options)
+    return layers.AveragePool1D(*window, padding, count_padding=draws.flag(), **options)
 
 
 def _convolution_2d(draws: Draws, shape: Shape) -> Layer:
@@ -266,6 +277,7 @@ _OF_RANK: dict[int, tuple[Maker, ...]] = {
         _bidirectional,
         _attention,
         _cross_attention,
+        _attention_with_additive_mask,
         _transformer,
         _convolution_1d,
         _convolution_1d,
@@ -286,6 +298,7 @@ _OF_RANK: dict[int, tuple[Maker, ...]] = {
         _pooling_2d,
         lambda draws, shape: layers.ChannelsLast(),
         lambda draws, shape: layers.GlobalAveragePool2D(),
+        lambda draws, shape: layers.GlobalMaxPool2D(),
         lambda draws, shape: layers.SpatialDropout(0.3),
     ),
 }

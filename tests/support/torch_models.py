@@ -1,7 +1,7 @@
 """Models of this library as functions of PyTorch, with the same weights."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,13 +46,15 @@ def has_peer(layer: Layer) -> bool:
     if isinstance(layer, Container):
         return all(map(has_peer, layer.children))
     if isinstance(layer, layers.MultiHeadAttention):
-        return layer.key_size is None
+        return layer.key_size is None and layer.value_size is None
     if isinstance(layer, layers.Embedding):
         return layer.padding_id is None  # else there is a mask
     if isinstance(layer, layers.GRU):
         return layer.reset_after
     if isinstance(layer, layers.ConvTranspose2D):
         return layer.padding != "same"
+    if isinstance(layer, layers.AveragePool1D | layers.AveragePool2D):
+        return layer.dilation in (1, (1, 1))
     return type(layer) in PEERS
 
 
@@ -71,13 +73,17 @@ def _recurrent(layer: Any, x: Tensor, weights: Weights) -> Tensor:
 
 
 def _attention(layer: layers.MultiHeadAttention, x: Any, weights: Weights) -> Tensor:
-    queries, context = x if isinstance(x, list) else (x, x)
+    queries, context, *masks = x if isinstance(x, list) else (x, x)
     sizes = {"kdim": context.shape[-1], "vdim": context.shape[-1]}
     module = nn.MultiheadAttention(
         queries.shape[-1], layer.heads, bias=layer.use_bias, batch_first=True, **sizes
     )
-    hidden = torch.ones(queries.shape[1], context.shape[1]).triu(1).bool() if layer.causal else None
-    arguments = (queries, context, context, None, False, hidden)
+    mask = torch.zeros(queries.shape[1], context.shape[1], dtype=queries.dtype)
+    if layer.causal:
+        mask = torch.full_like(mask, -math.inf).triu(1)
+    for own in masks:  # (batch, time, time of the context)
+        mask = mask + own.repeat_interleave(layer.heads, 0)
+    arguments = (queries, context, context, None, False, mask)
     result: Tensor = functional_call(module, dict(weights), arguments)[0]
     return result
 
@@ -97,22 +103,37 @@ def _each(value: Any, axes: int) -> Any:
     return (value,) * axes if isinstance(value, int) else value
 
 
-def _padded(layer: Any, x: Tensor, size: Any, fill: float = 0.0) -> Tensor:
-    """Return x (batch, channels, ...) with the padding of a layer with windows of that size."""
-    axes = x.ndim - 2
-    geometry = [_each(v, axes) for v in (size, _stride(layer), getattr(layer, "dilation", 1))]
+def _margins(layer: Any, lengths: Sequence[int], size: Any) -> list[tuple[int, int]]:
+    """Return the padding of a layer with windows of that size, without what ceil mode adds."""
+    axes = len(lengths)
+    if isinstance(layer.padding, int):
+        return [(layer.padding, layer.padding)] * axes
+    if not isinstance(layer.padding, str):
+        return [layer.padding] if axes == 1 else list(layer.padding)
     margins = []
-    for n, k, s, d in zip(x.shape[2:], *geometry, strict=True):
+    geometry = [_each(v, axes) for v in (size, _stride(layer), getattr(layer, "dilation", 1))]
+    for n, k, s, d in zip(lengths, *geometry, strict=True):
         extent = d * (k - 1) + 1
         same = max((math.ceil(n / s) - 1) * s + extent - n, 0)
         rules = {"valid": (0, 0), "same": (same // 2, same - same // 2), "causal": (extent - 1, 0)}
-        margins.append(rules.get(layer.padding))
-    if isinstance(layer.padding, int):
-        margins = [(layer.padding, layer.padding)] * axes
-    elif not isinstance(layer.padding, str):
-        margins = [layer.padding] if axes == 1 else list(layer.padding)
+        margins.append(rules[layer.padding])
+    return margins
+
+
+def _padded(layer: Any, x: Tensor, size: Any, fill: float = 0.0) -> Tensor:
+    """Return x (batch, channels, ...) with the padding of a layer with windows of that size."""
+    margins = _margins(layer, x.shape[2:], size)
     ends = [end for margin in reversed(margins) for end in margin]  # the last axis first
     return functional.pad(x, ends, value=fill)
+
+
+def _begun(layer: Any, x: Tensor, y: Tensor) -> Tensor:
+    """Return the windows that begin before the end of x; in ceil mode, PyTorch takes padding for x."""
+    margins = _margins(layer, x.shape[2:], layer.pool_size)
+    strides = _each(_stride(layer), len(margins))
+    for axis, ((before, _), stride) in enumerate(zip(margins, strides, strict=True), start=2):
+        y = y.narrow(axis, 0, min(y.shape[axis], math.ceil((x.shape[axis] + before) / stride)))
+    return y
 
 
 def _stride(layer: Any) -> Any:
@@ -135,16 +156,23 @@ def _transposed(layer: layers.ConvTranspose2D, x: Tensor, weights: Weights) -> T
 def _max_pool(layer: Any, x: Tensor, weights: Weights) -> Tensor:
     pool: Any = functional.max_pool1d if x.ndim == 3 else functional.max_pool2d
     size = layer.pool_size
-    return _channels_first(lambda x: pool(_padded(layer, x, size, -math.inf), size, _stride(layer)), x)
+
+    def largest(x: Tensor) -> Tensor:
+        padded = _padded(layer, x, size, -math.inf)
+        y = pool(padded, size, _stride(layer), 0, layer.dilation, ceil_mode=layer.ceil_mode)
+        return _begun(layer, x, y)
+
+    return _channels_first(largest, x)
 
 
 def _average_pool(layer: Any, x: Tensor, weights: Weights) -> Tensor:
     pool: Any = functional.avg_pool1d if x.ndim == 3 else functional.avg_pool2d
-    size, stride = layer.pool_size, _stride(layer)
+    size, options = layer.pool_size, {"stride": _stride(layer), "ceil_mode": layer.ceil_mode}
 
     def average(x: Tensor) -> Tensor:
         counted = _padded(layer, torch.ones_like(x), size, float(layer.count_padding))
-        return pool(_padded(layer, x, size), size, stride) / pool(counted, size, stride)
+        y = pool(_padded(layer, x, size), size, **options) / pool(counted, size, **options)
+        return _begun(layer, x, y)
 
     return _channels_first(average, x)
 
@@ -173,6 +201,7 @@ PEERS: dict[type[Layer], Callable[[Any, Any, Weights], Tensor]] = {
     layers.GlobalAveragePool1D: lambda layer, x, weights: x.mean(1),
     layers.GlobalAveragePool2D: lambda layer, x, weights: x.mean((1, 2)),
     layers.GlobalMaxPool1D: lambda layer, x, weights: x.amax(1),
+    layers.GlobalMaxPool2D: lambda layer, x, weights: x.amax((1, 2)),
     layers.GroupNorm: _group_norm,
     layers.HardSwish: _activation(nn.Hardswish()),
     layers.Identity: lambda layer, x, weights: x,
