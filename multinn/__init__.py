@@ -51,6 +51,7 @@ from multinn.layers import Concatenate as Concatenate
 from multinn.layers import Container as Container
 from multinn.layers import Conv1D as Conv1D
 from multinn.layers import Conv2D as Conv2D
+from multinn.layers import ConvTranspose1D as ConvTranspose1D
 from multinn.layers import ConvTranspose2D as ConvTranspose2D
 from multinn.layers import Dense as Dense
 from multinn.layers import Dropout as Dropout

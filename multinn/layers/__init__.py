@@ -36,6 +36,7 @@ from multinn.layers.dropout import SpatialDropout as SpatialDropout
 from multinn.layers.images.channels_last import ChannelsLast as ChannelsLast
 from multinn.layers.images.convolution import Conv1D as Conv1D
 from multinn.layers.images.convolution import Conv2D as Conv2D
+from multinn.layers.images.convolution_transpose import ConvTranspose1D as ConvTranspose1D
 from multinn.layers.images.convolution_transpose import ConvTranspose2D as ConvTranspose2D
 from multinn.layers.images.global_pooling import GlobalAveragePool1D as GlobalAveragePool1D
 from multinn.layers.images.global_pooling import GlobalAveragePool2D as GlobalAveragePool2D

@@ -13,6 +13,7 @@ from multinn.layers import (
     AveragePool2D,
     Conv1D,
     Conv2D,
+    ConvTranspose1D,
     ConvTranspose2D,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
@@ -40,24 +41,26 @@ def _convolution(graph: Graph, layer: Conv1D | Conv2D, params: Tree, state: Tree
     return replace(x, name=y, shape=(*_count(geometry, x.shape[:-1]), layer.filters))
 
 
-@converts(ConvTranspose2D, any_layout=True)
+@converts(ConvTranspose1D, ConvTranspose2D, any_layout=True)
 def _convolution_transpose(
-    graph: Graph, layer: ConvTranspose2D, params: Tree, state: Tree, x: Value
+    graph: Graph, layer: ConvTranspose1D | ConvTranspose2D, params: Tree, state: Tree, x: Value
 ) -> Value:
-    geometry, shape = layer._geometry, layer._output_shape(x.shape[:2])
+    geometry, places, axes = layer._geometry, _as_image(x.shape[:-1]), len(x.shape) - 1
+    shape = layer._output_shape(places)
     x = graph.with_channels_first(x)
     margins = geometry.margins(shape)
-    lengths = zip(shape, x.shape, geometry.stride, margins, geometry.extent, strict=False)
+    lengths = zip(shape, places, geometry.stride, margins, geometry.extent, strict=True)
+    extra = [length - (n - 1) * s + sum(m) - e for length, n, s, m, e in lengths]
     y = graph.add(
         "ConvTranspose",
         x.name,
         *_weights(graph, params),
-        **_windows(geometry, shape, axes=2),
-        dilations=geometry.dilation,
+        **_windows(geometry, shape, axes),
+        dilations=geometry.dilation[-axes:],
         group=layer.groups,
-        output_padding=[length - (n - 1) * s + sum(m) - e for length, n, s, m, e in lengths],
+        output_padding=extra[-axes:],
     )
-    return replace(x, name=y, shape=(*shape, layer.filters))
+    return replace(x, name=y, shape=(*shape[-axes:], layer.filters))
 
 
 @converts(MaxPool1D, MaxPool2D, any_layout=True)

@@ -235,6 +235,19 @@ def _convolution_1d(draws: Draws, shape: Shape) -> Layer:
     )
 
 
+def _transposed_convolution_1d(draws: Draws, shape: Shape) -> Layer:
+    return layers.ConvTranspose1D(
+        draws.number(1, 3),
+        draws.number(1, 3),
+        draws.number(1, 2),
+        draws.one_of("valid", "same", 1),
+        output_padding=draws.one_of(0, 0, 1),
+        dilation=draws.number(1, 2),
+        groups=draws.number(1, 2),
+        use_bias=draws.flag(),
+    )
+
+
 def _sequential(draws: Draws, shape: Shape) -> Layer:
     return Sequential([draws.layer(shape) for _ in range(draws.number(1, 3))])
 
@@ -281,6 +294,7 @@ _OF_RANK: dict[int, tuple[Maker, ...]] = {
         _transformer,
         _convolution_1d,
         _convolution_1d,
+        _transposed_convolution_1d,
         _pooling_1d,
         _pooling_1d,
         lambda draws, shape: layers.GlobalAveragePool1D(),

@@ -11,6 +11,7 @@ from multinn import (
     Concatenate,
     Conv1D,
     Conv2D,
+    ConvTranspose1D,
     ConvTranspose2D,
     Dense,
     Embedding,
@@ -43,6 +44,7 @@ assert_both_ways, channels_first = runs.assert_both_ways, runs.channels_first
     [
         (Conv1D(6, 2, groups=2), nn.Conv1d(4, 6, 2, groups=2), SEQUENCES),
         (Conv2D(6, (2, 3), groups=2), nn.Conv2d(4, 6, (2, 3), groups=2), IMAGES),
+        (ConvTranspose1D(6, 3, 2, groups=2), nn.ConvTranspose1d(4, 6, 3, 2, groups=2), SEQUENCES),
         (ConvTranspose2D(6, (2, 3), 2, groups=2), nn.ConvTranspose2d(4, 6, (2, 3), 2, groups=2), IMAGES),
         (GroupNorm(2), nn.GroupNorm(2, 4), IMAGES),
         (Sequential([Conv2D(3, 2), PReLU()]), nn.Sequential(nn.Conv2d(4, 3, 2), nn.PReLU(3)), IMAGES),

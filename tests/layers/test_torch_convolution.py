@@ -9,6 +9,7 @@ from multinn import (
     AveragePool2D,
     Conv1D,
     Conv2D,
+    ConvTranspose1D,
     ConvTranspose2D,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
@@ -164,6 +165,24 @@ def test_conv_transpose2d(options):
         return functional.conv_transpose2d(x, W, b, **options)
 
     assert_agree(layer, IMAGES, (3, 2, 0, 1), transposed)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stride": 3},
+        {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2},
+        {"padding": 2, "dilation": 3},
+    ],
+    ids=str,
+)
+def test_conv_transpose1d(options):
+    layer = ConvTranspose1D(4, 3, **options)
+
+    def transposed(x, W, b):
+        return functional.conv_transpose1d(x, W, b, **options)
+
+    assert_agree(layer, SEQUENCES, (2, 1, 0), transposed)
 
 
 GEOMETRIES = [(2, 2, 0), (3, 2, 1), ((3, 4), (1, 3), (1, 2)), (2, 3, 1)]

@@ -21,6 +21,7 @@ from multinn import (
     Concatenate,
     Conv1D,
     Conv2D,
+    ConvTranspose1D,
     ConvTranspose2D,
     Dense,
     Embedding,
@@ -63,6 +64,7 @@ from tests.support.onnx_runs import (
 
 # What the reference evaluator of the onnx package does not implement, and ONNX Runtime does.
 BEYOND_THE_REFERENCE = {
+    "ConvTranspose1D groups": "groups of a transposed convolution",
     "ConvTranspose2D dilated, groups": "groups of a transposed convolution",
     "SimpleRNN relu": "the activation Relu",
     "SimpleRNN backwards": "lengths of sequences",
@@ -158,6 +160,8 @@ def test_images(layer):
     [
         Conv1D(3, 3, 2, "same"),
         Conv1D(4, 2, padding=(2, 0), groups=2),
+        ConvTranspose1D(3, 2, 3, (1, 0), 1),
+        ConvTranspose1D(2, 3, 2, "same"),
         MaxPool1D(3, 2, (1, 2)),
         AveragePool1D(3, 2, 1),
         MaxPool1D(2, 3, (0, 2), dilation=4, ceil_mode=True),

@@ -51,7 +51,7 @@ def has_peer(layer: Layer) -> bool:
         return layer.padding_id is None  # else there is a mask
     if isinstance(layer, layers.GRU):
         return layer.reset_after
-    if isinstance(layer, layers.ConvTranspose2D):
+    if isinstance(layer, layers.ConvTranspose1D | layers.ConvTranspose2D):
         return layer.padding != "same"
     if isinstance(layer, layers.AveragePool1D | layers.AveragePool2D):
         return layer.dilation in (1, (1, 1))
@@ -146,11 +146,12 @@ def _convolution(layer: Any, x: Tensor, weights: Weights) -> Tensor:
     return _channels_first(lambda x: convolve(_padded(layer, x, layer.kernel_size), *arguments), x)
 
 
-def _transposed(layer: layers.ConvTranspose2D, x: Tensor, weights: Weights) -> Tensor:
-    padding = 0 if layer.padding == "valid" else [before for before, _ in layer.padding]
+def _transposed(layer: Any, x: Tensor, weights: Weights) -> Tensor:
+    convolve: Any = functional.conv_transpose1d if x.ndim == 3 else functional.conv_transpose2d
+    padding = [before for before, _ in _margins(layer, x.shape[1:-1], layer.kernel_size)]
     options = (layer.stride, padding, layer.output_padding, layer.groups, layer.dilation)
     arguments = weights["weight"], weights.get("bias"), *options
-    return _channels_first(lambda x: functional.conv_transpose2d(x, *arguments), x)
+    return _channels_first(lambda x: convolve(x, *arguments), x)
 
 
 def _max_pool(layer: Any, x: Tensor, weights: Weights) -> Tensor:
@@ -188,6 +189,7 @@ PEERS: dict[type[Layer], Callable[[Any, Any, Weights], Tensor]] = {
     layers.ChannelsLast: lambda layer, x, weights: x.movedim(1, -1),
     layers.Conv1D: _convolution,
     layers.Conv2D: _convolution,
+    layers.ConvTranspose1D: _transposed,
     layers.ConvTranspose2D: _transposed,
     layers.Dense: lambda layer, x, weights: functional.linear(x, weights["weight"], weights.get("bias")),
     layers.Dropout: lambda layer, x, weights: x,

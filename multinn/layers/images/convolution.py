@@ -17,6 +17,7 @@ from multinn.layers.images.geometry import (
     Pair,
     check_images,
     check_sequences,
+    height_and_width,
     normalize_padding_1d,
     normalize_padding_2d,
     normalize_pairs,
@@ -44,10 +45,10 @@ class _Convolution(CorrelationLayer):
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y, and (P, x)."""
-        correlation = self._correlation(params, _height_and_width(x))
+        correlation = self._correlation(params, height_and_width(x))
         P = correlation.gather(backend, to_planes(backend, x))
         Z = correlation.matrix(backend, params["W"]).mT @ P
-        shape = self._geometry.count(_height_and_width(x))
+        shape = self._geometry.count(height_and_width(x))
         Y = correlation.add_rows(backend, Z, shape, x.shape[0])
         if self.use_bias:
             Y = Y + params["b"][:, None, None, None]
@@ -56,17 +57,17 @@ class _Convolution(CorrelationLayer):
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx, and {"W": P dZᵀ, "b": Σ dY}."""
         P, x, *_ = cache
-        correlation, dY = self._correlation(params, _height_and_width(x)), to_planes(backend, dy)
+        correlation, dY = self._correlation(params, height_and_width(x)), to_planes(backend, dy)
         dZ = correlation.repeat_rows(backend, dY)
         dP = multiply(correlation.matrix(backend, params["W"]), dZ)
-        dX = correlation.scatter(backend, dP, _height_and_width(x), x.shape[0])
+        dX = correlation.scatter(backend, dP, height_and_width(x), x.shape[0])
         gradients = self._gradients(backend, params, correlation, P, dZ, dY)
         return from_planes(backend, dX, x.ndim), gradients
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
         """Return {"W": P dZᵀ, "b": Σ dY}."""
         P, x, *_ = cache
-        correlation, dY = self._correlation(params, _height_and_width(x)), to_planes(backend, dy)
+        correlation, dY = self._correlation(params, height_and_width(x)), to_planes(backend, dy)
         dZ = correlation.repeat_rows(backend, dY)
         return self._gradients(backend, params, correlation, P, dZ, dY)
 
@@ -214,7 +215,3 @@ class Conv1D(_Convolution):
     @property
     def _geometry(self) -> Geometry:
         return Geometry.of_sequences(self.kernel_size, self.stride, self.dilation, self.padding)
-
-
-def _height_and_width(x: Array) -> Pair:
-    return (1, x.shape[1]) if x.ndim == 3 else x.shape[1:3]

@@ -1,4 +1,4 @@
-"""Transposed convolution of images."""
+"""Transposed convolution of images and of sequences."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -6,13 +6,18 @@ from typing import cast
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
+from multinn.descriptions.bounds import check_integers
 from multinn.initializers import Glorot, Initializer, Zeros
+from multinn.layers.base import check_axes
 from multinn.layers.images.correlation import CorrelationLayer, multiply
 from multinn.layers.images.geometry import (
     Geometry,
     Padding,
+    Padding1D,
     Pair,
     check_images,
+    height_and_width,
+    normalize_padding_1d,
     normalize_padding_2d,
     normalize_pairs,
 )
@@ -21,7 +26,103 @@ from multinn.random import Key
 
 
 @dataclass(frozen=True)
-class ConvTranspose2D(CorrelationLayer):
+class _ConvolutionTranspose(CorrelationLayer):
+    """Transposed convolution along any number of axes."""
+
+    filters: int
+    kernel_size: int | Pair
+    stride: int | Pair = 1
+    padding: Padding | Padding1D = "valid"
+    output_padding: int | Pair = 0
+    dilation: int | Pair = 1
+    groups: int = 1
+    use_bias: bool = True
+    weight_initializer: Initializer = Glorot()
+    bias_initializer: Initializer = Zeros()
+
+    def forward(
+        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Return y, and (Z, x)."""
+        shape = self._output_shape(height_and_width(x))
+        correlation = self._correlation(params, shape)
+        Z = correlation.repeat_rows(backend, to_planes(backend, x))
+        Q = multiply(correlation.matrix(backend, params["W"]), Z)
+        Y = correlation.scatter(backend, Q, shape, x.shape[0])
+        if self.use_bias:
+            Y = Y + params["b"][:, None, None, None]
+        return from_planes(backend, Y, x.ndim), (Z, x)
+
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
+        """Return dX = R(Wᵀ dQ) in the shape of x, and {"W": dQ Zᵀ, "b": Σ dy}."""
+        Z, x = cache
+        correlation, dY = self._correlation(params, height_and_width(dy)), to_planes(backend, dy)
+        dQ = correlation.gather(backend, dY)
+        dZ = correlation.matrix(backend, params["W"]).mT @ dQ
+        dX = correlation.add_rows(backend, dZ, height_and_width(x), x.shape[0])
+        gradients = self._gradients(backend, params, correlation, dQ, Z, dY)
+        return from_planes(backend, dX, x.ndim), gradients
+
+    def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
+        """Return {"W": dQ Zᵀ, "b": Σ dy}."""
+        correlation, dY = self._correlation(params, height_and_width(dy)), to_planes(backend, dy)
+        dQ = correlation.gather(backend, dY)
+        return self._gradients(backend, params, correlation, dQ, cache[0], dY)
+
+    def _init(
+        self, generator: np.random.Generator, input_shape: Shape, size: Shape, shape: Pair
+    ) -> tuple[Tree, Shape]:
+        """Draw W (*size, filters / groups, channels) and b, and return the shape of the output.
+
+        Args:
+            generator: the source of all randomness.
+            input_shape: the shape of one example.
+            size: the size of the kernel along each axis.
+            shape: the height and width of the output.
+        """
+        channels, axes = input_shape[-1], len(size)
+        self._check_channels(channels)
+        if min(shape) < 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected padding that leaves outputs of at least "
+                f"{' x '.join('1' * axes)}, got {self.padding}, which leaves "
+                f"{' x '.join(map(str, shape[-axes:]))} for inputs {input_shape}; use less padding, or "
+                "larger inputs"
+            )
+        weights_shape = (*size, self.filters // self.groups, channels)
+        return self._draw(generator, weights_shape, channels), (*shape[-axes:], self.filters)
+
+    def _check_output_padding(self) -> None:
+        extra, stride = self._extra, self._geometry.stride
+        if extra[0] >= stride[0] or extra[1] >= stride[1]:
+            raise ValueError(
+                f"{type(self).__name__}: expected output_padding below stride {self.stride}, got "
+                f"{self.output_padding}"
+            )
+        if self.padding == "same" and extra != (0, 0):
+            raise ValueError(
+                f'{type(self).__name__}: expected output_padding 0 with padding "same", which sets the '
+                f"size of the outputs, got {self.output_padding}"
+            )
+
+    @property
+    def _extra(self) -> Pair:
+        """The output padding of the height and the width."""
+        return cast(Pair, self.output_padding)
+
+    def _output_shape(self, shape: Shape) -> Pair:
+        geometry = self._geometry
+        if geometry.padding == "same":
+            return shape[0] * geometry.stride[0], shape[1] * geometry.stride[1]
+        lengths = zip(
+            shape, geometry.stride, geometry.margins(shape), geometry.extent, self._extra, strict=True
+        )
+        height, width = ((n - 1) * s - sum(m) + e + o for n, s, m, e, o in lengths)
+        return height, width
+
+
+@dataclass(frozen=True)
+class ConvTranspose2D(_ConvolutionTranspose):
     """y_{n, s h + d i - p, s w + d j - p, f} sums x_nhwc W_ijfc, and b_f is added: `Conv2D` backwards.
 
     Shapes: x (batch, height, width, channels), W (k, k, filters, channels), b (filters,), and
@@ -69,16 +170,7 @@ class ConvTranspose2D(CorrelationLayer):
     ((28, 28, 3), (4, 4, 3, 8))
     """
 
-    filters: int
-    kernel_size: int | Pair
-    stride: int | Pair = 1
     padding: Padding = "valid"
-    output_padding: int | Pair = 0
-    dilation: int | Pair = 1
-    groups: int = 1
-    use_bias: bool = True
-    weight_initializer: Initializer = Glorot()
-    bias_initializer: Initializer = Zeros()
 
     def __post_init__(self) -> None:
         self._check_filters()
@@ -90,65 +182,70 @@ class ConvTranspose2D(CorrelationLayer):
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw W (k, k, filters / groups, channels) and, with a bias, b (filters,)."""
         check_images(self, input_shape, Geometry((1, 1), (1, 1)))
-        channels = input_shape[2]
-        self._check_channels(channels)
-        shape = self._output_shape(input_shape)
-        if min(shape) < 1:
-            raise ValueError(
-                "ConvTranspose2D: expected padding that leaves outputs of at least 1 x 1, got "
-                f"{self.padding}, which leaves {shape[0]} x {shape[1]} for images {input_shape}; use "
-                "less padding, or larger images"
-            )
-        weights_shape = (*self._geometry.size, self.filters // self.groups, channels)
-        return self._draw(generator, weights_shape, channels), (*shape, self.filters)
+        shape = self._output_shape(input_shape[:2])
+        return self._init(generator, input_shape, self._geometry.size, shape)
 
-    def forward(
-        self, backend: Backend, params: Tree, x: Array, key: Key | None = None
-    ) -> tuple[Array, Tree]:
-        """Return y, and (Z, x)."""
-        shape = self._output_shape(x.shape[1:3])
-        correlation = self._correlation(params, shape)
-        Z = correlation.repeat_rows(backend, to_planes(backend, x))
-        Q = multiply(correlation.matrix(backend, params["W"]), Z)
-        Y = correlation.scatter(backend, Q, shape, x.shape[0])
-        if self.use_bias:
-            Y = Y + params["b"][:, None, None, None]
-        return from_planes(backend, Y), (Z, x)
 
-    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dX = R(Wᵀ dQ) as images, and {"W": dQ Zᵀ, "b": Σ dy}."""
-        Z, x = cache
-        correlation, dY = self._correlation(params, dy.shape[1:3]), to_planes(backend, dy)
-        dQ = correlation.gather(backend, dY)
-        dZ = correlation.matrix(backend, params["W"]).mT @ dQ
-        dX = correlation.add_rows(backend, dZ, x.shape[1:3], x.shape[0])
-        return from_planes(backend, dX), self._gradients(backend, params, correlation, dQ, Z, dY)
+@dataclass(frozen=True)
+class ConvTranspose1D(_ConvolutionTranspose):
+    """y_{n, s l + d i - p, f} sums x_nlc W_ifc, and b_f is added: `ConvTranspose2D` of sequences.
 
-    def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return {"W": dQ Zᵀ, "b": Σ dy}."""
-        correlation, dY = self._correlation(params, dy.shape[1:3]), to_planes(backend, dy)
-        dQ = correlation.gather(backend, dY)
-        return self._gradients(backend, params, correlation, dQ, cache[0], dY)
+    Shapes: x (batch, length, channels), W (k, filters, channels), b (filters,), and
+    y (batch, (length - 1) s - p + e + o, filters), for a kernel of size k, stride s and dilation d,
+    where e = d (k - 1) + 1, p is the total padding, and o the output padding.
 
-    def _check_output_padding(self) -> None:
-        extra, stride = cast(Pair, self.output_padding), self._geometry.stride
-        if extra[0] >= stride[0] or extra[1] >= stride[1]:
-            raise ValueError(
-                f"ConvTranspose2D: expected output_padding below stride {stride}, got {extra}"
-            )
-        if self.padding == "same" and extra != (0, 0):
-            raise ValueError(
-                'ConvTranspose2D: expected output_padding 0 with padding "same", which sets the size '
-                f"of the outputs, got {extra}"
-            )
+    A sequence is an image of height 1, so with Q = W X and y = T(Q) + b as in `ConvTranspose2D`,
+        dQ = Tᵀ(dy)      dX = Wᵀ dQ      dW = dQ Xᵀ      db = the sum of dy over all axes but the last.
+    Source: as `ConvTranspose2D`.
 
-    def _output_shape(self, shape: Shape) -> Pair:
-        geometry = self._geometry
-        if geometry.padding == "same":
-            return shape[0] * geometry.stride[0], shape[1] * geometry.stride[1]
-        extra = cast(Pair, self.output_padding)
-        lengths = zip(
-            shape, geometry.stride, geometry.margins(shape), geometry.extent, extra, strict=False
-        )
-        height, width = ((n - 1) * s - sum(m) + e + o for n, s, m, e, o in lengths)
-        return height, width
+    Attributes:
+        filters: the number of output channels, at least 1.
+        kernel_size: k.
+        stride: s.
+        padding: the number of entries to remove from y: "valid" for none; "same" to make y s times as
+            long as x, with an odd entry removed at the end; one number for both ends, or
+            (before, after).
+        output_padding: o, extra entries at the end of y, fewer than a stride, which Conv1D would not
+            use; 0 if the padding is "same".
+        dilation: d.
+        groups: the number of groups, a divisor of the filters and of the input channels.
+        use_bias: whether b is added.
+        weight_initializer: draws W.
+        bias_initializer: draws b.
+
+    Raises:
+        ValueError: filters, kernel_size, stride, dilation or groups is below 1, the padding is invalid,
+            output_padding is not below stride, or groups does not divide filters.
+
+    >>> layer = ConvTranspose1D(3, 4, stride=2, padding="same")
+    >>> params, shape = layer.init(np.random.default_rng(0), (14, 8))
+    >>> shape, params["W"].shape
+    ((28, 3), (4, 3, 8))
+    """
+
+    kernel_size: int
+    stride: int = 1
+    padding: Padding1D = "valid"
+    output_padding: int = 0
+    dilation: int = 1
+
+    def __post_init__(self) -> None:
+        self._check_filters()
+        check_integers(self, "kernel_size", "stride", "dilation")
+        check_integers(self, "output_padding", minimum=0)
+        normalize_padding_1d(self, "valid", "same")
+        self._check_output_padding()
+
+    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
+        """Draw W (k, filters / groups, channels) and, with a bias, b (filters,)."""
+        check_axes(self, input_shape, "sequences", "length", "channels")
+        shape = self._output_shape((1, input_shape[0]))
+        return self._init(generator, input_shape, (self.kernel_size,), shape)
+
+    @property
+    def _geometry(self) -> Geometry:
+        return Geometry.of_sequences(self.kernel_size, self.stride, self.dilation, self.padding)
+
+    @property
+    def _extra(self) -> Pair:
+        return 0, self.output_padding

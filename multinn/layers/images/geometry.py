@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from backends import Shape
+from backends import Array, Shape
 from multinn.host.checks import is_integer
 from multinn.layers.base import Layer, check_axes
 
@@ -97,6 +97,11 @@ class Geometry:
             for n, count, before, k, s, d in axes
             for window in range(count)
         )
+
+
+def height_and_width(x: Array) -> Pair:
+    """Return the height and width of images (batch, height, width, channels), or of sequences."""
+    return (1, x.shape[1]) if x.ndim == 3 else x.shape[1:3]
 
 
 def _same(length: int, extent: int, stride: int) -> Pair:

@@ -84,3 +84,4 @@ formulas.ConvTranspose2D = {
     b: biasGradient,
   },
 };
+formulas.ConvTranspose1D = formulas.ConvTranspose2D;
