@@ -51,9 +51,10 @@ def _weights(
     graph: Graph, layer: MultiHeadAttention, S: str, context: Value, bias: Value | None = None
 ) -> str:
     """Add P = softmax(S + B) over the visible steps; P is 0 where no step is visible."""
-    time = context.shape[0]
+    if context.mask is None and bias is None and not layer.causal:
+        return graph.add("Softmax", S, axis=-1)
+    time, visible = context.shape[0], []
     lowest = graph.constant(0.25 * float(np.finfo(graph.dtype).min), "lowest")
-    visible = []
     if context.mask is not None:
         visible.append(graph.cast(graph.reshape(context.mask, (1, 1, time)), graph.dtype))
     if layer.causal:
@@ -62,8 +63,6 @@ def _weights(
         B = bias.name if len(bias.shape) == 3 else graph.reshape(bias.name, (1, *bias.shape))
         visible.append(graph.cast(graph.add("GreaterOrEqual", B, lowest), graph.dtype))
         S = graph.add("Add", S, graph.add("Max", B, lowest))
-    if not visible:
-        return graph.add("Softmax", S, axis=-1)
     seen = reduce(partial(graph.add, "Mul"), visible)
     hidden = graph.add("Sub", graph.constant(1.0), seen)
     S = graph.add("Add", S, graph.add("Mul", hidden, lowest))

@@ -68,7 +68,7 @@ CASES: tuple[LayerCase, ...] = (
         smaller=LayerCase("small", _SMALL_CROSS, (1, 2, 1), lengths=(2,)),
     ),
     LayerCase(
-        "MultiHeadAttention with additive mask",
+        "MultiHeadAttention additive mask",
         _BIASED,
         (2, 3, 4),
         lengths=(2, 3),

@@ -31,7 +31,7 @@ const attentionOf = (c) => oncePerCall(c, "attention", () => {
   const [, heads, queries, d] = scaledQ.shape;
   const size = V.shape[3]; // of the values of one head; d is that of keys
   const [W, b, B] = [projectionsOf(c.params, "W"), projectionsOf(c.params, "b"), additiveMask(c)];
-  const [sees, scale] = [visibility(c, B), c.options.scale];
+  const [sees, scale] = [visibility(c, B), c.options.scale ?? null]; // older traces have no scale
   const scaled = (product) => (scale === null ? divide(product, squareRoot(d)) : multiply(scale, product));
   const seen = (n, h, i) => range(K.shape[2]).filter((j) => sees(n, h, i, j));
   const seeing = (n, h, j) => range(queries).filter((i) => sees(n, h, i, j));
