@@ -1,6 +1,5 @@
 """Layers, losses and optimizers compute what the test vectors of ONNX's operators say."""
 
-from dataclasses import fields
 from fnmatch import fnmatch
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from onnx.defs import AI_ONNX_PREVIEW_TRAINING_DOMAIN
 
 from backends import Backend
-from multinn import AveragePool2D, MaxPool2D, MultiHeadAttention
 from tests.support.onnx_vectors import BUILDERS, Inexpressible, Run, Vector, vectors
 
 # The vectors that no layer, loss or optimizer computes, by patterns of their names, and the reasons.
@@ -20,13 +18,8 @@ INEXPRESSIBLE: dict[str, dict[str, str]] = {
         "*bf16": "numbers of 16 bits",
         "*float16_mask": "numbers of 16 bits",
         "*_mode3_softmax_precision": "numbers of 16 bits",
-        "*_local_window": "a window",
-        "*_local_window_[!d]*": "a window",
-        "*_bidirectional_window": "a window",
         "*softcap*": "a bound of the logits",
-        "*_padded_kv": "lengths of stored keys",
-        "*_nonpad_*": "lengths of stored keys",
-        "*diff_heads_*": "values of another size than keys",
+        "*_gqa_rank4_mask": "a bound of the logits",
     },
     "AveragePool": {"*_3d_*": "three axes"},
     "Celu": {"*float16": "numbers of 16 bits"},
@@ -54,27 +47,8 @@ INEXPRESSIBLE: dict[str, dict[str, str]] = {
 }
 KNOWN = (1, 23)  # the version of onnx whose vectors the table lists; older ones have fewer
 
-# The options of layers that some vectors need: without them, these vectors are not computed.
-OPTIONS: dict[str, tuple[type, str]] = {
-    "maxpool_*ceil*": (MaxPool2D, "ceil_mode"),
-    "maxpool_*dilations*": (MaxPool2D, "dilation"),
-    "averagepool_*ceil*": (AveragePool2D, "ceil_mode"),
-    "averagepool_*dilations*": (AveragePool2D, "dilation"),
-    "attention_*": (MultiHeadAttention, "scale"),
-}
-
 # Their expected numbers have four digits.
 ROUNDED = {"averagepool_2d_ceil_last_window_starts_on_pad"}
-
-
-def known(operator: str) -> list[Vector]:
-    """Return the vectors of an operator whose options exist."""
-    lacking = [
-        pattern
-        for pattern, (kind, option) in OPTIONS.items()
-        if option not in {field.name for field in fields(kind)}
-    ]
-    return [v for v in vectors(operator) if not any(fnmatch(v.name, pattern) for pattern in lacking)]
 
 
 def listed_reason(vector: Vector) -> str | None:
@@ -101,7 +75,7 @@ def found_reason(vector: Vector, backend: Backend) -> str | None:
 @pytest.mark.parametrize("backend", ["numpy", "array_api_strict"], indirect=True)
 @pytest.mark.parametrize("operator", BUILDERS)
 def test_each_vector_is_computed_or_listed_with_the_reason(operator: str, backend: Backend) -> None:
-    for vector in known(operator):
+    for vector in vectors(operator):
         listed, found = listed_reason(vector), found_reason(vector, backend)
         assert found == listed, (
             f"{vector.name}: the table says {listed or 'that it is computed'}, which it is not: {found}"

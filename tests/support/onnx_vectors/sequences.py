@@ -51,14 +51,12 @@ def _recurrent_params(v: Vector, layer: Layer, index: int, gates: tuple[int, ...
 
 @builds("Attention")
 def _attention(v: Vector, run: Run) -> Outputs:
-    """Compare the output, where the projections only choose: keys and values are halves of the context.
+    """Compare the output, where the projections only choose: keys and values are parts of the context.
 
     A head of the keys that belongs to several heads of the queries is chosen several times.
     """
     queries, keys, values = v.inputs[:3]
     require(queries.dtype == np.float32, "numbers of 16 bits")
-    require(not any(_is_window(name, v.get(name)) for name in v.attributes), "a window")
-    require(v.input(6) is None, "lengths of stored keys")
     require(not v.get("softcap"), "a bound of the logits")
     require(v.get("softmax_precision", 1) == 1, "a softmax in another precision")
     heads, of_keys = (
@@ -72,35 +70,55 @@ def _attention(v: Vector, run: Run) -> Outputs:
             np.concatenate([_heads_last(before), each], axis=1)
             for before, each in zip(v.inputs[4:6], (K, V), strict=True)
         )
-    size = X.shape[-1] // heads
-    require(V.shape[-1] == K.shape[-1], "values of another size than keys")
-    chosen = np.kron(np.repeat(np.eye(of_keys), heads // of_keys, axis=1), np.eye(size))
-    nothing, every = np.zeros_like(chosen), np.eye(heads * size)
+    size, value_size = X.shape[-1] // heads, V.shape[-1] // of_keys
+    chosen = np.repeat(np.eye(of_keys), heads // of_keys, axis=1)
+    features = heads * max(size, value_size)  # the outputs have as many as the queries
+    X = np.pad(X, ((0, 0), (0, 0), (0, features - X.shape[-1])))
     weights = {
-        "query": every,
-        "key": np.concatenate([chosen, nothing]),
-        "value": np.concatenate([nothing, chosen]),
-        "output": every,
+        "query": np.eye(features, heads * size),
+        "key": np.pad(np.kron(chosen, np.eye(size)), ((0, V.shape[-1]), (0, 0))),
+        "value": np.pad(np.kron(chosen, np.eye(value_size)), ((K.shape[-1], 0), (0, 0))),
+        "output": np.eye(heads * value_size, features),
     }
     params = {name: {"W": W.astype(np.float32)} for name, W in weights.items()}
-    options = {"scale": v.get("scale")} if "scale" in v.attributes else {}
-    square = X.shape[1] == K.shape[1]
+    scale = v.get("scale") if "scale" in v.attributes else None
+    is_causal, is_square = bool(v.get("is_causal")), X.shape[1] == K.shape[1]
+    causal = is_causal and is_square and v.input(6) is None
     layer = MultiHeadAttention(
-        heads, size, causal=bool(v.get("is_causal")) and square, use_bias=False, **options
+        heads, size, causal=causal, use_bias=False, scale=scale, value_size=value_size
     )
     masks = [] if v.input(3) is None else [_additive(v.inputs[3], K.shape[1])]
-    if v.get("is_causal") and not square:
-        masks.append(_additive(np.tri(X.shape[1], K.shape[1], past, dtype=bool), K.shape[1]))
+    visible = _visible(v, X.shape[1], K.shape[1], past, causal=is_causal and not causal)
+    if not visible.all():
+        masks.append(_additive(visible[:, None], K.shape[1]))
     x: Any = (X, np.concatenate([K, V], axis=-1))
     if masks:
-        shape = (len(X), heads, X.shape[1], K.shape[1])
-        x += (np.array(np.broadcast_to(sum(masks), shape)),)
-    y = run(layer, x, params)
-    return [y if queries.ndim == 3 else y.reshape(*y.shape[:2], heads, size).swapaxes(1, 2)]
+        x += (np.array(np.broadcast_to(sum(masks), (len(X), heads, X.shape[1], K.shape[1]))),)
+    y = run(layer, x, params)[..., : heads * value_size]
+    return [y if queries.ndim == 3 else y.reshape(*y.shape[:2], heads, value_size).swapaxes(1, 2)]
 
 
-def _is_window(name: str, value: Any) -> bool:
-    return name.endswith("window_size") and value != -1
+def _visible(v: Vector, time: int, context: int, past: int, *, causal: bool) -> HostArray:
+    """Return booleans (batch or 1, time, context): causality, a window, and lengths of stored keys.
+
+    Args:
+        v: the vector.
+        time: the number of queries.
+        context: the number of keys.
+        past: how many keys are before the first query.
+        causal: whether later keys are hidden.
+    """
+    lengths = np.array([context]) if v.input(6) is None else v.inputs[6]
+    offset = np.array([past]) if v.input(6) is None else lengths - time
+    keys = np.arange(context)
+    distance = keys - (offset[:, None] + np.arange(time))[..., None]
+    left, right = v.get("left_window_size", -1), v.get("right_window_size", -1)
+    visible: HostArray = np.broadcast_to(keys < lengths[:, None, None], distance.shape)
+    if causal:
+        visible = visible & (distance <= 0)
+    if left >= 0:
+        visible = visible & (distance >= -left)
+    return visible & (distance <= right) if right >= 0 else visible
 
 
 def _heads_last(x: HostArray) -> HostArray:
