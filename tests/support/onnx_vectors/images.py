@@ -12,9 +12,10 @@ from multinn import (
     BatchNorm,
     Conv1D,
     Conv2D,
+    ConvTranspose1D,
     ConvTranspose2D,
     GlobalAveragePool2D,
-    GlobalMaxPool1D,
+    GlobalMaxPool2D,
     GroupNorm,
     LayerNorm,
     MaxPool1D,
@@ -78,39 +79,26 @@ def _convolution(v: Vector, run: Run) -> Outputs:
 
 @builds("ConvTranspose")
 def _convolution_transpose(v: Vector, run: Run) -> Outputs:
-    """Sequences are images of height 1."""
     x, W = v.inputs
-    kernel = W.shape[2:]
+    kernel, groups = W.shape[2:], v.get("group", 1)
     require(len(kernel) < 3, "three axes")
-    sequences, groups = len(kernel) == 1, v.get("group", 1)
     extra, strides = (
         v.get(name, [d] * len(kernel)) for name, d in (("output_padding", 0), ("strides", 1))
     )
-    padding = _padding(v, x, kernel)
     if "output_shape" in v.attributes:
         lengths = zip(x.shape[2:], kernel, strides, v.get("output_shape"), strict=True)
         extra = [n - ((length - 1) * s + k) for length, k, s, n in lengths]
-    if sequences:
-        x, W, kernel, strides, extra = (
-            x[:, :, None],
-            W[:, :, None],
-            (1, *kernel),
-            (1, *strides),
-            (0, *extra),
-        )
-        padding = padding if isinstance(padding, str) else ((0, 0), padding)
-    layer = ConvTranspose2D(
+    layer = (ConvTranspose1D if len(kernel) == 1 else ConvTranspose2D)(
         W.shape[1] * groups,
-        kernel,
-        tuple(strides),
-        padding,
-        tuple(extra),
-        tuple(v.get("dilations", (1, 1))),
+        _per_axis(kernel),
+        _per_axis(strides),
+        _padding(v, x, kernel),
+        _per_axis(extra),
+        _per_axis(v.get("dilations", [1] * len(kernel))),
         groups,
         use_bias=False,
     )
-    y = channels_first(run(layer, channels_last(x), {"W": np.moveaxis(W, (0, 1), (-1, -2))}))
-    return [y[:, :, 0] if sequences else y]
+    return [channels_first(run(layer, channels_last(x), {"W": np.moveaxis(W, (0, 1), (-1, -2))}))]
 
 
 @builds("MaxPool", "AveragePool")
@@ -120,13 +108,12 @@ def _pool(v: Vector, run: Run) -> Outputs:
     kernel = v.get("kernel_shape")
     require(len(kernel) < 3, "three axes")
     pools = ((MaxPool1D, MaxPool2D), (AveragePool1D, AveragePool2D))
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {
+        "dilation": _per_axis(v.get("dilations", [1] * len(kernel))),
+        "ceil_mode": bool(v.get("ceil_mode", 0)),
+    }
     if v.operator == "AveragePool":
         options["count_padding"] = bool(v.get("count_include_pad", 0))
-    if "dilations" in v.attributes:
-        options["dilation"] = _per_axis(v.get("dilations"))
-    if v.get("ceil_mode"):
-        options["ceil_mode"] = True
     kind: Any = pools[v.operator == "AveragePool"][len(kernel) - 1]
     strides = _per_axis(v.get("strides", [1] * len(kernel)))
     layer = kind(_per_axis(kernel), strides, _padding(v, x, kernel), **options)
@@ -135,12 +122,8 @@ def _pool(v: Vector, run: Run) -> Outputs:
 
 @builds("GlobalAveragePool", "GlobalMaxPool")
 def _global_pool(v: Vector, run: Run) -> Outputs:
-    x = channels_last(v.inputs[0])
-    if v.operator == "GlobalAveragePool":
-        y = run(GlobalAveragePool2D(), x)
-    else:
-        y = run(GlobalMaxPool1D(), x.reshape(len(x), -1, x.shape[-1]))
-    return [y[:, :, None, None]]
+    layer = GlobalAveragePool2D() if v.operator == "GlobalAveragePool" else GlobalMaxPool2D()
+    return [run(layer, channels_last(v.inputs[0]))[:, :, None, None]]
 
 
 @builds("BatchNormalization")
