@@ -97,16 +97,22 @@ def _construct(specification: str) -> Backend:
     except Exception as error:
         place = f"device {device!r}" if device else "its default device"
         raise BrokenBackendError(
-            f"backend {entry.name!r} failed to start on {place}: {type(error).__name__}: "
-            f"{error}; {_REMEDY}"
+            f"backend {entry.name!r} failed to start on {place}: {type(error).__name__}: {error}; "
+            f"{_remedy(entry, factory)}"
         ) from error
     if not isinstance(backend, Backend):
         raise BrokenBackendError(
             f"backend {entry.name!r}: {entry.value} returned a {type(backend).__name__}, "
-            "expected an instance of backends.Backend"
+            "expected an instance of backends.Backend; name a class that derives from it"
         )
     backend._remake = get_backend, (f"{entry.name}:{backend.device}",)
     return backend
+
+
+def _remedy(entry: EntryPoint, factory: Any) -> str:
+    if entry.name != entry.value or (isinstance(factory, type) and issubclass(factory, Backend)):
+        return _REMEDY
+    return f"expected module:Class with a class of backends.Backend, got {factory!r:.80}"
 
 
 def _find(specification: str) -> tuple[EntryPoint, str | None]:

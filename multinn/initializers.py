@@ -7,24 +7,53 @@ parameters to the dtype in which it trains.
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import wraps
+from typing import Any, Literal
 
 import numpy as np
 
 from backends import HostArray, Shape
 from multinn.descriptions.bounds import check_choice, check_finite, check_nonnegative
 from multinn.descriptions.hyperparameters import Hyperparameters
+from multinn.host.checks import check_integers, check_shape
 
 
 class Initializer(Hyperparameters):
     """Base class: a frozen dataclass; calling it draws an array."""
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "__call__" in vars(cls):
+            cls.__call__ = _with_checks(cls.__call__)  # type: ignore[method-assign]
+
     @abstractmethod
     def __call__(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
     ) -> HostArray:
-        """Return a float64 array of that shape."""
+        """Return a float64 array of that shape.
+
+        Raises:
+            TypeError, ValueError: an argument has another type, or a fan is below 1.
+        """
+
+
+def _with_checks(call: Callable[..., HostArray]) -> Callable[..., HostArray]:
+    """Return a method `Initializer.__call__` that checks its arguments first."""
+
+    @wraps(call)
+    def checked(self: Any, generator: Any, shape: Any, fan_in: Any, fan_out: Any) -> HostArray:
+        if not isinstance(generator, np.random.Generator):
+            raise TypeError(
+                "generator: expected a numpy.random.Generator, such as numpy.random.default_rng(0), got "
+                f"{generator!r}"
+            )
+        check_integers(fan_in=fan_in, fan_out=fan_out)
+        shape = check_shape(shape, "shape", "the shape of an array")
+        return call(self, generator, shape, fan_in, fan_out)
+
+    return checked
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape
+from multinn.host.checks import check_integers
 
 _MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)
 _SHIFTS = (16, 15, 16)
@@ -43,9 +44,13 @@ def step_words(seed: int, first_step: int, steps: int) -> HostArray:
     Returns:
         (steps, 2) int32.
 
+    Raises:
+        TypeError, ValueError: an argument is no integer of 0 or more.
+
     >>> step_words(0, 0, 3)[1:].tolist() == step_words(0, 1, 2).tolist()
     True
     """
+    check_integers(minimum=0, seed=seed, first_step=first_step, steps=steps)
     index = np.arange(first_step, first_step + steps, dtype=np.uint64)
     low, high = (_to_int32(index & 0xFFFFFFFF), _to_int32(index >> np.uint64(32)))
     seeds = np.random.SeedSequence(seed).generate_state(2).astype(np.int32)

@@ -206,5 +206,5 @@ def test_large_seeds_give_different_keys():
 
 
 def test_a_negative_seed_raises():
-    with pytest.raises(ValueError, match="non-negative"):
+    with pytest.raises(ValueError, match="seed: expected at least 0, got -1"):
         step_words(-1, 0, 1)

@@ -51,7 +51,7 @@ def _run(cases: Sequence[Case], options: argparse.Namespace) -> int:
     if not selected:
         kinds = ", ".join(dict.fromkeys(case.name.split()[0] for case in cases))
         raise UsageError(f"no case has {options.only!r} in its name, expected a part of {kinds}")
-    backends = load_backends(options)
+    backends = load_backends(options, dtype="float64")
     start = time.perf_counter()
     checker = GradientChecker(options.seed)
     checks: list[Check] = []

@@ -11,7 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from backends import Backend, BackendError, backend_names, get_backend, installed_backends
+from backends import (
+    Backend,
+    BackendError,
+    PrecisionError,
+    backend_names,
+    get_backend,
+    installed_backends,
+)
 from experiments.datasets import NAMES
 from experiments.datasets.cache import cache_path
 from experiments.datasets.mnist import DATA_VARIABLE
@@ -174,7 +181,9 @@ def defaults_text(option: str, defaults: Mapping[str, Mapping[str, Any]]) -> str
     return f"(default: {'; '.join(parts)})"
 
 
-def load_backends(options: argparse.Namespace, *, all_by_default: bool = True) -> dict[str, Backend]:
+def load_backends(
+    options: argparse.Namespace, *, all_by_default: bool = True, dtype: str | None = None
+) -> dict[str, Backend]:
     """Return the backends of ``--backends`` by name.
 
     A backend ``package.module:Class`` is listed by its own name. Compiled programs are kept for later
@@ -183,14 +192,33 @@ def load_backends(options: argparse.Namespace, *, all_by_default: bool = True) -
     Args:
         options: the parsed options.
         all_by_default: whether the default is all installed backends, or that of MULTINN_BACKEND.
+        dtype: the dtype that each must have; None for that of ``--dtype``, if there is such an option.
+
+    Raises:
+        BackendError: a backend is not available.
+        UsageError: a backend lacks the dtype.
     """
     if options.backends or all_by_default:
         backends = dict(map(_named_backend, options.backends or installed_backends()))
     else:
         default = get_backend()
         backends = {default.name: default}
+    _check_dtype(backends, dtype or getattr(options, "dtype", None))
     _keep_compiled(options, backends.values())
     return backends
+
+
+def _check_dtype(backends: Mapping[str, Backend], dtype: str | None) -> None:
+    if dtype is None:
+        return
+    for name, backend in backends.items():
+        try:
+            with backend.precision(dtype):
+                pass
+        except PrecisionError as error:
+            raise UsageError(
+                f"the backend {name!r} lacks {dtype}, which this run needs: {error}; choose another"
+            ) from error
 
 
 def _named_backend(name: str) -> tuple[str, Backend]:
@@ -287,7 +315,9 @@ def run_script(
     try:
         _check_files(getattr(options, "out", None), getattr(options, "json", None))
         if "backend" in options:
-            _keep_compiled(options, [get_backend(options.backend)])
+            backend = get_backend(options.backend)
+            _check_dtype({backend.name: backend}, getattr(options, "dtype", None))
+            _keep_compiled(options, [backend])
         return run(options)
     except BrokenPipeError:  # the reader of the output has gone, such as `head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for Python's flush at exit
@@ -305,11 +335,20 @@ def _check_files(pictures: Path | None, record: Path | None) -> None:
     if pictures and not find_spec("matplotlib"):
         raise UsageError('--out needs matplotlib: pip install "multinn[plot]"')
     if record:
-        record.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder("--json", record.parent)
         if record.is_dir():
             raise UsageError(f"--json: expected a file, got the folder {record}")
     if pictures:
-        pictures.mkdir(parents=True, exist_ok=True)
+        _make_folder("--out", pictures)
+
+
+def _make_folder(option: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{option}: expected a folder that exists or can be made, got {folder}: {error.strerror}"
+        ) from error
 
 
 def print_error(message: str) -> None:

@@ -1,8 +1,4 @@
-"""Checks of hyperparameters against their bounds. Each raises ValueError and names the class.
-
-They run before values are compared with their annotations: True passes as an integer here, and
-`Hyperparameters` then raises TypeError for it.
-"""
+"""Checks of hyperparameters against their bounds. Each raises ValueError and names the class."""
 
 import math
 from collections.abc import Callable
@@ -38,7 +34,12 @@ def check_fractions(owner: object, *names: str) -> None:
 
 def check_choice(owner: object, name: str, *choices: str) -> None:
     """Check that an attribute is one of the choices."""
-    _check(owner, (name,), "{} " + " or ".join(map(repr, choices)), lambda value: value in choices)
+    _check(
+        owner,
+        (name,),
+        "{} " + " or ".join(map(repr, choices)),
+        lambda value: isinstance(value, str) and value in choices,
+    )
 
 
 def _check(owner: object, names: tuple[str, ...], expected: str, fits: Callable[[Any], bool]) -> None:

@@ -8,13 +8,13 @@ from abc import ABC
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import cache, wraps
-from numbers import Integral, Real
-from types import NoneType, UnionType
-from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, Self, TypeVar, get_origin, get_type_hints
 
 import numpy as np
 
 from multinn.descriptions.names import name_of, named
+from multinn.descriptions.types import alternatives, check_type
 from multinn.errors import DescriptionError
 
 Description = dict[str, Any]
@@ -98,7 +98,7 @@ def _with_checks(check: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(check)
     def post_init(self: Any) -> None:
         _convert_scalars(self)
-        _check_types(type(self), vars(self), _is_checked_first)
+        _check_types(type(self), vars(self), first=True)
         check(self)
         if type(self).__post_init__ is post_init:  # in a base class, fields may not be converted yet
             _check_types(type(self), vars(self))
@@ -113,39 +113,28 @@ def _convert_scalars(instance: Any) -> None:
             object.__setattr__(instance, field.name, value.item())
 
 
-_TYPE_NAMES: dict[Any, str] = {
-    float: "a number",
-    int: "an integer",
-    bool: "True or False",
-    str: "a string",
-    NoneType: "None",
-}
-
-
-def _check_types(
-    kind: type, values: Mapping[str, Any], selects: Callable[[Any], bool] = lambda hint: True
-) -> None:
+def _check_types(kind: type, values: Mapping[str, Any], *, first: bool = False) -> None:
     """Raise TypeError if a value contradicts the annotation of its field.
 
     Args:
         kind: a dataclass.
         values: values of its fields by name.
-        selects: returns whether fields with an annotation are checked.
+        first: whether to check only those that must fit before the class's own checks.
     """
     for name, hint in _annotations(kind).items():
-        if name in values and selects(hint) and not _fits(values[name], hint):
-            raise TypeError(
-                f"{kind.__name__}: expected {name}: {_type_text(hint)}, got {values[name]!r}"
-            )
+        if name in values and not (first and _comes_later(values[name], hint)):
+            check_type(kind.__name__, name, values[name], hint)
 
 
-def _is_checked_first(hint: Any) -> bool:
-    """Return whether a value is checked before the class's own checks, which compare it.
+def _comes_later(value: Any, hint: Any) -> bool:
+    """Return whether a value is checked after the class's own checks.
 
+    Numbers come first, since these checks compare them, and booleans, which pass as integers there.
     Integers come later, since the class names their bounds, and tuples, since it may convert lists.
     """
-    kinds = _alternatives(hint)
-    return bool({float, bool} & set(kinds)) and not any(map(get_origin, kinds))
+    kinds = alternatives(hint)
+    is_compared = bool({float, bool} & set(kinds)) and not any(map(get_origin, kinds))
+    return not (is_compared or isinstance(value, bool))
 
 
 @cache
@@ -156,48 +145,6 @@ def _annotations(kind: Any) -> dict[str, Any]:
     except NameError:  # a user's class may use names that only type checkers import
         return {}
     return {field.name: hints[field.name] for field in fields(kind) if field.init}
-
-
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has the annotated type; integers count as floats, booleans do not."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        return any(_fits(value, each) for each in arguments)
-    if origin is Literal:
-        return any(value == each and type(value) is type(each) for each in arguments)
-    if origin is tuple:
-        return isinstance(value, tuple) and _entries_fit(value, arguments)
-    if hint in (int, float):
-        return isinstance(value, Real if hint is float else Integral) and not isinstance(value, bool)
-    try:
-        return isinstance(value, origin or hint)
-    except TypeError:  # any value fits Any, a TypeVar, a Protocol and the like
-        return True
-
-
-def _entries_fit(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
-    if len(hints) == 2 and hints[1] is ...:
-        return all(_fits(value, hints[0]) for value in values)
-    return len(values) == len(hints) and all(map(_fits, values, hints))
-
-
-def _type_text(hint: Any) -> str:
-    """Return an annotation in words, such as "a number or Schedule" or "one of 'same', 'valid'"."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return f"one of {', '.join(map(repr, arguments))}"
-    if origin is tuple and arguments[-1] is ...:
-        return f"a tuple of {_type_text(arguments[0])}"
-    if origin is tuple:
-        return f"a tuple ({', '.join(map(_type_text, arguments))})"
-    if len(_alternatives(hint)) > 1:
-        return " or ".join(map(_type_text, _alternatives(hint)))
-    plain = isinstance(hint, type) and origin is None
-    return _TYPE_NAMES.get(hint, hint.__name__ if plain else str(hint).replace("typing.", ""))
 
 
 def _describe_instance(instance: Hyperparameters, place: str) -> Description:
@@ -237,7 +184,8 @@ def _build_instance(description: Any, place: str) -> Any:
     prefix = f"{place}: " if place else ""
     if not isinstance(description, Mapping) or not isinstance(description.get("class"), str):
         raise DescriptionError(
-            f"{prefix}expected a dict with the name of a class as 'class', got {description!r}"
+            f"{prefix}expected a description, a dict with the name of a class as 'class', got "
+            f"{description!r}"
         )
     try:
         kind = named(description["class"])

@@ -67,3 +67,22 @@ def registered_classes() -> Iterator[tuple[str, type[Any]]]:
     for name, thing in sorted(_by_name.items()):
         if isinstance(thing, type):
             yield name, thing
+
+
+def close_class(text: str, kinds: tuple[type, ...]) -> tuple[str, type] | None:
+    """Return the registered class that a text such as "relu" or "mse" may mean, with its name, or None.
+
+    Args:
+        text: what a user wrote in place of an instance.
+        kinds: the class is a subclass of one of these.
+    """
+    known: dict[str, tuple[str, type]] = {}
+    for name, kind in registered_classes():
+        if issubclass(kind, kinds) and not name.startswith("sklearn."):
+            known[kind.__name__.lower()] = (name, kind)
+    for name, kind in [*known.values()]:
+        known.setdefault("".join(filter(str.isupper, kind.__name__)).lower(), (name, kind))
+    wanted = text.replace("_", "").lower()
+    starts = sorted((name for name in known if len(name) > 2 and wanted.startswith(name)), key=len)
+    close = starts[-1:] or get_close_matches(wanted, known, n=1)
+    return known[close[0]] if close else None

@@ -43,8 +43,8 @@ def register(thing: Registered) -> Registered:
     """
     if not (inspect.isfunction(thing) or is_concrete(thing)):
         raise TypeError(
-            "register: expected a function, or a dataclass of Hyperparameters without abstract methods, "
-            f"such as a Layer; got {thing!r}"
+            "register: expected thing: a function, or a dataclass of Hyperparameters without abstract "
+            f"methods, such as a Layer; got {thing!r}"
         )
     names.add(thing.__name__, thing)
     return thing

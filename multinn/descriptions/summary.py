@@ -11,7 +11,7 @@ from backends import Shape, Tree, tree
 from multinn.descriptions.brief import brief_without_parts, formula, parts_of
 from multinn.descriptions.html import Cell, table
 from multinn.descriptions.instrumented import instrumented
-from multinn.host.checks import check_shape
+from multinn.host.checks import check_dtype, check_shape
 from multinn.host.text import shorten
 
 _WIDTHS = (38, 25, 13)  # with two spaces between columns, 80 characters in all
@@ -46,6 +46,7 @@ def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> Summary
         TypeError: input_shape is not a tuple of integers.
         ValueError: the layer cannot take inputs of that shape.
     """
+    check_dtype(dtype)
     rows: list[_Row] = []
     params, _ = _recording(layer, rows).init(np.random.default_rng(0), check_shape(input_shape))
     totals = [f"parameters: {_size(params, dtype)}"]

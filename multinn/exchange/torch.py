@@ -20,6 +20,7 @@ from multinn.exchange.rules import (
     with_replaced,
 )
 from multinn.exchange.torch_rules import RULES
+from multinn.host.checks import check_shape
 from multinn.host.text import shorten
 from multinn.layers import Bidirectional, Container, Dropout, Layer, Sequential, TransformerBlock
 from multinn.layers.sequences.recurrent import Recurrent
@@ -57,6 +58,8 @@ def to_state_dict(
             the state do not fit the model.
     """
     check_model(model)
+    if input_shape is not None:
+        check_shape(input_shape)
     return {
         part.name(key): np.ascontiguousarray(values).reshape(np.shape(values))
         for part in _parts_of(model, params, layer_state, input_shape)

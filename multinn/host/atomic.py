@@ -3,20 +3,12 @@
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-PathLike = str | os.PathLike[str]
-
-_KINDS = {
-    stat.S_IFBLK: "a block device",
-    stat.S_IFCHR: "a character device",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-}
+from multinn.host.paths import PathLike, check_target
 
 
 @contextmanager
@@ -31,24 +23,13 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
         path: the file, in a folder that exists. The target of a symbolic link is replaced.
 
     Raises:
-        OSError: the file cannot be written, or ``path`` is a device, a FIFO or a socket.
+        OSError, TypeError, ValueError: as in `check_target`, or the file cannot be written.
     """
+    check_target(path)
     target = Path(os.path.realpath(path))
     with _errors_naming(path):
-        _check_kind(path)
         yield from _replacing(target)
     _sync_folder(target.parent)
-
-
-def _check_kind(path: PathLike) -> None:
-    """Raise OSError for a device, a FIFO or a socket, which the new file would replace."""
-    with suppress(FileNotFoundError):
-        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
-        if kind is not None:
-            raise OSError(
-                f"{os.fspath(path)}: expected a regular file or none, got {kind}, which is unchanged; "
-                "choose another path"
-            )
 
 
 def _replacing(target: Path) -> Iterator[BinaryIO]:

@@ -1,7 +1,7 @@
 """Checks of arguments and data on the host, before anything is computed."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence, Sized
 from functools import partial
 from numbers import Integral
 from typing import Any, SupportsFloat
@@ -90,23 +90,24 @@ def check_example_shape(inputs: HostArray, expected: tuple[int, ...], name: str)
         )
 
 
-def check_shape(input_shape: Any) -> tuple[Any, ...]:
-    """Return the shape of one example as a tuple.
+def check_shape(
+    shape: Any, name: str = "input_shape", what: str = "the shape of one example without the batch"
+) -> tuple[Any, ...]:
+    """Return a shape as a tuple.
+
+    Args:
+        shape: the shape.
+        name: the name of the argument, for messages.
+        what: what the shape is, for messages.
 
     Raises:
         TypeError: it is not a sequence of integers, or of shapes.
     """
-    if not isinstance(input_shape, Iterable) or isinstance(input_shape, str):
-        raise TypeError(
-            f"input_shape: expected a tuple, the shape of one example, such as (4,), got {input_shape!r}"
-        )
-    shape = tuple(input_shape)
-    if not _has_integers(shape):
-        raise TypeError(
-            "input_shape: expected integers, the shape of one example without the batch, such as (4,), "
-            f"got {shape!r}"
-        )
-    return shape
+    if not isinstance(shape, Sequence | np.ndarray) or isinstance(shape, str | bytes):
+        raise TypeError(f"{name}: expected a tuple, {what}, such as (4,), got {shape!r}")
+    if not _has_integers(tuple(shape)):
+        raise TypeError(f"{name}: expected integers, {what}, such as (4,), got {tuple(shape)!r}")
+    return tuple(shape)
 
 
 def _has_integers(shape: tuple[Any, ...]) -> bool:
@@ -164,6 +165,13 @@ def check_integers(*, minimum: int = 1, **values: Any) -> None:
             raise ValueError(f"{name}: expected at least {minimum}, got {value}")
 
 
+def check_flags(**values: Any) -> None:
+    """Raise TypeError unless each value is a boolean of Python or NumPy."""
+    for name, value in values.items():
+        if not isinstance(value, bool | np.bool):
+            raise TypeError(f"{name}: expected True or False, got {value!r}")
+
+
 def check_ignored_class(name: str, ignored_class: int | None) -> None:
     """Raise ValueError unless ``ignored_class`` is a 32-bit integer, as classes are, or None."""
     if ignored_class is None:
@@ -181,6 +189,14 @@ def check_number(owner: str, name: str, value: Any) -> None:
     """Raise TypeError unless the value is one number, of Python or of any array library."""
     if not isinstance(value, SupportsFloat) or np.ndim(value) != 0:  # type: ignore[arg-type]
         raise TypeError(f"{owner}: expected {name}: a number, got {value!r}")
+
+
+def check_dtype(dtype: Any) -> None:
+    """Raise TypeError or ValueError unless this is the name of a dtype of training."""
+    if not isinstance(dtype, str):
+        raise TypeError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
 
 
 def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
@@ -251,12 +267,30 @@ def as_host_array(values: Any, name: str) -> HostArray:
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise ValueError(f"{name}: expected rows of one common length: {error}") from error
+        raise ValueError(
+            f"{name}: expected one array, or rows of one common length, got {kind_text(values)}"
+        ) from error
     except (TypeError, RuntimeError) as error:  # PyTorch raises RuntimeError
         kind = f"{type(values).__module__}.{type(values).__name__}"
         raise TypeError(
             f"{name}: expected an array that NumPy can read, got a {kind}: convert it first: {error}"
         ) from error
+
+
+def kind_text(values: Any) -> str:
+    """Return the type of a value, and of a list or a tuple what is in it, for messages."""
+    name = type(values).__name__
+    if isinstance(values, list | tuple):
+        sizes = [*map(_size_text, values[:4]), *(["..."] if len(values) > 4 else [])]
+        return f"a {name} of {len(values)}: {', '.join(sizes)}"
+    return _size_text(values) if hasattr(values, "shape") else f"{values!r:.100}"
+
+
+def _size_text(value: Any) -> str:
+    name = type(value).__name__
+    if hasattr(value, "shape"):
+        return f"{name} of shape {tuple(value.shape)}"
+    return f"{name} of length {len(value)}" if isinstance(value, Sized) else name
 
 
 def check_not_masked(values: Any, name: str) -> None:

@@ -1,12 +1,12 @@
 """Export of a trained model to a file."""
 
 import json
-import os
 from typing import Any, Protocol, cast
 
 from backends import Tree
 from multinn.descriptions.labels import describe_labels
 from multinn.host.atomic import replacing
+from multinn.host.paths import PathLike, check_target
 from multinn.layers import Layer
 from multinn.onnx.model import to_onnx
 from multinn.training.trainer import Trainer
@@ -30,7 +30,7 @@ class Estimator(Protocol):
 
 def export(
     trained: Trainer | Estimator | tuple[Layer, Tree] | tuple[Layer, Tree, Tree],
-    path: str | os.PathLike[str],
+    path: PathLike,
     *,
     input_shape: Any = None,
     dtype: str | None = None,
@@ -58,6 +58,7 @@ def export(
         TypeError: ``trained`` is something else, or an argument is of another type.
         ValueError: as in `to_onnx`, or input_shape is missing.
     """
+    check_target(path)
     classes = None
     if isinstance(trained, Trainer):
         input_shape = trained.input_shape if input_shape is None else input_shape

@@ -1,6 +1,6 @@
 """Optimizers that wrap another optimizer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -91,9 +91,12 @@ class Freeze(Wrapper):
     def __post_init__(self) -> None:
         super().__post_init__()
         given: Any = self.paths
-        paths = None if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+        is_list = isinstance(given, Iterable) and not isinstance(given, str | Mapping)
+        paths = tuple(given) if is_list else None
         if paths is None or not all(isinstance(path, str) for path in paths):
-            raise TypeError(f"Freeze: expected a tuple of patterns, such as ('*.b',), got {given!r}")
+            raise TypeError(
+                f"Freeze: expected paths: a tuple of patterns, such as ('*.b',), got {given!r}"
+            )
         object.__setattr__(self, "paths", paths)
 
     def init(self, params: Tree) -> Tree:

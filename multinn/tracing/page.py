@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from multinn.descriptions.types import checks_arguments
+
 _VIEW = Path(__file__).parent / "view"
 _CORE = (
     *("expressions.js", "arrays.js", "results.js"),
@@ -41,6 +43,7 @@ mount(document.getElementById("view"), trace, { keys: document });
 _own_formulas: dict[str, str] = {}
 
 
+@checks_arguments
 def register_formulas(source: str) -> None:
     """Add formulas of your own layers, losses or optimizers to all pages made from now on.
 
@@ -53,8 +56,8 @@ def register_formulas(source: str) -> None:
     names = _DEFINES.findall(source)
     if not names:
         raise ValueError(
-            'register_formulas: expected JavaScript with a line "formulas.NAME = {" for a class, got '
-            f"{source!r:.80}"
+            'register_formulas: expected source: JavaScript with a line "formulas.NAME = {" for a '
+            f"class, got {source!r:.80}"
         )
     _own_formulas.update(dict.fromkeys(names, source))
 

@@ -113,9 +113,10 @@ def record(
     return Trace(data)
 
 
-def _check_names(leave_out: Collection[str]) -> None:
+def _check_names(leave_out: Any) -> None:
     names = (*LAYER_ENTRIES, *OTHER_ENTRIES)
-    if isinstance(leave_out, str) or not set(leave_out) <= set(names):
+    is_list = isinstance(leave_out, Collection) and not isinstance(leave_out, str)
+    if not is_list or any(name not in names for name in leave_out):
         raise ValueError(f"leave_out: expected names of {', '.join(names)}, got {leave_out!r}")
 
 

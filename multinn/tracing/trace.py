@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from backends import HostArray, Tree
+from multinn.descriptions.types import checks_arguments
 from multinn.errors import TraceError
-from multinn.host.atomic import PathLike, replacing
+from multinn.host.atomic import replacing
+from multinn.host.paths import PathLike, check_path, check_target
 from multinn.tracing.arrays import Json, read_array
 from multinn.tracing.page import frame, page
 from multinn.tracing.widget import make_widget
@@ -63,6 +65,17 @@ class Trace:
         except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise TraceError(f"the trace is damaged: {error}") from error
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set the attributes in the constructor.
+
+        Raises:
+            AttributeError: the trace is complete.
+        """
+        if "losses" in vars(self):
+            raise AttributeError(f"Trace: expected no change, got a new {name}; make a new Trace(data)")
+        super().__setattr__(name, value)
+
+    @checks_arguments
     def step(self, index: int) -> dict[str, Tree]:
         """Return a recorded step, with NumPy arrays in place of their indices.
 
@@ -72,7 +85,10 @@ class Trace:
         Raises:
             IndexError: there is no such step.
         """
-        step = self.data["steps"][index]
+        steps = self.data["steps"]
+        if not -len(steps) <= index < len(steps):
+            raise IndexError(f"step: expected an index below {len(steps)}, got {index}")
+        step = steps[index]
         return {name: value if name in _NUMBERS else self._decode(value) for name, value in step.items()}
 
     @classmethod
@@ -80,15 +96,17 @@ class Trace:
         """Return the trace in a JSON file that `save` has written.
 
         Raises:
-            OSError: the file cannot be read.
+            OSError, TypeError, ValueError: the file cannot be read, or ``path`` is no path.
             TraceError: the file is no trace, or of a later version.
         """
+        check_path(path)
         try:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except (TraceError, UnicodeDecodeError) as error:
             raise TraceError(f"{path}: {error}") from error
 
     @classmethod
+    @checks_arguments
     def from_json(cls, text: str) -> Self:
         """Return the trace of a JSON text.
 
@@ -100,7 +118,7 @@ class Trace:
         except (ValueError, RecursionError) as error:
             if isinstance(error, TraceError):
                 raise
-            raise TraceError(f"expected a trace as JSON: {error}") from error
+            raise TraceError(f"expected the text of a trace, JSON: {error}") from error
 
     def to_json(self) -> str:
         """Return the trace as JSON, on one line."""
@@ -115,9 +133,10 @@ class Trace:
             path: a name that ends in .json or .html, in a folder that exists.
 
         Raises:
-            OSError: the file cannot be written.
-            ValueError: the name has another ending.
+            OSError, TypeError: the file cannot be written, or ``path`` is no path.
+            ValueError: the path is empty, or has another ending.
         """
+        check_target(path)
         ending = Path(path).suffix.lower()
         if ending not in (".json", ".html"):
             raise ValueError(f"save: expected a path that ends in .json or .html, got {str(path)!r}")
@@ -167,7 +186,7 @@ class Trace:
 def _check(data: Any) -> None:
     """Raise TraceError unless the data have the parts of a trace."""
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-        raise TraceError(f'expected a trace, a JSON object with "format": "{FORMAT}"')
+        raise TraceError(f'expected the data of a trace, a JSON object with "format": "{FORMAT}"')
     if data.get("version") != VERSION:
         raise TraceError(
             f"expected a trace of version {VERSION}, got version {data.get('version')!r:.80}; a later "

@@ -9,6 +9,7 @@ import numpy as np
 from backends import Backend, HostArray, Shape, Tree, get_backend, tree
 from multinn.descriptions import html
 from multinn.descriptions.brief import brief
+from multinn.descriptions.types import checks_arguments
 from multinn.errors import NotInitializedError
 from multinn.host.checks import check_inputs, check_integers, check_parameters, check_shape
 from multinn.host.interrupts import uninterrupted
@@ -32,6 +33,7 @@ class BaseTrainer:
     The attributes are those of `Trainer`.
     """
 
+    @checks_arguments
     def __init__(
         self,
         model: Layer,
@@ -63,9 +65,6 @@ class BaseTrainer:
             UserWarning: the model ends in an activation, such as Softmax, but the loss expects logits.
         """
         optimizer = Adam() if optimizer is None else optimizer
-        for part, kind in ((model, Layer), (loss, Loss), (optimizer, Optimizer)):
-            if not isinstance(part, kind):
-                raise TypeError(f"Trainer: expected an instance of {kind.__name__}, got {part!r}")
         if not isinstance(metrics, Mapping | None):
             raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
         check_integers(minimum=0, seed=seed)
@@ -217,6 +216,7 @@ class BaseTrainer:
             ImportError: safetensors is not installed.
             NotInitializedError: there are no parameters yet.
             OSError: the file cannot be written.
+            TypeError, ValueError: ``path`` is no path.
         """
         checkpoints.save(path, self.program, self._progress())
 
@@ -239,6 +239,7 @@ class BaseTrainer:
                 library; InvalidCheckpointError, its content is invalid.
             ImportError: safetensors is not installed.
             OSError: the file cannot be read.
+            TypeError, ValueError: ``path`` is no path.
         """
         program, progress = checkpoints.load(path, get_backend(backend))
         trainer = cls(
@@ -264,7 +265,7 @@ class BaseTrainer:
 
         Raises:
             CheckpointError: as in `load`; InvalidCheckpointError also if it does not fit the trainer.
-            ImportError, OSError: as in `load`.
+            ImportError, OSError, TypeError, ValueError: as in `load`.
         """
         self._resume(checkpoints.load_progress(path, self.program))
 

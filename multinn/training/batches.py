@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from backends import HostArray
-from multinn.host.checks import as_host_array, check_integers, check_weights
+from multinn.host.checks import as_host_array, check_flags, check_integers, check_weights
 from multinn.training.program import epoch_order
 
 Batch = tuple[Any, ...]
@@ -48,6 +48,7 @@ class ShuffledBatches:
     shuffle: bool = True
 
     def __post_init__(self) -> None:
+        check_flags(shuffle=self.shuffle)
         check_integers(batch_size=self.batch_size)
         check_integers(minimum=0, seed=self.seed)
         for name in ("x", "y"):
@@ -76,7 +77,7 @@ def _indexable_by_row(values: Any, name: str) -> Any:
     """Return an array that is indexed by row number, not by label as in pandas.
 
     Raises:
-        TypeError: the array is sparse.
+        TypeError: the array is sparse, or has no axes.
     """
     if hasattr(values, "toarray"):
         raise TypeError(
@@ -84,7 +85,10 @@ def _indexable_by_row(values: Any, name: str) -> Any:
             f"use {name}.toarray(), or a function that makes each batch dense"
         )
     indexable = hasattr(values, "shape") and not hasattr(values, "iloc")
-    return values if indexable else as_host_array(values, name)
+    array = values if indexable else as_host_array(values, name)
+    if not array.shape:
+        raise TypeError(f"ShuffledBatches: expected {name}: an array (examples, ...), got {values!r}")
+    return array
 
 
 def batches_of(batches: Batches, epoch: int) -> Iterable[Batch]:
@@ -124,9 +128,10 @@ def with_first(batches: Batches, epoch: int, reader: Executor) -> tuple[Batches,
 
 def check_batches(batches: Any, epochs: int) -> None:
     """Raise TypeError or ValueError unless the batches suffice for that many epochs."""
-    if callable(batches):
+    is_class = isinstance(batches, type)
+    if callable(batches) and not is_class:
         return
-    if not isinstance(batches, Iterable):
+    if is_class or not isinstance(batches, Iterable):
         raise TypeError(
             "fit_batches: expected an iterable of batches (x, y) or (x, y, weights), or a function of "
             f"the number of the epoch that returns one, got {batches!r}"

@@ -13,6 +13,7 @@ from multinn.host.checks import (
     check_number,
     check_targets,
     check_weights,
+    kind_text,
 )
 from multinn.layers import Layer
 from multinn.training.program import Examples, TrainingProgram
@@ -84,7 +85,7 @@ def check_validation_data(
     if data is None:
         return None
     if not (isinstance(data, tuple | list) and len(data) == 2):
-        raise ValueError("validation_data: expected a pair (x, y)")
+        raise ValueError(f"validation_data: expected a pair (x, y), got {kind_text(data)}")
     x, y = data
     inputs = check_inputs(x, program.dtype, "validation x")
     return check_examples(program, inputs, y, None, shapes, "validation ")
@@ -136,7 +137,7 @@ def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Shape, Shape
 def check_batch_inputs(program: TrainingProgram, batch: Any) -> HostArray:
     """Return the checked inputs of a batch."""
     if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
-        raise ValueError(f"batches: expected (x, y) or (x, y, weights) each, got {batch!r:.100}")
+        raise ValueError(f"batches: expected (x, y) or (x, y, weights) each, got {kind_text(batch)}")
     return check_inputs(batch[0], program.dtype)
 
 

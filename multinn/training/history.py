@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -41,7 +41,10 @@ class History(list[Record]):
     stopped: bool
 
     def __init__(self, records: list[Record] | None = None) -> None:
-        super().__init__(records or [])
+        given: Any = [] if records is None else records
+        if not (isinstance(given, Sequence) and all(isinstance(each, Mapping) for each in given)):
+            raise TypeError(f"History: expected records: a list of dicts, got {given!r:.100}")
+        super().__init__(given)
         self.losses = []
         self.interrupted = False
         self.stopped = False

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from backends import Backend, Tree
-from multinn.host.checks import check_inputs, check_integers
+from multinn.host.checks import check_flags, check_inputs, check_integers
 from multinn.layers import Layer
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
@@ -26,6 +26,8 @@ from multinn.training.program import Examples, first_state
 from multinn.training.run import Run, check_callbacks
 from multinn.training.tracing import chosen_rows, plan_of_steps
 
+_CHANGING = ("state", "seed", "epoch", "step", "history", "program", "programs", "seconds")
+
 
 class Trainer(BaseTrainer):
     """Trains a model, and holds everything that training changes.
@@ -42,6 +44,9 @@ class Trainer(BaseTrainer):
         seconds: the time spent in compiling and in training.
         programs: the compiled functions, for the shapes of data that were used last.
 
+    Only these attributes, except the backend, can be set. For another model, loss or optimizer, make a
+    new trainer.
+
     >>> import numpy as np
     >>> from multinn import Adam, Dense, HalfSquaredError, Sequential, Tanh, Trainer
     >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -52,6 +57,22 @@ class Trainer(BaseTrainer):
     >>> (trainer.predict(x) > 0.5).ravel().tolist()
     [False, True, True, False]
     """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set what training changes, or a method; a subclass may have attributes of its own.
+
+        Raises:
+            AttributeError: the attribute is fixed or unknown, so that setting it would change nothing.
+        """
+        is_complete = type(self) is Trainer and "_shapes" in vars(self)
+        has_effect = name in _CHANGING or name[0] == "_" or callable(getattr(Trainer, name, None))
+        if is_complete and not has_effect:
+            raise AttributeError(
+                f"Trainer: expected one of {', '.join(_CHANGING)} to set, got {name!r}, which would "
+                "change nothing. For another model, loss, optimizer or backend make a new Trainer; its "
+                "initialize takes the parameters of this one, load_state a checkpoint"
+            )
+        super().__setattr__(name, value)
 
     def fit(
         self,
@@ -105,6 +126,7 @@ class Trainer(BaseTrainer):
                 holds the epochs before.
         """
         check_integers(epochs=epochs, batch_size=batch_size, report_every=report_every)
+        check_flags(shuffle=shuffle, progress=progress)
         checked_callbacks = check_callbacks(callbacks, self._reported(validation_data is not None))
         inputs = check_inputs(x, self.dtype)
         shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
@@ -163,6 +185,7 @@ class Trainer(BaseTrainer):
                 in a later batch, the trainer is at the last whole epoch.
         """
         check_integers(epochs=epochs, report_every=report_every)
+        check_flags(progress=progress)
         check_batches(batches, epochs)
         checked_callbacks = check_callbacks(callbacks, self._reported(validation_data is not None))
         with ThreadPoolExecutor(1) as reader, self.backend.precision(self.dtype):
@@ -228,6 +251,7 @@ class Trainer(BaseTrainer):
                 large.
         """
         check_integers(steps=steps, most_bytes=most_bytes)
+        check_flags(shuffle=shuffle)
         inputs = check_inputs(x, self.dtype)
         shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
         checked = check_examples(self.program, inputs, y, weights, shapes)

@@ -88,6 +88,21 @@ def test_a_wrong_value_of_the_variable_names_the_variable(value, error, monkeypa
         get_backend()
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("os:path", "'module' object is not callable; expected module:Class with a class of"),
+        ("os:getcwd", "expected module:Class with a class of backends.Backend, got <built-in"),
+        ("builtins:str", "returned a str, expected an instance of backends.Backend; name a class"),
+    ],
+)
+def test_what_is_no_class_of_a_backend_is_refused(name, message, monkeypatch):
+    monkeypatch.setenv("MULTINN_BACKEND", name)
+    with pytest.raises(BrokenBackendError, match=f"{message}.* MULTINN_BACKEND") as caught:
+        get_backend()
+    assert "repair" not in str(caught.value)
+
+
 def test_a_wrong_argument_does_not_name_the_variable(monkeypatch):
     monkeypatch.setenv("MULTINN_BACKEND", "numpy")
     with pytest.raises(UnknownBackendError) as caught:

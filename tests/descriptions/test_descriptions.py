@@ -183,10 +183,10 @@ DENSE = Dense(4).to_dict()
         (Layer, {"class": "os.system"}, "^unknown name 'os.system'"),
         (Layer, {"class": "multinn.layers.Dense"}, "^unknown name 'multinn.layers.Dense'"),
         (Layer, {"class": "Layer"}, "^unknown name 'Layer'"),
-        (Layer, {"class": ["Dense"]}, "^expected a dict with the name of a class as 'class', got"),
-        (Layer, {"units": 4}, "^expected a dict with the name of a class"),
-        (Layer, "Dense", "^expected a dict with the name of a class"),
-        (Layer, None, "^expected a dict with the name of a class"),
+        (Layer, {"class": ["Dense"]}, "^expected a description, .* as 'class', got"),
+        (Layer, {"units": 4}, "^expected a description, a dict with the name of a class"),
+        (Layer, "Dense", "^expected a description, a dict with the name of a class"),
+        (Layer, None, "^expected a description, a dict with the name of a class"),
         (Layer, {"class": "accuracy"}, "^expected a class, got the function 'accuracy'"),
         (Layer, {"class": "SGD"}, r"^expected a description of a Layer, got one of SGD\("),
         (Dense, {"class": "ReLU"}, r"^expected a description of a Dense, got one of ReLU\(\)"),
@@ -233,7 +233,7 @@ DENSE = Dense(4).to_dict()
             {"class": "Sequential", "layers": [4]},
             r"^Sequential: expected layers: a tuple of Layer, got",
         ),
-        (Layer, {"class": "Sequential", "layers": []}, "^Sequential: expected at least one layer"),
+        (Layer, {"class": "Sequential", "layers": []}, "^Sequential: expected layers: at least one"),
         (Layer, {"class": "GELU", "approximate": "no"}, "^GELU: expected approximate: one of"),
         (Layer, {"class": "Dropout", "rate": float("nan")}, "^Dropout.rate: expected a finite number"),
         (Layer, {"class": "Dropout", "rate": float("inf")}, "^Dropout.rate: expected a finite number"),
@@ -331,7 +331,7 @@ def test_a_name_in_use_is_refused(name):
     "thing", [Layer, int, Dense(2), "Dense", dataclass(type("Plain", (), {}))], ids=str
 )
 def test_only_functions_and_classes_of_hyperparameters_are_registered(thing):
-    with pytest.raises(TypeError, match=r"^register: expected a function, or a dataclass"):
+    with pytest.raises(TypeError, match=r"^register: expected thing: a function, or a dataclass"):
         register(thing)
 
 

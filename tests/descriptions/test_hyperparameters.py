@@ -69,8 +69,8 @@ def test_numpy_numbers_do_not_promote_arrays(backend, layer, optimizer):
         (lambda: LSTM(True), "LSTM: expected units: an integer, got True"),
         (lambda: LSTM(2, truncate=True), "LSTM: expected truncate: an integer or None, got True"),
         (lambda: Embedding(3, 2, True), "Embedding: expected padding_id: an integer or None, got True"),
-        (lambda: Freeze(SGD(), None), r"Freeze: expected a tuple of patterns, .*, got None"),
-        (lambda: Freeze(SGD(), (1,)), r"Freeze: expected a tuple of patterns, .*, got \(1,\)"),
+        (lambda: Freeze(SGD(), None), r"Freeze: expected paths: a tuple of patterns, .*, got None"),
+        (lambda: Freeze(SGD(), (1,)), r"Freeze: expected paths: a tuple of patterns, .*, got \(1,\)"),
     ],
 )
 def test_a_value_of_another_type_is_refused_by_its_name(make, message):

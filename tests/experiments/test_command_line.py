@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends import UnknownBackendError, get_backend
+from backends import PrecisionError, UnknownBackendError, get_backend
 from experiments.datasets import DatasetError
 from experiments.shared.command_line import (
     add_backend,
+    add_backends,
     add_count,
+    add_dtype,
     comma_separated,
+    load_backends,
     make_parser,
     run_script,
     select,
@@ -160,7 +163,40 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_run(tmp_path, capsys
     (tmp_path / "file").write_text("")
     arguments = ["--out", str(tmp_path / "file" / "folder")]
     assert run_script(lambda _: pytest.fail("it ran"), parser(), arguments) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    assert capsys.readouterr().err.startswith("error: --out: expected a folder that exists or can")
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_before_the_run(tmp_path, capsys):
+    path = tmp_path / "file"
+    path.write_text("")
+    for option, given in (("--out", path), ("--json", path / "record.json")):
+        assert run_script(lambda _: pytest.fail("it ran"), parser(), [option, str(given)]) == 2
+        message = capsys.readouterr().err
+        assert message.startswith(f"error: {option}: expected a folder that exists or can be made, got")
+        assert f"{path}: File exists" in message
+
+
+class SinglePrecision(type(get_backend("numpy:eager"))):
+    """A backend that has no float64."""
+
+    name = "single"
+
+    def precision(self, dtype):
+        if dtype != "float32":
+            raise PrecisionError("no float64 here")
+        return super().precision(dtype)
+
+
+@pytest.mark.parametrize("option", ["--backend", "--backends"])
+def test_a_backend_without_the_dtype_is_named_with_the_dtype(option, capsys):
+    made = parser()
+    if option == "--backends":
+        made = make_parser("example", "Do something.", record=False)
+        add_backends(made)
+    add_dtype(made, "float64")
+    run = lambda options: pytest.fail("it ran") if load_backends(options) else 0  # noqa: E731
+    assert run_script(run, made, [option, f"{__name__}:SinglePrecision"]) == 2
+    assert "error: the backend 'single' lacks float64, which this run needs" in capsys.readouterr().err
 
 
 def test_a_folder_in_the_place_of_the_record_is_refused_before_the_run(tmp_path, capsys):

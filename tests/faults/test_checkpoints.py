@@ -188,13 +188,13 @@ ROWS = [
         "saved into a folder that is missing",
         lambda s: s.trainer.save(s.folder / "absent" / "run.safetensors"),
         FileNotFoundError,
-        FULL._replace(thing="absent/run.safetensors", got="No such file or directory"),
+        Says("path:", "a folder that exists", "absent/run.safetensors", "create"),
     ),
     Fault(
         "saved over a folder",
         lambda s: s.trainer.save(s.folder),
         IsADirectoryError,
-        FULL._replace(thing="kept", got="Is a directory"),
+        Says("path:", "the path of a file", "got the folder", "kept"),
     ),
     Fault(
         "saved into a folder that is read-only",

@@ -125,6 +125,18 @@ ARRAYS = [
         Says("y:", "numbers", "dtype <U3", "encode text"),
     ),
     Fault(
+        "a tuple of arrays, Trainer.fit",
+        lambda s: fit(s.trainer, 1, x=(X, X[:, :2])),
+        ValueError,
+        Says("x:", "one array", "a tuple of 2: ndarray of shape (10, 3), ndarray of shape (10, 2)"),
+    ),
+    Fault(
+        "three arrays as validation data, Trainer.fit",
+        lambda s: fit(s.trainer, 1, validation_data=(X, Y, Y)),
+        ValueError,
+        Says("validation_data:", "a pair (x, y)", "got a tuple of 3: ndarray of shape (10, 3), ndarray"),
+    ),
+    Fault(
         "float16",
         lambda s: s.new_trainer(dtype="float16"),
         PrecisionError,

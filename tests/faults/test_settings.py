@@ -142,11 +142,50 @@ ROWS = [
         TypeError,
         Says("EarlyStopping:", "min_delta: a number", "got 'a'"),
     ),
+    *(
+        Fault(
+            f"text as the flag {name}, Trainer.fit",
+            lambda s, name=name: fit(s.trainer, 1, **{name: "no"}),
+            TypeError,
+            Says(f"{name}:", "True or False", "got 'no'"),
+        )
+        for name in ("shuffle", "progress")
+    ),
+    Fault(
+        "a class as optimizer, Trainer",
+        lambda s: s.new_trainer(optimizer=Adam),
+        TypeError,
+        Says("Trainer:", "optimizer: Optimizer or None", "got <class", "write an instance, Adam()"),
+    ),
+    Fault(
+        "text as optimizer, Trainer",
+        lambda s: s.new_trainer(optimizer="sgd"),
+        TypeError,
+        Says("Trainer:", "optimizer: Optimizer or None", "got 'sgd'", "such as SGD()"),
+    ),
+    Fault(
+        "another optimizer for a trainer",
+        lambda s: setattr(s.trainer, "optimizer", SGD(1.0)),
+        AttributeError,
+        Says("Trainer:", "one of state, seed, epoch", "got 'optimizer'", "make a new Trainer"),
+    ),
+    Fault(
+        "an integer as path, Trainer.load",
+        lambda s: Trainer.load(3, s.backend),  # type: ignore[arg-type]
+        TypeError,
+        Says("path:", "a string or a pathlib.Path", "got 3"),
+    ),
+    Fault(
+        "an empty path, Trainer.save",
+        lambda s: s.trainer.save(""),
+        ValueError,
+        Says("path:", "the path of a file or a folder", "got ''"),
+    ),
     Fault(
         "a list as model, Trainer",
         lambda s: Trainer([Dense(2)], s.trainer.program.loss, backend=s.backend),  # type: ignore[arg-type]
         TypeError,
-        Says("Trainer:", "an instance of Layer", "got [Dense("),
+        Says("Trainer:", "model: Layer", "got [Dense(", "write Sequential([...])"),
     ),
     Fault(
         "a metric with the name loss, Trainer",

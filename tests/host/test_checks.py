@@ -61,7 +61,7 @@ def test_data_other_than_numbers_are_refused(x, message):
 @pytest.mark.parametrize("check", [check_inputs, check_targets, check_weights])
 def test_ragged_rows_are_refused(check):
     arguments = {check_inputs: ("float32",), check_targets: (2,), check_weights: (2, "float32")}[check]
-    with pytest.raises(ValueError, match="expected rows of one common length"):
+    with pytest.raises(ValueError, match="got a list of 2: list of length 2, list of length 1"):
         check([[1.0, 2.0], [3.0]], *arguments)
 
 

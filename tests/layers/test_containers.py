@@ -195,18 +195,18 @@ def test_only_some_layers_take_the_tuple_of_parallel_branches():
 
 @pytest.mark.parametrize("container", [Sequential, Add, Concatenate, Parallel])
 def test_containers_take_a_list_of_layers(container: type[Container]):
-    with pytest.raises(TypeError, match=f"{container.__name__}: expected a list of layers, got 3"):
+    with pytest.raises(TypeError, match=f"{container.__name__}: expected .*: a list of layers, got 3"):
         container(3)
 
 
 @pytest.mark.parametrize("container", [Sequential, Add, Concatenate, Parallel])
 def test_containers_hold_layers_and_at_least_one(container: type[Container]):
     name = container.__name__
-    with pytest.raises(TypeError, match=f"{name}: expected a list of layers, got the layer Identity"):
+    with pytest.raises(TypeError, match=f"{name}: expected .*: a list of layers, got Identity"):
         container(Identity())
-    with pytest.raises(ValueError, match=f"{name}: expected at least one layer, got none"):
+    with pytest.raises(ValueError, match=f"{name}: expected .*: at least one layer, got none"):
         container([])
-    with pytest.raises(TypeError, match=f"{name}: expected a layer at index 1, got 3"):
+    with pytest.raises(TypeError, match=rf"{name}: expected .*\[1\]: Layer, got 3"):
         container([Identity(), 3])
 
 

@@ -220,9 +220,9 @@ def test_sequential_takes_any_iterable():
         (lambda: ELU(0.0), ValueError, "ELU: expected a positive, finite alpha, got 0.0"),
         (lambda: ELU(math.inf), ValueError, "ELU"),
         (lambda: GELU("exact"), ValueError, "GELU: expected approximate 'none' or 'tanh', got 'exact'"),
-        (lambda: Sequential([]), ValueError, "Sequential: expected at least one layer, got none"),
-        (lambda: Sequential([Dense(1), 3]), TypeError, "expected a layer at index 1, got 3"),
-        (lambda: Sequential([Dense(1), ReLU]), TypeError, "expected a layer at index 1, got <class"),
+        (lambda: Sequential([]), ValueError, "expected layers: at least one layer, got none"),
+        (lambda: Sequential([Dense(1), 3]), TypeError, r"expected layers\[1\]: Layer, got 3"),
+        (lambda: Sequential([Dense(1), ReLU]), TypeError, r"layers\[1\]: .*; write .* ReLU\(\)"),
     ],
 )
 def test_invalid_hyperparameters_raise(make: Callable[[], Any], error, message):

@@ -415,5 +415,5 @@ def test_own_formulas_are_on_the_page_of_their_class(monkeypatch):
 
 
 def test_a_source_without_formulas_is_refused():
-    with pytest.raises(ValueError, match=r'expected JavaScript with a line "formulas.NAME'):
+    with pytest.raises(ValueError, match=r'expected source: JavaScript with a line "formulas.NAME'):
         register_formulas("const x = 1;")

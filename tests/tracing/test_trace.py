@@ -79,11 +79,11 @@ def test_the_text_of_a_trace_says_what_it_is():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected a trace as JSON"),
-        ("[1, 2", "expected a trace as JSON"),
-        ("[" * 100_000, "expected a trace as JSON"),
-        ("[]", "expected a trace, a JSON object with"),
-        ('{"format": "other"}', "expected a trace, a JSON object with"),
+        ("", "expected the text of a trace, JSON:"),
+        ("[1, 2", "expected the text of a trace, JSON:"),
+        ("[" * 100_000, "expected the text of a trace, JSON:"),
+        ("[]", "expected the data of a trace, a JSON object with"),
+        ('{"format": "other"}', "expected the data of a trace, a JSON object with"),
         ('{"format": "multinn.trace", "version": 2}', "a later version of multinn may read it"),
         ('{"format": "multinn.trace", "version": 1}', "expected multinn, a str"),
         ('{"format": "multinn.trace", "version": NaN}', "expected numbers, got NaN"),
@@ -156,3 +156,17 @@ def test_damaged_steps_and_arrays_are_refused(path, value):
 def test_values_that_no_trace_holds_are_refused(path, value, message):
     with pytest.raises(TraceError, match=message):
         Trace.from_json(json.dumps(changed(path, value)))
+
+
+@pytest.mark.parametrize("name", ["data", "losses", "dtaa"])
+def test_a_trace_cannot_be_changed_by_halves(name):
+    trace = make_trace()
+    with pytest.raises(AttributeError, match=f"Trace: expected no change, got a new {name}; make a new"):
+        setattr(trace, name, trace.data)
+    assert copy.deepcopy(trace).losses == trace.losses
+
+
+@pytest.mark.parametrize("index", [3, -4])
+def test_a_step_that_is_not_there_is_named(index):
+    with pytest.raises(IndexError, match=rf"step: expected an index below \d, got {index}"):
+        make_trace().step(index)

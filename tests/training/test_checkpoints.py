@@ -250,7 +250,7 @@ def tensor(name: str, value: Any) -> Callable[..., None]:
         (put(format=True), "expected format 1"),
         (drop("format"), "expected format 1, got None"),
         (drop("model"), "'model' is missing"),
-        (put(model=None), "expected a dict with the name of a class"),
+        (put(model=None), "expected a description, a dict with the name"),
         (put(model={"class": "os.system"}), "unknown name 'os.system'"),
         (put(model={"class": "SGD"}), "expected a description of a Layer"),
         (put(model=PLAIN.to_dict()), r"the tensor 'params.2.W' is missing"),

@@ -328,3 +328,36 @@ def test_counts_may_be_small_numpy_integers():
     trainer = make_trainer(model=PLAIN)
     trainer.fit(X, Y, epochs=np.uint8(250), batch_size=np.uint8(5), progress=False)
     assert trainer.step == 500
+
+
+FIXED = ["model", "loss", "optimizer", "metrics", "backend", "dtype", "params", "optimizer_state", "sed"]
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_an_assignment_that_would_change_nothing_is_refused(name):
+    trainer = make_trainer()
+    with pytest.raises(AttributeError, match=rf"Trainer: expected one of state, seed, .* got '{name}'"):
+        setattr(trainer, name, None)
+
+
+def test_what_training_changes_can_be_set_and_methods_can_be_replaced():
+    trainer, other = fit(make_trainer(), 1), make_trainer()
+    other.initialize((3,))
+    for name in ("state", "seed", "epoch", "step", "history"):
+        setattr(other, name, getattr(trainer, name))
+    fit(trainer, 1), fit(other, 1)
+    assert other.history.losses == trainer.history.losses
+    other.predict = lambda x: "replaced"  # type: ignore[assignment]
+    assert other.predict(X) == "replaced"
+
+
+def test_a_subclass_has_attributes_of_its_own():
+    class Named(Trainer):
+        def __init__(self, name: str) -> None:
+            super().__init__(PLAIN, MeanSquaredError())
+            self.name = name
+            self.loss = "the name of a loss"
+
+    trainer = Named("first")
+    trainer.name = "second"
+    assert (trainer.name, trainer.loss) == ("second", "the name of a loss")

@@ -90,7 +90,7 @@ class _ListOfBranches(Branches):
     branches: tuple[Layer, ...]
 
     def __init__(self, branches: Iterable[Layer]) -> None:
-        object.__setattr__(self, "branches", layers_of(type(self).__name__, branches))
+        object.__setattr__(self, "branches", layers_of(type(self).__name__, "branches", branches))
 
     @property
     def children(self) -> Sequence[Layer]:
@@ -144,9 +144,6 @@ class Residual(Branches):
 
     layer: Layer
     shortcut: Layer = Identity()
-
-    def __post_init__(self) -> None:
-        layers_of("Residual", self.children)
 
     @property
     def children(self) -> Sequence[Layer]:

@@ -3,12 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import random
+from multinn.descriptions.types import check_type
 from multinn.layers.base import Layer, Masked, mask_of, values_of
 from multinn.random import Key
 
@@ -119,23 +120,25 @@ def check_keeps_steps(layer: Layer) -> None:
         )
 
 
-def layers_of(name: str, layers: Iterable[Layer]) -> tuple[Layer, ...]:
+def layers_of(owner: str, name: str, layers: Any) -> tuple[Layer, ...]:
     """Return the layers as a tuple.
+
+    Args:
+        owner: the name of the class, for messages.
+        name: the name of the argument, for messages.
+        layers: an iterable of layers.
 
     Raises:
         TypeError: ``layers`` is no list of layers.
         ValueError: ``layers`` is empty.
     """
-    if isinstance(layers, Layer):
-        raise TypeError(f"{name}: expected a list of layers, got the layer {layers!r}")
-    if not isinstance(layers, Iterable):
-        raise TypeError(f"{name}: expected a list of layers, got {layers!r}")
-    checked = tuple(layers)
+    if not isinstance(layers, Iterable) or isinstance(layers, str):
+        raise TypeError(f"{owner}: expected {name}: a list of layers, got {layers!r}")
+    checked: tuple[Layer, ...] = tuple(layers)
     if not checked:
-        raise ValueError(f"{name}: expected at least one layer, got none")
+        raise ValueError(f"{owner}: expected {name}: at least one layer, got none")
     for index, layer in enumerate(checked):
-        if not isinstance(layer, Layer):
-            raise TypeError(f"{name}: expected a layer at index {index}, got {layer!r}")
+        check_type(owner, f"{name}[{index}]", layer, Layer)
     return checked
 
 
@@ -162,7 +165,7 @@ class Sequential(Container):
     layers: tuple[Layer, ...]
 
     def __init__(self, layers: Iterable[Layer]) -> None:
-        object.__setattr__(self, "layers", layers_of("Sequential", layers))
+        object.__setattr__(self, "layers", layers_of("Sequential", "layers", layers))
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw the parameters of each layer, in order, and return the shape of the last output."""

@@ -1,6 +1,6 @@
 """Checkpoints: files from which training continues, in another process or on another backend."""
 
-from multinn.host.atomic import PathLike as PathLike
+from multinn.host.paths import PathLike as PathLike
 from multinn.training.checkpoints.content import Owner as Owner
 from multinn.training.checkpoints.content import Progress as Progress
 from multinn.training.checkpoints.content import invalid_content as invalid_content

@@ -12,8 +12,8 @@ import numpy as np
 
 from backends import Backend, HostArray, Shape
 from multinn.errors import DescriptionError, InvalidCheckpointError
-from multinn.host.atomic import PathLike
 from multinn.host.checks import check_integers
+from multinn.host.paths import PathLike, check_path, check_target
 from multinn.host.version import own_version
 from multinn.layers import Layer
 from multinn.losses import Loss
@@ -67,6 +67,7 @@ def save(
     path: PathLike, program: TrainingProgram, progress: Progress, owner: Owner | None = None
 ) -> None:
     """Write a checkpoint. The errors are those of `Trainer.save`."""
+    check_target(path)
     records = [list(group) for _, group in groupby(progress.history, key=list)]
     content = {
         "versions": _versions(program.backend),
@@ -127,6 +128,7 @@ def load_progress(path: PathLike, program: TrainingProgram) -> Progress:
 @contextmanager
 def _read(path: PathLike, kind: str | None) -> Iterator[tuple[file.Reader, Content]]:
     """Yield a reader, and the description of the owner; ``kind`` is its class, or None for no owner."""
+    check_path(path)
     with open(path, "rb") as opened:
         reader = file.Reader(opened, path)
         with invalid_content(path):

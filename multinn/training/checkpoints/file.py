@@ -22,8 +22,9 @@ from multinn.errors import (
     InvalidCheckpointError,
     NewerCheckpointError,
 )
-from multinn.host.atomic import PathLike, replacing
+from multinn.host.atomic import replacing
 from multinn.host.extras import extra
+from multinn.host.paths import PathLike
 
 FORMAT = 1
 
