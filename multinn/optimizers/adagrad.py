@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from backends import Backend, Tree, tree
 from multinn.descriptions.bounds import check_fractions, check_positive
-from multinn.optimizers.base import Descent, LearningRate, zero_state
+from multinn.optimizers.base import Descent, LearningRate, mean_of_squares, zero_state
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class RMSProp(Descent):
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
         xp = backend.xp
-        s = tree.map(lambda s, g: self.decay * s + (1.0 - self.decay) * (g * g), state["s"], gradients)
+        s = tree.map(lambda s, g: mean_of_squares(s, g, self.decay), state["s"], gradients)
         direction = tree.map(lambda g, s: g / (xp.sqrt(s) + self.epsilon), gradients, s)
         params = self.descend(backend, direction, state, params)
         return params, {"step": state["step"] + 1, "s": s}
@@ -100,13 +100,13 @@ class Adadelta(Descent):
     def update(self, backend: Backend, gradients: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
         """Return the new parameters and state."""
         xp = backend.xp
-        s = tree.map(lambda s, g: self.decay * s + (1.0 - self.decay) * (g * g), state["s"], gradients)
+        s = tree.map(lambda s, g: mean_of_squares(s, g, self.decay), state["s"], gradients)
         direction = tree.map(
             lambda g, s, d: g * (xp.sqrt(d + self.epsilon) / xp.sqrt(s + self.epsilon)),
             gradients,
             s,
             state["d"],
         )
-        d = tree.map(lambda d, u: self.decay * d + (1.0 - self.decay) * (u * u), state["d"], direction)
+        d = tree.map(lambda d, u: mean_of_squares(d, u, self.decay), state["d"], direction)
         params = self.descend(backend, direction, state, params)
         return params, {"step": state["step"] + 1, "s": s, "d": d}

@@ -5,7 +5,7 @@ from abc import abstractmethod
 
 import numpy as np
 
-from backends import Array, Backend, Tree, tree
+from backends import Array, Backend, HostArray, Tree, tree
 from multinn.descriptions.bounds import check_nonnegative
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.schedules import Schedule
@@ -41,6 +41,13 @@ class Optimizer(Hyperparameters):
             params: the trained parameters.
         """
         return params
+
+    def former_entries(self) -> dict[str, tuple[str, float]]:
+        """Return the entries of states that earlier versions saved and that `init` no longer has.
+
+        Each former name has the current name, and the factor by which the arrays are multiplied.
+        """
+        return {}
 
 
 class Descent(Optimizer):
@@ -86,14 +93,27 @@ def steps_done(backend: Backend, state: Tree, params: Tree) -> Array:
     return xp.reshape(step, ())
 
 
-def sum_of_powers(backend: Backend, base: float, count: Array) -> Array:
-    """Return 1 + base + base² + ⋯ with n = ``count`` terms, which is (1 - baseⁿ) / (1 - base).
+def one_minus_power(backend: Backend, base: float, count: Array) -> Array:
+    """Return 1 - baseⁿ with n = ``count``, the sum of the weights in a running mean after n steps.
 
-    expm1 avoids the cancellation in 1 - baseⁿ, which costs float32 four digits at base 0.999.
+    expm1 avoids the cancellation, which costs float32 four digits at base 0.999.
     """
     if base == 0.0:
         return backend.xp.ones_like(count)
-    return backend.xp.expm1(math.log(base) * count) / (base - 1.0)
+    return -backend.xp.expm1(math.log(base) * count)
+
+
+def sum_of_powers(backend: Backend, base: float, count: Array) -> Array:
+    """Return 1 + base + base² + ⋯ with n = ``count`` terms, which is (1 - baseⁿ) / (1 - base)."""
+    return one_minus_power(backend, base, count) / (1.0 - base)
+
+
+def mean_of_squares(mean: Array, x: Array, decay: float) -> Array:
+    """Return ρ a + (1 - ρ) x², the next running mean a of squares, where ρ is the decay.
+
+    ((1 - ρ) x) x has the range of the mean: x² alone would overflow 1 / √(1 - ρ) times earlier.
+    """
+    return decay * mean + ((1.0 - decay) * x) * x
 
 
 def zero_state(params: Tree, *names: str) -> Tree:
@@ -103,8 +123,13 @@ def zero_state(params: Tree, *names: str) -> Tree:
 
 def scale_of_one(params: Tree) -> Tree:
     """Return the entry of a state that leaves the learning rate unchanged."""
+    return {SCALE: scalar_of_one(params)}
+
+
+def scalar_of_one(params: Tree) -> HostArray:
+    """Return 1 as an array of shape (1,) in the dtype of the parameters."""
     leaves = tree.leaves(params)
-    return {SCALE: np.ones((1,), leaves[0].dtype if leaves else np.float32)}
+    return np.ones((1,), leaves[0].dtype if leaves else np.float32)
 
 
 def zeros(params: Tree) -> Tree:
@@ -115,11 +140,20 @@ def zeros(params: Tree) -> Tree:
 def global_norm(backend: Backend, arrays: Tree) -> Array:
     """Return the Euclidean norm of all leaves taken as one vector, a scalar array.
 
-    The entries are divided by the largest first, so that no square overflows.
+    It is infinite if it is too large for the dtype.
+    """
+    unit, length = global_unit_and_length(backend, arrays)
+    return unit * length
+
+
+def global_unit_and_length(backend: Backend, arrays: Tree) -> tuple[Array, Array]:
+    """Return the largest absolute value of all entries, or 1 if all are 0, and the norm divided by it.
+
+    No square overflows, as the entries are divided by the largest first.
     """
     xp = backend.xp
     leaves = tree.leaves(arrays)
     largest = xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves]))
     unit = xp.where(largest > 0.0, largest, xp.ones_like(largest))
     squares = [xp.sum((g / unit) * (g / unit)) for g in leaves]
-    return unit * xp.sqrt(sum(squares[1:], start=squares[0]))
+    return unit, xp.sqrt(sum(squares[1:], start=squares[0]))

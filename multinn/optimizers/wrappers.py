@@ -7,7 +7,7 @@ from typing import Any
 
 from backends import Backend, Tree, tree
 from multinn.descriptions.bounds import check_positive
-from multinn.optimizers.base import Optimizer, global_norm
+from multinn.optimizers.base import Optimizer, global_unit_and_length
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Wrapper(Optimizer):
         """Return the inference parameters of the wrapped optimizer."""
         return self.optimizer.inference_parameters(backend, state, params)
 
+    def former_entries(self) -> dict[str, tuple[str, float]]:
+        """Return the former entries of the wrapped optimizer."""
+        return self.optimizer.former_entries()
+
 
 @dataclass(frozen=True)
 class ClipByGlobalNorm(Wrapper):
@@ -57,12 +61,10 @@ class ClipByGlobalNorm(Wrapper):
         """Return the new parameters and state."""
         if not tree.leaves(gradients):
             return self.optimizer.update(backend, gradients, state, params)
-        norm = global_norm(backend, gradients)
-        too_long = norm > self.max_norm
-        length = backend.xp.maximum(norm, self.max_norm)
-        clipped = tree.map(
-            lambda g: backend.xp.where(too_long, g / length * self.max_norm, g), gradients
-        )
+        unit, length = global_unit_and_length(backend, gradients)
+        factor = self.max_norm / backend.xp.maximum(length, 1.0)  # all zeros have the length 0
+        too_long = unit > factor  # so compared, as unit · length may overflow
+        clipped = tree.map(lambda g: backend.xp.where(too_long, g / unit * factor, g), gradients)
         return self.optimizer.update(backend, clipped, state, params)
 
 
@@ -108,8 +110,11 @@ class Freeze(Wrapper):
         names = [name for name, _ in tree.leaves_with_paths(params)]
         for pattern in self.paths:
             if not any(fnmatchcase(name, pattern) for name in names):
+                within = [name for name in names if fnmatchcase(name, f"{pattern}.*")]
+                hint = f"; write '{pattern}.*' for {', '.join(within)}" if within else ""
                 raise ValueError(
-                    f"Freeze: the path {pattern!r} matches none of the parameters {', '.join(names)}"
+                    f"Freeze: the path {pattern!r} matches none of the parameters "
+                    f"{', '.join(names)}{hint}"
                 )
         return self.optimizer.init(params)
 

@@ -154,7 +154,7 @@ def _copy_optimizer_from_sklearn(trainer: PenalizedTrainer, theirs: Any) -> None
     trainer.set_optimizer_state(
         step=np.array([optimizer.t], np.int32),
         m=_tree(trainer, [array / (1.0 - theirs.beta_1) for array in optimizer.ms]),
-        v=_tree(trainer, [array / (1.0 - theirs.beta_2) for array in optimizer.vs]),
+        s=_tree(trainer, optimizer.vs),
     )
 
 
@@ -184,9 +184,9 @@ def _copy_optimizer_to_sklearn(trainer: PenalizedTrainer, theirs: Any) -> None:
     else:
         theirs._optimizer = AdamOptimizer(arrays, rate, theirs.beta_1, theirs.beta_2, theirs.epsilon)
         theirs._optimizer.t = int(state["step"][0])
-        m, v = _arrays(trainer, state["m"]), _arrays(trainer, state["v"])
+        m = _arrays(trainer, state["m"])
         theirs._optimizer.ms = [array * (1.0 - theirs.beta_1) for array in m]  # averages, ours are sums
-        theirs._optimizer.vs = [array * (1.0 - theirs.beta_2) for array in v]
+        theirs._optimizer.vs = _arrays(trainer, state["s"])
 
 
 def _tree(trainer: PenalizedTrainer, arrays: list[Any]) -> Tree:

@@ -1,6 +1,5 @@
 """The optimizers of the stochastic solvers. Their states hold a scale of the learning rate."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,9 +47,9 @@ class MomentumDescent(Optimizer):
 class ScaledAdam(Adam):
     """Adam as in scikit-learn, with the learning rate s η, where the scale s is part of the state.
 
-    s is 1 until `multinn.ReduceLearningRateOnPlateau` changes it. ε is added to √v, not to its corrected
-    √v̂: θ ← θ - s η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε), with m and v of the paper. In the sums that
-    Adam keeps, √v is √(1 - β₂) √(Σ β₂ᵏ g²). Therefore ε / √(1 - β₂) replaces ε c.
+    The scale is 1 until `multinn.ReduceLearningRateOnPlateau` changes it. ε is added to √v, not to its
+    corrected √v̂: θ ← θ - s η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε), with m and v of the paper. Therefore
+    ε replaces ε c.
     Source: D. P. Kingma and J. Ba, Adam, ICLR 2015, section 2, where ε is ε̂.
     """
 
@@ -59,8 +58,8 @@ class ScaledAdam(Adam):
         return super().init(params) | scale_of_one(params)
 
     def scaled_epsilon(self, c: Array) -> float:
-        """Return ε / √(1 - β₂)."""
-        return self.epsilon / math.sqrt(1.0 - self.beta_2)
+        """Return ε."""
+        return self.epsilon
 
 
 def make_optimizer(estimator: Any) -> Optimizer:

@@ -15,7 +15,7 @@ from multinn.optimizers import Optimizer
 from multinn.sklearn.network import dense_indices, match_dropout
 from multinn.sklearn.optimizers import transfer_state
 from multinn.training import checkpoints
-from multinn.training.checkpoints import Owner, PathLike, Progress, with_current_names
+from multinn.training.checkpoints import Owner, PathLike, Progress, with_current_entries
 from multinn.training.compiled import RecentPrograms
 from multinn.training.examples import PlacedExamples, check_examples
 from multinn.training.inference import InputChunks, input_chunks, predict
@@ -221,7 +221,8 @@ class PenalizedTrainer(Trainer):
 
     def restore(self, state: TrainingState) -> None:
         """Set the state to that of a snapshot."""
-        current = with_current_names(state.optimizer_state)  # the snapshot may come from an old pickle
+        # The snapshot may come from an old pickle.
+        current = with_current_entries(self.program.optimizer, state.optimizer_state)
         self.state = self._arrays(state._replace(optimizer_state=current))
 
     def continue_from(self, other: "PenalizedTrainer") -> None:

@@ -19,7 +19,7 @@ from multinn.losses import Loss
 from multinn.metrics import Metric, check_metrics
 from multinn.optimizers import Adam, Optimizer
 from multinn.training import checkpoints, inference
-from multinn.training.checkpoints import PathLike, Progress, with_current_names
+from multinn.training.checkpoints import PathLike, Progress, with_current_entries
 from multinn.training.compiled import CompiledPrograms, Seconds
 from multinn.training.examples import PlacedExamples, check_examples, check_model_inputs, ready
 from multinn.training.history import History
@@ -286,7 +286,7 @@ class BaseTrainer:
             records, history = self.history
             self.history = History(records)
             vars(self.history).update(history)
-        current = with_current_names(self.state.optimizer_state)
+        current = with_current_entries(self.program.optimizer, self.state.optimizer_state)
         with self.backend.precision(self.dtype):
             self.state = self.backend.from_numpy(self.state._replace(optimizer_state=current))
 

@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from backends import get_backend
-from multinn import LAMB, Adadelta, AdamW, Lion, NAdam
+from multinn import LAMB, LARS, Adadelta, AdamW, Lion, NAdam
 from tests.support.optimizer_runs import NUMPY, PARAMS, descend, gradients_of_steps, vector
 
 JAX = get_backend("jax")
@@ -21,6 +21,11 @@ PAIRS = {
     "AdamW": (AdamW(0.1), optax.adamw(0.1, weight_decay=0.01)),
     "Lion": (Lion(0.1), optax.lion(0.1, weight_decay=0.0)),
     "Lion, weight decay": (Lion(0.1, 0.5, 0.9, 0.2), optax.lion(0.1, 0.5, 0.9, weight_decay=0.2)),
+    "LARS": (LARS(2.0), optax.lars(2.0)),
+    "LARS, other rates": (
+        LARS(2.0, 0.5, 0.2, 0.01),
+        optax.lars(2.0, weight_decay=0.2, trust_coefficient=0.01, momentum=0.5),
+    ),
     "LAMB": (LAMB(0.1), optax.lamb(0.1)),
     "LAMB, weight decay": (LAMB(0.1, weight_decay=0.2), optax.lamb(0.1, weight_decay=0.2)),
 }

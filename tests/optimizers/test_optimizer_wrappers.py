@@ -104,6 +104,13 @@ def test_a_path_that_matches_nothing_is_refused():
         Freeze(SGD(), ("w",)).init(PARAMS)
 
 
+def test_a_path_of_a_layer_is_not_taken_for_its_parameters():
+    params = ({"W": np.ones(2), "b": np.ones(2)}, {"W": np.ones(2)})
+    expected = r"'0' matches none of the parameters 0.W, 0.b, 1.W; write '0.\*' for 0.W, 0.b"
+    with pytest.raises(ValueError, match=expected):
+        Freeze(SGD(), ("0",)).init(params)
+
+
 def test_one_string_is_not_taken_for_many_patterns():
     """Letter by letter, ``*.b`` would freeze everything, as ``*`` does."""
     with pytest.raises((TypeError, ValueError), match="Freeze"):

@@ -10,17 +10,20 @@ import pytest
 from backends import Backend, Tree, tree
 from multinn import (
     LAMB,
+    LARS,
     SGD,
     AccumulateGradients,
     Adadelta,
     Adagrad,
     Adam,
     AdamW,
+    AMSGrad,
     ClipByGlobalNorm,
     ExponentialMovingAverage,
     Lion,
     NAdam,
     Optimizer,
+    RAdam,
     RMSProp,
 )
 from multinn.schedules import InverseTimeDecay, StepDecay
@@ -34,8 +37,10 @@ from tests.support.optimizer_formulas import (
     always,
     clipped,
     lamb,
+    lars,
     lion,
     nadam,
+    radam,
     rmsprop,
     sgd,
 )
@@ -64,6 +69,13 @@ REFERENCES: dict[str, tuple[Optimizer, Reference]] = {
     "Adam, other rates": (Adam(0.1, 0.5, 0.9, 1e-3), adam(always(0.1), 0.5, 0.9, 1e-3)),
     "Adam without memory": (Adam(0.1, 0.0, 0.0), adam(always(0.1), 0.0, 0.0, 1e-8)),
     "AdamW": (AdamW(0.1), adam(always(0.1), 0.9, 0.999, 1e-8, decay=0.01)),
+    "AMSGrad": (AMSGrad(), adam(always(0.001), 0.9, 0.999, 1e-8, amsgrad=True)),
+    "AMSGrad, other rates": (
+        AMSGrad(0.1, 0.5, 0.6, 1e-3, 0.2),
+        adam(always(0.1), 0.5, 0.6, 1e-3, 0.2, amsgrad=True),
+    ),
+    "RAdam": (RAdam(), radam(0.001, 0.9, 0.999, 1e-8)),
+    "RAdam, other rates": (RAdam(0.1, 0.5, 0.8, 1e-3, 0.2), radam(0.1, 0.5, 0.8, 1e-3, 0.2)),
     "Adadelta": (Adadelta(), adadelta(1.0, 0.95, 1e-6)),
     "Adadelta, weight decay": (Adadelta(0.5, 0.9, 1e-3, 0.1), adadelta(0.5, 0.9, 1e-3, 0.1)),
     "NAdam": (NAdam(), nadam(0.002, 0.9, 0.999, 1e-8, 0.004)),
@@ -78,6 +90,12 @@ REFERENCES: dict[str, tuple[Optimizer, Reference]] = {
     "LAMB, weight decay": (
         LAMB(0.1, 0.5, 0.9, 1e-3, 0.2),
         lamb(always(0.1), 0.5, 0.9, 1e-3, 0.2, ends=[6]),
+    ),
+    "LARS": (LARS(), lars(always(0.1), 0.9, ends=[6])),
+    "LARS, weight decay": (LARS(2.0, 0.5, 0.2, 0.01), lars(always(2.0), 0.5, 0.2, 0.01, ends=[6])),
+    "LARS, a schedule": (
+        LARS(StepDecay(10.0, 0.5, every=3), 0.0),
+        lars(lambda done: 10.0 * 0.5 ** (done // 3), 0.0, ends=[6]),
     ),
     "a schedule": (SGD(StepDecay(1.0, 0.5, every=3)), sgd(lambda done: 0.5 ** (done // 3))),
     "a schedule, weight decay": (
@@ -180,12 +198,12 @@ def test_float32_follows_float64(backend, optimizer):
 
 @pytest.mark.parametrize("step", [0, 1, 10, 1000, 100_000])
 def test_the_bias_correction_of_adam_keeps_its_digits_in_float32(backend, step):
-    """With the sums of a constant gradient, each step is η: 1 - 0.999ᵗ must not lose digits."""
+    """With the state after a constant gradient, each step is η: 1 - 0.999ᵗ must not lose digits."""
     optimizer, g, t = Adam(1.0, epsilon=1e-30), 0.3, step + 1
     state = {
         "step": np.array([step], np.int32),
         "m": np.array([g * (1.0 - 0.9**step) / 0.1], np.float32),
-        "v": np.array([g * g * (1.0 - 0.999**step) / 0.001], np.float32),
+        "s": np.array([g * g * (1.0 - 0.999**step)], np.float32),
     }
     arguments = backend.from_numpy((np.array([g], np.float32), state, np.zeros(1, np.float32)))
     params, _ = backend.to_numpy(compiled_update(backend, optimizer)(*arguments))
@@ -193,7 +211,9 @@ def test_the_bias_correction_of_adam_keeps_its_digits_in_float32(backend, step):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [kind(0.1, weight_decay=0.5) for kind in (SGD, AdamW, Adadelta, NAdam, Lion)], ids=str
+    "optimizer",
+    [kind(0.1, weight_decay=0.5) for kind in (SGD, AdamW, AMSGrad, RAdam, Adadelta, NAdam, Lion)],
+    ids=str,
 )
 def test_weight_decay_alone_shrinks_the_parameters(optimizer):
     params, _ = descend(NUMPY, optimizer, [tree.map(np.zeros_like, PARAMS)])
@@ -202,7 +222,11 @@ def test_weight_decay_alone_shrinks_the_parameters(optimizer):
 
 @pytest.mark.parametrize(
     "optimizer",
-    [SGD(0.0, 0.9)] + [kind(0.0) for kind in (SGD, Adagrad, RMSProp, Adadelta, Adam, NAdam, Lion, LAMB)],
+    [SGD(0.0, 0.9)]
+    + [
+        kind(0.0)
+        for kind in (SGD, Adagrad, RMSProp, Adadelta, Adam, AMSGrad, RAdam, NAdam, Lion, LAMB, LARS)
+    ],
     ids=str,
 )
 def test_a_learning_rate_of_zero_changes_nothing(optimizer):
@@ -237,6 +261,12 @@ def test_zero_gradients_are_harmless(backend, optimizer):
         (lambda: Adam(beta_1=1.0), "Adam: .*beta_1"),
         (lambda: Adam(beta_2=-0.1), "Adam: .*beta_2"),
         (lambda: Adam(epsilon=math.nan), "Adam: .*epsilon"),
+        (lambda: AMSGrad(beta_2=1.0), "AMSGrad: .*beta_2"),
+        (lambda: RAdam(beta_2=1.0), "RAdam: .*beta_2"),
+        (lambda: RAdam(beta_2=0.66), "RAdam: expected beta_2 above 2/3, .*got 0.66: .*use SGD with"),
+        (lambda: LARS(momentum=1.0), "LARS: .*momentum"),
+        (lambda: LARS(weight_decay=-0.1), "LARS: .*weight_decay"),
+        (lambda: LARS(trust_coefficient=0.0), "LARS: .*positive, finite trust_coefficient, got 0.0"),
         (lambda: AdamW(weight_decay=-0.1), "AdamW: .*weight_decay"),
         (lambda: Adadelta(-1.0), "Adadelta: .*learning_rate"),
         (lambda: Adadelta(decay=1.0), r"Adadelta: expected decay in \[0, 1\), got 1.0"),
@@ -269,6 +299,22 @@ def test_lamb_moves_parameters_of_length_zero_as_adam_does(backend, decay):
     params, _ = descend(backend, LAMB(0.1, weight_decay=decay), gradients, start)
     expected, _ = descend(backend, Adam(0.1, epsilon=1e-6), gradients, start)
     np.testing.assert_allclose(params["b"], expected["b"], rtol=1e-14)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_lars_moves_parameters_of_length_zero_as_gradient_descent_does(backend, decay):
+    start, gradients = {"W": PARAMS["W"], "b": np.zeros(3)}, gradients_of_steps()[:1]
+    params, _ = descend(backend, LARS(0.1, weight_decay=decay), gradients, start)
+    np.testing.assert_allclose(params["b"], -0.1 * gradients[0]["b"], rtol=1e-14)
+
+
+def test_the_steps_of_radam_keep_their_digits_in_float32(backend):
+    """ρ_t is a difference of numbers of about 20,000 in the source, and ρ_5 is just below 5."""
+    optimizer, gradients = RAdam(1.0, beta_2=0.9999), gradients_of_steps()
+    for steps in (5, 6, 20):
+        narrow, _ = descend(backend, optimizer, gradients[:steps], dtype="float32")
+        expected = radam(1.0, 0.9, 0.9999, 1e-8)(vector(PARAMS), [vector(g) for g in gradients[:steps]])
+        np.testing.assert_allclose(vector(narrow), expected, rtol=2e-6, atol=2e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])

@@ -49,16 +49,41 @@ def rmsprop(rate: float, rho: float, epsilon: float, decay: float = 0.0) -> Refe
 
 
 def adam(
-    rate: Callable[[int], float], beta_1: float, beta_2: float, epsilon: float, decay: float = 0.0
+    rate: Callable[[int], float],
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    decay: float = 0.0,
+    *,
+    amsgrad: bool = False,
 ) -> Reference:
     def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
-        m, v = np.zeros_like(theta), np.zeros_like(theta)
+        m, v, largest = np.zeros_like(theta), np.zeros_like(theta), np.zeros_like(theta)
         for t, g in enumerate(gradients, start=1):
             m = beta_1 * m + (1.0 - beta_1) * g
             v = beta_2 * v + (1.0 - beta_2) * g**2
-            m_hat, v_hat = m / (1.0 - beta_1**t), v / (1.0 - beta_2**t)
+            largest = np.maximum(largest, v)
+            m_hat = m / (1.0 - beta_1**t)
+            v_hat = (largest if amsgrad else v) / (1.0 - beta_2**t)
             eta = rate(t - 1)
             theta = theta - eta * m_hat / (np.sqrt(v_hat) + epsilon) - eta * decay * theta
+        return theta
+
+    return run
+
+
+def radam(rate: float, beta_1: float, beta_2: float, epsilon: float, decay: float = 0.0) -> Reference:
+    def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
+        m, v, longest = np.zeros_like(theta), np.zeros_like(theta), 2.0 / (1.0 - beta_2) - 1.0
+        for t, g in enumerate(gradients, start=1):
+            m = beta_1 * m + (1.0 - beta_1) * g
+            v = beta_2 * v + (1.0 - beta_2) * g**2
+            step = m / (1.0 - beta_1**t)
+            rho = longest - 2.0 * t * beta_2**t / (1.0 - beta_2**t)
+            if rho > 5.0:
+                r = (rho - 4.0) * (rho - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * rho)
+                step = np.sqrt(r * (1.0 - beta_2**t)) * step / (np.sqrt(v) + epsilon)
+            theta = theta - rate * step - rate * decay * theta
         return theta
 
     return run
@@ -129,6 +154,29 @@ def lamb(
             theta = np.concatenate(
                 [p - rate(t - 1) * np.linalg.norm(p) / np.linalg.norm(d) * d for p, d in arrays]
             )
+        return theta
+
+    return run
+
+
+def lars(
+    rate: Callable[[int], float],
+    momentum: float,
+    decay: float = 0.0,
+    trust: float = 0.001,
+    *,
+    ends: Sequence[int],
+) -> Reference:
+    """Return LARS on a vector of arrays that end at the offsets ``ends``, and at its end."""
+
+    def run(theta: Vector, gradients: Iterable[Vector]) -> Vector:
+        v = np.zeros_like(theta)
+        for done, g in enumerate(gradients):
+            u = g + decay * theta
+            arrays = zip(np.split(theta, ends), np.split(u, ends), strict=True)
+            scaled = [trust * np.linalg.norm(p) / np.linalg.norm(d) * d for p, d in arrays]
+            v = momentum * v + np.concatenate(scaled)
+            theta = theta - rate(done) * v
         return theta
 
     return run

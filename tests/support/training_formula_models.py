@@ -8,12 +8,14 @@ import numpy as np
 from multinn import (
     GRU,
     LAMB,
+    LARS,
     LSTM,
     SGD,
     Adadelta,
     Adagrad,
     Adam,
     AdamW,
+    AMSGrad,
     ClipByGlobalNorm,
     Dense,
     ExponentialMovingAverage,
@@ -25,6 +27,7 @@ from multinn import (
     MeanSquaredError,
     NAdam,
     Optimizer,
+    RAdam,
     RMSProp,
     ScaledLearningRate,
     Sequential,
@@ -45,13 +48,18 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "AdamW": AdamW(0.01),
     "Adam without momentum": Adam(0.01, beta_1=0.0),
     "NAdam": NAdam(),
+    "AMSGrad": AMSGrad(0.01, beta_2=0.5),
+    "RAdam": RAdam(0.01, weight_decay=0.1),
     "LAMB": LAMB(0.01, weight_decay=0.1),
+    "LARS": LARS(weight_decay=0.1),
+    "LARS without weight decay": LARS(),
     "RMSProp": RMSProp(0.01),
     "Adagrad": Adagrad(),
     "Adadelta": Adadelta(weight_decay=0.1),
     "Lion": Lion(weight_decay=0.1),
     "clipped": ClipByGlobalNorm(Adam(0.01), 0.1),
     "not clipped": ClipByGlobalNorm(SGD(0.01), 100.0),
+    "none frozen": Freeze(SGD(0.1), ()),
     "frozen": Freeze(SGD(0.1, weight_decay=0.1), ("*.b", "0.*")),
     "accumulated": AccumulateGradients(Adam(0.01), 2),
     "scaled": ScaledLearningRate(SGD(0.1, momentum=0.9)),
@@ -60,12 +68,12 @@ OPTIMIZERS: dict[str, Optimizer] = {
 
 
 def trace_of_optimizer(name: str, dtype: str = "float64") -> Trace:
-    """Return the trace of five steps with an optimizer of `OPTIMIZERS`."""
+    """Return the trace of some steps with an optimizer of `OPTIMIZERS`."""
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(6, 3)), generator.normal(size=(6, 2))
     model = Sequential([Dense(4), Sigmoid(), Dense(2)])
     trainer = Trainer(model, MeanSquaredError(), OPTIMIZERS[name], backend="numpy", dtype=dtype)
-    return trainer.trace(x, y, steps=5, batch_size=3)
+    return trainer.trace(x, y, steps=7 if name == "RAdam" else 5, batch_size=3)  # RAdam changes at 6
 
 
 LOSS_CASES: dict[str, LossCase] = {case.name: case for case in LOSSES if len(case.shape) > 1}

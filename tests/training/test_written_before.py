@@ -3,15 +3,18 @@
 import json
 import pickle
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from multinn import Trainer
+from backends import tree
+from multinn import LAMB, SGD, AccumulateGradients, Adam, ClipByGlobalNorm, NAdam, Trainer
 from multinn.sklearn import MLPClassifier, MLPRegressor
-from multinn.training.checkpoints import with_current_names
+from multinn.sklearn.optimizers import ScaledAdam
+from multinn.training.checkpoints import with_current_entries
 from multinn.training.checkpoints.state import matching_state, named_arrays
 from multinn.training.program import TrainingState
 
@@ -54,20 +57,38 @@ def test_a_classifier_trains_on_from_its_best_epoch(how):
     classifier.set_params(callbacks=None, tol=10.0, n_iter_no_change=1)  # no later epoch is the best
     while not classifier.converged_:
         classifier.partial_fit(X, Y)
-    assert classifier.trainer_.optimizer_state.keys() == {"step", "m", "v", "learning_rate_scale"}
+    assert classifier.trainer_.optimizer_state.keys() == {"step", "m", "s", "learning_rate_scale"}
     classifier.partial_fit(X, Y)
 
 
 def test_entries_of_other_optimizers_keep_their_names():
-    state = {"step": 0, "gradients": 1, "optimizer": {"squares": 2}}
-    assert with_current_names(state) == state
+    state = {"step": 0, "v": 1, "optimizer": {"squares": 2}}
+    assert with_current_entries(SGD(), state) == state
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), NAdam(beta_2=0.9), LAMB(), ScaledAdam()], ids=str)
+def test_sums_of_squares_become_means(optimizer):
+    """Adam's s was once a sum of squares v, in files and in pickles, also inside other optimizers."""
+    params = {"W": np.ones(2, np.float32)}
+    wrapped = AccumulateGradients(ClipByGlobalNorm(optimizer, 1.0), 2)
+    current = wrapped.init(params)
+    current["optimizer"]["s"] = {"W": np.array([3.0, 0.5], np.float32)}
+    former = {**current, "optimizer": dict(current["optimizer"])}
+    sums = former["optimizer"].pop("s")["W"] / np.float32(1.0 - optimizer.beta_2)
+    former["optimizer"]["v"] = {"W": sums}
+    state = TrainingState(params, (), current)
+    of_file = named_arrays(state._replace(optimizer_state=former))
+    loaded = matching_state(state, of_file, wrapped).optimizer_state
+    for result in (loaded, with_current_entries(wrapped, former)):
+        assert tree.map(lambda leaf: leaf.dtype, result) == tree.map(lambda leaf: leaf.dtype, current)
+        tree.map(partial(np.testing.assert_allclose, rtol=1e-6), result, current)
 
 
 def test_a_file_with_a_former_and_a_current_name_is_refused():
     state = TrainingState({"W": np.ones(2)}, {"m": {"W": np.ones(2)}}, None)
     tensors = {**named_arrays(state), "optimizer_state.gradients.W": np.ones(2)}
     with pytest.raises(ValueError, match=r"the tensor 'optimizer_state\.gradients\.W' is not part of"):
-        matching_state(state, tensors)
+        matching_state(state, tensors, Adam())
 
 
 @pytest.mark.parametrize("how", ["checkpoint", "pickle"])

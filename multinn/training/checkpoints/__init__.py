@@ -8,4 +8,4 @@ from multinn.training.checkpoints.content import load as load
 from multinn.training.checkpoints.content import load_owned as load_owned
 from multinn.training.checkpoints.content import load_progress as load_progress
 from multinn.training.checkpoints.content import save as save
-from multinn.training.checkpoints.state import with_current_names as with_current_names
+from multinn.training.checkpoints.state import with_current_entries as with_current_entries

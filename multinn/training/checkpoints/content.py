@@ -214,8 +214,8 @@ def _progress(reader: file.Reader, program: TrainingProgram) -> tuple[Progress, 
     history = _history(content, tensors)
     kept = [name for name in tensors if name.startswith(_BEST)] if "owner" in content else []
     of_best = {name.removeprefix(_BEST): tensors.pop(name) for name in kept}
-    best = matching_state(expected, of_best) if of_best else None
-    state = matching_state(expected, tensors)
+    best = matching_state(expected, of_best, program.optimizer) if of_best else None
+    state = matching_state(expected, tensors, program.optimizer)
     return Progress(state, **counts, shapes=(input_shape, output_shape), history=history), best
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
+from multinn.optimizers import Optimizer
 from multinn.training.program import TrainingProgram, TrainingState, first_state
 
-# The former names of Adam's m and v; "optimizer" is the state inside the state of a wrapper.
-_CURRENT = {"gradients": "m", "squares": "v"}
-_FORMER_NAME = re.compile(r"^(optimizer_state\.(?:optimizer\.)*)(gradients|squares)(?=\.|$)")
+# An entry of the optimizer's state; "optimizer" is the state inside the state of a wrapper.
+_ENTRY = re.compile(r"^(optimizer_state\.(?:optimizer\.)*)(\w+)(.*)$")
 
 
 class _LimitedGenerator(np.random.Generator):
@@ -51,13 +51,23 @@ def expected_state(
     return outline, output_shape
 
 
-def matching_state(expected: TrainingState, tensors: dict[str, HostArray]) -> TrainingState:
-    """Return the tensors in the structure of the expected state, if they match it exactly."""
+def matching_state(
+    expected: TrainingState, tensors: dict[str, HostArray], optimizer: Optimizer
+) -> TrainingState:
+    """Return the tensors in the structure of the expected state, if they match it exactly.
+
+    Entries that earlier versions saved for the optimizer are converted.
+    """
     outline = named_arrays(expected)
+    former = optimizer.former_entries()
     for name in [*tensors]:
-        current = _FORMER_NAME.sub(lambda match: match[1] + _CURRENT[match[2]], name)
+        entry = _ENTRY.match(name)
+        if entry is None or name in outline or entry[2] not in former:
+            continue
+        current, factor = former[entry[2]]
+        current = entry[1] + current + entry[3]
         if current in outline and current not in tensors:
-            tensors[current] = tensors.pop(name)
+            tensors[current] = factor * tensors.pop(name)
     for name, leaf in outline.items():
         found = tensors.get(name)
         if found is None:
@@ -86,12 +96,17 @@ def named_arrays(state: TrainingState) -> dict[str, Any]:
     return named
 
 
-def with_current_names(optimizer_state: Tree) -> Tree:
-    """Return the state of an optimizer, perhaps from an old pickle, with the current names."""
-    if not isinstance(optimizer_state, dict):
-        return optimizer_state
-    names = _CURRENT if _CURRENT.keys() <= optimizer_state.keys() else {}
-    return {
-        names.get(name, name): with_current_names(entry) if name == "optimizer" else entry
-        for name, entry in optimizer_state.items()
-    }
+def with_current_entries(optimizer: Optimizer, state: Tree) -> Tree:
+    """Return the state of an optimizer, perhaps from an old pickle, with the current entries."""
+    if not isinstance(state, dict):
+        return state
+    former = optimizer.former_entries()
+    entries = {}
+    for name, entry in state.items():
+        current, factor = former.get(name, (name, None))
+        if name == "optimizer":
+            entry = with_current_entries(optimizer, entry)
+        elif factor is not None:
+            entry = tree.map(lambda leaf, factor=factor: factor * leaf, entry)
+        entries[current] = entry
+    return entries

@@ -3,11 +3,10 @@ import { descended } from "./descent.js";
 
 const epsilonIn = ({ options }) => variable("ε", [], options.epsilon);
 
+const decayIn = ({ options }) => variable("ρ", [], options.decay);
+
 /** ρ a + (1 - ρ) b², the running mean a of squares. */
-function runningMean({ options }, a, b) {
-  const rho = variable("ρ", [], options.decay);
-  return add(multiply(rho, a), multiply(subtract(1, rho), power(b, 2)));
-}
+export const runningMean = (rho, a, b) => add(multiply(rho, a), multiply(subtract(1, rho), power(b, 2)));
 
 /** θ ← θ - η g / (√s + ε). */
 const dividedByRoot = (c, ...at) =>
@@ -19,7 +18,7 @@ formulas.Adagrad = {
 };
 
 formulas.RMSProp = {
-  state: { s: (c, ...at) => runningMean(c, c.state.s(...at), c.gradient(...at)) },
+  state: { s: (c, ...at) => runningMean(decayIn(c), c.state.s(...at), c.gradient(...at)) },
   params: dividedByRoot,
 };
 
@@ -32,7 +31,7 @@ function stepOfAdadelta(c, at) {
 formulas.Adadelta = {
   state: {
     s: formulas.RMSProp.state.s,
-    d: (c, ...at) => runningMean(c, c.state.d(...at), define("u", at, stepOfAdadelta(c, at))),
+    d: (c, ...at) => runningMean(decayIn(c), c.state.d(...at), define("u", at, stepOfAdadelta(c, at))),
   },
   params: (c, ...at) => descended(c, define("u", at, stepOfAdadelta(c, at)), at),
 };

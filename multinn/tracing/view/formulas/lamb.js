@@ -2,7 +2,7 @@ import { add, define, divide, formulas, multiply, places, power, squareRoot, sub
 import { directionOfAdam } from "./adam.js";
 import { explained, once } from "./intermediates.js";
 
-/** u = m̂ / (√v̂ + ε) + λ θ. */
+/** u = m̂ / (√ŝ + ε) + λ θ. */
 function stepOfLamb(c, at) {
   const decay = variable("λ", [], c.options.weight_decay);
   const u = directionOfAdam(c, at);
@@ -18,12 +18,32 @@ const lengthOfAll = (c, name, entry) => once(c, name, () => {
     squareRoot(sum(names, shape, (...at) => power(entry(...at), 2))));
 });
 
+/** ‖θ‖ / ‖u‖ as a list of factors: θ = 0 takes a step u. */
+function trustRatio(c, step) {
+  const [ofParams, ofStep] = [lengthOfAll(c, "θ", c.params), lengthOfAll(c, "u", (...each) => step(c, each))];
+  return ofParams.value() > 0 && ofStep.value() > 0 ? [divide(ofParams, ofStep)] : [];
+}
+
 formulas.LAMB = {
   state: formulas.Adam.state,
-  params(c, ...at) {
-    const u = stepOfLamb(c, at);
-    const [ofParams, ofStep] = [lengthOfAll(c, "θ", c.params), lengthOfAll(c, "u", (...each) => stepOfLamb(c, each))];
-    const ratio = ofParams.value() > 0 && ofStep.value() > 0 ? [divide(ofParams, ofStep)] : []; // θ = 0 takes a step u
-    return subtract(c.params(...at), multiply(c.rate(), ...ratio, u));
+  params: (c, ...at) =>
+    subtract(c.params(...at), multiply(c.rate(), ...trustRatio(c, stepOfLamb), stepOfLamb(c, at))),
+};
+
+/** u = g + λ θ. */
+function stepOfLars(c, at) {
+  const [g, decay] = [c.gradient(...at), variable("λ", [], c.options.weight_decay)];
+  return define("u", at, c.options.weight_decay ? add(g, multiply(decay, c.params(...at))) : g);
+}
+
+formulas.LARS = {
+  state: {
+    v(c, ...at) {
+      const [momentum, trust] = [variable("μ", [], c.options.momentum), variable("κ", [], c.options.trust_coefficient)];
+      const ratio = trustRatio(c, stepOfLars);
+      const factors = ratio.length ? [trust, ...ratio] : [];
+      return add(multiply(momentum, c.state.v(...at)), multiply(...factors, stepOfLars(c, at)));
+    },
   },
+  params: (c, ...at) => subtract(c.params(...at), multiply(c.rate(), c.after.v(...at))),
 };

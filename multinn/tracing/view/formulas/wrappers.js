@@ -18,7 +18,7 @@ formulas.ClipByGlobalNorm = {
 
 /** Whether one of the patterns matches the path; * stands for anything, ? for one character. */
 function isFrozen({ path, options }) {
-  const patterns = options.paths.match(/(?<=')[^',]+(?=')/g); // the text of a tuple of strings
+  const patterns = options.paths.match(/(?<=')[^',]+(?=')/g) ?? []; // the text of a tuple of strings
   return patterns.some((pattern) => new RegExp(`^${pattern
     .replace(/[.+^${}()|\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".").replaceAll("[!", "[^")}$`).test(path));
 }
