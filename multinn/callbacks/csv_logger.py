@@ -3,13 +3,14 @@
 import csv
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
+from multinn.host.paths import PathLike, check_path, check_target
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
-from multinn.training.checkpoints import PathLike
 from multinn.training.history import Record
 
 
@@ -24,7 +25,27 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: PathLike) -> None:
+        """Check the path.
+
+        Raises:
+            TypeError, ValueError: path is not a path.
+        """
+        check_path(path, "CSVLogger: path")
         self.path = Path(path)
+
+    def on_check(self, names: Collection[str]) -> None:
+        """Check that rows with these names can be appended.
+
+        Raises:
+            ValueError: the file has other columns.
+            OSError: the folder does not exist, or the path is not that of a file that can be read.
+        """
+        check_target(self.path, "CSVLogger: path")
+        with suppress(FileNotFoundError), open(self.path, "rb") as file:
+            if file.readline().endswith(b"\n"):
+                header = _header(file)
+                if not set(names) <= set(header):  # callbacks may add others without announcing them
+                    self._refuse(header, names)
 
     def on_report(self, trainer: BaseTrainer, record: Record) -> None:
         """Append a row.
@@ -38,19 +59,24 @@ class CSVLogger(Callback):
             end = _end_of_rows(file)
             file.seek(0)
             if end > 0 or not _line(names).startswith(file.read()):  # not for a new or a partial header
-                self._check_header(file, names)
+                header = _header(file)
+                if header != names:
+                    self._refuse(header, names)
             if file.seek(0, os.SEEK_END) > end:
                 file.truncate(end)
             file.write((_line(names) if end == 0 else b"") + _line(record.values()))
 
-    def _check_header(self, file: BinaryIO, names: list[str]) -> None:
-        file.seek(0)
-        header = next(csv.reader(line.decode("utf-8", "replace") for line in file))
-        if header != names:
-            raise ValueError(
-                f"CSVLogger: {self.path} has the columns {header}, the record {names}: "
-                "choose another file"
-            )
+    def _refuse(self, header: list[str], names: Collection[str]) -> NoReturn:
+        raise ValueError(
+            f"CSVLogger: {self.path} has the columns {header}, the record {list(names)}: "
+            "choose another file"
+        )
+
+
+def _header(file: BinaryIO) -> list[str]:
+    """Return the names of the columns."""
+    file.seek(0)
+    return next(csv.reader(line.decode("utf-8", "replace") for line in file))
 
 
 def _line(values: Iterable[Any]) -> bytes:

@@ -1,7 +1,9 @@
 """Early stopping."""
 
+import math
+
 from multinn.callbacks.monitor import Monitor
-from multinn.host.checks import check_integers
+from multinn.host.checks import check_integers, check_number
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
 from multinn.training.history import Record
@@ -11,12 +13,17 @@ from multinn.training.program import TrainingState
 class EarlyStopping(Callback):
     """Stops training when a loss or a metric has not improved for some reports.
 
+    Counts start again with each run, also with one that continues from a checkpoint.
     Source: L. Prechelt, Early Stopping - But When?, in Neural Networks: Tricks of the Trade, 1998.
 
     Attributes:
         monitor: the monitored loss or metric, with its best value.
         best_epoch: the epoch of the best value; None before the first report.
     """
+
+    # Instances that earlier versions pickled lack these.
+    _baseline: float | None = None
+    _start_from_epoch = 0
 
     def __init__(
         self,
@@ -26,6 +33,8 @@ class EarlyStopping(Callback):
         min_delta: float = 0.0,
         mode: str | None = None,
         restore_best: bool = True,
+        baseline: float | None = None,
+        start_from_epoch: int = 0,
     ) -> None:
         """Check the options.
 
@@ -36,16 +45,27 @@ class EarlyStopping(Callback):
             mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
             restore_best: whether to restore the state of the best report, however the run ends. The
                 epoch, the step and the history of the trainer do not go back.
+            baseline: a value to reach. As in Keras, only an improvement that is also better than the
+                baseline, by more than min_delta, starts the count of patience again; and training stops
+                only at a report without improvement.
+            start_from_epoch: the number of the trainer's first epochs whose reports are ignored.
 
         Raises:
             TypeError, ValueError: an option has an impossible value.
         """
         check_integers(patience=patience)
+        check_integers(minimum=0, start_from_epoch=start_from_epoch)
+        if baseline is not None:
+            check_number("EarlyStopping", "baseline", baseline)
+            if math.isnan(baseline):
+                raise ValueError("EarlyStopping: expected a baseline that can be reached, got NaN")
         self.monitor = Monitor("EarlyStopping", monitor, mode, min_delta)
         self.best_epoch: int | None = None
         self.needs = (monitor,)
         self._patience = patience
         self._restore_best = restore_best
+        self._baseline = baseline
+        self._start_from_epoch = start_from_epoch
         self._worse = 0
         self._best: TrainingState | None = None
 
@@ -56,12 +76,16 @@ class EarlyStopping(Callback):
 
     def on_report(self, trainer: BaseTrainer, record: Record) -> bool:
         """Return whether patience has run out."""
-        if self.monitor.improves(record):
-            self.best_epoch, self._worse = trainer.epoch, 0
-            self._best = trainer.state if self._restore_best else None
-        else:
-            self._worse += 1
-        return self._worse >= self._patience
+        if trainer.epoch <= self._start_from_epoch:
+            return False
+        self._worse += 1
+        if not self.monitor.improves(record):
+            return self._worse >= self._patience
+        self.best_epoch = trainer.epoch
+        self._best = trainer.state if self._restore_best else None
+        if self._baseline is None or self.monitor.is_better(self.monitor.best, self._baseline):
+            self._worse = 0
+        return False
 
     def on_fit_end(self, trainer: BaseTrainer) -> None:
         """Restore the best state."""

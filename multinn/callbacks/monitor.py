@@ -53,7 +53,11 @@ class Monitor:
     def improves(self, record: Record) -> bool:
         """Return whether the value improves on the best so far, and keep it if so. NaN never does."""
         value = record[self.name]
-        better = self._sign * value < self._sign * self.best - self._min_delta
+        better = self.is_better(value, self.best)
         if better:
             self.best = value
         return better
+
+    def is_better(self, value: float, reference: float) -> bool:
+        """Return whether a value is better than a reference, by more than min_delta. NaN never is."""
+        return self._sign * value < self._sign * reference - self._min_delta

@@ -15,8 +15,12 @@ class ReduceLearningRateOnPlateau(Callback):
 
     The optimizer must be or contain a `ScaledLearningRate`, whose state holds the scale; optimizers of
     estimators have a scale already. So nothing is compiled again, checkpoints include the scale, and a
-    new run continues with the last scale.
+    new run continues with the last scale. Counts start again with each run.
     """
+
+    # Instances that earlier versions pickled lack these.
+    _cooldown = 0
+    _ignored = 0
 
     def __init__(
         self,
@@ -27,6 +31,7 @@ class ReduceLearningRateOnPlateau(Callback):
         min_delta: float = 0.0,
         mode: str | None = None,
         min_scale: float = 0.0,
+        cooldown: int = 0,
     ) -> None:
         """Check the options.
 
@@ -38,11 +43,14 @@ class ReduceLearningRateOnPlateau(Callback):
             min_delta: an improvement must be larger than this.
             mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
             min_scale: the lower bound of the scale, in [0, 1).
+            cooldown: the number of reports after a fall that do not count for patience, as in PyTorch;
+                in Keras, there is one less.
 
         Raises:
             TypeError, ValueError: an option has an impossible value.
         """
         check_integers(patience=patience)
+        check_integers(minimum=0, cooldown=cooldown)
         for name, value in (("factor", factor), ("min_scale", min_scale)):
             if not isinstance(value, Real) or not 0.0 <= value < 1.0:
                 raise ValueError(
@@ -53,6 +61,7 @@ class ReduceLearningRateOnPlateau(Callback):
         self._factor = factor
         self._patience = patience
         self._min_scale = min_scale
+        self._cooldown = cooldown
         self._worse = 0
 
     def on_fit_start(self, trainer: BaseTrainer) -> None:
@@ -63,13 +72,16 @@ class ReduceLearningRateOnPlateau(Callback):
         """
         learning_rate_scale(trainer.backend, trainer.optimizer_state)
         self._monitor.reset()
-        self._worse = 0
+        self._worse = self._ignored = 0
 
     def on_report(self, trainer: BaseTrainer, record: Record) -> None:
         """Reduce the learning rate if patience has run out."""
         self._worse = 0 if self._monitor.improves(record) else self._worse + 1
-        if self._worse >= self._patience:
+        if self._ignored > 0:
+            self._ignored -= 1
             self._worse = 0
+        if self._worse >= self._patience:
+            self._worse, self._ignored = 0, self._cooldown
             state = trainer.optimizer_state
             scale = learning_rate_scale(trainer.backend, state)
             reduced = min(max(scale * self._factor, self._min_scale), scale)

@@ -1,9 +1,12 @@
 """Checkpoints during training."""
 
+from collections.abc import Collection
+
 from multinn.callbacks.monitor import Monitor
+from multinn.host.paths import PathLike, check_path
+from multinn.training import checkpoints
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
-from multinn.training.checkpoints import PathLike
 from multinn.training.history import Record
 from multinn.training.program import TrainingState
 
@@ -37,16 +40,32 @@ class SaveCheckpoint(Callback):
             mode: "min" if smaller is better, "max" if larger is; None means "min", for a loss only.
 
         Raises:
-            ValueError: the mode is invalid, or None for a metric.
+            TypeError: path is not a path.
+            ValueError: the mode is invalid, or None for a metric; or the path is empty.
         """
+        check_path(path, "SaveCheckpoint: path")
         self.path = path
         self._monitor = Monitor("SaveCheckpoint", monitor, mode)
         self.needs = (monitor,) if save_best_only else ()
         self._save_best_only = save_best_only
         self._saved: TrainingState | None = None
 
+    def on_check(self, names: Collection[str]) -> None:
+        """Check that a checkpoint can be written.
+
+        Raises:
+            ImportError: safetensors is not installed.
+            OSError: the folder does not exist, or the path is not that of a file.
+        """
+        checkpoints.check_writable(self.path, "SaveCheckpoint: path")
+
     def on_fit_start(self, trainer: BaseTrainer) -> None:
-        """Forget the last run."""
+        """Forget the last run.
+
+        Raises:
+            DescriptionError: a class or a metric, such as a lambda, is not registered.
+        """
+        checkpoints.describe(trainer.program)
         self._monitor.reset()
         self._saved = trainer.state
 

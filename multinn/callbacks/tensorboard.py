@@ -1,14 +1,16 @@
 """Records as curves in TensorBoard."""
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from multinn.host.extras import extra
+from multinn.host.paths import PathLike, check_path
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
-from multinn.training.checkpoints import PathLike
 from multinn.training.history import Record
 
 _MODULES = ("tensorboardX", "torch.utils.tensorboard")
@@ -31,10 +33,26 @@ class TensorBoard(Callback):
 
         Raises:
             ImportError: no such library is installed.
+            TypeError, ValueError: folder is not a path.
         """
+        check_path(folder, "TensorBoard: folder")
         self.folder = os.fspath(folder)
         self._make_writer = _summary_writer()
         self._writer: Any = None
+
+    def on_check(self, names: Collection[str]) -> None:
+        """Check that the folder exists or can be created.
+
+        Raises:
+            NotADirectoryError: the path is that of a file, or goes through one.
+        """
+        folder = Path(self.folder)
+        existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
+        if existing is not None and not existing.is_dir():
+            raise NotADirectoryError(
+                f"TensorBoard: folder: expected the path of a folder, got {self.folder}, but {existing} "
+                "is a file"
+            )
 
     def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Open a file."""

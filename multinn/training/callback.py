@@ -24,6 +24,13 @@ class Callback:
     needs: Collection[str] = ()
     adds: Collection[str] = ()
 
+    def on_check(self, names: Collection[str]) -> None:
+        """Raise an error if the callback cannot do its work. Runs before `fit` changes anything.
+
+        Args:
+            names: the names that each record will have, in their order.
+        """
+
     def on_fit_start(self, trainer: BaseTrainer) -> None:
         """Run before the first step; the trainer has parameters."""
 

@@ -307,11 +307,12 @@ def check_callbacks(callbacks: Any, metrics: Iterable[str]) -> list[Callback]:
 
     Raises:
         TypeError: ``callbacks`` is not an iterable of callbacks.
-        ValueError: a callback needs a metric that records do not have.
+        ValueError: a callback needs a metric that records do not have; or another error of a callback
+            that cannot do its work.
     """
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks: expected a list of callbacks, got {callbacks!r}")
-    checked, reported = list(callbacks), set(metrics)
+    checked, reported = list(callbacks), list(metrics)
     for callback in checked:
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks: expected instances of Callback, got {callback!r}")
@@ -321,5 +322,6 @@ def check_callbacks(callbacks: Any, metrics: Iterable[str]) -> list[Callback]:
                     f"{type(callback).__name__}: {name!r} is not reported, only "
                     f"{sorted(reported)}; pass validation_data to fit, or choose another monitor"
                 )
-        reported.update(callback.adds)
+        callback.on_check(reported)
+        reported.extend(callback.adds)
     return checked

@@ -177,6 +177,36 @@ def test_early_stopping_waits_for_patience_and_restores_the_best(values, options
     np.testing.assert_array_equal(trainer.predict(X), fit(make_trainer(), best).predict(X))
 
 
+@pytest.mark.parametrize(
+    ("values", "options", "epochs", "best"),
+    [
+        ([9, 8, 9, 8, 1], {"patience": 3, "baseline": 5}, 3, 2),
+        ([9, 8, 7, 6, 7, 1], {"patience": 3, "baseline": 5}, 5, 4),  # an improvement does not stop
+        ([9, 4, 4, 4, 1], {"patience": 3, "baseline": 5}, 5, 5),
+        ([1, 2, 3, 9, 8, 7], {"patience": 2, "start_from_epoch": 3}, 6, 6),
+        ([1, 2, 3, 4, 8, 7], {"patience": 2, "start_from_epoch": 3}, 6, 4),
+        ([1, 2, 3], {"patience": 1, "start_from_epoch": 3}, 3, None),
+    ],
+)
+def test_early_stopping_waits_for_a_baseline_and_ignores_the_first_epochs(values, options, epochs, best):
+    stopping = EarlyStopping("figure", mode="min", **options)
+    trainer = fit(make_trainer(), len(values), callbacks=[Pretend(*values), stopping])
+    assert (trainer.epoch, stopping.best_epoch) == (epochs, best)
+    expected = fit(make_trainer(), best or epochs)
+    np.testing.assert_array_equal(trainer.predict(X), expected.predict(X))
+
+
+def test_the_first_epochs_count_from_the_start_of_training_also_in_a_resumed_run(tmp_path):
+    path, values = tmp_path / "run.safetensors", [1, 2, 9, 3, 4, 5, 6]
+    stopping = EarlyStopping("figure", mode="min", patience=2, start_from_epoch=3)
+    whole = fit(make_trainer(), 7, callbacks=[Pretend(*values), stopping])
+    fit(make_trainer(), 2, callbacks=[Pretend(*values), SaveCheckpoint(path)])
+    resumed = Trainer.load(path, "numpy")
+    fit(resumed, 5, callbacks=[Pretend(*values[2:]), stopping])
+    assert resumed.epoch == 6
+    assert_same_bits(resumed, whole)
+
+
 def test_early_stopping_can_keep_the_last_state():
     callbacks = [Pretend(5, 6), EarlyStopping("figure", mode="min", patience=1, restore_best=False)]
     assert_same_bits(fit(make_trainer(), 9, callbacks=callbacks), fit(make_trainer(), 2))
@@ -234,6 +264,9 @@ def test_a_metric_that_will_not_be_reported_is_refused_before_training(make, nam
         (lambda: SaveCheckpoint("x", monitor="f1"), "SaveCheckpoint: expected a mode for 'f1'"),
         (lambda: EarlyStopping(min_delta=-1.0), "EarlyStopping: expected a finite min_delta"),
         (lambda: EarlyStopping(patience=0), "patience: expected at least 1"),
+        (lambda: EarlyStopping(start_from_epoch=-1), "start_from_epoch: expected at least 0"),
+        (lambda: EarlyStopping(baseline=np.nan), "EarlyStopping: expected a baseline .*, got NaN"),
+        (lambda: ReduceLearningRateOnPlateau(cooldown=-1), "cooldown: expected at least 0"),
         (lambda: SaveCheckpoint("x", mode="auto"), "SaveCheckpoint: expected the mode"),
         (lambda: ReduceLearningRateOnPlateau(factor=1.0), r"OnPlateau: expected factor in \[0, 1\)"),
         (lambda: ReduceLearningRateOnPlateau(factor="a"), r"expected factor in \[0, 1\), got 'a'"),
@@ -318,6 +351,16 @@ def test_patience_begins_anew_after_each_plateau():
     reduce = ReduceLearningRateOnPlateau("figure", mode="min", factor=0.5, patience=2)
     fit(trainer, 5, callbacks=[Pretend(1, 2, 3, 4, 5), reduce])
     assert learning_rate_scale(trainer.backend, trainer.optimizer_state) == 0.25
+
+
+def test_reports_of_the_cooldown_do_not_count_for_patience():
+    trainer = make_trainer(optimizer=ScaledLearningRate(SGD(0.1)))
+    reduce = ReduceLearningRateOnPlateau("figure", mode="min", factor=0.5, patience=2, cooldown=2)
+    scales = []
+    for values in ([1, 2, 2], [1, 2, 2, 2, 2], [1, 2, 2, 2, 2, 2, 2]):
+        fit(trainer, len(values), callbacks=[Pretend(*values), reduce])
+        scales.append(learning_rate_scale(trainer.backend, trainer.optimizer_state))
+    assert scales == [0.5, 0.25, 0.0625]
 
 
 def test_an_optimizer_without_a_scale_is_refused():

@@ -32,11 +32,8 @@ from multinn import (
 )
 from multinn.exchange import from_keras_weights, to_keras_weights
 from tests.support.exchange_runs import assert_close, drawn, output_of
+from tests.support.keras_on_jax import keras
 
-with pytest.MonkeyPatch.context() as environment:
-    # A process has one: that which the Keras of experiments/competitors needs.
-    environment.setenv("KERAS_BACKEND", "jax")
-    keras = pytest.importorskip("keras")
 layers = keras.layers
 
 # Keras' own, of NumPy 2.

@@ -11,7 +11,20 @@ import numpy as np
 import pytest
 
 from backends import tree
-from multinn import LAMB, SGD, AccumulateGradients, Adam, ClipByGlobalNorm, NAdam, Trainer
+from multinn import (
+    LAMB,
+    SGD,
+    AccumulateGradients,
+    Adam,
+    ClipByGlobalNorm,
+    Dense,
+    EarlyStopping,
+    MeanSquaredError,
+    NAdam,
+    ReduceLearningRateOnPlateau,
+    ScaledLearningRate,
+    Trainer,
+)
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.sklearn.optimizers import ScaledAdam
 from multinn.training.checkpoints import with_current_entries
@@ -103,3 +116,12 @@ def test_each_layer_loss_optimizer_metric_and_callback_can_be_unpickled():
     parts = unpickled("parts")
     assert len(parts) == 175
     assert all(type(part).__module__ != "builtins" for part in parts if not callable(part))
+
+
+def test_callbacks_that_were_pickled_still_work():
+    callbacks = [part for part in unpickled("parts") if isinstance(part, EarlyStopping)]
+    callbacks += [part for part in unpickled("parts") if isinstance(part, ReduceLearningRateOnPlateau)]
+    assert len(callbacks) == 2
+    trainer = Trainer(Dense(1), MeanSquaredError(), ScaledLearningRate(SGD()), backend="numpy")
+    trainer.fit(X, X[:, :1], epochs=3, callbacks=callbacks, progress=False)
+    assert trainer.epoch == 3

@@ -69,13 +69,8 @@ def save(
     """Write a checkpoint. The errors are those of `Trainer.save`."""
     check_target(path)
     records = [list(group) for _, group in groupby(progress.history, key=list)]
-    content = {
+    content = describe(program) | {
         "versions": _versions(program.backend),
-        "model": program.model.to_dict(),
-        "loss": program.loss.to_dict(),
-        "optimizer": program.optimizer.to_dict(),
-        "metrics": {name: _described(name, metric) for name, metric in program.metrics.items()},
-        "dtype": program.dtype,
         "seed": int(progress.seed),
         "epoch": int(progress.epoch),
         "step": int(progress.step),
@@ -93,6 +88,21 @@ def save(
         rows = [list(record.values()) for record in group]
         tensors[f"history.records.{index}"] = np.array(rows, np.float64)
     file.write(path, content, tensors)
+
+
+def describe(program: TrainingProgram) -> Content:
+    """Return the descriptions in a checkpoint of a program.
+
+    Raises:
+        DescriptionError: a class or a metric, such as a lambda, is not registered.
+    """
+    return {
+        "model": program.model.to_dict(),
+        "loss": program.loss.to_dict(),
+        "optimizer": program.optimizer.to_dict(),
+        "metrics": {name: _described(name, metric) for name, metric in program.metrics.items()},
+        "dtype": program.dtype,
+    }
 
 
 def load(path: PathLike, backend: Backend) -> tuple[TrainingProgram, Progress]:

@@ -24,7 +24,7 @@ from multinn.errors import (
 )
 from multinn.host.atomic import replacing
 from multinn.host.extras import extra
-from multinn.host.paths import PathLike
+from multinn.host.paths import PathLike, check_target
 
 FORMAT = 1
 
@@ -61,6 +61,21 @@ def write(path: PathLike, content: Content, tensors: Mapping[str, HostArray]) ->
         file.write(data)
         file.seek(start)
         file.write(hashlib.sha256(data).hexdigest().encode())
+
+
+def check_writable(path: PathLike, name: str) -> None:
+    """Check that a checkpoint can be written at this path, as far as that is known before.
+
+    Args:
+        path: the path of the file.
+        name: the name of the path in messages.
+
+    Raises:
+        ImportError: safetensors is not installed.
+        OSError: the folder does not exist, or the path is not that of a file.
+    """
+    check_target(path, name)
+    _safetensors()
 
 
 class Reader:
