@@ -111,9 +111,10 @@ def sum_of_powers(backend: Backend, base: float, count: Array) -> Array:
 def mean_of_squares(mean: Array, x: Array, decay: float) -> Array:
     """Return ρ a + (1 - ρ) x², the next running mean a of squares, where ρ is the decay.
 
-    ((1 - ρ) x) x has the range of the mean: x² alone would overflow 1 / √(1 - ρ) times earlier.
+    (√(1 - ρ) x)² has the range of the mean: x² alone would overflow 1 / √(1 - ρ) times earlier.
     """
-    return decay * mean + ((1.0 - decay) * x) * x
+    scaled = math.sqrt(1.0 - decay) * x
+    return decay * mean + scaled * scaled
 
 
 def zero_state(params: Tree, *names: str) -> Tree:
