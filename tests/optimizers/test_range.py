@@ -24,10 +24,10 @@ ANY_SIZE = (1e-20, 1e-10, 1e10, 3e18)
 # them, or of the gradients themselves.
 LARGEST = {
     "Adagrad": 3e18,
-    "RMSProp": 1e19,
-    "Adadelta": 1e19,
-    **dict.fromkeys(["Adam", "AdamW", "AMSGrad", "NAdam", "LAMB"], 1e20),
-    **dict.fromkeys(["SGD", "momentum", "LARS", "Lion", "RAdam", "averaged", "accumulated"], 3e18),
+    **dict.fromkeys(["RMSProp", "Adadelta", "AMSGrad"], 1e19),
+    **dict.fromkeys(["Adam", "AdamW", "RAdam", "NAdam", "LAMB", "averaged", "accumulated"], 1e20),
+    "LARS": 1e33,
+    **dict.fromkeys(["SGD", "momentum", "Lion"], 1e37),
     "clipped": 1e38,
 }
 
@@ -39,7 +39,8 @@ def test_gradients_of_any_size_give_the_steps_of_the_formula(backend, name):
     start = PARAMS if name in ("LAMB", "LARS") else tree.map(np.zeros_like, PARAMS)
     for scale in (*ANY_SIZE, LARGEST[name]):
         gradients = gradients_of_steps(scale)[:6]
-        params, _ = descend(backend, optimizer, gradients, start, dtype="float32")
+        params, state = descend(backend, optimizer, gradients, start, dtype="float32")
+        assert np.isfinite(vector(state)).all()
         expected = reference(vector(start), [vector(g) for g in gradients])
         largest = np.abs(expected).max()
         np.testing.assert_allclose(vector(params) / largest, expected / largest, rtol=1e-5, atol=2e-6)

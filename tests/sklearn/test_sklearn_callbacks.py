@@ -109,6 +109,14 @@ def test_early_stopping_restores_the_best_weights():
     assert model.trainer_.evaluate(X[30:], noise[30:])["loss"] == pytest.approx(min(curve))
 
 
+def test_the_first_epochs_and_the_cooldown_of_callbacks_do_not_count():
+    stopping = EarlyStopping("loss", patience=3, min_delta=100.0, start_from_epoch=2)
+    plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.5, cooldown=2)
+    model = MLPClassifier(**SMALL, max_iter=20, callbacks=[stopping, plateau]).fit(X, Y)
+    assert (model.n_iter_, stopping.best_epoch) == (6, 3)
+    assert scale_of(model) == 0.5**2  # at epochs 2 and 5
+
+
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_the_learning_rate_falls_on_a_plateau(solver):
     plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.5)
