@@ -110,7 +110,7 @@ def test_early_stopping_restores_the_best_weights():
 
 
 def test_the_first_epochs_and_the_cooldown_of_callbacks_do_not_count():
-    stopping = EarlyStopping("loss", patience=3, min_delta=100.0, start_from_epoch=2)
+    stopping = EarlyStopping("loss", patience=3, min_delta=100.0, start_from_epoch=2, restore_best=False)
     plateau = ReduceLearningRateOnPlateau("loss", patience=1, min_delta=100.0, factor=0.5, cooldown=2)
     model = MLPClassifier(**SMALL, max_iter=20, callbacks=[stopping, plateau]).fit(X, Y)
     assert (model.n_iter_, stopping.best_epoch) == (6, 3)
