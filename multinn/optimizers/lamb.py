@@ -57,7 +57,7 @@ class LARS(Descent):
         ValueError: a hyperparameter is out of range.
     """
 
-    learning_rate: LearningRate = 0.1
+    learning_rate: LearningRate = 1.0
     momentum: float = 0.9
     weight_decay: float = 0.0
     trust_coefficient: float = 0.001

@@ -86,7 +86,7 @@ REFERENCES: dict[str, tuple[Optimizer, Reference]] = {
         LAMB(0.1, 0.5, 0.9, 1e-3, 0.2),
         lamb(always(0.1), 0.5, 0.9, 1e-3, 0.2, ends=[6]),
     ),
-    "LARS": (LARS(), lars(always(0.1), 0.9, ends=[6])),
+    "LARS": (LARS(), lars(always(1.0), 0.9, ends=[6])),
     "LARS, weight decay and a schedule": (
         LARS(StepDecay(2.0, 0.5, every=3), 0.5, 0.2, 0.01),
         lars(lambda done: 2.0 * 0.5 ** (done // 3), 0.5, 0.2, 0.01, ends=[6]),
