@@ -65,18 +65,16 @@ def _adam(v: Vector, run: Run) -> Outputs:
     """At T = 0, ONNX takes m and v as they are, as after many steps."""
     x, g, m, square = _arrays(v, 4)
     require(int(v.inputs[1]) == 0 and not v.get("norm_coefficient_post"), "another step")
-    of_m, of_v = 1.0 - v.get("alpha", 0.9), 1.0 - v.get("beta", 0.999)
+    of_m = 1.0 - v.get("alpha", 0.9)
     epsilon = v.get("epsilon", 1e-2)  # onnx 1.18 lacks the attribute of a vector with this one
-    optimizer = Adam(float(v.inputs[0]), 1.0 - of_m, 1.0 - of_v, epsilon)
-    # The state holds the sum of g, and the mean or, where its name is v, the sum of g².
-    name, weight = ("v", of_v) if "v" in optimizer.init(x) else ("s", 1.0)
+    optimizer = Adam(float(v.inputs[0]), 1.0 - of_m, v.get("beta", 0.999), epsilon)
     state = {
         "step": np.array([10**6], np.int32),
-        "m": [np.float32(each / of_m) for each in m],
-        name: [np.float32(each / weight) for each in square],
+        "m": [np.float32(each / of_m) for each in m],  # the sum of g
+        "s": square,
     }
     after, state = _updated(v, run, optimizer, x, g, state)
-    return [*after, *(of_m * each for each in state["m"]), *(weight * each for each in state[name])]
+    return [*after, *(of_m * each for each in state["m"]), *state["s"]]
 
 
 @builds("Adagrad")
