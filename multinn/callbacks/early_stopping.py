@@ -3,6 +3,7 @@
 import math
 
 from multinn.callbacks.monitor import Monitor
+from multinn.descriptions.types import checks_arguments
 from multinn.host.checks import check_integers, check_number
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
@@ -25,6 +26,7 @@ class EarlyStopping(Callback):
     _baseline: float | None = None
     _start_from_epoch = 0
 
+    @checks_arguments
     def __init__(
         self,
         monitor: str = "validation_loss",

@@ -3,6 +3,7 @@
 from numbers import Real
 
 from multinn.callbacks.monitor import Monitor
+from multinn.descriptions.types import checks_arguments
 from multinn.host.checks import check_integers
 from multinn.optimizers.scaled import learning_rate_scale, with_learning_rate_scale
 from multinn.training.base import BaseTrainer
@@ -22,6 +23,7 @@ class ReduceLearningRateOnPlateau(Callback):
     _cooldown = 0
     _ignored = 0
 
+    @checks_arguments
     def __init__(
         self,
         monitor: str = "validation_loss",

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from multinn.callbacks.monitor import Monitor
+from multinn.descriptions.types import checks_arguments
 from multinn.host.paths import PathLike, check_path
 from multinn.training import checkpoints
 from multinn.training.base import BaseTrainer
@@ -23,6 +24,7 @@ class SaveCheckpoint(Callback):
         path: the path of the file.
     """
 
+    @checks_arguments
     def __init__(
         self,
         path: PathLike,

@@ -43,6 +43,7 @@ RIGHT_BY_DESIGN: dict[str, set[str]] = {
     "alpha": {"a list", "an array"},  # becomes a tuple
     "multinn.onnx.to_onnx.layer_state": {"None"},  # of layers without one
     "input_shape": {"an empty list", "a list"},  # shapes; the error says what does not fit
+    "monitor": {"text"},  # the error says that a metric needs a mode
     "state_dict": {"a dict"},  # the error names the entry that is missing
     "thing": {"a class"},
 }

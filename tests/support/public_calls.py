@@ -37,9 +37,6 @@ WITH_METHODS = (Trainer, Trace, History, Layer)
 
 INITIALIZERS = (initializers.Zeros, initializers.Uniform, initializers.Glorot, initializers.Orthogonal)
 
-# Their arguments have tests of their own, in tests/callbacks.
-TESTED_ELSEWHERE = ("multinn.callbacks.",)
-
 # What is called with arguments that other parts have made and checked.
 NOT_CALLED_BY_USERS = {
     "multinn.Examples": "a tuple of arrays",
@@ -195,7 +192,7 @@ def public_calls() -> Iterator[Call]:
 def _is_public(module: ModuleType, name: str, thing: Any) -> bool:
     origin = f"{getattr(thing, '__module__', '')}."
     is_error = isinstance(thing, type) and issubclass(thing, BaseException)
-    is_own = origin.startswith(f"{module.__name__}.") and not origin.startswith(TESTED_ELSEWHERE)
+    is_own = origin.startswith(f"{module.__name__}.")
     return is_own and callable(thing) and not (name[0] == "_" or is_error)
 
 
