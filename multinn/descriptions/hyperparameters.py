@@ -130,11 +130,12 @@ def _comes_later(value: Any, hint: Any) -> bool:
     """Return whether a value is checked after the class's own checks.
 
     Numbers come first, since these checks compare them, and booleans, which pass as integers there.
-    Integers come later, since the class names their bounds, and tuples, since it may convert lists.
+    Integers come later, since the class names their bounds, and choices and tuples, since it may
+    convert them.
     """
     kinds = alternatives(hint)
-    is_compared = bool({float, bool} & set(kinds)) and not any(map(get_origin, kinds))
-    return not (is_compared or isinstance(value, bool))
+    is_compared = isinstance(value, bool) or bool({float, bool} & set(kinds))
+    return not is_compared or any(map(get_origin, kinds))
 
 
 @cache

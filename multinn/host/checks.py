@@ -145,7 +145,8 @@ def check_parameter(path: str, drawn: HostArray, given: Any, kind: str = "parame
     array = _as_numeric(given, f"{kind} {path}")
     if array.shape != drawn.shape:
         raise ValueError(
-            f"{kind} {path}: expected shape {drawn.shape}, as drawn by the model, got {array.shape}"
+            f"{kind} {path}: expected shape {tuple(drawn.shape)}, as drawn by the model, got "
+            f"{array.shape}"
         )
     check_finite(array, f"{kind} {path}", "they may be damaged, or of a run that diverged")
     return array

@@ -25,7 +25,7 @@ def warn_of_last_layer(model: Layer, loss: Loss) -> None:
         warnings.warn(
             f"Trainer: the model ends in {name}, but {type(loss).__name__} expects {expected}: remove "
             f"{name} from the model, and apply it to what predict returns",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

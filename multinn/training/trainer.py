@@ -68,9 +68,9 @@ class Trainer(BaseTrainer):
         has_effect = name in _CHANGING or name[0] == "_" or callable(getattr(Trainer, name, None))
         if is_complete and not has_effect:
             raise AttributeError(
-                f"Trainer: expected one of {', '.join(_CHANGING)} to set, got {name!r}, which would "
-                "change nothing. For another model, loss, optimizer or backend make a new Trainer; its "
-                "initialize takes the parameters of this one, load_state a checkpoint"
+                f"Trainer: setting {name!r} would change nothing; only {', '.join(_CHANGING)} can be "
+                "set. For another model, loss, optimizer or backend, make a new Trainer. Its initialize "
+                "takes the parameters of this one, and its load_state takes a checkpoint"
             )
         super().__setattr__(name, value)
 

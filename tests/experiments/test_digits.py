@@ -268,23 +268,25 @@ def test_a_learning_rate_that_is_far_too_high_is_one_error(capsys):
     not REAL_MNIST.is_dir(), reason="the real MNIST is not in ../shared/mnist of the repository"
 )
 @pytest.mark.parametrize(
-    ("arguments", "least"),
+    ("arguments", "backends", "least"),
     [
-        pytest.param([], 0.98, id="defaults"),
+        pytest.param([], ["jax"], 0.98, id="defaults"),
         pytest.param(
-            ["--optimizer", "sgd", "--learning-rate", "0.1", "--epochs", "1"], 0.92, id="plain-sgd"
+            ["--optimizer", "sgd", "--learning-rate", "0.1", "--epochs", "1"],
+            BACKENDS,
+            0.92,
+            id="plain-sgd",
         ),
     ],
 )
-def test_mnist_is_learned_on_both_backends(tmp_path, arguments, least):
+def test_mnist_is_learned(tmp_path, arguments, backends, least):
     mnist = ["--dataset", "mnist", "--data-dir", str(REAL_MNIST), *arguments]
     accuracies = []
-    for backend in BACKENDS:
+    for backend in backends:
         folder = tmp_path / backend
         folder.mkdir()
         # On that many examples, JAX's optimizations save more time than they take.
         run = run_digits(folder, *mnist, backend=backend, JAX_DISABLE_MOST_OPTIMIZATIONS="0")
-        results = run.record["results"]
-        accuracies.append(results["test_accuracy"])
+        accuracies.append(run.record["results"]["test_accuracy"])
     assert min(accuracies) >= least
-    assert abs(accuracies[0] - accuracies[1]) < 0.001
+    assert max(accuracies) - min(accuracies) < 0.001  # the backends take the same steps

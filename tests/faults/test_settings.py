@@ -167,7 +167,7 @@ ROWS = [
         "another optimizer for a trainer",
         lambda s: setattr(s.trainer, "optimizer", SGD(1.0)),
         AttributeError,
-        Says("Trainer:", "one of state, seed, epoch", "got 'optimizer'", "make a new Trainer"),
+        Says("Trainer:", "only state, seed, epoch", "setting 'optimizer'", "make a new Trainer"),
     ),
     Fault(
         "an integer as path, Trainer.load",
