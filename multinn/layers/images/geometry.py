@@ -89,13 +89,16 @@ class Geometry:
         return rows, columns
 
     def covers(self, shape: Shape) -> bool:
-        """Return whether each window on images (height, width) covers part of them."""
+        """Return whether each window on images (height, width) covers part of them.
+
+        No window begins after the image, so only those that begin before it can lie on the padding.
+        """
         margins = [before for before, _ in self.margins(shape)]
         axes = zip(shape, self.count(shape), margins, self.size, self.stride, self.dilation, strict=True)
         return all(
-            any(0 <= s * window - before + d * place < n for place in range(k))
+            any(0 <= start + d * place < n for place in range(k))
             for n, count, before, k, s, d in axes
-            for window in range(count)
+            for start in range(-before, 0, s)[:count]
         )
 
 

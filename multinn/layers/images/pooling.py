@@ -84,12 +84,13 @@ class _Pooling(Layer):
                 f"as each window must cover part of the input, got {self.padding}"
             )
 
-    def _check_windows(self, shape: Shape) -> None:
-        """Check that no window on images (height, width) lies wholly on the padding."""
-        if not self._geometry.covers(shape):
+    def _check_windows(self, input_shape: Shape) -> None:
+        """Check that each window on inputs of this shape, without the batch, covers part of them."""
+        places = input_shape[:-1]
+        if not self._geometry.covers((1, *places)[-2:]):
             raise ValueError(
                 f"{type(self).__name__}: expected each window to cover part of the input, got one "
-                f"wholly on the padding for inputs of (height, width) {tuple(shape)}, dilation "
+                f"wholly on the padding for inputs of {' x '.join(map(str, places))}, dilation "
                 f"{self.dilation} and padding {self.padding!r}; reduce the dilation or the padding"
             )
 
@@ -111,7 +112,7 @@ class _Pooling2D(_Pooling):
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (rows of windows, columns of windows, channels)."""
         check_images(self, input_shape, self._geometry)
-        self._check_windows(input_shape[:2])
+        self._check_windows(input_shape)
         return {}, (*self._geometry.count(input_shape[:2]), input_shape[2])
 
     @property
@@ -141,7 +142,7 @@ class _Pooling1D(_Pooling):
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and (windows, channels)."""
         check_sequences(self, input_shape, self._geometry)
-        self._check_windows((1, input_shape[0]))
+        self._check_windows(input_shape)
         return {}, (self._geometry.count((1, input_shape[0]))[1], input_shape[1])
 
     @property
