@@ -186,6 +186,20 @@ def test_a_key_size_leaves_the_output_shape_unchanged():
     }
 
 
+@pytest.mark.parametrize("number", [np.inf, np.nan])
+@pytest.mark.parametrize("heads", [(), (2,)], ids=["one", "heads"])
+def test_no_number_of_an_additive_mask_in_padding_reaches_steps_that_count(backend, number, heads):
+    mask = np.array([[True, True, False, True, False], [False] * 5])
+    counts = mask.reshape(2, *(1 for _ in heads), 5, 1)
+    B = np.random.default_rng(2).normal(size=(2, *heads, 5, 5))
+    expected, got = (
+        both_ways(backend, MultiHeadAttention(2), (Masked(X, mask), X, np.where(counts, B, other)))
+        for other in (0.0, number)
+    )
+    np.testing.assert_array_equal(got[0].values, expected[0].values)
+    tree.map(np.testing.assert_array_equal, got[1:], expected[1:])
+
+
 def test_a_value_size_is_that_of_values_alone():
     params, shape = MultiHeadAttention(3, 5, value_size=2).init(np.random.default_rng(0), (7, 4))
     assert shape == (7, 4)

@@ -54,7 +54,7 @@ class MultiHeadAttention(Layer):
     shift each row of S by one number and not change P.
     The context's padding counts as zeros, so no number there reaches another step, not even an infinite
     one. A padded step of the queries is computed like any other, with zeros for numbers that are not
-    finite.
+    finite, except for -∞ in B.
 
     With dA = the head's columns of dY Woᵀ, as Wo is a fully connected layer (see Dense):
         dV = Pᵀ dA                            dP = dA Vᵀ
@@ -131,7 +131,7 @@ class MultiHeadAttention(Layer):
         """Return Y, and (X, C, B, s Q, K, V, P, m, A)."""
         queries, context, *bias = x if _is_tuple(x) else (x, x)
         X, C = _with_finite_padding(backend, queries), _with_padding_of_zeros(backend, context)
-        B = values_of(bias[0]) if bias else None
+        B = _with_rows_of_padding(backend, bias[0], mask_of(queries)) if bias else None
         Q, K, V = (
             self._split(backend, _dense(own).forward(backend, own, inputs)[0])
             for own, inputs in ((params["query"], X), (params["key"], C), (params["value"], C))
@@ -257,6 +257,15 @@ def _with_finite_padding(backend: Backend, x: Array | Masked) -> Array:
         return values
     finite = backend.xp.abs(values) < math.inf
     return zero_padding(backend, values, backend.xp.logical_or(mask, finite))
+
+
+def _with_rows_of_padding(backend: Backend, B: Array | Masked, mask: Array | None) -> Array:
+    """Return the values of B, with zeros for NaN and ∞ in the rows of padded queries."""
+    values = values_of(B)
+    if mask is None:
+        return values
+    rows = mask[:, :, None] if values.ndim == 3 else mask[:, None, :, None]
+    return zero_padding(backend, values, backend.xp.logical_or(rows, values < math.inf))
 
 
 def _dense(params: Tree) -> Dense:
