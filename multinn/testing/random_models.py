@@ -180,72 +180,40 @@ def _activation(draws: Draws, shape: Shape) -> Layer:
     return drawn
 
 
-def _pooling_2d(draws: Draws, shape: Shape) -> Layer:
-    window = draws.pair(1, 3), draws.one_of(None, 1, 2, draws.pair(1, 3))
-    padding = draws.one_of("valid", "valid", "same", 1, ((0, 1), (1, 0)))
-    options = {"dilation": draws.one_of(1, 1, draws.pair(1, 2)), "ceil_mode": draws.flag()}
+def _pooling(draws: Draws, shape: Shape) -> Layer:
+    is_1d = len(shape) == 2
+    each, margins = (draws.number, (0, 1)) if is_1d else (draws.pair, ((0, 1), (1, 0)))
+    options: dict[str, Any] = {
+        "pool_size": each(1, 3),
+        "stride": draws.one_of(None, 1, 2, each(1, 3)),
+        "padding": draws.one_of("valid", "valid", "same", 1, margins),
+        "dilation": each(1, 2),
+        "ceil_mode": draws.flag(),
+    }
     if draws.flag():
-        return layers.MaxPool2D(*window, padding, **options)
-    return layers.AveragePool2D(*window, padding, count_padding=draws.flag(), **options)
+        return layers.MaxPool1D(**options) if is_1d else layers.MaxPool2D(**options)
+    options["count_padding"] = draws.flag()
+    return layers.AveragePool1D(**options) if is_1d else layers.AveragePool2D(**options)
 
 
-def _pooling_1d(draws: Draws, shape: Shape) -> Layer:
-    window = draws.number(1, 3), draws.one_of(None, 1, 2)
-    padding = draws.one_of("valid", "valid", "same", 1, (0, 1))
-    options = {"dilation": draws.one_of(1, 1, 2), "ceil_mode": draws.flag()}
-    if draws.flag():
-        return layers.MaxPool1D(*window, padding, **options)
-    return layers.AveragePool1D(*window, padding, count_padding=draws.flag(), **options)
-
-
-def _convolution_2d(draws: Draws, shape: Shape) -> Layer:
-    return layers.Conv2D(
-        draws.number(1, 4),
-        draws.pair(1, 3),
-        draws.one_of(1, 2, draws.pair(1, 2)),
-        draws.one_of("valid", "same", 1, ((1, 0), (0, 2))),
-        dilation=draws.one_of(1, draws.pair(1, 2)),
-        groups=draws.number(1, 2),
-        use_bias=draws.flag(),
-    )
-
-
-def _transposed_convolution(draws: Draws, shape: Shape) -> Layer:
-    return layers.ConvTranspose2D(
-        draws.number(1, 3),
-        draws.pair(1, 3),
-        draws.one_of(1, 2, draws.pair(1, 2)),
-        draws.one_of("valid", "same", 1),
-        output_padding=draws.one_of(0, 0, 1),
-        dilation=draws.one_of(1, draws.pair(1, 2)),
-        groups=draws.number(1, 2),
-        use_bias=draws.flag(),
-    )
-
-
-def _convolution_1d(draws: Draws, shape: Shape) -> Layer:
-    return layers.Conv1D(
-        draws.number(1, 4),
-        draws.number(1, 3),
-        draws.number(1, 2),
-        draws.one_of("valid", "same", "causal", 1, (2, 0)),
-        dilation=draws.number(1, 2),
-        groups=draws.number(1, 2),
-        use_bias=draws.flag(),
-    )
-
-
-def _transposed_convolution_1d(draws: Draws, shape: Shape) -> Layer:
-    return layers.ConvTranspose1D(
-        draws.number(1, 3),
-        draws.number(1, 3),
-        draws.number(1, 2),
-        draws.one_of("valid", "same", 1),
-        output_padding=draws.one_of(0, 0, 1),
-        dilation=draws.number(1, 2),
-        groups=draws.number(1, 2),
-        use_bias=draws.flag(),
-    )
+def _convolution(draws: Draws, shape: Shape) -> Layer:
+    is_1d = len(shape) == 2
+    each, transposed = draws.number if is_1d else draws.pair, draws.flag()
+    options: dict[str, Any] = {
+        "filters": draws.number(1, 4),
+        "kernel_size": each(1, 3),
+        "stride": each(1, 2),
+        "dilation": each(1, 2),
+        "groups": draws.number(1, 2),
+        "use_bias": draws.flag(),
+    }
+    paddings: tuple[Any, ...] = ("valid", "same", 1)
+    if transposed:
+        options |= {"padding": draws.one_of(*paddings), "output_padding": draws.one_of(0, 0, 1)}
+        return layers.ConvTranspose1D(**options) if is_1d else layers.ConvTranspose2D(**options)
+    paddings += ("causal", (2, 0)) if is_1d else (((1, 0), (0, 2)),)
+    options["padding"] = draws.one_of(*paddings)
+    return layers.Conv1D(**options) if is_1d else layers.Conv2D(**options)
 
 
 def _sequential(draws: Draws, shape: Shape) -> Layer:
@@ -292,11 +260,7 @@ _OF_RANK: dict[int, tuple[Maker, ...]] = {
         _cross_attention,
         _attention_with_additive_mask,
         _transformer,
-        _convolution_1d,
-        _convolution_1d,
-        _transposed_convolution_1d,
-        _pooling_1d,
-        _pooling_1d,
+        *[_convolution, _pooling] * 4,
         lambda draws, shape: layers.GlobalAveragePool1D(),
         lambda draws, shape: layers.GlobalMaxPool1D(),
         lambda draws, shape: layers.Masking(),
@@ -305,11 +269,7 @@ _OF_RANK: dict[int, tuple[Maker, ...]] = {
         lambda draws, shape: layers.SpatialDropout(0.3),
     ),
     3: (
-        _convolution_2d,
-        _convolution_2d,
-        _transposed_convolution,
-        _pooling_2d,
-        _pooling_2d,
+        *[_convolution, _pooling] * 4,
         lambda draws, shape: layers.ChannelsLast(),
         lambda draws, shape: layers.GlobalAveragePool2D(),
         lambda draws, shape: layers.GlobalMaxPool2D(),
