@@ -1,8 +1,10 @@
 """Models whose traces need each case of the formulas of layers, beyond `traced_models.LAYER_MODELS`."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from backends import HostArray
+from backends import HostArray, Shape
 from multinn import (
     GRU,
     LSTM,
@@ -20,6 +22,7 @@ from multinn import (
     Flatten,
     GlobalAveragePool1D,
     GlobalMaxPool1D,
+    GlobalMaxPool2D,
     Identity,
     Layer,
     Masking,
@@ -39,10 +42,21 @@ from multinn import (
     SpatialDropout,
     Tanh,
 )
-from multinn.initializers import Uniform
+from multinn.initializers import Initializer, Uniform
 from tests.support.traced_models import Traced
 
 _GENERATOR = np.random.default_rng(0)
+
+
+@dataclass(frozen=True)
+class _HidesLater(Initializer):
+    """Draw numbers for each distance, but -∞ for this step and all later ones."""
+
+    def __call__(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> HostArray:
+        distances = np.arange(shape[-1]) - shape[-1] // 2
+        return np.where(distances < 0, generator.normal(size=shape), -np.inf)
 
 
 def _normal(*shape: int) -> HostArray:
@@ -99,6 +113,7 @@ FORMULA_MODELS = {
         _normal(2, 8, 3), MaxPool1D(3, 1, "same"), AveragePool1D(3, 2, (1, 2)), MaxPool1D(2, 3)
     ),
     "equal maxima": _traced(np.round(_normal(2, 5, 5, 2)), MaxPool2D(3, 1, "same")),
+    "equal maxima of images": _traced(np.round(_normal(2, 3, 4, 2)), GlobalMaxPool2D()),
     "pooling over masked steps": _traced(
         _padded(np.round(2.0 * _normal(4, 5, 3)), 5, 2, 0, 3),
         Masking(),
@@ -143,6 +158,11 @@ FORMULA_MODELS = {
         Parallel([Dense(4), Identity()]),
         Identity(),
         MultiHeadAttention(2, 2),
+    ),
+    "hidden relative positions": _traced(
+        _normal(2, 3, 4),
+        Parallel([Identity(), Identity(), RelativePositionBias(2, _HidesLater())]),
+        MultiHeadAttention(2),
     ),
     "relative positions": _traced(
         _normal(2, 3, 4),

@@ -13,6 +13,7 @@ from multinn import (
     SGD,
     Adam,
     AdamW,
+    AMSGrad,
     BatchNorm,
     Concatenate,
     Conv2D,
@@ -208,6 +209,15 @@ def test_another_example_is_chosen(browser, addresses):
         opened.get_by_label("example").select_option("2")
         expected = TRACES["xor"].step(0)["layers"][1]["y"][2, 0]
         assert str(expected) in opened.locator(".mn-formula .mn-note").inner_text()
+
+
+def test_the_formula_of_an_updated_parameter_is_shown_after_those_of_many_states(browser, tmp_path):
+    trainer = Trainer(Dense(1), HalfSquaredError(), AMSGrad(), backend="numpy")
+    trainer.trace([[1.0]], [[2.0]]).save(tmp_path / "page.html")
+    with quiet_page(browser, (tmp_path / "page.html").as_uri()) as opened:
+        opened.get_by_role("button", name="update").click()
+        lines = opened.locator(".mn-formula > .mn-scroll > .mn-line:first-child")
+        assert [line.strip()[0] for line in lines.all_text_contents()] == ["m", "s", "l", "θ"]
 
 
 def test_a_picture_tells_its_numbers_in_words(browser, addresses):

@@ -120,6 +120,7 @@ export const subtract = (a, b) => {
 
 export const multiply = (...parts) => {
   const nodes = parts.map(asNode);
+  if (nodes.length === 1) return nodes[0];
   const markup = (sign) => (draw) => joined(nodes, sign, draw, PRODUCT);
   return node(PRODUCT, nodes, () => nodes.reduce((total, part) => total * part.value(), 1), markup(TIMES), markup(mo("·")));
 };
@@ -170,7 +171,7 @@ export const cases = (...choices) => {
     `<mtr><mtd>${asNode(part).symbols()}</mtd><mtd><mtext>${escape(condition)}</mtext></mtd></mtr>`);
   return {
     ...node(found.precedence, [found], () => found.value(), (draw) => draw(found)),
-    symbols: () => row(mo("{"), `<mtable>${lines().join("")}</mtable>`),
+    symbols: () => row(mo("{"), `<mtable displaystyle="true">${lines().join("")}</mtable>`),
   };
 };
 

@@ -200,8 +200,9 @@ export function resultsOf(trace, frame, parameter) {
  * cancel leave only what rounding makes of them.
  */
 export function errorOf(array, place, expression) {
-  const difference = Math.abs(expression.value() - array.numbers[place]);
-  return difference === 0 ? 0 : difference / Math.max(extremes(array).size, largestTerm(expression));
+  const [value, recorded] = [expression.value(), array.numbers[place]];
+  if (value === recorded) return 0; // also if both are infinite
+  return Math.abs(value - recorded) / Math.max(extremes(array).size, largestTerm(expression));
 }
 
 /**

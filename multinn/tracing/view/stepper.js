@@ -16,7 +16,7 @@ const MEANINGS = {
   l: "loss of each example", L: "loss", g: "gradient of each example's loss", dy: "gradient of the output",
 };
 const PANELS = ["The network", "Results", "Explanation", "Computed from"];
-const MOST_FORMULAS = 3; // that are shown before an entry is chosen
+const MOST_FORMULAS = 3; // that are shown before an entry is chosen, beside that of an updated parameter
 const KEYS = {
   ArrowLeft: "back", ArrowRight: "next", Home: "first", End: "last", PageUp: "backStep", PageDown: "nextStep",
 };
@@ -356,7 +356,7 @@ class View {
     const symbolOf = (name) => (isUpdate ? stateName(name) ?? "θ" : name);
     const explained = this.found
       .filter(({ array, formula }) => formula && array.size)
-      .filter(({ name }, k) => k < MOST_FORMULAS || name in this.chosen);
+      .filter(({ name }, k) => k < MOST_FORMULAS || symbolOf(name) === "θ" || name in this.chosen);
     this.formulas.replaceChildren(...explained.map((result) =>
       explain(result, this.placeIn(result), dtype, symbolOf(result.name), isUpdate)));
   }

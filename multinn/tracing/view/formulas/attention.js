@@ -12,14 +12,16 @@ function additiveMask({ cache: { B } }) {
   return B.shape.length === 4 ? B : (n, h, i, j) => B(n, i, j);
 }
 
-const LOWEST = -8.5e37; // a quarter of the lowest number in float32: what is below hides a step
+/** Return the number below which an additive mask hides a step, a quarter of the lowest of its dtype. */
+const lowestOf = ({ dtype }) => -0.25 * (dtype === "float32" ? 3.4028234663852886e38 : Number.MAX_VALUE);
 
 /** Return a function that tells whether the query i sees the step j of the context in head h. */
 function visibility({ trace, frame, options }, B) {
   const { x } = trace.steps[frame.step].layers[frame.layer];
+  const lowest = lowestOf(trace.data);
   const mask = maskOf(Array.isArray(x) ? x[1] : x);
   return (n, h, i, j) => (!mask || Boolean(mask.at(n, j))) && (!options.causal || j <= i)
-    && (!B || B(n, h, i, j).value() > LOWEST);
+    && (!B || B(n, h, i, j).value() >= lowest);
 }
 
 /** Return the parameters named as in the derivation, such as W.query, which is Wq. */
