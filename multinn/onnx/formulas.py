@@ -36,11 +36,9 @@ class Edge:
 
     def add(self, operator: str, *others: "Edge | float", **attributes: Any) -> "Edge":
         """Add an operator of this edge and others, and return its output."""
-        names = [other.name if isinstance(other, Edge) else self._constant(other) for other in others]
-        return Edge(self.graph, self.graph.add(operator, self.name, *names, **attributes))
-
-    def _constant(self, number: float) -> str:
-        return self.graph.constant(number)
+        graph = self.graph
+        names = [each.name if isinstance(each, Edge) else graph.constant(each) for each in others]
+        return Edge(graph, graph.add(operator, self.name, *names, **attributes))
 
     def __neg__(self) -> "Edge":
         return self.add("Neg")
@@ -54,7 +52,7 @@ class Edge:
         return self.add("Sub", other)
 
     def __rsub__(self, other: float) -> "Edge":
-        return Edge(self.graph, self._constant(other)).add("Sub", self)
+        return Edge(self.graph, self.graph.constant(other)).add("Sub", self)
 
     def __mul__(self, other: "Edge | float") -> "Edge":
         return self.add("Mul", other)
@@ -65,10 +63,7 @@ class Edge:
         return self.add("Div", other)
 
     def __rtruediv__(self, other: float) -> "Edge":
-        return Edge(self.graph, self._constant(other)).add("Div", self)
-
-    def __gt__(self, other: "Edge | float") -> "Edge":
-        return self.add("Greater", other)
+        return Edge(self.graph, self.graph.constant(other)).add("Div", self)
 
     def __ge__(self, other: "Edge | float") -> "Edge":
         return self.add("GreaterOrEqual", other)
@@ -81,10 +76,6 @@ def _function(operator: str) -> Callable[..., Edge]:
 def _mean(x: Edge, axis: int | tuple[int, ...], keepdims: bool) -> Edge:
     axes = axis if isinstance(axis, tuple) else (axis,)
     return x.add("ReduceMean", axes=axes, keepdims=int(keepdims))
-
-
-def _where(condition: Edge, x: Edge, y: Edge) -> Edge:
-    return condition.add("Where", x, y)
 
 
 def _astype(x: Edge, dtype: np.dtype[Any]) -> Edge:
@@ -109,7 +100,6 @@ _XP = SimpleNamespace(
     abs=_function("Abs"),
     astype=_astype,
     exp=_function("Exp"),
-    expm1=expm1,
     finfo=np.finfo,
     log1p=_log1p,
     maximum=_function("Max"),
@@ -117,7 +107,6 @@ _XP = SimpleNamespace(
     minimum=_function("Min"),
     sqrt=_function("Sqrt"),
     tanh=_function("Tanh"),
-    where=_where,
 )
 BACKEND = cast(Backend, SimpleNamespace(xp=_XP))  # enough of one for the formulas
 
