@@ -305,6 +305,6 @@ def check_not_masked(values: Any, name: str) -> None:
 
 
 def _check_length(array: HostArray, examples: int, name: str) -> None:
-    rows = array.shape[0] if array.ndim else None
+    rows = array.shape[0] if array.ndim else "a single number"
     if rows != examples:
         raise ValueError(f"{name}: expected {examples} rows, as many as x has, got {rows}")

@@ -148,7 +148,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         Raises:
             ValueError: the data are invalid, or an output is NaN.
         """
-        X, y, sample_weight = without_left_out(X, y, sample_weight)
+        X, y = without_left_out(self, X, y, sample_weight)
         predictions = self.predict(X)
         with locate_errors({"sample_weight": sample_weight}, {"y": y}):
             return float(accuracy_score(y, predictions, sample_weight=sample_weight))
@@ -234,8 +234,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         if wrong.any():
             index, where = first_place(wrong)
             raise ValueError(
-                f"y: expected labels that NumPy keeps as they are, got {y[index]!r} at {where}, of "
-                f"which it makes one of {self.classes_}: convert y first, for example to text"
+                f"y: expected labels that NumPy keeps as they are, got {y[index]!r} at {where}: "
+                "convert y first"
             )
 
     def _learn_classes(self, y: Any, classes: Any) -> None:

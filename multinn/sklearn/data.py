@@ -9,12 +9,14 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight, _num_samples, validate_data
 
 from backends import HostArray
-from multinn.host.checks import as_host_array, check_not_masked, check_weights
+from multinn.host.checks import as_host_array, check_not_masked, check_weights, kind_text
 from multinn.host.entries import first_entry
+from multinn.training.examples import counting_rows
 
 # Parts of messages of scikit-learn and Python.
 _NO_LABELS = (
     "not supported between",
+    "did not contain a loop",
     "Unknown label type",
     "Mix of label input types",
     "can't handle a mix of",
@@ -57,15 +59,13 @@ def given_validation(
         raise ValueError(
             f"validation_data: got {' and '.join(names)}, too: pass the validation data only once"
         )
-    if not isinstance(validation_data, tuple | list):
-        got = type(validation_data).__name__
-    elif len(validation_data) not in (2, 3):
-        kinds = ", ".join(type(each).__name__ for each in validation_data)
-        got = f"{len(validation_data)} entries: {kinds}"
-    else:
-        X, y, *weights = validation_data
-        return Validation(X, y, weights[0] if weights else None, "validation_data")
-    raise ValueError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {got}")
+    if not (isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3)):
+        raise ValueError(
+            "validation_data: expected (X, y) or (X, y, sample_weight), got "
+            f"{kind_text(validation_data)}"
+        )
+    X, y, *weights = validation_data
+    return Validation(X, y, weights[0] if weights else None, "validation_data")
 
 
 def validate(estimator: Any, X: Any, y: Any, *, reset: bool) -> tuple[Any, HostArray]:
@@ -102,17 +102,22 @@ def check_sample_weight(sample_weight: Any, X: Any) -> HostArray | None:
     return weights
 
 
-def without_left_out(*arrays: Any) -> tuple[Any, ...]:
-    """Return X, y and sample_weight without the examples of weight 0, whose score would be 0 · ∞.
+def without_left_out(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Return X and y with other examples in place of those of weight 0, whose score would be 0 · ∞.
 
-    What is no weights for these examples is returned as it is, for scikit-learn's checks.
+    If these are no weights of the examples, nothing changes, and scikit-learn's checks tell so.
+
+    Raises:
+        TypeError, ValueError: as in `validate`, of all examples.
     """
-    weights = np.asarray(arrays[-1])
+    weights = np.asarray(sample_weight)
     if weights.ndim != 1 or weights.dtype.kind not in "biuf" or weights.all() or not weights.any():
-        return arrays
-    if len({_num_samples(array) for array in arrays}) > 1:
-        return arrays
-    return tuple(_safe_indexing(array, np.flatnonzero(weights)) for array in arrays)
+        return X, y
+    validate(estimator, X, y, reset=False)  # while each example is in its row
+    if _num_samples(X) != len(weights):
+        return X, y
+    rows = counting_rows(weights)
+    return _safe_indexing(X, rows), _safe_indexing(y, rows)
 
 
 @contextmanager
@@ -152,12 +157,14 @@ def locate_errors(numbers: Mapping[str, Any], labels: Mapping[str, Any] | None =
             raise TypeError(f"{name}: expected numbers, got {first_entry(array, numbers=True)}")
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         problem = str(error).partition("\n")[0].rstrip(".")
         where = _wrong_entry(error, problem, numbers, arrays)
         if where:
             raise kind(f"{problem}: {where}") from error
+        if "inhomogeneous shape" in problem:
+            _check_arrays(arrays)
         if "inconsistent numbers of samples" in problem:
             raise ValueError(f"{problem}: expected as many rows of y as of X") from error
         if labels and any(each in problem for each in _NO_LABELS):
@@ -167,9 +174,14 @@ def locate_errors(numbers: Mapping[str, Any], labels: Mapping[str, Any] | None =
             ) from error
         raise
     except RuntimeError:  # from PyTorch, for a tensor that NumPy cannot read
-        for name, array in arrays.items():
-            as_host_array(array, name)  # raises an error with the name
+        _check_arrays(arrays)
         raise
+
+
+def _check_arrays(arrays: Mapping[str, Any]) -> None:
+    """Raise the error of the first array that NumPy cannot read."""
+    for name, array in arrays.items():
+        as_host_array(array, name)
 
 
 def _wrong_entry(
@@ -178,7 +190,7 @@ def _wrong_entry(
     """Return the entry that causes an error, with the name of its array; None for other errors."""
     if any(each in problem for each in ("contains NaN", "contains infinity", *_NO_LABELS)):
         numbers = {}
-    elif not (isinstance(error, TypeError) or problem.startswith(_NO_NUMBER)):
+    elif not (isinstance(error, TypeError | OverflowError) or problem.startswith(_NO_NUMBER)):
         return None
     for name, array in arrays.items():
         found = first_entry(array, numbers=name in numbers)

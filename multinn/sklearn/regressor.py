@@ -145,7 +145,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         Raises:
             ValueError: the data are invalid, or a prediction overflows.
         """
-        X, y, sample_weight = without_left_out(X, y, sample_weight)
+        X, y = without_left_out(self, X, y, sample_weight)
         predictions = self.predict(X)
         check_finite(predictions, "predictions", OVERFLOWS)
         with locate_errors({"y": y, "sample_weight": sample_weight}):

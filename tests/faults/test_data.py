@@ -131,6 +131,18 @@ ARRAYS = [
         Says("x:", "one array", "a tuple of 2: ndarray of shape (10, 3), ndarray of shape (10, 2)"),
     ),
     Fault(
+        "a tuple of arrays, MLPClassifier.fit",
+        lambda s: s.classifier.fit((X, X[:, :2]), CLASSES),
+        ValueError,
+        Says("X:", "one array", "a tuple of 2: ndarray of shape (10, 3), ndarray of shape (10, 2)"),
+    ),
+    Fault(
+        "a number as weights, Trainer.fit",
+        lambda s: fit(s.trainer, 1, weights=3),
+        ValueError,
+        Says("weights:", "10 rows", "got a single number", "as many as x"),
+    ),
+    Fault(
         "three arrays as validation data, Trainer.fit",
         lambda s: fit(s.trainer, 1, validation_data=(X, Y, Y)),
         ValueError,
@@ -331,6 +343,24 @@ NOT_NUMBERS = [
         lambda s: s.regressor.score(X, with_value(Y, (4, 1), INF)),
         ValueError,
         Says("y:", "contains infinity", "inf at row 4, column 1", "drop or impute"),
+    ),
+    Fault(
+        "an integer beyond all floats in X, MLPClassifier.predict",
+        lambda s: s.classifier.predict([[1, 2, 10**400]]),
+        ValueError,
+        Says("X:", "to float", "0… at row 0, column 2", "drop or impute"),
+    ),
+    Fault(
+        "dates as y for a classifier of numbers, MLPClassifier.score",
+        lambda s: s.classifier.score(X, CLASSES.astype("M8[D]")),
+        TypeError,
+        Says("y:", "only whole numbers", "DateTime64", "convert it"),
+    ),
+    Fault(
+        "NaN in X after an example of weight 0, MLPClassifier.score",
+        lambda s: s.classifier.score(with_value(X, (3, 1), NAN), CLASSES, [0.0, *[1.0] * 9]),
+        ValueError,
+        Says("X:", "contains NaN", "nan at row 3, column 1", "drop or impute"),
     ),
     Fault(
         "NaN in a column-wise sparse X, MLPClassifier.fit",

@@ -269,7 +269,7 @@ def test_validation_data_are_evaluated():
     expected = r"^validation_data: expected \(X, y\) or \(X, y, sample_weight\), got "
     with pytest.raises(ValueError, match=f"{expected}ndarray"):
         model.fit(X, Y, validation_data=X)
-    with pytest.raises(ValueError, match=f"{expected}4 entries: ndarray, ndarray, NoneType, list"):
+    with pytest.raises(ValueError, match=f"{expected}a tuple of 4: ndarray of .*, NoneType, list"):
         model.fit(X, Y, validation_data=(X, Y, None, []))
     with pytest.raises(ValueError, match="validation_data: Input X contains NaN"):
         model.fit(X, Y, validation_data=(X * np.nan, Y))
