@@ -101,7 +101,7 @@ def alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def _is_plain(hint: Any) -> bool:
-    """Return whether an annotation is one class, without arguments in brackets, or None beside it."""
+    """Return whether an annotation is one class without arguments in brackets, perhaps with None."""
     kinds = [kind for kind in alternatives(hint) if kind is not NoneType]
     is_one = len(kinds) == 1 and isinstance(kinds[0], type) and get_origin(kinds[0]) is None
     return is_one and kinds[0] is not inspect.Parameter.empty

@@ -11,7 +11,9 @@ def hidden_backends() -> str | None:
     """
     own = Path(__file__).parents[2] / "backends" / "__init__.py"
     found = find_spec("backends")
-    origin = found and (found.origin or found.submodule_search_locations)
+    if found is None:  # its import tells so
+        return None
+    origin = found.origin or found.submodule_search_locations
     if Path(str(origin)).parent == own.parent:
         return None
     return (

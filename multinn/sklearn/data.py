@@ -166,7 +166,8 @@ def locate_errors(numbers: Mapping[str, Any], labels: Mapping[str, Any] | None =
         if "inhomogeneous shape" in problem:
             _check_arrays(arrays)
         if "inconsistent numbers of samples" in problem:
-            raise ValueError(f"{problem}: expected as many rows of y as of X") from error
+            others = " and ".join(name for name in given if name != "X")
+            raise ValueError(f"{problem}: expected as many rows of {others} as of X") from error
         if labels and any(each in problem for each in _NO_LABELS):
             raise kind(
                 f"{problem}: {next(iter(labels))}: expected only text, only whole numbers, only "

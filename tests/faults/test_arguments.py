@@ -87,7 +87,9 @@ def _faults(call: Call) -> Iterator[str]:
 
 def _names(error: Exception, name: str) -> bool:
     """Return whether a good error names the argument, perhaps in the singular, or its file."""
-    is_named = re.search(rf"\b{name.removesuffix('s')}", str(error)) or getattr(error, "filename", None)
+    is_named = re.search(rf"\b{name.removesuffix('s')}s?\b", str(error)) or getattr(
+        error, "filename", None
+    )
     return isinstance(error, ERRORS) and bool(is_named)
 
 

@@ -357,6 +357,12 @@ NOT_NUMBERS = [
         Says("y:", "only whole numbers", "DateTime64", "convert it"),
     ),
     Fault(
+        "too few weights, MLPRegressor.score",
+        lambda s: s.regressor.score(X, Y, [0.0, 1.0]),
+        ValueError,
+        Says("sample_weight", "as many rows of y and sample_weight as of X", "[10, 10, 2]"),
+    ),
+    Fault(
         "NaN in X after an example of weight 0, MLPClassifier.score",
         lambda s: s.classifier.score(with_value(X, (3, 1), NAN), CLASSES, [0.0, *[1.0] * 9]),
         ValueError,
