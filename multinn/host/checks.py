@@ -9,8 +9,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from backends import HostArray, Tree, tree
-from multinn.host.entries import IMPUTE, column_names, first_entry
-from multinn.host.entries import first_place as first_place
+from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
 
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
 

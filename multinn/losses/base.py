@@ -8,7 +8,8 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Shape
 from multinn.descriptions.hyperparameters import Hyperparameters
-from multinn.host.checks import first_place, rounded
+from multinn.host.checks import rounded
+from multinn.host.entries import first_place
 
 
 class Loss(Hyperparameters):

@@ -7,7 +7,7 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.descriptions.bounds import check_integers
-from multinn.host.checks import first_place
+from multinn.host.entries import first_place
 from multinn.initializers import Initializer, Uniform
 from multinn.layers.base import Layer, Masked
 from multinn.random import Key
