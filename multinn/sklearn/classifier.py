@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from backends import HostArray, get_backend
 from multinn import functional
 from multinn.descriptions.labels import build_labels, describe_labels
+from multinn.host.checks import check_number
 from multinn.host.entries import first_place
 from multinn.losses import Loss, SoftmaxCrossEntropy
 from multinn.sklearn.base import OVERFLOWS, BaseMLP, has_epochs
@@ -323,8 +324,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                 "class_weight: for classes, expected 'balanced' or a dict from classes to weights, got "
                 f"{self.class_weight!r}"
             )
-        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        if isinstance(self.class_weight, dict):
+            weights = self._weights_of_classes(self.class_weight)
+        else:
+            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         return np.asarray(weights[np.searchsorted(self.classes_, y)])
+
+    def _weights_of_classes(self, given: dict[Any, Any]) -> HostArray:
+        """Return the weight of each class, 1 for one that is not named.
+
+        scikit-learn's function converts labels with int, which changes text of digits and refuses dates.
+        """
+        named = [label for label in self.classes_ if label in given]
+        if len(named) < min(len(given), len(self.classes_)):
+            raise ValueError(
+                f"class_weight: expected weights of the classes {self.classes_}, got {given!r}"
+            )
+        for label in named:
+            check_number("class_weight", f"the weight of class {label}", given[label])
+        return np.array([given.get(label, 1.0) for label in self.classes_], np.float64)
 
     def _probabilities(self, outputs: HostArray) -> HostArray:
         numpy = get_backend("numpy:eager")

@@ -140,6 +140,14 @@ def test_class_weight_is_a_sample_weight():
         balanced.partial_fit(X, Y)
 
 
+@pytest.mark.parametrize("dtype", ["U1", "M8[D]", "m8[s]", float])
+def test_class_weight_takes_labels_of_any_type(dtype):
+    y = Y.astype(dtype)
+    weighted = MLPClassifier(**SMALL).fit(X, y, np.array([1.0, 2.0, 1.0])[Y])
+    model = MLPClassifier(**SMALL, class_weight={np.unique(y)[1]: 2.0}).fit(X, y)
+    assert_same_parameters(model, weighted, rtol=0)
+
+
 def test_class_weight_can_name_a_class_without_examples():
     model = MLPClassifier((5,), max_iter=3, random_state=0, class_weight={0: 3.0, 1: 2.0})
     model.partial_fit(X, Y, classes=[0, 1, 2]).partial_fit(X[Y != 1], Y[Y != 1])
@@ -165,10 +173,12 @@ def test_class_weights_of_labels_are_multiplied():
         (["balanced"] * 3, LABELS, "for several labels, expected 'balanced' or a list of dicts"),
         ([1, 2, 3], LABELS, "for several labels, expected 'balanced' or a list of dicts"),
         ([{0: 1, 1: 2}], Y, "for classes, expected 'balanced' or a dict"),
+        ({0: 1, 7: 2}, Y, r"expected weights of the classes \[0 1 2\], got {0: 1, 7: 2}"),
+        ({0: "a"}, Y, "expected the weight of class 0: a number, got 'a'"),
     ],
 )
 def test_class_weights_of_another_kind_raise(class_weight, y, message):
-    with pytest.raises(ValueError, match=f"class_weight: {message}"):
+    with pytest.raises((TypeError, ValueError), match=f"class_weight: {message}"):
         MLPClassifier(class_weight=class_weight).fit(X, y)
 
 
