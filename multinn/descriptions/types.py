@@ -21,6 +21,7 @@ _TYPE_NAMES: dict[Any, str] = {
     str: "a string",
     NoneType: "None",
 }
+_PLURALS: dict[Any, str] = {float: "numbers", int: "integers", str: "strings"}
 
 
 def checks_arguments(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -138,7 +139,7 @@ def _type_text(hint: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin is tuple and arguments[-1] is ...:
-        return f"a tuple of {_type_text(arguments[0])}"
+        return f"a tuple of {_PLURALS.get(arguments[0]) or _type_text(arguments[0])}"
     if origin is tuple:
         return f"a tuple ({', '.join(map(_type_text, arguments))})"
     if len(alternatives(hint)) > 1:

@@ -129,5 +129,5 @@ def test_an_entry_of_a_tuple_is_compared_too(value):
     if isinstance(value, int) and not isinstance(value, bool):
         check_type("f", "shape", (value,), tuple[int, ...])
     else:
-        with pytest.raises(TypeError, match="f: expected shape: a tuple of an integer, got"):
+        with pytest.raises(TypeError, match="f: expected shape: a tuple of integers, got"):
             check_type("f", "shape", (value,), tuple[int, ...])
