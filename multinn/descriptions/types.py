@@ -1,4 +1,4 @@
-"""Values compared with annotations: hyperparameters with those of fields, arguments with parameters'."""
+"""Values compared with the annotations of fields and of parameters."""
 
 import inspect
 from collections.abc import Callable

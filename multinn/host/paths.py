@@ -48,6 +48,6 @@ def check_target(path: Any, name: str = "path") -> None:
     kind = _KINDS.get(stat.S_IFMT(target.stat().st_mode)) if target.exists() else None
     if kind is not None:
         raise OSError(
-            f"{name}: {os.fspath(path)}: expected a regular file or none, got {kind}, which is "
+            f"{name}: expected a regular file or none, got {os.fspath(path)}, {kind}, which is "
             "unchanged; choose another path"
         )

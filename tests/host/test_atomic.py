@@ -98,7 +98,7 @@ def test_a_private_file_stays_private(tmp_path):
 def test_a_fifo_is_not_replaced(tmp_path, name):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to(tmp_path / "fifo")
-    with pytest.raises(OSError, match=f"{name}: expected a regular file or none, got a FIFO"):
+    with pytest.raises(OSError, match=f"path: expected a regular file or none, got .*{name}, a FIFO"):
         write(tmp_path / name, b"new")
     assert sorted(os.listdir(tmp_path)) == ["fifo", "link"]
     assert stat.S_ISFIFO((tmp_path / name).stat().st_mode)
