@@ -354,7 +354,7 @@ NOT_NUMBERS = [
         "dates as y for a classifier of numbers, MLPClassifier.score",
         lambda s: s.classifier.score(X, CLASSES.astype("M8[D]")),
         TypeError,
-        Says("y:", "only whole numbers", "DateTime64", "convert it"),
+        Says("y:", "only whole numbers", "only dates", "convert it"),
     ),
     Fault(
         "too few weights, MLPRegressor.score",
