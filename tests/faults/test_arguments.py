@@ -17,6 +17,7 @@ import pytest
 from backends import BackendError
 from multinn import NotInitializedError, ReLU
 from multinn.descriptions.types import check_type
+from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.tracing import page
 from tests.support.public_calls import Call, X, Y, made_trainer, public_calls
 
@@ -41,6 +42,7 @@ ERRORS = (TypeError, ValueError, OSError, IndexError, BackendError, NotInitializ
 # What is right by design although it does not fit the annotation, by parameter or by call and parameter.
 RIGHT_BY_DESIGN: dict[str, set[str]] = {
     "alpha": {"a list", "an array"},  # becomes a tuple
+    "dropout": {"a list"},  # of rates; the error names the layer Dropout
     "multinn.onnx.to_onnx.layer_state": {"None"},  # of layers without one
     "input_shape": {"an empty list", "a list"},  # shapes; the error says what does not fit
     "monitor": {"text"},  # the error says that a metric needs a mode
@@ -66,6 +68,21 @@ def test_a_wrong_argument_is_named_or_right(call: Call, folder: Path, tmp_path: 
     monkeypatch.setitem(sys.modules, "tensorboardX", SimpleNamespace(SummaryWriter=None))
     call.function(*call.several, **call.right)
     faults = [*_faults(call)]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_a_wrong_parameter_of_an_estimator_is_named_or_right(estimator: type):
+    faults = []
+    for name in inspect.signature(estimator).parameters:
+        for kind, value in WRONG.items():
+            model = estimator(**{"hidden_layer_sizes": (2,), "max_iter": 1, name: value})
+            try:
+                model.fit(np.ones((20, 3)), np.arange(20) % 2)
+            except Exception as error:
+                if kind not in RIGHT_BY_DESIGN.get(name, ()) and not _names(error, name):
+                    faults.append(f"{name}, {kind}: {error!r:.200}")
     assert not faults, "\n".join(faults)
 
 
