@@ -111,10 +111,10 @@ def sum_of_powers(backend: Backend, base: float, count: Array) -> Array:
 def mean_of_squares(mean: Array, x: Array, decay: float) -> Array:
     """Return ρ a + (1 - ρ) x², the next running mean a of squares, where ρ is the decay.
 
-    (√(1 - ρ) x)² has the range of the mean: x² alone would overflow 1 / √(1 - ρ) times earlier.
+    ((1 - ρ) x) x has the range of the mean: x² alone would overflow 1 / √(1 - ρ) times earlier. So would
+    (√(1 - ρ) x)² if x is a single number, as XLA then takes the constant factors out of the product.
     """
-    scaled = math.sqrt(1.0 - decay) * x
-    return decay * mean + scaled * scaled
+    return decay * mean + ((1.0 - decay) * x) * x
 
 
 def zero_state(params: Tree, *names: str) -> Tree:
@@ -156,5 +156,5 @@ def global_unit_and_length(backend: Backend, arrays: Tree) -> tuple[Array, Array
     leaves = tree.leaves(arrays)
     largest = xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves]))
     unit = xp.where(largest > 0.0, largest, xp.ones_like(largest))
-    squares = [xp.sum((g / unit) * (g / unit)) for g in leaves]
+    squares = [xp.sum(scaled * scaled) for scaled in (g / unit for g in leaves)]
     return unit, xp.sqrt(sum(squares[1:], start=squares[0]))

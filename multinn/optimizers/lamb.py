@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from backends import Array, Backend, Tree, tree
 from multinn.descriptions.bounds import check_fractions, check_positive
 from multinn.optimizers.adam import Adam
-from multinn.optimizers.base import Descent, LearningRate, global_norm, zero_state
+from multinn.optimizers.base import (
+    Descent,
+    LearningRate,
+    global_norm,
+    global_unit_and_length,
+    zero_state,
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class LAMB(Adam):
 
         def step(p: Array, d: Array) -> Array:
             u = scale * d + self.weight_decay * p
-            return p - (rate * _trust_ratio(backend, p, u)) * u
+            unit, ratio = _trust_ratio(backend, u, p)
+            return p - u / unit * (rate * ratio)
 
         return tree.map(step, params, direction)
 
@@ -76,7 +83,8 @@ class LARS(Descent):
 
         def velocity(v: Array, g: Array, p: Array) -> Array:
             u = g + self.weight_decay * p if self.weight_decay else g
-            return self.momentum * v + _trust_ratio(backend, p, u, self.trust_coefficient) * u
+            unit, ratio = _trust_ratio(backend, u, p, self.trust_coefficient)
+            return self.momentum * v + u / unit * ratio
 
         v = tree.map(velocity, state["v"], gradients, params)
         rate = self.current_rate(backend, state, params)
@@ -84,13 +92,13 @@ class LARS(Descent):
         return params, {"step": state["step"] + 1, "v": v}
 
 
-def _trust_ratio(backend: Backend, p: Array, u: Array, coefficient: float = 1.0) -> Array:
-    """Return κ ‖p‖ / ‖u‖ with the coefficient κ; 1 where p is 0; else κ ‖p‖ where u is 0.
+def _trust_ratio(backend: Backend, u: Array, p: Array, coefficient: float = 1.0) -> tuple[Array, Array]:
+    """Return a and b, where u / a · b has the length κ ‖p‖ with the coefficient κ; a = b if p is 0.
 
-    Where u is 0, any ratio gives a step of 0.
+    b / a may overflow, but not u / a.
     """
     xp = backend.xp
-    length_of_p, length_of_u = global_norm(backend, p), global_norm(backend, u)
-    one = xp.ones_like(length_of_u)
-    divisor = xp.where(length_of_u > 0.0, length_of_u, one)
-    return xp.where(length_of_p > 0.0, coefficient * length_of_p / divisor, one)
+    unit, length = global_unit_and_length(backend, u)
+    length_of_p = global_norm(backend, p)
+    ratio = coefficient * length_of_p / xp.maximum(length, 1.0)  # zeros have the length 0
+    return unit, xp.where(length_of_p > 0.0, ratio, unit)
