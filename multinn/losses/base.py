@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape
+from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.host.checks import rounded
 from multinn.host.entries import first_place
@@ -86,11 +87,10 @@ def weighted(backend: Backend, values: Array, gradient: Array, weights: Array) -
         gradient: that shape, perhaps with more axes at its end.
         weights: (batch, ...).
     """
-    xp = backend.xp
     shape = (*weights.shape, *(1,) * (gradient.ndim - weights.ndim))
-    counts, of_gradient = weights != 0.0, xp.reshape(weights, shape)
-    gradient = xp.where(xp.reshape(counts, shape), gradient, of_gradient) * of_gradient
-    return xp.where(counts, values, weights) * weights, gradient
+    of_gradient = backend.xp.reshape(weights, shape)
+    values = functional.counted(backend, values, weights) * weights
+    return values, functional.counted(backend, gradient, of_gradient) * of_gradient
 
 
 def sum_outputs(backend: Backend, values: Array) -> Array:
@@ -152,14 +152,14 @@ def check_shape(name: str, targets: HostArray, output_shape: Shape) -> None:
 
 
 def check_several(name: str, output_shape: Shape, instead: str = "BinaryCrossEntropy") -> None:
-    """Raise ValueError if the last axis of the outputs has length 1, as nothing could then be learned.
+    """Raise ValueError unless the last axis of the outputs has 2 entries: one alone would learn nothing.
 
     Args:
         name: the name of the loss.
         output_shape: the shape of one output.
         instead: the loss to use for one output instead.
     """
-    if output_shape and output_shape[-1] < 2:
+    if not output_shape or output_shape[-1] < 2:
         raise ValueError(
             f"{name}: expected at least 2 outputs along the last axis, got outputs of shape "
             f"{('examples', *output_shape)}; for one output use {instead}"
@@ -172,7 +172,7 @@ def as_classes(
     output_shape: Shape,
     ignored_class: int | None = None,
     *,
-    binary: str = "BinaryCrossEntropy",
+    instead: str = "BinaryCrossEntropy",
 ) -> HostArray:
     """Return integer classes as int32.
 
@@ -181,14 +181,14 @@ def as_classes(
         targets: (examples, ...).
         output_shape: (..., classes), the shape of one output.
         ignored_class: another integer to allow.
-        binary: the loss to use for one output instead.
+        instead: the loss to use for one output instead.
 
     Raises:
         ValueError: there are fewer than 2 classes, the shape is wrong, or a target is not one of the
             classes.
     """
-    check_several(name, output_shape, binary)
-    if not output_shape or targets.shape[1:] != output_shape[:-1]:
+    check_several(name, output_shape, instead)
+    if targets.shape[1:] != output_shape[:-1]:
         raise ValueError(
             f"{name}: expected targets of shape {('examples', *output_shape[:-1])}, integer classes, "
             f"for outputs of shape {('examples', *output_shape)}, got {targets.shape}"

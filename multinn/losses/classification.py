@@ -90,16 +90,12 @@ class SoftmaxCrossEntropy(Loss):
             targets = xp.where(counted, targets, xp.zeros_like(targets))
         p, shifted, log_total = functional.softmax_parts(backend, outputs)
         if targets.ndim < outputs.ndim:
-            is_target = targets[..., None] == xp.arange(classes, dtype=targets.dtype)
-            targets = xp.astype(is_target, outputs.dtype)
-        else:
-            is_target = targets != 0.0
+            targets = functional.one_hot(backend, targets, classes, like=outputs)
         if self.label_smoothing:
             smoothing = self.label_smoothing
             targets = (1.0 - smoothing) * targets + smoothing / classes
-        else:  # a class that is not the target adds 0, also with a logit of -∞
-            shifted = xp.where(is_target, shifted, targets)
-        values = log_total[..., 0] - xp.vecdot(targets, shifted)
+        of_targets = xp.vecdot(targets, functional.counted(backend, shifted, targets))
+        values = log_total[..., 0] - of_targets
         error = p - targets
         if counted is None:
             return mean_positions(backend, values, error)
@@ -149,10 +145,6 @@ class KLDivergence(Loss):
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check probabilities of the outputs' shape that sum to 1 along the last axis."""
-        if not output_shape:
-            raise ValueError(
-                "KLDivergence: expected outputs of shape ('examples', ..., classes), got ('examples',)"
-            )
         check_shape("KLDivergence", targets, output_shape)
         check_several("KLDivergence", output_shape)
         return as_probabilities("KLDivergence", targets, dtype)

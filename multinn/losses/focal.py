@@ -75,7 +75,7 @@ class Focal(Loss):
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes), and that alpha fits their number."""
-        targets = as_classes("Focal", targets, output_shape, binary="BinaryFocal")
+        targets = as_classes("Focal", targets, output_shape, instead="BinaryFocal")
         if isinstance(self.alpha, tuple) and len(self.alpha) != output_shape[-1]:
             raise ValueError(
                 f"Focal: expected one alpha for each of the {output_shape[-1]} classes, "

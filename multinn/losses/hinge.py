@@ -85,7 +85,7 @@ class MultiClassHinge(Loss):
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes)."""
-        return as_classes("MultiClassHinge", targets, output_shape, binary="Hinge")
+        return as_classes("MultiClassHinge", targets, output_shape, instead="Hinge")
 
 
 def _slope(backend: Backend, h: Array, squared: bool) -> Array:

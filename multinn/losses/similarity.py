@@ -31,10 +31,6 @@ class CosineSimilarity(Loss):
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check the shape: (examples, ..., n) as the outputs."""
-        if not output_shape:
-            raise ValueError(
-                "CosineSimilarity: expected outputs of shape ('examples', ..., n), got ('examples',)"
-            )
         targets = super().prepare_targets(targets, output_shape, dtype)
         check_several("CosineSimilarity", output_shape, "a loss of numbers, such as MeanSquaredError")
         return targets
