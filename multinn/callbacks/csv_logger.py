@@ -44,7 +44,8 @@ class CSVLogger(Callback):
         with suppress(FileNotFoundError), open(self.path, "rb") as file:
             if file.readline().endswith(b"\n"):
                 header = _header(file)
-                if not set(names) <= set(header):  # callbacks may add others without announcing them
+                # Callbacks may add others without announcing them.
+                if [name for name in header if name in names] != list(names):
                     self._refuse(header, names)
 
     def on_report(self, trainer: BaseTrainer, record: Record) -> None:

@@ -4,7 +4,7 @@ import math
 
 from multinn.callbacks.monitor import Monitor
 from multinn.descriptions.types import checks_arguments
-from multinn.host.checks import check_integers, check_number
+from multinn.host.checks import check_integers
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
 from multinn.training.history import Record
@@ -57,10 +57,8 @@ class EarlyStopping(Callback):
         """
         check_integers(patience=patience)
         check_integers(minimum=0, start_from_epoch=start_from_epoch)
-        if baseline is not None:
-            check_number("EarlyStopping", "baseline", baseline)
-            if math.isnan(baseline):
-                raise ValueError("EarlyStopping: expected a baseline that can be reached, got NaN")
+        if baseline is not None and math.isnan(baseline):
+            raise ValueError("EarlyStopping: expected a baseline that can be reached, got NaN")
         self.monitor = Monitor("EarlyStopping", monitor, mode, min_delta)
         self.best_epoch: int | None = None
         self.needs = (monitor,)

@@ -2,7 +2,6 @@
 
 import math
 
-from multinn.host.checks import check_number
 from multinn.training.history import Record
 
 _LOSSES = ("loss", "validation_loss")  # smaller is better; the user names the metrics
@@ -26,7 +25,6 @@ class Monitor:
             min_delta: an improvement must be larger than this.
 
         Raises:
-            TypeError: min_delta is not a number.
             ValueError: the mode is invalid, or None for a metric; or min_delta is not 0 or more.
         """
         if mode is None:
@@ -38,7 +36,6 @@ class Monitor:
             mode = "min"
         if mode not in ("min", "max"):
             raise ValueError(f"{owner}: expected the mode 'min' or 'max', got {mode!r}")
-        check_number(owner, "min_delta", min_delta)
         if not 0.0 <= min_delta < math.inf:
             raise ValueError(f"{owner}: expected a finite min_delta of 0 or more, got {min_delta}")
         self.name = name

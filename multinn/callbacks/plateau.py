@@ -1,7 +1,5 @@
 """A learning rate that falls on plateaus."""
 
-from numbers import Real
-
 from multinn.callbacks.monitor import Monitor
 from multinn.descriptions.types import checks_arguments
 from multinn.host.checks import check_integers
@@ -54,7 +52,7 @@ class ReduceLearningRateOnPlateau(Callback):
         check_integers(patience=patience)
         check_integers(minimum=0, cooldown=cooldown)
         for name, value in (("factor", factor), ("min_scale", min_scale)):
-            if not isinstance(value, Real) or not 0.0 <= value < 1.0:
+            if not 0.0 <= value < 1.0:
                 raise ValueError(
                     f"ReduceLearningRateOnPlateau: expected {name} in [0, 1), got {value!r}"
                 )

@@ -414,11 +414,13 @@ def test_a_csv_file_with_unix_line_ends_is_continued(tmp_path):
     assert len(logger.path.read_bytes().splitlines()) == 3
 
 
-def test_csv_with_other_columns_is_refused(tmp_path):
-    logger = CSVLogger(tmp_path / "log.csv")
-    fit(make_trainer(), 1, callbacks=[logger])
-    with pytest.raises(ValueError, match=r"CSVLogger: .*log.csv has the columns \['epoch', 'loss'\]"):
-        fit(make_trainer(), 1, callbacks=[logger], validation_data=(X, Y))
+@pytest.mark.parametrize("header", ["epoch", "loss,epoch", "epoch,accuracy"])
+def test_csv_with_other_columns_is_refused_before_training(tmp_path, header):
+    logger, trainer = CSVLogger(tmp_path / "log.csv"), make_trainer()
+    logger.path.write_text(f"{header}\n")
+    with pytest.raises(ValueError, match=r"CSVLogger: .*log.csv has the columns .*: choose"):
+        fit(trainer, 1, callbacks=[logger])
+    assert trainer.epoch == 0
 
 
 @pytest.mark.parametrize("old", [b"epoch,accuracy\r\n1,0.5\r\n2,0", b"caf\xc3"])
