@@ -329,17 +329,8 @@ class BaseTrainer:
         return self.model.init(generator, input_shape)
 
     def _start(self, params: Tree, shapes: tuple[Shape, Shape], layer_state: Tree | None = None) -> None:
-        """Begin at step 0 with these parameters, for inputs and outputs of these shapes.
-
-        Args:
-            params: the parameters.
-            shapes: the shapes of inputs and outputs.
-            layer_state: the state of the layers, or None for the initial one.
-        """
-        state = first_state(self.model, self.program.optimizer, params, self.dtype)
-        if layer_state is not None:
-            as_own = tree.map(lambda leaf: np.array(leaf, self.dtype, order="C"), layer_state)
-            state = state._replace(layer_state=as_own)
+        """Begin at step 0 with these parameters, for inputs and outputs of these shapes."""
+        state = first_state(self.model, self.program.optimizer, params, self.dtype, layer_state)
         with self.backend.precision(self.dtype):
             self.state = self.backend.from_numpy(state)
         self.epoch = 0

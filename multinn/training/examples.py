@@ -92,11 +92,11 @@ def check_validation_data(
 
 
 def without_left_out(examples: Examples) -> Examples:
-    """Return the examples with others in place of those of weight 0, which keep this weight.
+    """Return the examples; in place of each of weight 0 is a copy of another one, with weight 0.
 
     So nothing that is computed depends on an example that is left out: no loss, metric or gradient, in
-    which 0 · ∞ would be NaN, and no statistics of a batch. The others take turns. If all weights are 0,
-    as may be in one batch of many, the inputs become zeros.
+    which 0 · ∞ would be NaN, and no statistics of a batch. The other examples are copied in turn. If all
+    weights are 0, as may be in one batch of many, the inputs become zeros.
     """
     if examples.weights is None or examples.weights.all():
         return examples
@@ -107,7 +107,7 @@ def without_left_out(examples: Examples) -> Examples:
 
 
 def counting_rows(weights: HostArray) -> HostArray:
-    """Return the row of each example, but rows of other examples, in turn, for those of weight 0.
+    """Return a row for each example: its own or, if its weight is 0, those of the others in turn.
 
     >>> counting_rows(np.array([1.0, 0.0, 2.0, 0.0, 0.0])).tolist()
     [0, 0, 2, 2, 0]
@@ -118,7 +118,7 @@ def counting_rows(weights: HostArray) -> HostArray:
 
 
 def ready(program: TrainingProgram, examples: Examples) -> Examples:
-    """Return checked examples for a run: `without_left_out`, and for a mean loss of mean weight 1."""
+    """Return checked examples `without_left_out`; for a mean loss, their weights have the mean 1."""
     examples = without_left_out(examples)
     if examples.weights is None or program.loss.reduction != "mean":
         return examples

@@ -119,7 +119,9 @@ class TrainingState(NamedTuple):
     optimizer_state: Tree
 
 
-def first_state(model: Layer, optimizer: Optimizer, params: Tree, dtype: str) -> TrainingState:
+def first_state(
+    model: Layer, optimizer: Optimizer, params: Tree, dtype: str, layer_state: Tree | None = None
+) -> TrainingState:
     """Return the state before the first step, on the host.
 
     Args:
@@ -127,10 +129,14 @@ def first_state(model: Layer, optimizer: Optimizer, params: Tree, dtype: str) ->
         optimizer: the optimizer.
         params: the parameters of the model, NumPy arrays, which are copied.
         dtype: the dtype of training.
+        layer_state: the state of its layers, also copied, or None for the initial one.
     """
     # The last bits of a product can depend on the order of an array in memory: use one order.
-    params = tree.map(lambda leaf: np.array(leaf, dtype, order="C"), params)
-    return TrainingState(params, model.init_state(params), optimizer.init(params))
+    given = (params, layer_state)
+    params, layer_state = tree.map(lambda leaf: np.array(leaf, dtype, order="C"), given)
+    if layer_state is None:
+        layer_state = model.init_state(params)
+    return TrainingState(params, layer_state, optimizer.init(params))
 
 
 def value_and_gradients(

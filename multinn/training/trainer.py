@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from backends import Backend, Tree
-from multinn.host.checks import check_flags, check_inputs, check_integers
+from multinn.host.checks import check_flags, check_inputs, check_integers, check_weights
 from multinn.layers import Layer
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
@@ -41,6 +41,7 @@ class Trainer(BaseTrainer):
         epoch: the number of epochs that are done.
         step: the number of steps that are done.
         history: the records of all calls of `fit`.
+        seed: the seed of the next initial parameters, shuffles and dropout masks.
         seconds: the time spent in compiling and in training.
         programs: the compiled functions, for the shapes of data that were used last.
 
@@ -257,6 +258,8 @@ class Trainer(BaseTrainer):
         checked = check_examples(self.program, inputs, y, weights, shapes)
         rows = chosen_rows(examples, len(inputs))
         chosen = Examples(*[None if part is None else part[rows] for part in checked])
+        if chosen.weights is not None:
+            check_weights(chosen.weights, len(rows), self.dtype, name="weights of the chosen examples")
         plan = plan_of_steps(self, len(rows), int(steps), batch_size, shuffle=shuffle)
         with self.backend.precision(self.dtype):
             state = self.state

@@ -137,6 +137,12 @@ def test_the_chosen_examples_are_the_batch():
     assert trainer.trace(X, Y, examples=3).losses == trainer.trace(X[:3], Y[:3]).losses
 
 
+def test_chosen_examples_that_all_have_the_weight_0_are_refused():
+    weights = [1.0] + 9 * [0.0]
+    with pytest.raises(ValueError, match=r"weights of the chosen examples: .* got only zeros"):
+        make_trainer().trace(X, Y, examples=[7, 2], weights=weights)
+
+
 def test_without_a_trainer_given_parameters_are_used():
     trainer = make_trainer()
     trainer.initialize((3,), seed=5)
