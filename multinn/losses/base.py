@@ -152,7 +152,7 @@ def check_shape(name: str, targets: HostArray, output_shape: Shape) -> None:
 
 
 def check_several(name: str, output_shape: Shape, instead: str = "BinaryCrossEntropy") -> None:
-    """Raise ValueError unless the last axis of the outputs has 2 entries: one alone would learn nothing.
+    """Raise ValueError unless outputs have a last axis of at least 2: from 1, nothing could be learned.
 
     Args:
         name: the name of the loss.

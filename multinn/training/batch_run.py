@@ -90,6 +90,7 @@ class BatchRun(BaseRun):
         if not finite:
             self._raise_divergence(state, data, plan, number)
         if examples.weights is not None and not examples.weights.any():
+            # The inputs were zeros, in place of what is left out: no statistics may contain them.
             next_state = next_state._replace(layer_state=state.layer_state)
         return next_state, record
 
