@@ -123,9 +123,12 @@ def one_hot(backend: Backend, labels: Array, classes: int, like: Array) -> Array
         classes: the number of classes.
         like: an array; the result takes its dtype.
     """
-    xp = backend.xp
-    every_class = xp.arange(classes, dtype=labels.dtype)
-    return xp.astype(labels[..., None] == every_class, like.dtype)
+    return backend.xp.astype(is_class(backend, labels, classes), like.dtype)
+
+
+def is_class(backend: Backend, labels: Array, classes: int) -> Array:
+    """Return one-hot vectors (..., classes) of booleans, for labels as in `one_hot`."""
+    return labels[..., None] == backend.xp.arange(classes, dtype=labels.dtype)
 
 
 def counted(backend: Backend, values: Array, weights: Array) -> Array:

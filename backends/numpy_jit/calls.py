@@ -44,7 +44,10 @@ def write_call(source: Source, call: Call, whole_array: Callable[[Value], Any]) 
     elif function is np.where and _is_plain_where(call):
         condition, yes, no = (source.expression(_constant_array(arg, call.result.dtype)) for arg in args)
         source.line(f"{out}[...] = {no}")
-        source.line(f"{source.constant(np.copyto)}({out}, {yes}, 'same_kind', {condition})")
+        if _needs_no_broadcast(call):  # takes two thirds of the time of copyto
+            source.line(f"{source.constant(np.putmask)}({out}, {condition}, {yes})")
+        else:
+            source.line(f"{source.constant(np.copyto)}({out}, {yes}, 'same_kind', {condition})")
     elif function is np.astype and isinstance(args[0].example, np.ndarray):  # a scalar may overflow
         source.line(f"{out}[...] = {source.expression(args[0])}")
     elif isinstance(function, AddWithin):
@@ -176,6 +179,12 @@ def _is_plain_where(call: Call) -> bool:
         and condition.dtype == np.bool
         and all(isinstance(arg, Value | np.ndarray | float) for arg in choices)
     )
+
+
+def _needs_no_broadcast(call: Call) -> bool:
+    """Return whether the condition and the first choice of a plain where are like the result."""
+    condition, yes, _ = (np.asarray(getattr(arg, "example", arg)) for arg in call.args)
+    return condition.shape == yes.shape == call.result.shape and yes.dtype == call.result.dtype
 
 
 def _is_plain_matrix_product(call: Call) -> bool:

@@ -90,11 +90,16 @@ class SoftmaxCrossEntropy(Loss):
             targets = xp.where(counted, targets, xp.zeros_like(targets))
         p, shifted, log_total = functional.softmax_parts(backend, outputs)
         if targets.ndim < outputs.ndim:
-            targets = functional.one_hot(backend, targets, classes, like=outputs)
+            counts = functional.is_class(backend, targets, classes)
+            targets = xp.astype(counts, outputs.dtype)
+        else:
+            counts = targets != 0.0
         if self.label_smoothing:
             smoothing = self.label_smoothing
             targets = (1.0 - smoothing) * targets + smoothing / classes
-        of_targets = xp.vecdot(targets, functional.counted(backend, shifted, targets))
+        else:
+            shifted = xp.where(counts, shifted, targets)
+        of_targets = xp.vecdot(targets, shifted)
         values = log_total[..., 0] - of_targets
         error = p - targets
         if counted is None:
