@@ -184,7 +184,7 @@ def _is_plain_where(call: Call) -> bool:
 def _needs_no_broadcast(call: Call) -> bool:
     """Return whether the condition and the first choice of a plain where are like the result."""
     condition, yes, _ = (np.asarray(getattr(arg, "example", arg)) for arg in call.args)
-    return condition.shape == yes.shape == call.result.shape and yes.dtype == call.result.dtype
+    return bool(condition.shape == yes.shape == call.result.shape and yes.dtype == call.result.dtype)
 
 
 def _is_plain_matrix_product(call: Call) -> bool:
