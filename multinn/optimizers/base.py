@@ -112,8 +112,8 @@ def mean_of_squares(mean: Array, x: Array, decay: float) -> Array:
     """Return ρ a + (1 - ρ) x², the next running mean a of squares, where ρ is the decay.
 
     (√(1 - ρ) x)² has the range of the mean: x² alone would overflow 1 / √(1 - ρ) times earlier. If x is
-    a single number, it does so on JAX, as XLA takes the constants out of the product. ((1 - ρ) x) x would
-    not, but it reads long arrays once more, which is 2 to 7 % of a training step with NumPy.
+    a single number, it does so on JAX, as XLA takes the constants out of the product. ((1 - ρ) x) x
+    would not, but it reads long arrays once more, which is 2 to 7 % of a training step with NumPy.
     """
     scaled = math.sqrt(1.0 - decay) * x
     return decay * mean + scaled * scaled
