@@ -13,6 +13,9 @@ from backends import Backend, get_backend
 from backends.registry import ENVIRONMENT_VARIABLE
 from tests.support.strict_backend import StrictBackend
 
+# pytest looks for doctests in these, too.
+collect_ignore_glob = [] if find_spec("torch") else ["support/torch_*.py"]
+
 BACKENDS = ["numpy", "jax", "array_api_strict", "torch"]
 
 # Shells make background processes ignore Ctrl-C, which some tests send.
