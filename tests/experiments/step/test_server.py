@@ -250,6 +250,7 @@ def test_an_unexpected_error_is_reported_to_both_sides(server, monkeypatch, capf
     printed, deadline = "", time.monotonic() + 10.0  # the terminal may hear of it after the browser
     while "RuntimeError: something broke" not in printed:
         assert time.monotonic() < deadline, printed
+        time.sleep(0.05)  # what is written while it is read is lost
         printed += capfd.readouterr().err
 
 
