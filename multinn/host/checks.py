@@ -11,6 +11,7 @@ import numpy as np
 from backends import HostArray, Tree, tree
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
 
+DTYPES = ("float32", "float64")  # of parameters and computations
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
 
 
@@ -191,12 +192,11 @@ def check_number(owner: str, name: str, value: Any) -> None:
         raise TypeError(f"{owner}: expected {name}: a number, got {value!r}")
 
 
-def check_dtype(dtype: Any) -> None:
-    """Raise TypeError or ValueError unless this is the name of a dtype of training."""
-    if not isinstance(dtype, str):
-        raise TypeError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
+def check_dtype(dtype: Any, choices: Sequence[str] = DTYPES, name: str = "dtype") -> None:
+    """Raise TypeError or ValueError unless this is the name of one of some dtypes."""
+    if not isinstance(dtype, str) or dtype not in choices:
+        kind = ValueError if isinstance(dtype, str) else TypeError
+        raise kind(f"{name}: expected one of {', '.join(map(repr, choices))}, got {dtype!r:.100}")
 
 
 def rounded(array: HostArray, dtype: str, name: str) -> HostArray:

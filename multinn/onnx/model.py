@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import Tree, tree
-from multinn.host.checks import check_parameters, check_shape, rounded
+from multinn.host.checks import DTYPES, check_dtype, check_parameters, check_shape, rounded
 from multinn.host.extras import extra
 from multinn.layers import Layer
 from multinn.onnx.graph import Graph, Node, Value, Values
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 OPSET = 17
 IR_VERSION = 8  # of the same ONNX release, 1.12
 
-DTYPES = ("float32", "float64")
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 INPUT_DTYPES = ("bool", *_INTEGERS, "float16", *DTYPES)
 
@@ -60,9 +59,9 @@ def to_onnx(
     if not isinstance(model, Layer):
         raise TypeError(f"onnx: expected model: a layer, such as Sequential([...]), got {model!r:.100}")
     input_shape = check_shape(input_shape)
-    _check_dtype("dtype", dtype, DTYPES)
+    check_dtype(dtype)
     if input_dtype is not None:
-        _check_dtype("input_dtype", input_dtype, INPUT_DTYPES)
+        check_dtype(input_dtype, INPUT_DTYPES, "input_dtype")
     drawn, _ = model.init(np.random.default_rng(0), input_shape)
     params = _in_dtype(check_parameters(drawn, params), dtype, "parameter")
     if layer_state is not None:
@@ -89,15 +88,6 @@ def _library() -> Any:
         import onnx
         import onnx.checker
     return onnx
-
-
-def _check_dtype(argument: str, dtype: Any, choices: tuple[str, ...]) -> None:
-    """Raise TypeError or ValueError unless a dtype is one of the choices, by name."""
-    if not isinstance(dtype, str) or dtype not in choices:
-        kind = ValueError if isinstance(dtype, str) else TypeError
-        raise kind(
-            f"onnx: expected {argument}: one of {', '.join(map(repr, choices))}, got {dtype!r:.100}"
-        )
 
 
 def _in_dtype(arrays: Tree, dtype: str, kind: str) -> Tree:

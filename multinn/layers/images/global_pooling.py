@@ -84,15 +84,8 @@ class GlobalMaxPool1D(_PoolingOverTime):
         return y, xp.astype(taken, x.dtype)
 
 
-@dataclass(frozen=True)
-class GlobalAveragePool2D(Layer):
-    """y_nc = Σ_hw x_nhwc / (height width): the mean of each channel of each image.
-
-    Shapes: x (batch, height, width, channels), y (batch, channels).
-
-    ∂y_nc/∂x_nhwc = 1 / (height width), so dx = dy / (height width) at every pixel.
-    Source: M. Lin, Q. Chen and S. Yan, Network in network, ICLR 2014, section 3.2.
-    """
+class _PoolingOfImages(Layer):
+    """One number per channel of each image, and no parameters."""
 
     mixes_steps: ClassVar[bool] = True
 
@@ -100,6 +93,17 @@ class GlobalAveragePool2D(Layer):
         """Return no parameters, and (channels,)."""
         check_images(self, input_shape, Geometry((1, 1), (1, 1)))
         return {}, input_shape[2:]
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool2D(_PoolingOfImages):
+    """y_nc = Σ_hw x_nhwc / (height width): the mean of each channel of each image.
+
+    Shapes: x (batch, height, width, channels), y (batch, channels).
+
+    ∂y_nc/∂x_nhwc = 1 / (height width), so dx = dy / (height width) at every pixel.
+    Source: M. Lin, Q. Chen and S. Yan, Network in network, ICLR 2014, section 3.2.
+    """
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
@@ -116,7 +120,7 @@ class GlobalAveragePool2D(Layer):
 
 
 @dataclass(frozen=True)
-class GlobalMaxPool2D(Layer):
+class GlobalMaxPool2D(_PoolingOfImages):
     """y_nc = the maximum of x_nhwc over all h and w: the maximum of each channel of each image.
 
     Shapes: x (batch, height, width, channels), y (batch, channels).
@@ -125,13 +129,6 @@ class GlobalMaxPool2D(Layer):
     maxima, else 0.
     Source: as `MaxPool2D`, with one window for the whole image.
     """
-
-    mixes_steps: ClassVar[bool] = True
-
-    def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-        """Return no parameters, and (channels,)."""
-        check_images(self, input_shape, Geometry((1, 1), (1, 1)))
-        return {}, input_shape[2:]
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None

@@ -89,18 +89,9 @@ class Run:
 
     backend: Backend
 
-    def __call__(
-        self,
-        layer: Layer,
-        x: Any,
-        params: Tree = None,
-        *,
-        state: Tree = None,
-        training: bool = False,
-        mask: HostArray | None = None,
-    ) -> HostArray:
-        """Return the output of a layer that could draw such parameters for such inputs."""
-        return self.with_cache(layer, x, params, state, training, mask)[0]
+    def __call__(self, layer: Layer, x: Any, params: Tree = None, **options: Any) -> HostArray:
+        """Return the output of a layer that could draw such parameters; the options of `with_cache`."""
+        return self.with_cache(layer, x, params, **options)[0]
 
     def with_cache(
         self,
