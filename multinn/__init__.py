@@ -47,6 +47,7 @@ from multinn.layers import AveragePool2D as AveragePool2D
 from multinn.layers import BatchNorm as BatchNorm
 from multinn.layers import Bidirectional as Bidirectional
 from multinn.layers import ChannelsLast as ChannelsLast
+from multinn.layers import Columns as Columns
 from multinn.layers import Concatenate as Concatenate
 from multinn.layers import Container as Container
 from multinn.layers import Conv1D as Conv1D
@@ -83,6 +84,7 @@ from multinn.layers import ReLU6 as ReLU6
 from multinn.layers import Rescale as Rescale
 from multinn.layers import Residual as Residual
 from multinn.layers import RMSNorm as RMSNorm
+from multinn.layers import Select as Select
 from multinn.layers import Sequential as Sequential
 from multinn.layers import Sigmoid as Sigmoid
 from multinn.layers import SiLU as SiLU

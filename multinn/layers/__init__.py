@@ -51,6 +51,8 @@ from multinn.layers.normalization import BatchNorm as BatchNorm
 from multinn.layers.normalization import GroupNorm as GroupNorm
 from multinn.layers.normalization import LayerNorm as LayerNorm
 from multinn.layers.normalization import RMSNorm as RMSNorm
+from multinn.layers.select import Columns as Columns
+from multinn.layers.select import Select as Select
 from multinn.layers.sequences.bidirectional import Bidirectional as Bidirectional
 from multinn.layers.sequences.embedding import Embedding as Embedding
 from multinn.layers.sequences.gru import GRU as GRU

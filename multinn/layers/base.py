@@ -1,7 +1,7 @@
 """The contract of a layer."""
 
 from abc import abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -28,9 +28,13 @@ class Masked(NamedTuple):
     mask: Array
 
 
-def values_of(x: Array | Masked) -> Array:
-    """Return the values, with or without a mask."""
-    return x.values if isinstance(x, Masked) else x
+def values_of(x: Any) -> Any:
+    """Return the values, with or without a mask; for several arrays, those of each."""
+    if isinstance(x, Masked):
+        return x.values
+    if isinstance(x, dict):
+        return {key: values_of(entry) for key, entry in x.items()}
+    return tuple(map(values_of, x)) if isinstance(x, tuple) else x
 
 
 def mask_of(x: Array | Masked) -> Array | None:
@@ -55,9 +59,10 @@ class Layer(Hyperparameters):
     Attributes:
         takes_mask: whether `forward` accepts inputs that are `Masked`.
         mixes_steps: whether the layer cannot use a mask and would mix padding into steps that count.
-        takes_tuple: whether the input may be a tuple of arrays, such as the output of `Parallel`.
-        keeps_values: whether y holds the same numbers as x, perhaps in another order. The next layer
-            of a Sequential then checks the examples, too.
+        takes_tuple: whether the input may be several arrays: a tuple, such as the output of `Parallel`,
+            or a dict.
+        keeps_values: whether y holds the same numbers as x, perhaps in another order, or some of them.
+            The next layer of a Sequential then checks the examples, too.
     """
 
     takes_mask: ClassVar[bool] = False
@@ -135,6 +140,10 @@ class Layer(Hyperparameters):
         Raises:
             ValueError: the layer cannot take one of the numbers; the message says where it is.
         """
+
+    def kept_values(self, inputs: Any) -> Any:
+        """Return the inputs, on the host, that a layer which keeps values passes on."""
+        return inputs
 
     def summary(self, input_shape: Shape, dtype: str = "float32") -> Summary:
         """Return a table of the layer and its parts, at most 80 columns wide.

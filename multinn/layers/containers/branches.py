@@ -1,14 +1,16 @@
 """Layers in parallel: each gets the same input, and their outputs are combined."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
-from backends import Array, Backend, HostArray, Shape, Tree
+from backends import Array, Backend, HostArray, Shape, Tree, tree
+from multinn.descriptions.named_parts import named_parts
 from multinn.host.checks import is_integer
 from multinn.layers.base import Layer, mask_of, values_of, with_mask
 from multinn.layers.basic import Identity
@@ -61,7 +63,7 @@ class Branches(Container):
         dx, gradients = None, []
         for index, own_dy in enumerate(self._split(backend, cache[1], dy)):
             own_dx, own = self.children[index].backward(backend, params[index], cache[0][index], own_dy)
-            dx = own_dx if dx is None else dx + own_dx
+            dx = own_dx if dx is None else tree.map(add, dx, own_dx)
             gradients.append(own)
         return dx, tuple(gradients)
 
@@ -222,27 +224,47 @@ class Concatenate(_ListOfBranches):
 
 @dataclass(frozen=True, init=False)
 class Parallel(_ListOfBranches):
-    """y = (f_1(x), f_2(x), ...): a tuple, for a layer that takes one, such as cross-attention.
+    """y = (f_1(x), f_2(x), ...): a tuple, or with names a dict, such as the heads of a model.
 
-    dy is a tuple, too, and ∂L/∂f_k is its entry k.
+    dy is a tuple or a dict, too, and ∂L/∂f_k is its entry k.
 
     Attributes:
-        branches: layers, at least one.
+        branches: layers, at least one. A dict of layers gives the names, too.
+        names: the keys of the dict, one for each branch; None for a tuple.
 
     Raises:
-        TypeError: something in ``branches`` is no layer.
-        ValueError: ``branches`` is empty.
+        TypeError: something in ``branches`` is no layer, or a name is no string.
+        ValueError: ``branches`` is empty, or there is not one name for each branch.
+
+    >>> from multinn import Dense
+    >>> Parallel({"price": Dense(1), "kind": Dense(3)}).init(np.random.default_rng(0), (5,))[1]
+    {'price': (1,), 'kind': (3,)}
     """
 
-    def _output_shape(self, shapes: list[Shape]) -> Shape:
-        joined: Any = tuple(shapes)
-        return joined  # type: ignore[no-any-return]  # one shape per branch
+    names: tuple[str, ...] | None = None
 
-    def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Array, Tree]:
-        return tuple(outputs), None
+    def __init__(
+        self, branches: Iterable[Layer] | Mapping[str, Layer], names: Iterable[str] | None = None
+    ) -> None:
+        parts, given = named_parts("Parallel", branches, names)
+        super().__init__(parts)
+        object.__setattr__(self, "names", given)
+        if given is not None and len(given) != len(self.branches):
+            raise ValueError(
+                f"Parallel: expected a name for each of {len(self.branches)} branches, got {given}"
+            )
 
-    def _split(self, backend: Backend, cache: Tree, dy: Array) -> Sequence[Array]:
-        return list(dy)
+    def _output_shape(self, shapes: list[Shape]) -> Any:
+        return self._with_names(shapes)
+
+    def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Any, Tree]:
+        return self._with_names(outputs), None
+
+    def _split(self, backend: Backend, cache: Tree, dy: Any) -> Sequence[Array]:
+        return list(dy) if self.names is None else [dy[name] for name in self.names]
+
+    def _with_names(self, parts: list[Any]) -> Any:
+        return tuple(parts) if self.names is None else dict(zip(self.names, parts, strict=True))
 
 
 def _common_shape(name: str, shapes: list[Shape], free: int | None = None) -> Shape:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import random
 from multinn.descriptions.types import check_type
+from multinn.host.trees import is_one_shape
 from multinn.layers.base import Layer, Masked, mask_of, values_of
 from multinn.random import Key
 
@@ -95,20 +97,31 @@ def init_child(
         place: where the child is, for error messages.
         child: the layer.
         generator: as in `init`.
-        input_shape: as in `init`; a tuple of shapes if the input is a tuple of arrays.
+        input_shape: as in `init`; a tuple or a dict of shapes if the input is one of arrays.
 
     Raises:
         ValueError: the layer cannot take inputs of this shape.
     """
     try:
-        if not child.takes_tuple and any(isinstance(length, tuple) for length in input_shape):
-            raise ValueError(
-                f"{type(child).__name__}: expected one array, got a tuple of arrays of shapes "
-                f"{input_shape}, without the batch; use Add or Concatenate instead of Parallel"
-            )
+        check_takes(child, input_shape)
         return child.init(generator, input_shape)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
+
+
+def check_takes(layer: Layer, input_shape: Any) -> None:
+    """Raise ValueError if the input is several arrays, and the layer takes one.
+
+    Args:
+        layer: the layer.
+        input_shape: the shape of one example, or a tuple or a dict of such shapes.
+    """
+    if not (layer.takes_tuple or is_one_shape(input_shape)):
+        raise ValueError(
+            f"{type(layer).__name__}: expected one array, got a {type(input_shape).__name__} of arrays "
+            f"of shapes {input_shape}, without the batch; choose one with Select, or join them: use "
+            "Concatenate or Add, not Parallel"
+        )
 
 
 def check_keeps_steps(layer: Layer) -> None:
@@ -193,10 +206,21 @@ class Sequential(Container):
 
     def check_inputs(self, inputs: HostArray) -> None:
         """Check the examples in the first layer, and in the next as long as the values are kept."""
+        chosen_by = ""
         for layer in self.layers:
-            layer.check_inputs(inputs)
+            try:
+                layer.check_inputs(inputs)
+            except ValueError as error:
+                raise ValueError(f"{chosen_by}{error}") from None
             if not layer.keeps_values:
                 break
+            kept = layer.kept_values(inputs)
+            chosen_by += "" if kept is inputs else f"{layer!r}: "
+            inputs = kept
+
+    def kept_values(self, inputs: Any) -> Any:
+        """Return what the last layer passes on."""
+        return reduce(lambda kept, layer: layer.kept_values(kept), self.layers, inputs)
 
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None

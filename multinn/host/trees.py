@@ -1,0 +1,95 @@
+"""Several inputs or outputs on the host: a dict or a tuple of arrays with one common first axis.
+
+One array is a tree of one leaf, and so most functions here are no special case of anything.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backends import Shape, Tree, tree
+
+
+def entries_of(values: Any, name: str = "x") -> Tree:
+    """Return a dict for a mapping, with its entries in the same way; anything else as it is.
+
+    Raises:
+        TypeError: a key of the mapping is not a string.
+        ValueError: a dict or a tuple is empty.
+    """
+    if not is_tree(values):
+        return values
+    if not len(values):
+        raise ValueError(f"{name}: expected at least one array, got an empty {type(values).__name__}")
+    if not isinstance(values, Mapping):
+        return tuple(entries_of(value, f"{name}[{index}]") for index, value in enumerate(values))
+    for key in values:
+        if not isinstance(key, str):
+            raise TypeError(f"{name}: expected strings as the keys of a dict of arrays, got {key!r}")
+    return {key: entries_of(value, f"{name}[{key!r}]") for key, value in values.items()}
+
+
+def is_tree(values: Any) -> bool:
+    """Return whether these are several arrays: a mapping, or a tuple of arrays with a first axis.
+
+    Other tuples, such as rows of numbers, are one array.
+    """
+    if isinstance(values, Mapping):
+        return True
+    return isinstance(values, tuple) and all(map(_is_entry, values))
+
+
+def _is_entry(value: Any) -> bool:
+    return bool(getattr(value, "shape", ())) or (is_tree(value) and bool(value))
+
+
+def map_entries(function: Callable[..., Any], values: Tree, name: str, *others: Tree) -> Tree:
+    """Apply a function to each array, its name, such as x['age'], and the arrays of other trees there.
+
+    Raises:
+        ValueError: another tree has other entries; or an error of the function.
+    """
+    if isinstance(values, dict):
+        return {
+            key: map_entries(function, value, f"{name}[{key!r}]", *[other[key] for other in others])
+            for key, value in values.items()
+        }
+    if isinstance(values, tuple):
+        return tuple(
+            map_entries(function, value, f"{name}[{index}]", *[other[index] for other in others])
+            for index, value in enumerate(values)
+        )
+    return function(values, name, *others)
+
+
+def count_of(values: Tree) -> int:
+    """Return the length of the first axis, the number of examples."""
+    return len(tree.leaves(values)[0])
+
+
+def rows_of(values: Tree, rows: Any) -> Tree:
+    """Return some rows of each array: a slice, or indices."""
+    return tree.map(lambda leaf: leaf[rows], values)
+
+
+def shape_of(values: Tree) -> Any:
+    """Return the shape of one example: a tuple of integers, or a dict or a tuple of these.
+
+    >>> import numpy as np
+    >>> shape_of(np.zeros((5, 3))), shape_of({"age": np.zeros((5, 1)), "image": np.zeros((5, 8, 8))})
+    ((3,), {'age': (1,), 'image': (8, 8)})
+    """
+    return tree.map(lambda leaf: tuple(leaf.shape[1:]), values)
+
+
+def is_one_shape(shape: Any) -> bool:
+    """Return whether this is the shape of one array, not a dict or a tuple of shapes."""
+    return isinstance(shape, tuple) and not any(isinstance(each, tuple | dict) for each in shape)
+
+
+def map_shapes(function: Callable[[Shape], Any], shape: Any) -> Tree:
+    """Apply a function to the shape of each array."""
+    if isinstance(shape, dict):
+        return {key: map_shapes(function, value) for key, value in shape.items()}
+    if not is_one_shape(shape):
+        return tuple(map_shapes(function, value) for value in shape)
+    return function(shape)
