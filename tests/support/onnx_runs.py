@@ -10,6 +10,7 @@ from multinn import Container, Layer, Masking, Sequential
 from multinn.layers.base import Masked, values_of
 from multinn.onnx import to_onnx
 from multinn.testing.gradient_cases import LAYERS, LayerCase
+from multinn.testing.gradient_cases.base import x_of
 from tests.support.layer_runs import drawn as drawn
 
 # Layers that ONNX cannot express, with the reason.
@@ -27,9 +28,9 @@ CASES = [case for case in LAYERS if _has_converters(case.layer)]
 
 def point_of(case: LayerCase) -> tuple[Layer, Tree, Tree, np.ndarray]:
     """Return layer, parameters, state and inputs; a mask becomes zeros that `Masking` finds."""
-    variables, constants = case.draw(0)
+    variables, constants = point = case.draw(0)
     params, state = variables["params"], constants["state"]
-    x = constants["x"] if case.ids else variables["x"]
+    x = x_of(point)
     if case.lengths is None:
         return case.layer, params, state, x
     x = x * constants["mask"].reshape(*x.shape[:2], *(1,) * (x.ndim - 2))

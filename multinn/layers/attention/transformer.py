@@ -1,6 +1,7 @@
 """The transformer block."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -55,6 +56,7 @@ class TransformerBlock(Sequential):
     causal: bool = False
     activation: Layer = GELU()
     pre_normalization: bool = True
+    takes_tuple: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_integers(self, "features", "heads", "hidden_units")

@@ -1,11 +1,15 @@
 """Gradient cases of attention."""
 
 from multinn import (
+    Add,
     Dense,
+    Embedding,
     Identity,
+    Masking,
     MultiHeadAttention,
     Parallel,
     RelativePositionBias,
+    Select,
     Sequential,
     SiLU,
     Tanh,
@@ -41,6 +45,14 @@ _SMALL_CROSS = Sequential(
     ]
 )
 
+# Two inputs: steps that may be padding, and ids, of which 0 is padding. The sum has a residual branch.
+_TWO_INPUTS = Sequential(
+    [
+        Parallel([Sequential([Select(0), Masking()]), Sequential([Select(1), Embedding(3, 2, 0)])]),
+        Add([Select(0), MultiHeadAttention(1, use_bias=False)]),
+    ]
+)
+
 CASES: tuple[LayerCase, ...] = (
     LayerCase("RelativePositionBias", RelativePositionBias(2), (2, 3, 2), lengths=(3, 2)),
     # In the second example, all steps are padding.
@@ -73,6 +85,13 @@ CASES: tuple[LayerCase, ...] = (
         (2, 3, 4),
         lengths=(2, 3),
         smaller=LayerCase("small", _SMALL_BIASED, (1, 2, 1)),
+    ),
+    LayerCase(
+        "MultiHeadAttention of two inputs",
+        _TWO_INPUTS,
+        ((2, 2, 2), (2, 3)),
+        ids=(None, 3),
+        smaller=LayerCase("small", _TWO_INPUTS, ((1, 1, 2), (1, 2)), ids=(None, 3)),
     ),
     LayerCase(
         "TransformerBlock",
