@@ -105,6 +105,11 @@ class LayerCase(Case):
     lengths: tuple[int, ...] | None = field(default=None, kw_only=True)
     ids: Any = field(default=None, kw_only=True, hash=False)
 
+    @property
+    def input_shape(self) -> Any:
+        """The shape of one example, without the batch, or a tuple or a dict of shapes."""
+        return map_shapes(lambda shape: shape[1:], self.shape)
+
     def value(self, backend: Backend, variables: Tree, constants: Tree) -> Array:
         """Return the sum of dy y."""
         return self._forward(backend, variables, constants)[0]
@@ -131,9 +136,8 @@ class LayerCase(Case):
         return sum(products[1:], start=products[0]), cache
 
     def _draw(self, generator: np.random.Generator) -> Point:
-        input_shape = map_shapes(lambda shape: shape[1:], self.shape)
         batch = tree.leaves(map_shapes(lambda shape: shape[0], self.shape))[0]
-        initial, output_shape = self.layer.init(generator, input_shape)
+        initial, output_shape = self.layer.init(generator, self.input_shape)
         # Biases of 0 and scales of 1 would hide errors in terms that multiply them.
         params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
         state = self.layer.init_state(initial)
