@@ -10,20 +10,30 @@ import numpy as np
 
 from backends import HostArray, Tree, tree
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
+from multinn.host.trees import check_entries, count_of, entries_of, map_entries
 
 DTYPES = ("float32", "float64")  # of parameters and computations
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
 
 
-def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
-    """Return ``x`` as an array (examples, ...), with at least one example.
+def check_inputs(x: Any, dtype: str, name: str = "x") -> Tree:
+    """Return ``x`` as an array (examples, ...), or a dict or a tuple of these, with an example at least.
 
     Booleans and integers of at most 32 bits keep their dtype; floats and larger integers are converted.
 
     Raises:
         TypeError: ``x`` is not numeric.
-        ValueError: ``x`` is empty or ragged, has no feature axis, or holds NaN or infinity.
+        ValueError: ``x`` is empty or ragged, has no feature axis, or holds NaN or infinity; or arrays of
+            a dict or a tuple have different numbers of examples.
     """
+    inputs = map_entries(partial(_check_input, dtype=dtype), entries_of(x, name), name)
+    examples = count_of(inputs)
+    same_length = partial(_check_length, examples=examples, like=f"the first array of {name}")
+    map_entries(same_length, inputs, name)
+    return inputs
+
+
+def _check_input(x: Any, name: str, dtype: str) -> HostArray:
     array = _as_numeric(x, name)
     if array.ndim < 2:
         raise ValueError(
@@ -38,15 +48,19 @@ def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
     return rounded(array, dtype, name)
 
 
-def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
-    """Return ``y`` as a finite array (examples, ...), in its own dtype.
+def check_targets(y: Any, examples: int, name: str = "y") -> Tree:
+    """Return ``y`` as a finite array (examples, ...), or a dict or a tuple of these, in its own dtype.
 
     Raises:
         TypeError: ``y`` is not numeric.
         ValueError: the number of rows differs, or ``y`` holds NaN or infinity.
     """
+    return map_entries(partial(_check_target, examples=examples), entries_of(y, name), name)
+
+
+def _check_target(y: Any, name: str, examples: int) -> HostArray:
     array = _as_numeric(y, name)
-    _check_length(array, examples, name)
+    _check_length(array, name, examples)
     check_finite(array, name, table=y)
     return array
 
@@ -68,7 +82,7 @@ def check_weights(
         ValueError: the shape is wrong, a weight is negative, NaN or infinite, or all are zero.
     """
     array = _as_numeric(weights, name)
-    _check_length(array, examples, name)
+    _check_length(array, name, examples)
     if array.ndim != 1:
         raise ValueError(f"{name}: expected shape ({examples},), got {array.shape}")
     check_finite(array, name)
@@ -81,8 +95,13 @@ def check_weights(
     return array
 
 
-def check_example_shape(inputs: HostArray, expected: tuple[int, ...], name: str) -> None:
-    """Raise ValueError unless each example has the expected shape."""
+def check_example_shape(inputs: Tree, expected: Any, name: str) -> None:
+    """Raise ValueError unless each example has the expected shape, or dict or tuple of shapes."""
+    check_entries(inputs, expected, name)
+    map_entries(_check_one_shape, inputs, name, expected)
+
+
+def _check_one_shape(inputs: HostArray, name: str, expected: tuple[int, ...]) -> None:
     if inputs.shape[1:] != expected:
         raise ValueError(
             f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}; "
@@ -303,7 +322,7 @@ def check_not_masked(values: Any, name: str) -> None:
         )
 
 
-def _check_length(array: HostArray, examples: int, name: str) -> None:
+def _check_length(array: HostArray, name: str, examples: int, like: str = "x") -> None:
     rows = array.shape[0] if array.ndim else "a single number"
     if rows != examples:
-        raise ValueError(f"{name}: expected {examples} rows, as many as x has, got {rows}")
+        raise ValueError(f"{name}: expected {examples} rows, as many as {like} has, got {rows}")

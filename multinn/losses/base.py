@@ -19,10 +19,12 @@ class Loss(Hyperparameters):
     Attributes:
         output_activation: the function from outputs to predictions: the identity, σ, softmax or exp.
         reduction: whether L is the mean or the sum of the l_n.
+        takes_tuple: whether outputs and targets are several arrays, dicts or tuples.
     """
 
     output_activation: ClassVar[Literal["identity", "logistic", "softmax", "exp"]] = "identity"
     reduction: ClassVar[Literal["mean", "sum"]] = "mean"
+    takes_tuple: ClassVar[bool] = False
 
     @abstractmethod
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from multinn import random
 from multinn.host.progress import Advance
+from multinn.host.trees import count_of
 from multinn.training.batches import Batch, Batches, batches_of, prefetched
 from multinn.training.history import Columns, EpochMetrics, Record, combine_steps, join
 from multinn.training.program import Examples, Plan, TrainingState
@@ -48,7 +49,7 @@ class BatchRun(BaseRun):
         for batch in prefetched(self._examples(), self.reader):
             state, record = self._step(state, batch, step + len(sizes), len(sizes))
             columns.append(record)
-            sizes.append(len(batch.x))
+            sizes.append(count_of(batch.x))
             if len(record) != len(columns[0]):
                 raise ValueError(
                     "fit_batches: expected weights with all batches of an epoch, or with none"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import HostArray, Shape
+from backends import HostArray, Tree, tree
 from multinn.host.checks import (
     check_example_shape,
     check_inputs,
@@ -15,6 +15,7 @@ from multinn.host.checks import (
     check_weights,
     kind_text,
 )
+from multinn.host.trees import check_entries, count_of, is_one_shape, rows_of
 from multinn.layers import Layer
 from multinn.training.program import Examples, TrainingProgram
 
@@ -28,10 +29,10 @@ class PlacedExamples(NamedTuple):
 
 def check_examples(
     program: TrainingProgram,
-    inputs: HostArray,
+    inputs: Tree,
     y: Any,
     weights: Any,
-    shapes: tuple[Shape, Shape],
+    shapes: tuple[Any, Any],
     name: str = "",
     *,
     class_weights: Mapping[Any, float] | str | None = None,
@@ -53,15 +54,22 @@ def check_examples(
         TypeError, ValueError: the data do not fit the model or the loss.
     """
     input_shape, output_shape = shapes
-    count = inputs.shape[0]
+    count = count_of(inputs)
     targets = check_targets(y, count, f"{name}y")
     if weights is not None:
         dtype = program.dtype if class_weights is None else "float64"
         weights = check_weights(weights, count, dtype, all_zero=all_zero)
     if class_weights is not None:
+        check_entries(targets, (), f"class_weights: {name}y", "with one class for each example")
         weights = with_class_weights(targets, class_weights, weights)
         weights = check_weights(weights, count, program.dtype)
     check_model_inputs(program.model, inputs, input_shape, f"{name}x")
+    if not (program.loss.takes_tuple or is_one_shape(output_shape)):
+        raise ValueError(
+            f"{type(program.loss).__name__}: expected a model with one output, got outputs of shapes "
+            f"{output_shape}; use Heads, with a loss for each output"
+        )
+    check_entries(targets, output_shape, f"{name}y", "as the model's outputs")
     try:
         prepared = program.loss.prepare_targets(targets, output_shape, program.dtype)
     except ValueError as error:
@@ -69,7 +77,7 @@ def check_examples(
     return Examples(inputs, prepared, weights)
 
 
-def check_model_inputs(model: Layer, inputs: HostArray, input_shape: Shape, name: str) -> None:
+def check_model_inputs(model: Layer, inputs: Tree, input_shape: Any, name: str) -> None:
     """Raise ValueError unless the inputs have that shape, and values that the model can take."""
     check_example_shape(inputs, input_shape, name)
     try:
@@ -79,7 +87,7 @@ def check_model_inputs(model: Layer, inputs: HostArray, input_shape: Shape, name
 
 
 def check_validation_data(
-    program: TrainingProgram, data: Any, shapes: tuple[Shape, Shape]
+    program: TrainingProgram, data: Any, shapes: tuple[Any, Any]
 ) -> Examples | None:
     """Return a pair (x, y) as checked examples; None for None."""
     if data is None:
@@ -101,9 +109,10 @@ def without_left_out(examples: Examples) -> Examples:
     if examples.weights is None or examples.weights.all():
         return examples
     if not examples.weights.any():
-        return examples._replace(x=np.zeros_like(examples.x))
+        return examples._replace(x=tree.map(np.zeros_like, examples.x))
     rows = counting_rows(examples.weights)
-    return Examples(examples.x[rows], examples.targets[rows], examples.weights)
+    x, targets = rows_of((examples.x, examples.targets), rows)
+    return Examples(x, targets, examples.weights)
 
 
 def counting_rows(weights: HostArray) -> HostArray:
@@ -126,7 +135,7 @@ def ready(program: TrainingProgram, examples: Examples) -> Examples:
     return examples._replace(weights=(examples.weights / mean).astype(program.dtype))
 
 
-def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Shape, Shape]) -> Examples:
+def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Any, Any]) -> Examples:
     """Return a batch, (x, y) or (x, y, weights), as checked examples."""
     inputs = check_batch_inputs(program, batch)
     _, y, *weights = batch
@@ -134,7 +143,7 @@ def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Shape, Shape
     return without_left_out(check_examples(program, inputs, y, weights, shapes, all_zero=True))
 
 
-def check_batch_inputs(program: TrainingProgram, batch: Any) -> HostArray:
+def check_batch_inputs(program: TrainingProgram, batch: Any) -> Tree:
     """Return the checked inputs of a batch."""
     if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
         raise ValueError(f"batches: expected (x, y) or (x, y, weights) each, got {kind_text(batch)}")

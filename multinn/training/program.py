@@ -18,10 +18,13 @@ from multinn.random import Key
 
 
 class Examples(NamedTuple):
-    """Some examples: inputs (n, ...), targets (n, ...), and weights (n,) or None."""
+    """Some examples: inputs (n, ...), targets (n, ...), and weights (n,) or None.
 
-    x: Array
-    targets: Array
+    Inputs and targets may also be dicts or tuples of such arrays.
+    """
+
+    x: Tree
+    targets: Tree
     weights: Array | None = None
 
 
@@ -296,15 +299,15 @@ class TrainingProgram:
         value = self.loss.value(self.backend, outputs, targets, weights)
         return {"loss": value} | self._metrics(outputs, targets, weights)
 
-    def predict(self, state: ModelState, x: Array) -> Array:
+    def predict(self, state: ModelState, x: Tree) -> Tree:
         """Return the outputs at inference."""
         return values_of(self.model.forward_with_state(self.backend, *state, self._cast(x))[0])
 
-    def _cast(self, x: Array) -> Array:
-        dtype = getattr(self.backend.xp, self.dtype)
-        return x if x.dtype == dtype else self.backend.xp.astype(x, dtype)
+    def _cast(self, x: Tree) -> Tree:
+        xp, dtype = self.backend.xp, getattr(self.backend.xp, self.dtype)
+        return tree.map(lambda leaf: leaf if leaf.dtype == dtype else xp.astype(leaf, dtype), x)
 
-    def _metrics(self, outputs: Array, targets: Array, weights: Array | None) -> dict[str, Array]:
+    def _metrics(self, outputs: Tree, targets: Tree, weights: Array | None) -> dict[str, Array]:
         values = {
             name: metric(self.backend, outputs, targets, weights)
             for name, metric in self.metrics.items()
