@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from backends import HostArray, Tree, tree
+from backends import HostArray, Shape, Tree, tree
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
 from multinn.host.trees import check_entries, count_of, entries_of, map_entries
 
@@ -66,16 +66,24 @@ def _check_target(y: Any, name: str, examples: int) -> HostArray:
 
 
 def check_weights(
-    weights: Any, examples: int, dtype: str, *, all_zero: bool = False, name: str = "weights"
+    weights: Any,
+    examples: int,
+    dtype: str,
+    *,
+    all_zero: bool = False,
+    name: str = "weights",
+    entries: Shape = (),
 ) -> HostArray:
-    """Return ``weights`` as an array (examples,) of numbers of 0 or more.
+    """Return ``weights`` as an array of numbers of 0 or more.
 
     Args:
-        weights: one weight per example, of all examples or of one batch.
+        weights: (examples,), one weight per example, of all examples or of one batch; or with more axes,
+            the first ones of ``entries``.
         examples: the number of examples.
         dtype: the dtype of the result.
         all_zero: whether all weights may be zero, as in one batch of many.
         name: the name of the weights in messages.
+        entries: the shape of the parts of an example that may have weights of their own.
 
     Raises:
         TypeError: the weights are not numeric.
@@ -83,12 +91,13 @@ def check_weights(
     """
     array = _as_numeric(weights, name)
     _check_length(array, name, examples)
-    if array.ndim != 1:
-        raise ValueError(f"{name}: expected shape ({examples},), got {array.shape}")
+    shapes = [(examples, *entries[:axes]) for axes in range(len(entries) + 1)]
+    if array.shape not in shapes:
+        raise ValueError(f"{name}: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
     check_finite(array, name)
     if (array < 0).any():
-        row = int(np.argmax(array < 0))
-        raise ValueError(f"{name}: expected 0 or more, got {array[row]} at row {row}")
+        index, where = first_place(array < 0)
+        raise ValueError(f"{name}: expected 0 or more, got {array[index]} at {where}")
     array = rounded(array, dtype, name)
     if not (all_zero or array.any()):
         raise ValueError(f"{name}: expected at least one above 0, got only zeros")
