@@ -181,6 +181,21 @@ def example_weights(backend: Backend, weights: Tree) -> Array:
     return backend.xp.mean(weights, axis=tuple(range(1, weights.ndim)))
 
 
+def head_share(backend: Backend, weights: Tree, key: str | int) -> Array:
+    """Return W_k / W: the sum of the examples' weights for one head, divided by the mean over all heads.
+
+    If all weights are 0, it is 0.
+
+    Args:
+        backend: the backend of the arrays.
+        weights: a dict or a tuple, as for `example_weights`.
+        key: k, the key or the index of the head.
+    """
+    xp = backend.xp
+    own, mean = (xp.sum(example_weights(backend, each)) for each in (weights[key], weights))
+    return own / xp.maximum(mean, float(xp.finfo(mean.dtype).smallest_normal))
+
+
 def product(backend: Backend, factors: Array, values: Array) -> Array:
     """Return factors · values, with 0 · ∞ = 0. So 0 log 0 = 0, as by convention.
 

@@ -1,6 +1,6 @@
 """Training as pure functions: a plan, a step, and a run of many steps that a backend compiles whole."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -12,7 +12,8 @@ from multinn import random
 from multinn.layers import Layer
 from multinn.layers.base import values_of
 from multinn.losses import Loss
-from multinn.metrics import CombinedMetric, Metric
+from multinn.metrics import Metric, reduction_of
+from multinn.metrics.base import Reduction as Reduction
 from multinn.optimizers import Optimizer
 from multinn.random import Key
 
@@ -163,16 +164,6 @@ def value_and_gradients(
     return value, outputs, model.parameter_gradients(backend, params, cache, dy)
 
 
-Reduction = str | Callable[[HostArray], HostArray]  # "mean", "sum", or CombinedMetric.combine
-
-
-def _reduction(metric: Metric) -> Reduction:
-    if isinstance(metric, CombinedMetric):
-        return metric.combine
-    reduction: str = getattr(getattr(metric, "__self__", None), "reduction", "mean")
-    return reduction
-
-
 @dataclass(frozen=True)
 class TrainingProgram:
     """A training run as pure functions of arrays.
@@ -226,7 +217,7 @@ class TrainingProgram:
         """How to combine the loss and each metric over several batches, by name."""
         return {
             "loss": self.loss.reduction,
-            **{name: _reduction(metric) for name, metric in self.metrics.items()},
+            **{name: reduction_of(metric) for name, metric in self.metrics.items()},
         }
 
     def step(
