@@ -93,7 +93,7 @@ def map_entries(function: Callable[..., Any], values: Tree, name: str, *others: 
 
 def count_of(values: Tree) -> int:
     """Return the length of the first axis, the number of examples."""
-    return len(tree.leaves(values)[0])
+    return int(tree.leaves(values)[0].shape[0])
 
 
 def rows_of(values: Tree, rows: Any) -> Tree:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from backends import Array, Backend, Tree, tree
 from multinn import functional
@@ -46,6 +46,8 @@ class Heads(Loss):
     Heads(losses=(MeanSquaredError(), SoftmaxCrossEntropy(label_smoothing=0.0, ignored_class=None)), \
 coefficients=(1.0, 0.5), names=('price', 'kind'))
     """
+
+    takes_tuple: ClassVar[bool] = True
 
     losses: tuple[Loss, ...]
     coefficients: tuple[float, ...] | None = None

@@ -169,8 +169,7 @@ class BaseTrainer:
         Args:
             x: (examples, ...), as in training.
             y: the targets, as the loss takes them.
-            weights: (examples,) numbers of 0 or more, or None. For mean losses, only the relative sizes
-                of the weights matter.
+            weights: as in training. For mean losses, only the relative sizes of the weights matter.
             batch_size: examples at a time.
 
         Raises:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from backends import Backend, Tree
-from multinn.host.checks import check_flags, check_inputs, check_integers, check_weights
+from multinn.host.checks import check_flags, check_inputs, check_integers
 from multinn.host.trees import count_of, rows_of, shape_of
 from multinn.layers import Layer
 from multinn.losses import Loss
@@ -108,8 +108,9 @@ class Trainer(BaseTrainer):
             y: targets, as the loss takes them; for several heads, a dict or a tuple of these.
             epochs: 1 or more.
             batch_size: examples in a step; the last step of an epoch takes the rest.
-            weights: (examples,) numbers of 0 or more, or None: how much each example counts, relative to
-                the mean of all weights.
+            weights: numbers of 0 or more, or None: (examples,), how much each example counts, relative
+                to the mean of all weights; or (examples, ...), the same for each target, such as each
+                step of a sequence; or for several heads a dict or a tuple of these.
             class_weights: the weight of each class in y, 1 for a class without one; or "balanced", which
                 gives all classes the same total weight. With ``weights``, the product counts.
             validation_data: inputs and targets that are evaluated at each report.
@@ -243,7 +244,7 @@ class Trainer(BaseTrainer):
                 all.
             batch_size: examples in a step; None for all examples in each step.
             shuffle: as in `fit`.
-            weights: (examples,) numbers of 0 or more, or None, as in `fit`.
+            weights: as in `fit`.
             leave_out: names of entries to leave out: of a layer's "x", "y", "cache", "params",
                 "params_after", "state", "state_after", "dy", "dx" and "gradients", or "updates",
                 "code" and "documentation".
@@ -261,7 +262,10 @@ class Trainer(BaseTrainer):
         rows = chosen_rows(examples, count_of(inputs))
         chosen = rows_of(checked, rows)
         if chosen.weights is not None:
-            check_weights(chosen.weights, len(rows), self.dtype, name="weights of the chosen examples")
+            name = "weights of the chosen examples"
+            self.program.loss.prepare_weights(
+                chosen.weights, len(rows), shapes[1], self.dtype, name=name
+            )
         plan = plan_of_steps(self, len(rows), int(steps), batch_size, shuffle=shuffle)
         with self.backend.precision(self.dtype):
             state = self.state
