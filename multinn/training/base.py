@@ -69,7 +69,7 @@ class BaseTrainer:
         if not isinstance(metrics, Mapping | None):
             raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
         check_integers(minimum=0, seed=seed)
-        check_metrics(metrics or {})
+        check_metrics(metrics or {}, loss.reductions)
         warn_of_last_layer(model, loss)
         self.backend = get_backend(backend)
         self.dtype = dtype
