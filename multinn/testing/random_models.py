@@ -76,8 +76,9 @@ def random_case(seed: int) -> LayerCase:
     """
     draws = Draws(np.random.default_rng([seed, *b"random models"]))
     kind = draws.one_of(*_KINDS)
-    batch, lengths, ids, model = draws.number(1, 4), None, None, None
+    batch, lengths, model = draws.number(1, 4), None, None
     shape: Any = (draws.number(2, 6), draws.number(1, 5))
+    ids: Any = None
     if kind == "features":
         shape = shape[1:]
     elif kind == "images":
