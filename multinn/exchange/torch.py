@@ -44,10 +44,11 @@ def to_state_dict(
     "0.weight"; those of a single layer are "weight" and so on. Parallel layers are numbered like
     layers in a row, as in `torch.nn.ModuleList`; those of a dict have their keys, as in
     `torch.nn.ModuleDict`, such as "1.price.weight". `TransformerBlock` is
-    `torch.nn.TransformerEncoderLayer`. The attention of PyTorch has a bias for keys, which has no
-    effect: it is 0. PyTorch has the channels of images first, and so flattens images in another order:
-    the rows of the first Dense after Flatten are permuted, and so are the axes of LayerNorm(axes=3).
-    Before ``load_state_dict``, convert the arrays by ``torch.from_numpy``.
+    `torch.nn.TransformerEncoderLayer`, or with cross_attention `torch.nn.TransformerDecoderLayer`. The
+    attention of PyTorch has a bias for keys, which has no effect: it is 0. PyTorch has the channels of
+    images first, and so flattens images in another order: the rows of the first Dense after Flatten
+    are permuted, and so are the axes of LayerNorm(axes=3). Before ``load_state_dict``, convert the
+    arrays by ``torch.from_numpy``.
 
     A Sequential of at least two recurrent layers of one kind and width, with nothing but Dropout between
     them, is one `torch.nn.RNN`, `GRU` or `LSTM` of so many layers, such as `torch.nn.LSTM(3, 8,
@@ -189,7 +190,8 @@ def _unknown(model: Layer, name: str, parts: list[_Part]) -> ValueError:
     )
 
 
-# The parts of torch.nn.TransformerEncoderLayer, by their paths in TransformerBlock.
+# The parts of torch.nn.TransformerEncoderLayer, and of TransformerDecoderLayer for a block with
+# cross_attention, by their paths in TransformerBlock.
 _NORMALIZED_FIRST: dict[Path, str] = {
     (0, 1, 0): "norm1",
     (0, 1, 1): "self_attn",
@@ -203,6 +205,30 @@ _NORMALIZED_LAST: dict[Path, str] = {
     (2, 1, 0): "linear1",
     (2, 1, 2): "linear2",
     (3,): "norm2",
+}
+_DECODER_NORMALIZED_FIRST: dict[Path, str] = {
+    (0, 0, 1, 1, 0): "norm1",
+    (0, 0, 1, 1, 1): "self_attn",
+    (1, 1, 0, 0, 1): "norm2",
+    (1, 1, 1): "multihead_attn",
+    (2, 1, 0): "norm3",
+    (2, 1, 1): "linear1",
+    (2, 1, 3): "linear2",
+}
+_DECODER_NORMALIZED_LAST: dict[Path, str] = {
+    (0, 0, 1, 1, 0): "self_attn",
+    (0, 0, 2): "norm1",
+    (1, 1, 0): "multihead_attn",
+    (2,): "norm2",
+    (3, 1, 0): "linear1",
+    (3, 1, 2): "linear2",
+    (4,): "norm3",
+}
+_PARTS = {  # by cross_attention and pre_normalization
+    (False, True): _NORMALIZED_FIRST,
+    (False, False): _NORMALIZED_LAST,
+    (True, True): _DECODER_NORMALIZED_FIRST,
+    (True, False): _DECODER_NORMALIZED_LAST,
 }
 
 
@@ -239,10 +265,11 @@ def _parts(layer: Layer, place: Place, path: Path, stacks: bool) -> tuple[list[s
             )
         return [], "_l0_reverse" if getattr(child, "go_backwards", False) else "_l0"
     if isinstance(layer, TransformerBlock):
-        parts = _NORMALIZED_FIRST if layer.pre_normalization else _NORMALIZED_LAST
+        parts = _PARTS[layer.cross_attention, layer.pre_normalization]
         if path not in parts:
+            kind = "Decoder" if layer.cross_attention else "Encoder"
             raise ValueError(
-                f"{place}: expected a layer without weights, as in torch.nn.TransformerEncoderLayer"
+                f"{place}: expected a layer without weights, as in torch.nn.Transformer{kind}Layer"
             )
         return [parts[path]], ""
     if isinstance(layer, Container):

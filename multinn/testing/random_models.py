@@ -94,7 +94,9 @@ def random_case(seed: int) -> LayerCase:
         shape, ids = (shape, (draws.number(2, 5),)), (None, _VOCABULARY)
         pair = [layers.Select(0), Sequential([layers.Select(1), _embedding(draws)])]
         attention = layers.MultiHeadAttention(1, use_bias=draws.flag())
-        model = Sequential([layers.Parallel(pair), layers.Add([layers.Select(0), attention])])
+        across = layers.Add([layers.Select(0), attention])
+        block = _transformer(draws, shape[0], cross_attention=True)
+        model = Sequential([layers.Parallel(pair), draws.one_of(across, block)])
     elif kind == "masked":
         lengths = tuple(draws.number(0 if row else 1, shape[0]) for row in range(batch))
     mask = None if lengths is None else np.arange(shape[0]) < np.array(lengths)[:, None]
@@ -178,15 +180,16 @@ def _attention_with_additive_mask(draws: Draws, shape: Shape) -> Layer:
     return Sequential([branches, attention])
 
 
-def _transformer(draws: Draws, shape: Shape) -> Layer:
+def _transformer(draws: Draws, shape: Shape, *, cross_attention: bool = False) -> Layer:
     return layers.TransformerBlock(
         shape[-1],
-        draws.number(1, 2),
+        1 if cross_attention else draws.number(1, 2),  # any number of features has one head
         draws.number(1, 5),
         draws.one_of(0.0, 0.2),
         causal=draws.flag(),
         activation=_activation(draws, shape),
         pre_normalization=draws.flag(),
+        cross_attention=cross_attention,
     )
 
 

@@ -53,6 +53,13 @@ _TWO_INPUTS = Sequential(
     ]
 )
 
+
+def _block_across(features: int, first: bool) -> TransformerBlock:
+    return TransformerBlock(
+        *(features, 1, 2), activation=SiLU(), pre_normalization=first, cross_attention=True
+    )
+
+
 CASES: tuple[LayerCase, ...] = (
     LayerCase("RelativePositionBias", RelativePositionBias(2), (2, 3, 2), lengths=(3, 2)),
     # In the second example, all steps are padding.
@@ -113,5 +120,14 @@ CASES: tuple[LayerCase, ...] = (
             (1, 2, 1),
             training=True,
         ),
+    ),
+    *(
+        LayerCase(
+            f"TransformerBlock across {'first' if first else 'last'}",
+            _block_across(4, first),
+            ((2, 3, 4), (2, 2, 3)),
+            smaller=LayerCase("small", _block_across(1, first), ((1, 2, 1), (1, 2, 1))),
+        )
+        for first in (True, False)
     ),
 )
