@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import Layer, Loss, random
+from multinn.host.trees import map_shapes
 from multinn.layers.base import values_of, with_mask
 
 _MARGIN = 0.05
@@ -166,15 +168,17 @@ class LossCase(Case):
 
     Attributes:
         loss: the loss.
-        shape: the shape (batch, ...) of the outputs.
+        shape: the shape (batch, ...) of the outputs, or a tuple or a dict of shapes.
         targets: draws the targets.
         weighted: whether the examples have weights, one of which is 0.
+        entries: the shape of the weights, or a tuple or a dict of shapes; None for (batch,).
     """
 
     loss: Loss
-    shape: Shape
+    shape: Any = field(hash=False)  # a dict has no hash
     targets: Draw = normal
     weighted: bool = field(default=False, kw_only=True)
+    entries: Any = field(default=None, kw_only=True, hash=False)
 
     def value(self, backend: Backend, variables: Tree, constants: Tree) -> Array:
         """Return the loss."""
@@ -189,13 +193,24 @@ class LossCase(Case):
 
     def _draw(self, generator: np.random.Generator) -> Point:
         targets = self.targets(generator, self.shape)
-        weights = generator.uniform(0.5, 2.0, size=self.shape[:1])
-        weights[0] = 0.0
+        batch = tree.leaves(map_shapes(lambda shape: shape[0], self.shape))[0]
+        weights = map_shapes(partial(_draw_weights, generator), self.entries or (batch,))
+        output_shape = map_shapes(lambda shape: shape[1:], self.shape)
         constants = {
-            "targets": self.loss.prepare_targets(targets, self.shape[1:], "float64"),
+            "targets": self.loss.prepare_targets(targets, output_shape, "float64"),
             "weights": weights if self.weighted else None,
         }
-        return Point({"outputs": generator.normal(size=self.shape)}, constants)
+        outputs = map_shapes(lambda shape: generator.normal(size=shape), self.shape)
+        return Point({"outputs": outputs}, constants)
+
+
+def _draw_weights(generator: np.random.Generator, shape: Shape) -> HostArray:
+    """Return weights: 0 for the first example and for the first entry of the second one."""
+    weights = generator.uniform(0.5, 2.0, size=shape)
+    weights[0] = 0.0
+    if weights.ndim > 1:
+        weights[1, ..., 0] = 0.0
+    return weights
 
 
 def _targets_and_weights(constants: Tree) -> tuple[Array, Array | None]:
