@@ -18,7 +18,7 @@ from multinn import (
     Poisson,
     SoftmaxCrossEntropy,
 )
-from tests.support.loss_calls import per_example
+from tests.support.loss_calls import call, per_example
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -89,4 +89,23 @@ def test_a_loss_and_its_gradient_equal_pytorch(backend: Backend, case: Case) -> 
     expected.sum().backward()
     values, gradient = per_example(backend, loss, outputs, targets)
     np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(gradient, z.grad.numpy(), rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("ignored_class", [None, -1])
+def test_weighted_positions_equal_pytorch(backend: Backend, ignored_class: int | None) -> None:
+    """With an ignored class, an example is the mean over its positions that count."""
+    weights = np.random.default_rng(1).integers(0, 3, (4, 12)) * 0.5
+    targets = (IGNORED if ignored_class else np.maximum(IGNORED, 0)).astype(np.int32)
+    z, t, w = (
+        torch.tensor(SEQUENCES, requires_grad=True),
+        torch.tensor(targets).long(),
+        torch.tensor(weights),
+    )
+    values = F.cross_entropy(z.transpose(1, 2), t, ignore_index=-1, reduction="none")
+    expected = ((w * values).sum(1) / (t >= 0).sum(1)).sum() / w.mean(1).sum()
+    expected.backward()
+    loss = SoftmaxCrossEntropy(ignored_class=ignored_class)
+    value, gradient = call(backend, loss, SEQUENCES, targets, weights)
+    np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-12)
     np.testing.assert_allclose(gradient, z.grad.numpy(), rtol=1e-11, atol=1e-14)
