@@ -167,7 +167,7 @@ def test_a_description_gives_the_same_metric(metric):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: OfHead("kind", "acuracy"), ValueError, "OfHead: expected metric: unknown name 'acuracy'"),
+        (lambda: OfHead("kind", "acuracy"), ValueError, "expected metric: unknown name 'acuracy'"),
         (lambda: OfHead("kind", F1), TypeError, "OfHead: expected metric as a function of"),
         (lambda: OfHead("kind", 3), TypeError, "OfHead: expected metric as a function of"),
         (lambda: OfHead(1.5, accuracy), TypeError, "OfHead: expected entry: a string or an integer"),
