@@ -20,11 +20,13 @@ class Loss(Hyperparameters):
         output_activation: the function from outputs to predictions: the identity, σ, softmax or exp.
         reduction: whether L is the mean or the sum of the l_n.
         takes_tuple: whether outputs and targets are several arrays, dicts or tuples.
+        takes_mask: whether the outputs may be `Masked`. Other losses get only the values.
     """
 
     output_activation: ClassVar[Literal["identity", "logistic", "softmax", "exp"]] = "identity"
     reduction: ClassVar[Literal["mean", "sum"]] = "mean"
     takes_tuple: ClassVar[bool] = False
+    takes_mask: ClassVar[bool] = False
 
     @abstractmethod
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -52,7 +54,7 @@ class Loss(Hyperparameters):
             value = xp.sum(values)
             if self.reduction == "sum":
                 return value, gradient
-            share = 1.0 / outputs.shape[0]
+            share = 1.0 / values.shape[0]
             return value * share, gradient * share
         if self.reduction == "mean":
             smallest = float(xp.finfo(weights.dtype).smallest_normal)  # if all weights are 0
