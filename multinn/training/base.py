@@ -197,9 +197,9 @@ class BaseTrainer:
             TypeError, ValueError: the data do not fit the model.
         """
         check_integers(batch_size=batch_size)
-        input_shape, _ = self._known_shapes()
+        shapes = self._known_shapes()
         inputs = check_inputs(x, self.dtype)
-        check_model_inputs(self.model, inputs, input_shape, "x")
+        check_model_inputs(self.model, inputs, shapes, "x")
         with self.backend.precision(self.dtype):
             chunks = inference.input_chunks(self.backend, inputs, int(batch_size))
             return inference.predict(self.program, self.programs, self.model_state, chunks)

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends import HostArray, Tree, tree
-from multinn.host.checks import check_example_shape, check_inputs, check_number, check_targets, kind_text
+from multinn.host.checks import check_inputs, check_number, check_targets, kind_text
 from multinn.host.trees import check_entries, count_of, is_one_shape, rows_of
 from multinn.layers import Layer
 from multinn.training.program import Examples, TrainingProgram
+from multinn.training.shapes import shapes_for
 
 
 class PlacedExamples(NamedTuple):
@@ -39,7 +40,7 @@ def check_examples(
         inputs: from `check_inputs`.
         y: targets, as the loss takes them.
         weights: (examples,), or as `Loss.prepare_weights` takes them, or None.
-        shapes: of one input and of one output.
+        shapes: of one input and of one output in training.
         name: a prefix of x and y in messages.
         class_weights: as in `Trainer.fit`.
         all_zero: whether all weights may be zero.
@@ -47,10 +48,9 @@ def check_examples(
     Raises:
         TypeError, ValueError: the data do not fit the model or the loss.
     """
-    input_shape, output_shape = shapes
     count = count_of(inputs)
     targets = check_targets(y, count, f"{name}y")
-    check_model_inputs(program.model, inputs, input_shape, f"{name}x")
+    output_shape = check_model_inputs(program.model, inputs, shapes, f"{name}x")
     if not (program.loss.takes_tuple or is_one_shape(output_shape)):
         raise ValueError(
             f"{type(program.loss).__name__}: expected a model with one output, got outputs of shapes "
@@ -72,13 +72,19 @@ def check_examples(
     return Examples(inputs, prepared, weights)
 
 
-def check_model_inputs(model: Layer, inputs: Tree, input_shape: Any, name: str) -> None:
-    """Raise ValueError unless the inputs have that shape, and values that the model can take."""
-    check_example_shape(inputs, input_shape, name)
+def check_model_inputs(model: Layer, inputs: Tree, shapes: tuple[Any, Any], name: str) -> Any:
+    """Return the shape of an output for these inputs; shapes are those of training.
+
+    Raises:
+        ValueError: the model cannot take inputs of this shape, as `shapes_for` says, or their values.
+    """
+    check_entries(inputs, shapes[0], name)
+    _, output_shape = shapes_for(model, shapes, inputs, name)
     try:
         model.check_inputs(inputs)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+    return output_shape
 
 
 def check_validation_data(
