@@ -11,6 +11,7 @@ from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.host.checks import check_weights, rounded
 from multinn.host.entries import first_place
+from multinn.layers.base import Masked, values_of
 
 
 class Loss(Hyperparameters):
@@ -198,6 +199,12 @@ class LossOfEntries(Loss):
     def entry_shape(self, output_shape: Shape) -> Shape:
         """Return the shape of the entries of one output."""
         return output_shape[: len(output_shape) - self.entry_axes]
+
+
+def outputs_for(function: Any, y: Array | Masked) -> Array | Masked:
+    """Return a model's outputs for a loss or a metric: with their mask only if it takes one."""
+    part = getattr(function, "__self__", function)  # the loss of a metric such as CTC().value
+    return y if getattr(part, "takes_mask", False) else values_of(y)
 
 
 def weighted(backend: Backend, values: Array, gradient: Array, weights: Array) -> tuple[Array, Array]:

@@ -41,7 +41,7 @@ def check_examples(
         y: targets, as the loss takes them.
         weights: (examples,), or as `Loss.prepare_weights` takes them, or None.
         shapes: of one input and of one output in training.
-        name: a prefix of x and y in messages.
+        name: a prefix of x, y and weights in messages.
         class_weights: as in `Trainer.fit`.
         all_zero: whether all weights may be zero.
 
@@ -65,7 +65,7 @@ def check_examples(
     checked = partial(program.loss.prepare_weights, examples=count, output_shape=output_shape)
     if weights is not None:
         dtype = program.dtype if class_weights is None else "float64"
-        weights = checked(weights, dtype=dtype, all_zero=all_zero)
+        weights = checked(weights, dtype=dtype, all_zero=all_zero, name=f"{name}weights")
     if class_weights is not None:
         check_entries(targets, (), f"class_weights: {name}y", "with one class for each example")
         weights = checked(with_class_weights(targets, class_weights, weights), dtype=program.dtype)
@@ -90,14 +90,14 @@ def check_model_inputs(model: Layer, inputs: Tree, shapes: tuple[Any, Any], name
 def check_validation_data(
     program: TrainingProgram, data: Any, shapes: tuple[Any, Any]
 ) -> Examples | None:
-    """Return a pair (x, y) as checked examples; None for None."""
+    """Return (x, y) or (x, y, weights) as checked examples; None for None."""
     if data is None:
         return None
-    if not (isinstance(data, tuple | list) and len(data) == 2):
-        raise ValueError(f"validation_data: expected a pair (x, y), got {kind_text(data)}")
-    x, y = data
+    if not (isinstance(data, tuple | list) and len(data) in (2, 3)):
+        raise ValueError(f"validation_data: expected (x, y) or (x, y, weights), got {kind_text(data)}")
+    x, y, *weights = data
     inputs = check_inputs(x, program.dtype, "validation x")
-    return check_examples(program, inputs, y, None, shapes, "validation ")
+    return check_examples(program, inputs, y, weights[0] if weights else None, shapes, "validation ")
 
 
 def without_left_out(examples: Examples) -> Examples:

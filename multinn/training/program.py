@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from multinn import random
 from multinn.functional import example_weights
 from multinn.host.trees import count_of
 from multinn.layers import Layer
-from multinn.layers.base import Masked, values_of
+from multinn.layers.base import values_of
 from multinn.losses import Loss
+from multinn.losses.base import outputs_for
 from multinn.metrics import Metric, reduction_of
 from multinn.metrics.base import Reduction as Reduction
 from multinn.optimizers import Optimizer
@@ -163,12 +164,6 @@ def value_and_gradients(
     y, cache = model.forward(backend, params, examples.x, key)
     value, dy = loss(backend, outputs_for(loss, y), examples.targets, examples.weights)
     return value, values_of(y), model.parameter_gradients(backend, params, cache, dy)
-
-
-def outputs_for(function: Any, y: Array | Masked) -> Array | Masked:
-    """Return a model's outputs as a loss or a metric takes them: the mask only if it takes one."""
-    part = getattr(function, "__self__", function)  # the loss of a metric such as CTC().value
-    return y if getattr(part, "takes_mask", False) else values_of(y)
 
 
 @dataclass(frozen=True)
