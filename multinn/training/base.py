@@ -166,6 +166,9 @@ class BaseTrainer:
     ) -> dict[str, float]:
         """Return the loss and the metrics over all examples, at inference.
 
+        Sequences may be longer or shorter than in training if the shapes of the parameters do not depend
+        on their length: recurrent layers, attention, convolution and pooling over all steps take any.
+
         Args:
             x: (examples, ...), as in training.
             y: the targets, as the loss takes them.
@@ -187,6 +190,8 @@ class BaseTrainer:
         """Return the model's outputs at inference, (examples, ...), as a NumPy array.
 
         A model with several heads returns a dict or a tuple of such arrays.
+
+        Sequences may have another length than in training, as in `evaluate`.
 
         Args:
             x: (examples, ...), as in training.

@@ -169,7 +169,10 @@ class Trainer(BaseTrainer):
         """Train on batches that come one by one, for example from data that do not fit in memory.
 
         Each batch is one step, in one call of a compiled function, while a thread reads the next batch.
-        A program is compiled for each batch size. `fit` is faster if the data fit in memory.
+        A program is compiled for each shape of a batch. `fit` is faster if the data fit in memory.
+
+        Sequences may have another length in each batch, as `evaluate` describes. If each batch is padded
+        to one of a few lengths, such as multiples of 16, few programs are compiled.
 
         Args:
             batches: an iterable of (x, y) or (x, y, weights), as in `fit`, which is read once in each
