@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backends import get_backend
-from multinn import CTC, Dense, Masked, Masking, Sequential, Trainer
+from multinn import CTC, Dense, Heads, Masked, Masking, OfHead, Sequential, SoftmaxCrossEntropy, Trainer
 from tests.support.loss_calls import per_example, per_example_eagerly
 
 TARGETS = np.array([[1, 1, -1], [2, 1, -1], [2, 2, 1], [-1, -1, -1]])
@@ -162,3 +162,16 @@ def test_a_trainer_gives_ctc_the_mask_of_the_model():
     assert found["largest"] == outputs.max()
     trained = trainer.fit(x, TARGETS, epochs=1, progress=False)
     np.testing.assert_allclose(trained["loss"], values.mean(), rtol=1e-12)
+
+
+def test_only_the_head_of_ctc_gets_its_mask():
+    numpy = get_backend("numpy:eager")
+    words = TARGETS[:, :1] * np.ones(5, int) % 3
+    outputs = {"labels": Masked(Z, MASK), "words": Masked(Z, MASK)}
+    targets = {"labels": TARGETS, "words": words}
+    losses = {"labels": CTC(), "words": SoftmaxCrossEntropy()}
+    values, gradient = Heads(losses).report(numpy, outputs, targets)
+    expected, dy = CTC()(numpy, Masked(Z, MASK), TARGETS)
+    assert values["loss_labels"] == OfHead("labels", CTC())(numpy, outputs, targets) == expected
+    assert values["loss_words"] == SoftmaxCrossEntropy().value(numpy, Z, words)
+    np.testing.assert_array_equal(gradient["labels"], dy)

@@ -12,6 +12,7 @@ from multinn import (
     LSTM,
     SGD,
     BatchNorm,
+    Concatenate,
     Conv1D,
     Dense,
     Embedding,
@@ -22,6 +23,7 @@ from multinn import (
     MeanSquaredError,
     PositionalEncoding,
     PositionEmbedding,
+    Select,
     Sequential,
     SoftmaxCrossEntropy,
     Trainer,
@@ -151,6 +153,21 @@ def test_other_features_are_an_error(shape, reason):
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         trainer.predict(np.zeros((1, *shape)))
+
+
+def test_one_of_several_inputs_may_have_another_length():
+    inputs = [Sequential([Select("text"), Embedding(7, 4), LSTM(3)]), Select("numbers")]
+    trainer = Trainer(Sequential([Concatenate(inputs), Dense(1)]), MeanSquaredError(), backend="numpy")
+    numbers = np.ones((4, 2))
+    trainer.fit({"text": TEXTS[5], "numbers": numbers}, ONE[5], epochs=1, progress=False)
+    together = trainer.predict({"text": TEXTS[8], "numbers": numbers})
+    alone = trainer.predict({"text": TEXTS[8][:1], "numbers": numbers[:1]})
+    np.testing.assert_allclose(together[:1], alone, rtol=1e-6)
+    message = (
+        r"^x\['numbers'\]: .* \(2,\), as in training, got \(3,\): Dense would need the parameter 1.W"
+    )
+    with pytest.raises(ValueError, match=message):
+        trainer.predict({"text": TEXTS[5], "numbers": np.ones((4, 3))})
 
 
 def test_a_generator_of_shapes_draws_nothing():
