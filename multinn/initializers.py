@@ -18,16 +18,7 @@ from backends import HostArray, Shape
 from multinn.descriptions.bounds import check_choice, check_finite, check_nonnegative
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.host.checks import check_integers, check_shape
-
-
-class ShapesOnly(np.random.Generator):
-    """A generator for which initializers draw nothing and return zeros.
-
-    With it, `Layer.init` finds out the shapes of parameters and outputs at little cost.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(np.random.PCG64(0))
+from multinn.host.shapes_only import ShapesOnly
 
 
 class Initializer(Hyperparameters):

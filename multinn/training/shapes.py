@@ -3,8 +3,8 @@
 from typing import Any
 
 from backends import HostArray, Shape, Tree, tree
+from multinn.host.shapes_only import ShapesOnly
 from multinn.host.trees import map_entries, shape_of
-from multinn.initializers import ShapesOnly
 from multinn.layers import Layer
 
 

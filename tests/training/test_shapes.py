@@ -29,7 +29,8 @@ from multinn import (
     Trainer,
     TransformerBlock,
 )
-from multinn.initializers import Orthogonal, ShapesOnly
+from multinn.host.shapes_only import ShapesOnly
+from multinn.initializers import Orthogonal
 
 RNG = np.random.default_rng(0)
 TEXTS = {time: RNG.integers(0, 7, (4, time)) for time in (3, 5, 8)}
