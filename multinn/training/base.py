@@ -166,8 +166,8 @@ class BaseTrainer:
     ) -> dict[str, float]:
         """Return the loss and the metrics over all examples, at inference.
 
-        Sequences may be longer or shorter than in training if the shapes of the parameters do not depend
-        on their length: recurrent layers, attention, convolution and pooling over all steps take any.
+        Sequences and images may have other sizes than in training if the shapes of the parameters do not
+        depend on them: recurrent layers, attention, convolution and global pooling take any size.
 
         Args:
             x: (examples, ...), as in training.
@@ -191,7 +191,7 @@ class BaseTrainer:
 
         A model with several heads returns a dict or a tuple of such arrays.
 
-        Sequences may have another length than in training, as in `evaluate`.
+        Sequences and images may have other sizes than in training, as in `evaluate`.
 
         Args:
             x: (examples, ...), as in training.

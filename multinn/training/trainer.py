@@ -172,7 +172,8 @@ class Trainer(BaseTrainer):
         A program is compiled for each shape of a batch. `fit` is faster if the data fit in memory.
 
         Sequences may have another length in each batch, as `evaluate` describes. If each batch is padded
-        to one of a few lengths, such as multiples of 16, few programs are compiled.
+        to one of a few lengths, such as multiples of 16, few programs are compiled. With a weight for
+        each step, the weight of a sequence is the mean over the steps of its batch.
 
         Args:
             batches: an iterable of (x, y) or (x, y, weights), as in `fit`, which is read once in each

@@ -14,10 +14,12 @@ from multinn import (
     BatchNorm,
     Concatenate,
     Conv1D,
+    Conv2D,
     Dense,
     Embedding,
     Flatten,
     GlobalAveragePool1D,
+    GlobalAveragePool2D,
     GlobalMaxPool1D,
     Layer,
     MeanSquaredError,
@@ -70,6 +72,17 @@ def test_a_model_of_sequences_takes_other_lengths(layers):
         if time == 8:
             assert trainer.history["validation_loss"][-1] == pytest.approx(error, rel=1e-12)
     assert trainer.input_shape == (5,)
+
+
+def test_a_model_of_images_takes_other_sizes():
+    model = Sequential([Conv2D(2, 3), GlobalAveragePool2D(), Dense(1)])
+    trainer = Trainer(model, MeanSquaredError(), backend="numpy", dtype="float64")
+    trainer.initialize((4, 4, 1))
+    images = RNG.normal(size=(2, 5, 6, 1))
+    outputs, _ = model.forward(
+        get_backend("numpy:eager"), trainer.backend.to_numpy(trainer.params), images
+    )
+    np.testing.assert_allclose(trainer.predict(images), outputs, rtol=1e-12)
 
 
 def test_targets_for_each_step_have_the_length_of_their_sequences(backend):
