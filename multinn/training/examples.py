@@ -76,7 +76,7 @@ def check_model_inputs(model: Layer, inputs: Tree, shapes: tuple[Any, Any], name
     """Return the shape of an output for these inputs; shapes are those of training.
 
     Raises:
-        ValueError: the model cannot take inputs of this shape, as `output_shape_for` says, or their values.
+        ValueError: the model cannot take inputs of this shape, or their values.
     """
     check_entries(inputs, shapes[0], name)
     output_shape = shapes[1]
