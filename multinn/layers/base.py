@@ -145,7 +145,7 @@ class Layer(Hyperparameters):
         """Return the inputs, on the host, that a layer which keeps values passes on."""
         return inputs
 
-    def summary(self, input_shape: Shape, dtype: str = "float32") -> Summary:
+    def summary(self, input_shape: Any, dtype: str = "float32") -> Summary:
         """Return a table of the layer and its parts, at most 80 columns wide.
 
         It is a string. As the last line of a cell, notebooks and consoles show the table itself.
@@ -153,7 +153,8 @@ class Layer(Hyperparameters):
         The number of a part is its index in the tree of parameters.
 
         Args:
-            input_shape: the shape of one example, without the batch axis.
+            input_shape: the shape of one example, without the batch axis; a dict or a tuple of shapes
+                for several inputs.
             dtype: the dtype of the parameters, for their size in bytes.
 
         Raises:
