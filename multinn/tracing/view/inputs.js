@@ -2,8 +2,7 @@
 //
 // `isParameter` tells arrays without an axis of examples; `edit` tells what may be changed, for `onEdit`.
 
-import { NumberArray, maskOf, valuesOf } from "./arrays.js";
-import { leaves } from "./results.js";
+import { NumberArray, headAt, leaves, maskOf, valuesOf } from "./arrays.js";
 
 /** Return each array of a tree; `more` is added to each, and its path to what may be changed. */
 const all = (value, name, meaning, { edit, ...more } = {}) => leaves(value).map(([path, array]) =>
@@ -21,11 +20,22 @@ const INPUTS = {
     ];
   },
   loss: (trace, frame) => {
-    const { outputs, targets, weights } = trace.steps[frame.step].loss;
+    const name = (letter) => [letter, frame.head.join(".")].join(" ").trim();
+    const { outputs, targets, weights, heads } = headAt(trace.steps[frame.step].loss, frame.head);
+    if (heads) {
+      const ofHeads = Object.entries(heads).flatMap(([key, { value, dy }]) => {
+        const label = [...frame.head, key].join(".");
+        return [
+          { name: `L ${label}`, meaning: "loss of one output", array: value, isParameter: true },
+          ...all(dy, `dL ${label}`, "gradient of that loss"),
+        ];
+      });
+      return [...ofHeads, ...all(weights, name("w"), "weights")];
+    }
     return [
-      ...all(outputs, "y", "outputs"),
-      ...all(targets, "t", "targets", { edit: { kind: "targets", layer: null } }),
-      ...all(weights, "w", "weights of examples"),
+      ...all(outputs, name("y"), "outputs"),
+      ...all(targets, name("t"), "targets", { edit: { kind: "targets", layer: null } }),
+      ...all(weights, name("w"), "weights"),
     ];
   },
   backward: (trace, frame) => {
