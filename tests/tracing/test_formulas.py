@@ -11,11 +11,14 @@ from multinn.tracing import Trace, page
 from multinn.tracing.arrays import ArrayStore, read_array
 from tests.support.browser import quiet_page
 from tests.support.formula_models import FORMULA_MODELS
+from tests.support.several_models import SEVERAL
 from tests.support.traced_models import LAYER_MODELS, Traced
 from tests.support.training_formula_models import (
     LOSS_CASES,
+    OF_ENTRIES,
     OPTIMIZERS,
     RECURRENT_MODELS,
+    trace_of_entries,
     trace_of_loss,
     trace_of_optimizer,
 )
@@ -31,6 +34,8 @@ def of_model(found: Traced, dtype: str, steps: int = 2) -> Trace:
 TRACES: dict[str, Callable[[str], Trace]] = {
     **{name: partial(of_model, found) for name, found in MODELS.items()},
     **{f"loss {name}": partial(trace_of_loss, name) for name in LOSS_CASES},
+    **{f"entries of {name}": partial(trace_of_entries, name) for name in OF_ENTRIES},
+    **SEVERAL,
     **{f"update {name}": partial(trace_of_optimizer, name) for name in OPTIMIZERS},
 }
 
