@@ -118,7 +118,7 @@ class Recorder:
         return ([call for call in found if call.values["params"] is params] or found)[-1]
 
     def _keep(self, part: Any, found: tuple[Array, Tree]) -> tuple[Array, Tree]:
-        """Record the values and the gradient of each example, or of each entry, if the loss is running."""
+        """Record the values and the gradient of examples, or of entries, if the loss is running."""
         if self._is_running(part):
             values, gradient = found
             self._running[-1][1].values.update(values=values, gradient=gradient)

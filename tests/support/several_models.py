@@ -1,11 +1,13 @@
-"""Traces of models with several inputs and several outputs."""
+"""Models with several inputs and several outputs, with examples."""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from multinn import (
     SGD,
-    Add,
     Adam,
+    Add,
     Columns,
     Concatenate,
     Dense,
@@ -28,7 +30,7 @@ from multinn.tracing import Trace
 
 _PAIR = Sequential([Select("b"), Select("c")])
 MODELS = {
-    "numbers and a category into two heads": Sequential(
+    "two heads": Sequential(
         [
             Concatenate([Select("numbers"), Sequential([Select("city"), Embedding(10, 2), Flatten()])]),
             Dense(4),
@@ -67,41 +69,52 @@ MODELS = {
 }
 
 
-def two_heads(dtype: str = "float64", *, steps: int = 1, weighted: bool = True) -> Trace:
-    """Return a trace of numbers and a category into two heads, with weights for each head."""
+class Several(NamedTuple):
+    """A trainer, and examples with weights for their targets."""
+
+    trainer: Trainer
+    x: Any
+    y: Any
+    weights: Any
+
+    def trace(self, **options: Any) -> Trace:
+        """Return a trace of the next steps."""
+        return self.trainer.trace(self.x, self.y, weights=self.weights, **options)
+
+
+def two_heads(dtype: str = "float64") -> Several:
+    """Return numbers and a category with two targets, with weights of the examples for each of them."""
     generator = np.random.default_rng(0)
     x = {"numbers": generator.normal(size=(6, 3)), "city": generator.integers(10, size=(6, 1))}
     y = {"price": generator.normal(size=(6, 1)), "kind": generator.integers(3, size=6)}
     losses = {"price": MeanSquaredError(), "kind": SoftmaxCrossEntropy()}
     loss = Heads(losses, {"price": 1.0, "kind": 0.5})
-    model = MODELS["numbers and a category into two heads"]
-    trainer = Trainer(model, loss, SGD(0.1), backend="numpy", dtype=dtype)
     weights = {"price": np.array([1.0, 0.0, 1.0, 2.0, 1.0, 1.0]), "kind": np.arange(6.0)}
-    return trainer.trace(x, y, steps=steps, batch_size=4, weights=weights if weighted else None)
+    trainer = Trainer(MODELS["two heads"], loss, SGD(0.1), backend="numpy", dtype=dtype)
+    return Several(trainer, x, y, weights)
 
 
-def cross_attention(dtype: str = "float64") -> Trace:
-    """Return a trace of attention from one input to another, with a weight for each step."""
+def cross_attention(dtype: str = "float64") -> Several:
+    """Return two sequences, of which one has padding, with classes and a weight for each step."""
     generator = np.random.default_rng(0)
     x = {"target": generator.integers(1, 9, (2, 3)), "source": np.array([[1, 2, 3, 4], [5, 6, 0, 0]])}
+    y, weights = np.array([[1, 2, 3], [4, 0, -1]]), np.array([[1.0, 2.0, 0.0], [1.0, 1.0, 3.0]])
     loss = SoftmaxCrossEntropy(ignored_class=-1)
     trainer = Trainer(MODELS["cross-attention"], loss, Adam(0.01), backend="numpy", dtype=dtype)
-    return trainer.trace(
-        x, [[1, 2, 3], [4, 0, -1]], weights=np.array([[1.0, 2.0, 0.0], [1.0, 1.0, 3.0]])
-    )
+    return Several(trainer, x, y, weights)
 
 
-def trees_within_trees(dtype: str = "float64") -> Trace:
-    """Return a trace of nested inputs, whose names are those of a mask, and of nested outputs."""
+def trees_within_trees(dtype: str = "float64") -> Several:
+    """Return nested inputs, two of them with the names that traces give to masks, and nested targets."""
     generator = np.random.default_rng(0)
-    x = {"values": generator.normal(size=(4, 2)), "mask": generator.normal(size=(4, 3))}
-    x["b"] = {"c": generator.normal(size=(4, 3))}
+    pair = {"values": generator.normal(size=(4, 2)), "mask": generator.normal(size=(4, 3))}
+    x = pair | {"b": {"c": generator.normal(size=(4, 3))}}
     y = {"q": (generator.normal(size=(4, 2)), generator.normal(size=(4, 1))), "r": np.arange(4) % 2}
     losses = {"q": Heads([MeanSquaredError(), MeanAbsoluteError()]), "r": SoftmaxCrossEntropy()}
     loss = Heads(losses, {"q": 2.0, "r": 0.0})
-    trainer = Trainer(MODELS["trees within trees"], loss, SGD(0.1), backend="numpy", dtype=dtype)
     weights = {"q": (np.ones(4), np.array([0.0, 1.0, 1.0, 2.0])), "r": np.ones(4)}
-    return trainer.trace(x, y, weights=weights)
+    trainer = Trainer(MODELS["trees within trees"], loss, SGD(0.1), backend="numpy", dtype=dtype)
+    return Several(trainer, x, y, weights)
 
 
 SEVERAL = {
