@@ -142,8 +142,11 @@ export function tree(name, found, join = (own, key) => (typeof key === "number" 
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, tree(join(name, key), child, join)]));
 }
 
-/** Return the same for inputs or outputs of several arrays: their names have labels, such as "x age". */
-export const labelled = (name, found) => tree(name, found, (own, key) => `${own}${own.includes(" ") ? "." : " "}${key}`);
+/** Return a name with a label, such as "x age", or "x b.c" from "x b" and "c". */
+export const withLabel = (name, label) => [name, label].filter((each) => each !== "").join(name.includes(" ") ? "." : " ");
+
+/** Return the same for inputs or outputs of several arrays, whose names have labels. */
+export const labelled = (name, found) => tree(name, found, withLabel);
 
 /** Return each array of a tree with its path, such as "0.W", and the keys in it. */
 export function leaves(found, keys = []) {

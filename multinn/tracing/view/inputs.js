@@ -2,11 +2,11 @@
 //
 // `isParameter` tells arrays without an axis of examples; `edit` tells what may be changed, for `onEdit`.
 
-import { NumberArray, headAt, leaves, maskOf, valuesOf } from "./arrays.js";
+import { NumberArray, headAt, leaves, maskOf, valuesOf, withLabel } from "./arrays.js";
 
 /** Return each array of a tree; `more` is added to each, and its path to what may be changed. */
 const all = (value, name, meaning, { edit, ...more } = {}) => leaves(value).map(([path, array]) =>
-  ({ name: `${name} ${path}`.trim(), meaning, array, edit: edit && { ...edit, path }, ...more }));
+  ({ name: withLabel(name, path), meaning, array, edit: edit && { ...edit, path }, ...more }));
 
 const INPUTS = {
   forward: (trace, frame) => {
@@ -20,14 +20,14 @@ const INPUTS = {
     ];
   },
   loss: (trace, frame) => {
-    const name = (letter) => [letter, frame.head.join(".")].join(" ").trim();
+    const name = (letter) => withLabel(letter, frame.head.join("."));
     const { outputs, targets, weights, heads } = headAt(trace.steps[frame.step].loss, frame.head);
     if (heads) {
       const ofHeads = Object.entries(heads).flatMap(([key, { value, dy }]) => {
-        const label = [...frame.head, key].join(".");
+        const ofHead = (letter) => withLabel(name(letter), key);
         return [
-          { name: `L ${label}`, meaning: "loss of one output", array: value, isParameter: true },
-          ...all(dy, `dL ${label}`, "gradient of that loss"),
+          { name: ofHead("L"), meaning: "loss of one output", array: value, isParameter: true },
+          ...all(dy, ofHead("dL"), "gradient of that loss"),
         ];
       });
       return [...ofHeads, ...all(weights, name("w"), "weights")];

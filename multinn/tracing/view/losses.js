@@ -1,19 +1,19 @@
 // What a formula of a loss sees, and the formulas that all losses have: of L and of its gradient.
 
 import { add, cases, define, divide, lazy, multiply, number, places, sum, variable } from "./expressions.js";
-import { headAt, labelled, tree } from "./arrays.js";
+import { headAt, labelled, tree, withLabel } from "./arrays.js";
 
-/** Return what a formula of a loss sees; `label` is [] or, for a loss within `Heads`, the name of its output. */
+/** Return what a formula of a loss sees; `label` is "" or, for a loss within `Heads`, the name of its output. */
 export function lossContext(trace, { step, head }) {
   const { outputs, targets, weights, values, gradient, value, dy } = headAt(trace.steps[step].loss, head);
   const part = headAt(trace.data.loss, head);
-  const label = head.length ? [head.join(".")] : [];
-  const name = (letter) => [letter, ...label].join(" ");
+  const label = head.join(".");
+  const name = (letter) => withLabel(letter, label);
   const w = labelled(name("w"), weights);
   return {
     label, y: labelled(name("y"), outputs), t: labelled(name("t"), targets), weights: w,
     values: tree(name("l"), values), gradient: tree(name("g"), gradient), value: variable(name("L"), [], value.numbers[0]),
-    dy: labelled(label.length ? name("dL") : "dy", dy), options: part.hyperparameters, reduction: part.reduction,
+    dy: labelled(label ? name("dL") : "dy", dy), options: part.hyperparameters, reduction: part.reduction,
     total: lazy(() => orOne(sumOver(w, w))),
     heads: () => Object.entries(part.heads).map(([key, { coefficient }]) =>
       [key, { ...lossContext(trace, { step, head: [...head, key] }), coefficient }]),
@@ -69,18 +69,16 @@ function weighted(c, at, expression) {
   return isIgnored(c, at) ? number(0) : multiply(divide(own, sumOfShares(c, at[0])), expression);
 }
 
-const atOf = (c, indices) => indices.slice(0, c.values.shape.length);
-
 export const LOSS = {
   value: (c) => sumOver(c.values, (...at) => weighted(c, at, c.values(...at))),
-  dy: (c, ...indices) => weighted(c, atOf(c, indices), c.gradient(...indices)),
+  dy: (c, ...indices) => weighted(c, indices.slice(0, c.values.shape.length), c.gradient(...indices)),
 };
 
 /** W, the sum of the weights of the examples: each is the mean over its entries, or over several outputs. */
-export function sumOfWeights(weights, label) {
+export function sumOfWeights(weights, name) {
   const isArray = typeof weights === "function";
-  const parts = isArray ? [] : Object.keys(weights).map((key) => sumOfWeights(weights[key], [...label, key]));
+  const parts = isArray ? [] : Object.keys(weights).map((key) => sumOfWeights(weights[key], withLabel(name, key)));
   const total = isArray ? sumOver(weights, weights) : add(...parts);
   const count = isArray ? productOfLengths(weights.shape.slice(1)) : parts.length;
-  return define(["W", ...label.length ? [label.join(".")] : []].join(" "), [], count === 1 ? total : divide(total, count));
+  return define(name, [], count === 1 ? total : divide(total, count));
 }

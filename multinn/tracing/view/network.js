@@ -1,7 +1,7 @@
 // The network: its units where each layer has a row of them, otherwise its layers as boxes.
 
 import { formatNumber } from "./expressions.js";
-import { leaves, titleOf, valuesOf } from "./arrays.js";
+import { leaves, titleOf, valuesOf, withLabel } from "./arrays.js";
 import { html, shapeText, shortened } from "./elements.js";
 import { isDrawnAlone, planesOf } from "./planes.js";
 import { heatMap } from "./drawing.js";
@@ -71,7 +71,7 @@ function drawBoxes(trace, step, known, example, go) {
   };
   const lossBox = ({ value }, keys, isKnown) =>
     html("span", { class: look(isKnown, known.frame.head?.join(".") === keys.join(".")) },
-      html("b", {}, ["loss", ...keys].join(" ")), isKnown ? formatNumber(value.numbers[0]) : "?");
+      html("b", {}, withLabel("loss", keys.join("."))), isKnown ? formatNumber(value.numbers[0]) : "?");
   const heads = Object.entries(step.loss.heads ?? {}).map(([key, head]) => lossBox(head, [key], known.heads.has(key)));
   const loss = lossBox(step.loss, [], known.loss);
   return html("div", { class: "mn-scroll mn-boxes", role: "group", "aria-label": "The layers of the network" },
@@ -85,7 +85,7 @@ const column = (boxes) => (boxes.length ? html("div", { class: "mn-branches" }, 
 /** Return a box for each input of the network that the trace has. */
 const inputBoxes = ({ layers: [record] }, example) => leaves(record.x).map(([path, array]) =>
   html("span", { class: "mn-layer mn-known" },
-    html("b", {}, `x ${path}`), html("span", {}, shapeText(array.shape.slice(1))), picture(record, `x ${path}`, array, example)));
+    html("b", {}, withLabel("x", path)), html("span", {}, shapeText(array.shape.slice(1))), picture(record, `x ${path}`, array, example)));
 
 /** Return the frame of a layer in the pass that is shown. */
 function frameOf(trace, known, layer) {

@@ -10,7 +10,7 @@
 // another one at that place; else `c.path` is "", and `c.own(y)` is y.
 
 import { formulas, largestTerm, lazy } from "./expressions.js";
-import { NumberArray, entryAt, extremes, headAt, labelled, leaves, maskOf, tree } from "./arrays.js";
+import { NumberArray, entryAt, extremes, headAt, labelled, leaves, maskOf, tree, withLabel } from "./arrays.js";
 import { LOSS, lossContext, ofEntry } from "./losses.js";
 
 /** Return what a formula of a layer sees: x, y, dy, dx, params, gradients, cache, state, options. */
@@ -78,7 +78,7 @@ function isKnown(ofEntry, array) {
 /** Return the results for each array of a tree, or for the only one, whose path is "". */
 const parts = (name, found, formula, context) => leaves(found).map(([path, array, keys]) => {
   const own = (other) => entryAt(other, keys);
-  return result(`${name} ${path}`.trim(), array, formula, { ...context, path, keys, own });
+  return result(withLabel(name, path), array, formula, { ...context, path, keys, own });
 });
 
 const RESULTS = {
@@ -93,12 +93,12 @@ const RESULTS = {
   loss(trace, frame, own) {
     const { values, gradient, value, dy } = headAt(trace.steps[frame.step].loss, frame.head);
     const context = lossContext(trace, frame);
-    const name = (letter) => [letter, ...context.label].join(" ");
+    const name = (letter) => withLabel(letter, context.label);
     return [
       result(name("l"), values, own.values && ofEntry(own.values), context),
       result(name("L"), value, own.value ?? LOSS.value, context),
       result(name("g"), gradient, own.gradient && ofEntry(own.gradient), context),
-      ...parts(context.label.length ? name("dL") : "dy", dy, own.dy ?? LOSS.dy, context),
+      ...parts(context.label ? name("dL") : "dy", dy, own.dy ?? LOSS.dy, context),
     ];
   },
   backward(trace, frame, own) {

@@ -1,7 +1,7 @@
 // The view of a trace, in which one goes from frame to frame.
 
 import { formatNumber, range } from "./expressions.js";
-import { Trace, leaves, titleOf } from "./arrays.js";
+import { Trace, leaves, titleOf, withLabel } from "./arrays.js";
 import { partOf, resultsOf } from "./results.js";
 import { cacheOf, inputsOf, parameterName, parameterPaths } from "./inputs.js";
 import { html, placeOfLargest, reveal } from "./elements.js";
@@ -265,7 +265,7 @@ class View {
     return frames.map(([number, frame]) => {
       const [column, row] = cell(frame);
       const name = titleOf(partOf(this.trace, frame));
-      const text = { forward: `→ ${name}`, backward: `← ${name}` }[frame.kind] ?? [frame.kind, ...frame.head ?? []].join(" ");
+      const text = { forward: `→ ${name}`, backward: `← ${name}` }[frame.kind] ?? withLabel(frame.kind, frame.head?.join(".") ?? "");
       const attributes = {
         "data-frame": number, "aria-label": `${passOf(frame)}, ${this.nameOf(frame)}`,
         style: { "grid-column": column, "grid-row": row }, onclick: () => this.go(number),
