@@ -203,8 +203,9 @@ class _Writer:
 
     def _loss(self, call: Call) -> dict[str, Json]:
         """Return the record of a loss, and of each loss within `Heads`."""
+        found: dict[str, Json] = self._add(call.values)
         heads = {key: self._loss(head) for key, head in _heads(call).items()}
-        return self._add(call.values) | ({"heads": heads} if heads else {})
+        return found | ({"heads": heads} if heads else {})
 
     def _loss_part(self, call: Call) -> dict[str, Json]:
         """Return the description of a loss, and of each loss within `Heads` with its coefficient."""
