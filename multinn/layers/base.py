@@ -8,6 +8,8 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.descriptions.summary import Summary, outline, outline_html, summarize
+from multinn.host.checks import check_shape
+from multinn.host.trees import is_one_shape
 from multinn.random import Key
 
 
@@ -174,6 +176,7 @@ class Layer(Hyperparameters):
         parameters: 448 (1,792 bytes in float32)
         state of the layers: 64 (256 bytes in float32)
         """
+        check_takes(self, check_shape(input_shape))
         return summarize(self, input_shape, dtype)
 
     def __str__(self) -> str:
@@ -194,6 +197,21 @@ class ParameterFree(Layer):
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and the shape unchanged."""
         return {}, input_shape
+
+
+def check_takes(layer: Layer, input_shape: Any) -> None:
+    """Raise ValueError if the input is several arrays, and the layer takes one.
+
+    Args:
+        layer: the layer.
+        input_shape: the shape of one example, or a tuple or a dict of such shapes.
+    """
+    if not (layer.takes_tuple or is_one_shape(input_shape)):
+        raise ValueError(
+            f"{type(layer).__name__}: expected one array, got a {type(input_shape).__name__} of arrays "
+            f"of shapes {input_shape}, without the batch; choose one with Select, or join them: use "
+            "Concatenate or Add, not Parallel"
+        )
 
 
 def check_axes(layer: Layer, input_shape: Shape, kind: str, *axes: str, minimum: int = 1) -> None:

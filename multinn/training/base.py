@@ -15,7 +15,7 @@ from multinn.host.checks import check_inputs, check_integers, check_parameters, 
 from multinn.host.interrupts import uninterrupted
 from multinn.host.text import figures, shorten
 from multinn.layers import Layer
-from multinn.layers.containers.sequential import check_takes
+from multinn.layers.base import check_takes
 from multinn.losses import Loss
 from multinn.metrics import Metric, check_metrics
 from multinn.optimizers import Adam, Optimizer

@@ -62,9 +62,9 @@ def test_each_layer_has_a_line_with_shape_and_parameters():
 
 @pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
 def test_the_total_counts_all_parameters(case):
-    params, _ = draw(case.layer, case.shape[1:])
+    params, _ = draw(case.layer, case.input_shape)
     expected = sum(leaf.size for leaf in tree.leaves(params))
-    summary = case.layer.summary(case.shape[1:], "float64")
+    summary = case.layer.summary(case.input_shape, "float64")
     assert f"\nparameters: {expected:,} ({8 * expected:,} bytes in float64)" in summary
 
 
@@ -175,7 +175,7 @@ def test_without_a_shape_print_shows_the_layers_and_formulas():
 
 @pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
 def test_a_notebook_shows_the_same_layers_with_and_without_a_shape(case):
-    known = rows(case.layer.summary(case.shape[1:])._repr_html_())
+    known = rows(case.layer.summary(case.input_shape)._repr_html_())
     unknown = rows(case.layer._repr_html_())
     assert [row[0] for row in unknown] == [row[0] for row in known]
     assert [row[-1] for row in unknown] == [row[-1] for row in known]

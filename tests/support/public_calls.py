@@ -55,6 +55,7 @@ NOT_CALLED_BY_USERS = {
     "multinn.Layer.init": "called by the trainer or by a container with a checked shape",
     "multinn.Layer.init_state": "called by the trainer with its own parameters",
     "multinn.Layer.check_inputs": "called by the trainer with checked inputs",
+    "multinn.Layer.kept_values": "called by a container with checked inputs",
 }
 
 X, Y = np.ones((4, 3)), np.ones((4, 2))
@@ -78,6 +79,7 @@ RIGHT: dict[str, Any] = {
     "backend": "numpy:eager",
     "batches": [(X, Y)],
     "branches": [Dense(2)],
+    "columns": (0, 2),
     "data": _TRACE.data,
     "description": MODEL.to_dict(),
     "dimension": 2,
