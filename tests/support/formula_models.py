@@ -43,6 +43,7 @@ from multinn import (
     Softmax,
     SpatialDropout,
     Tanh,
+    TransformerBlock,
 )
 from multinn.initializers import Initializer, Uniform
 from tests.support.traced_models import Traced
@@ -176,5 +177,10 @@ FORMULA_MODELS = {
         _normal(2, 3, 4),
         Parallel([Dense(4), Identity(), RelativePositionBias(2, Uniform())]),
         MultiHeadAttention(2, scale=0.3),
+    ),
+    "a block of a decoder": _traced(
+        _normal(2, 3, 4),
+        Parallel([Dense(4), Identity()]),
+        TransformerBlock(4, 2, 6, causal=True, cross_attention=True),
     ),
 }
