@@ -173,14 +173,14 @@ FORMULA_MODELS = {
         Parallel([Identity(), Identity(), RelativePositionBias(2, _HidesLater())]),
         MultiHeadAttention(2),
     ),
-    "relative positions": _traced(
-        _normal(2, 3, 4),
-        Parallel([Dense(4), Identity(), RelativePositionBias(2, Uniform())]),
-        MultiHeadAttention(2, scale=0.3),
-    ),
     "a block of a decoder": _traced(
         _normal(2, 3, 4),
         Parallel([Dense(4), Identity()]),
         TransformerBlock(4, 2, 6, causal=True, cross_attention=True),
+    ),
+    "relative positions": _traced(
+        _normal(2, 3, 4),
+        Parallel([Dense(4), Identity(), RelativePositionBias(2, Uniform())]),
+        MultiHeadAttention(2, scale=0.3),
     ),
 }
