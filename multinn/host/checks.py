@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
-from multinn.host.trees import check_entries, check_keys, count_of, entries_of, map_entries
+from multinn.host.trees import check_keys, count_of, entries_of, map_entries
 
 DTYPES = ("float32", "float64")  # of parameters and computations
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
@@ -102,20 +102,6 @@ def check_weights(
     if not (all_zero or array.any()):
         raise ValueError(f"{name}: expected at least one above 0, got only zeros")
     return array
-
-
-def check_example_shape(inputs: Tree, expected: Any, name: str) -> None:
-    """Raise ValueError unless each example has the expected shape, or dict or tuple of shapes."""
-    check_entries(inputs, expected, name)
-    map_entries(_check_one_shape, inputs, name, expected)
-
-
-def _check_one_shape(inputs: HostArray, name: str, expected: tuple[int, ...]) -> None:
-    if inputs.shape[1:] != expected:
-        raise ValueError(
-            f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}; "
-            "give the same features, or make a new trainer"
-        )
 
 
 def check_shape(shape: Any, name: str = "input_shape") -> Any:

@@ -18,7 +18,7 @@ class Masked(NamedTuple):
 
     A container passes only the values to a layer that takes no mask, and adds the mask to its output.
     It raises an error for layers that would mix padding into steps that count, such as windowed pooling.
-    Losses and metrics ignore the mask; an ``ignored_class`` leaves out padding there.
+    Losses that take no mask, and metrics, get only the values; an ``ignored_class`` leaves out padding.
     Gradients are with respect to the values, and have no mask.
 
     Attributes:

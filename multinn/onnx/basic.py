@@ -103,7 +103,7 @@ def _masking(graph: Graph, layer: Masking, params: Tree, state: Tree, x: Value) 
 def _position_embedding(
     graph: Graph, layer: PositionEmbedding, params: Tree, state: Tree, x: Value
 ) -> Value:
-    return replace(x, name=graph.add("Add", x.name, graph.constant(params["P"], "P")))
+    return replace(x, name=graph.add("Add", x.name, graph.constant(params["P"][: x.shape[0]], "P")))
 
 
 @converts(PositionalEncoding)

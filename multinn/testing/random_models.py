@@ -307,7 +307,7 @@ _OF_RANK: dict[int, tuple[Maker, ...]] = {
         lambda draws, shape: layers.GlobalMaxPool1D(),
         lambda draws, shape: layers.Masking(),
         lambda draws, shape: layers.PositionalEncoding(),
-        lambda draws, shape: layers.PositionEmbedding(),
+        lambda draws, shape: layers.PositionEmbedding(steps=draws.one_of(None, shape[0] + 1)),
         lambda draws, shape: layers.SpatialDropout(0.3),
     ),
     3: (

@@ -166,6 +166,9 @@ class BaseTrainer:
     ) -> dict[str, float]:
         """Return the loss and the metrics over all examples, at inference.
 
+        Sequences and images may have other sizes than in training if the shapes of the parameters do not
+        depend on them: recurrent layers, attention, convolution and global pooling take any size.
+
         Args:
             x: (examples, ...), as in training.
             y: the targets, as the loss takes them.
@@ -188,6 +191,8 @@ class BaseTrainer:
 
         A model with several heads returns a dict or a tuple of such arrays.
 
+        Sequences and images may have other sizes than in training, as in `evaluate`.
+
         Args:
             x: (examples, ...), as in training.
             batch_size: examples at a time.
@@ -197,9 +202,9 @@ class BaseTrainer:
             TypeError, ValueError: the data do not fit the model.
         """
         check_integers(batch_size=batch_size)
-        input_shape, _ = self._known_shapes()
+        shapes = self._known_shapes()
         inputs = check_inputs(x, self.dtype)
-        check_model_inputs(self.model, inputs, input_shape, "x")
+        check_model_inputs(self.model, inputs, shapes, "x")
         with self.backend.precision(self.dtype):
             chunks = inference.input_chunks(self.backend, inputs, int(batch_size))
             return inference.predict(self.program, self.programs, self.model_state, chunks)

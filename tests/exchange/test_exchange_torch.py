@@ -179,7 +179,7 @@ def test_attention_with_a_scale_of_its_own():
 
 def test_attention_to_a_context_of_other_features():
     layer, shapes = MultiHeadAttention(2), ((5, 4), (6, 3))
-    params, state = drawn(layer, shapes)
+    params, _ = drawn(layer, shapes)
     module = nn.MultiheadAttention(4, 2, kdim=3, vdim=3, batch_first=True)
     module.load_state_dict(tensors(to_state_dict(layer, params)))
     context = RNG.normal(size=(3, 6, 3)).astype(np.float32)

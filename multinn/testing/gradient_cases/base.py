@@ -146,17 +146,16 @@ class LayerCase(Case):
             "dy": map_shapes(lambda shape: generator.normal(size=(batch, *shape)), output_shape),
             "key": random.step_words(seed, 0, 1)[0] if self.training else None,
             "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
-            "mask": self._mask(),
+            "mask": _mask(self.shape, self.lengths),
         }
         x = _draw_x(generator, self.shape, self.ids)
         constants["x"] = tree.map(lambda leaf: leaf if leaf.dtype.kind == "i" else None, x)
         of_x = tree.map(lambda leaf: leaf if leaf.dtype.kind == "f" else None, x)
         return Point({"params": params, "x": of_x}, constants)
 
-    def _mask(self) -> HostArray | None:
-        if self.lengths is None:
-            return None
-        return np.arange(self.shape[1]) < np.array(self.lengths)[:, None]
+
+def _mask(shape: Shape, lengths: tuple[int, ...] | None) -> HostArray | None:
+    return None if lengths is None else np.arange(shape[1]) < np.array(lengths)[:, None]
 
 
 def x_of(point: Point) -> Tree:
@@ -198,6 +197,7 @@ class LossCase(Case):
         targets: draws the targets.
         weighted: whether the examples have weights, one of which is 0.
         entries: the shape of the weights, or a tuple or a dict of shapes; None for (batch,).
+        lengths: the number of time steps that count in each example, or None for no mask.
     """
 
     loss: Loss
@@ -205,14 +205,15 @@ class LossCase(Case):
     targets: Draw = normal
     weighted: bool = field(default=False, kw_only=True)
     entries: Any = field(default=None, kw_only=True, hash=False)
+    lengths: tuple[int, ...] | None = field(default=None, kw_only=True)
 
     def value(self, backend: Backend, variables: Tree, constants: Tree) -> Array:
         """Return the loss."""
-        return self.loss.value(backend, variables["outputs"], *_targets_and_weights(constants))
+        return self.loss.value(backend, *_arguments_of_loss(variables, constants))
 
     def evaluate(self, backend: Backend, variables: Tree, constants: Tree) -> Evaluation:
         """Return the loss, its gradient, and as twins the loss in two ways."""
-        value, gradient = self.loss(backend, variables["outputs"], *_targets_and_weights(constants))
+        value, gradient = self.loss(backend, *_arguments_of_loss(variables, constants))
         return Evaluation(
             value, {"outputs": gradient}, (value, self.value(backend, variables, constants))
         )
@@ -225,6 +226,7 @@ class LossCase(Case):
         constants = {
             "targets": self.loss.prepare_targets(targets, output_shape, "float64"),
             "weights": weights if self.weighted else None,
+            "mask": _mask(self.shape, self.lengths),
         }
         outputs = map_shapes(lambda shape: generator.normal(size=shape), self.shape)
         return Point({"outputs": outputs}, constants)
@@ -239,8 +241,9 @@ def _draw_weights(generator: np.random.Generator, shape: Shape) -> HostArray:
     return weights
 
 
-def _targets_and_weights(constants: Tree) -> tuple[Array, Array | None]:
-    return constants["targets"], constants["weights"]
+def _arguments_of_loss(variables: Tree, constants: Tree) -> tuple[Any, Array, Array | None]:
+    outputs = with_mask(variables["outputs"], constants["mask"])
+    return outputs, constants["targets"], constants["weights"]
 
 
 def _to_single_precision(leaf: HostArray) -> HostArray:

@@ -214,4 +214,12 @@ CASES: tuple[LossCase, ...] = (
         of_heads(normal, normal),
         entries=((3,), (3, 2)),
     ),
+    _weighted(
+        "CTC masked weighted",
+        CTC(blank=1),
+        (3, 8, 4),
+        labels(1),
+        lengths=(7, 8, 5),
+        smaller=LossCase("small", CTC(blank=1), (1, 3, 2), _one_label, lengths=(2,)),
+    ),
 )

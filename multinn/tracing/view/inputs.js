@@ -34,6 +34,7 @@ const INPUTS = {
     }
     return [
       ...all(outputs, name("y"), "outputs"),
+      ...all(maskOf(outputs), "mask", "which entries count"),
       ...all(targets, name("t"), "targets", { edit: { kind: "targets", layer: null } }),
       ...all(weights, name("w"), "weights"),
     ];

@@ -1,7 +1,7 @@
 // What a formula of a loss sees, and the formulas that all losses have: of L and of its gradient.
 
 import { add, cases, define, divide, lazy, multiply, number, places, sum, variable } from "./expressions.js";
-import { headAt, labelled, tree, withLabel } from "./arrays.js";
+import { headAt, labelled, maskOf, tree, withLabel } from "./arrays.js";
 
 /** Return what a formula of a loss sees; `label` is "" or, for a loss within `Heads`, the name of its output. */
 export function lossContext(trace, { step, head }) {
@@ -11,7 +11,7 @@ export function lossContext(trace, { step, head }) {
   const name = (letter) => withLabel(letter, label);
   const w = labelled(name("w"), weights);
   return {
-    label, y: labelled(name("y"), outputs), t: labelled(name("t"), targets), weights: w,
+    label, y: labelled(name("y"), outputs), mask: tree("mask", maskOf(outputs)), t: labelled(name("t"), targets), weights: w,
     values: tree(name("l"), values), gradient: tree(name("g"), gradient), value: variable(name("L"), [], value.numbers[0]),
     dy: labelled(label ? name("dL") : "dy", dy), options: part.hyperparameters, reduction: part.reduction,
     total: lazy(() => orOne(sumOver(w, w))),
