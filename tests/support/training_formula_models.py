@@ -35,7 +35,6 @@ from multinn import (
     SimpleRNN,
     Trainer,
 )
-from multinn.losses import LossOfEntries
 from multinn.optimizers import AccumulateGradients
 from multinn.schedules import CosineDecay
 from multinn.testing.gradient_cases import LOSSES, LossCase
@@ -78,11 +77,6 @@ def trace_of_optimizer(name: str, dtype: str = "float64") -> Trace:
 
 
 LOSS_CASES: dict[str, LossCase] = {case.name: case for case in LOSSES if len(case.shape) > 1}
-OF_ENTRIES = [
-    name
-    for name, case in LOSS_CASES.items()
-    if len(case.shape) > 2 and isinstance(case.loss, LossOfEntries)
-]
 
 
 def trace_of_loss(name: str, dtype: str = "float64") -> Trace:
@@ -92,19 +86,10 @@ def trace_of_loss(name: str, dtype: str = "float64") -> Trace:
     targets = case.targets(np.random.default_rng(0), case.shape)
     masked = case.lengths is not None
     trainer = Trainer(Masking() if masked else Identity(), case.loss, backend="numpy", dtype=dtype)
-    mask = point.constants["mask"][..., None] if masked else True
-    x = np.where(mask, point.variables["outputs"], 0.0)
+    x = point.variables["outputs"]
+    if masked:
+        x = np.where(point.constants["mask"][..., None], x, 0.0)
     return trainer.trace(x, targets, weights=point.constants["weights"])
-
-
-def trace_of_entries(name: str, dtype: str = "float64") -> Trace:
-    """Return the trace of a step with a loss of `OF_ENTRIES`, and a weight for each entry."""
-    case = LOSS_CASES[name]
-    targets = case.targets(np.random.default_rng(0), case.shape)
-    shape = (case.shape[0], *case.loss.entry_shape(case.shape[1:]))
-    weights = np.random.default_rng(1).integers(3, size=shape)
-    trainer = Trainer(Identity(), case.loss, backend="numpy", dtype=dtype)
-    return trainer.trace(case.draw(0).variables["outputs"], targets, weights=weights)
 
 
 def _recurrent() -> Iterator[tuple[str, Traced]]:

@@ -15,10 +15,8 @@ from tests.support.several_models import SEVERAL, Several
 from tests.support.traced_models import LAYER_MODELS, Traced
 from tests.support.training_formula_models import (
     LOSS_CASES,
-    OF_ENTRIES,
     OPTIMIZERS,
     RECURRENT_MODELS,
-    trace_of_entries,
     trace_of_loss,
     trace_of_optimizer,
 )
@@ -38,7 +36,6 @@ def of_several(make: Callable[[str], Several], dtype: str) -> Trace:
 TRACES: dict[str, Callable[[str], Trace]] = {
     **{name: partial(of_model, found) for name, found in MODELS.items()},
     **{f"loss {name}": partial(trace_of_loss, name) for name in LOSS_CASES},
-    **{f"entries of {name}": partial(trace_of_entries, name) for name in OF_ENTRIES},
     **{name: partial(of_several, make) for name, make in SEVERAL.items()},
     **{f"update {name}": partial(trace_of_optimizer, name) for name in OPTIMIZERS},
 }
