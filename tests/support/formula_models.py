@@ -43,7 +43,6 @@ from multinn import (
     Softmax,
     SpatialDropout,
     Tanh,
-    TransformerBlock,
 )
 from multinn.initializers import Initializer, Uniform
 from tests.support.traced_models import Traced
@@ -172,11 +171,6 @@ FORMULA_MODELS = {
         _normal(2, 3, 4),
         Parallel([Identity(), Identity(), RelativePositionBias(2, _HidesLater())]),
         MultiHeadAttention(2),
-    ),
-    "a block of a decoder": _traced(
-        _normal(2, 3, 4),
-        Parallel([Dense(4), Identity()]),
-        TransformerBlock(4, 2, 6, causal=True, cross_attention=True),
     ),
     "relative positions": _traced(
         _normal(2, 3, 4),
