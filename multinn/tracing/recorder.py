@@ -203,9 +203,7 @@ class Recorder:
             def per_example(self, backend: Backend, outputs: Tree, targets: Tree) -> tuple[Array, Tree]:
                 return recorder._keep(self, super().per_example(backend, outputs, targets))
 
-            if issubclass(
-                kind, LossOfEntries
-            ):  # of which a call with weights of entries needs this alone
+            if issubclass(kind, LossOfEntries):
 
                 def per_entry(
                     self, backend: Backend, outputs: Array, targets: Array

@@ -21,12 +21,14 @@ export function drawNetwork(trace, number, example, go) {
 /** Return the input of an example as an image if its numbers fill a square, else null. */
 function drawImage(record, example) {
   if (!isDrawnAlone(valuesOf(record.x))) return null;
-  return html("figure", {}, picture(record, "x", valuesOf(record.x), example), html("figcaption", { class: "mn-note" }, "x as an image"));
+  return html("figure", {},
+    picture(record, "x", valuesOf(record.x), example), html("figcaption", { class: "mn-note" }, "x as an image"));
 }
 
-/** Return what is known in a frame: the layers and the heads of the loss that ran, whether all of it did, and the update. */
+/** Return what is known in a frame: the layers and the heads of the loss that ran, all of the loss, and the update. */
 function knownAt(trace, number) {
-  const known = { forward: new Set(), backward: new Set(), heads: new Set(), loss: false, update: false, frame: trace.frames[number] };
+  const [frame, ran] = [trace.frames[number], { forward: new Set(), backward: new Set(), heads: new Set() }];
+  const known = { ...ran, loss: false, update: false, frame };
   for (const { step, kind, layer, head } of trace.frames.slice(0, number + 1)) {
     if (step !== known.frame.step) continue;
     if (head?.length) known.heads.add(head.join("."));
@@ -85,7 +87,8 @@ const column = (boxes) => (boxes.length ? html("div", { class: "mn-branches" }, 
 /** Return a box for each input of the network that the trace has. */
 const inputBoxes = ({ layers: [record] }, example) => leaves(record.x).map(([path, array]) =>
   html("span", { class: "mn-layer mn-known" },
-    html("b", {}, withLabel("x", path)), html("span", {}, shapeText(array.shape.slice(1))), picture(record, `x ${path}`, array, example)));
+    html("b", {}, withLabel("x", path)), html("span", {}, shapeText(array.shape.slice(1))),
+    picture(record, `x ${path}`, array, example)));
 
 /** Return the frame of a layer in the pass that is shown. */
 function frameOf(trace, known, layer) {

@@ -265,7 +265,8 @@ class View {
     return frames.map(([number, frame]) => {
       const [column, row] = cell(frame);
       const name = titleOf(partOf(this.trace, frame));
-      const text = { forward: `→ ${name}`, backward: `← ${name}` }[frame.kind] ?? withLabel(frame.kind, frame.head?.join(".") ?? "");
+      const text = { forward: `→ ${name}`, backward: `← ${name}` }[frame.kind]
+        ?? withLabel(frame.kind, frame.head?.join(".") ?? "");
       const attributes = {
         "data-frame": number, "aria-label": `${passOf(frame)}, ${this.nameOf(frame)}`,
         style: { "grid-column": column, "grid-row": row }, onclick: () => this.go(number),

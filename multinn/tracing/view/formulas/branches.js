@@ -40,7 +40,8 @@ formulas.Bidirectional = {
 formulas.Parallel = {
   y(c, ...indices) {
     const [, ...keys] = c.keys;
-    const k = c.inner().findIndex(({ y }) => entryAt(y, keys)?.array === c.own(c.y).array); // an object may have another order
+    // Objects of JavaScript do not keep the order of keys that are numbers.
+    const k = c.inner().findIndex(({ y }) => entryAt(y, keys)?.array === c.own(c.y).array);
     return outputOf(c, k, keys)(...indices);
   },
   dx: sumOfDx,
