@@ -27,7 +27,8 @@ from multinn.training.program import first_state
 from multinn.training.run import Run, check_callbacks
 from multinn.training.tracing import chosen_rows, plan_of_steps
 
-_CHANGING = ("state", "seed", "epoch", "step", "history", "program", "programs", "seconds")
+_PARTS = ("optimizer", "loss", "metrics", "layer_state")
+_CHANGING = (*_PARTS, "state", "seed", "epoch", "step", "history", "program", "programs", "seconds")
 
 
 class Trainer(BaseTrainer):
@@ -37,6 +38,10 @@ class Trainer(BaseTrainer):
 
     Attributes:
         backend: the backend of all computations.
+        optimizer: the optimizer; setting it keeps its state if that fits.
+        loss: the loss.
+        metrics: the metrics by name.
+        layer_state: the state of the layers.
         state: the parameters, the state of the layers and the state of the optimizer, trees of the
             backend's arrays, each None before the first `fit`.
         epoch: the number of epochs that are done.
@@ -46,8 +51,8 @@ class Trainer(BaseTrainer):
         seconds: the time spent in compiling and in training.
         programs: the compiled functions, for the shapes of data that were used last.
 
-    Only these attributes, except the backend, can be set. For another model, loss or optimizer, make a
-    new trainer.
+    Only these attributes, except the backend, can be set. For another model or backend, make a new
+    trainer.
 
     >>> import numpy as np
     >>> from multinn import Adam, Dense, HalfSquaredError, Sequential, Tanh, Trainer
@@ -71,7 +76,7 @@ class Trainer(BaseTrainer):
         if is_complete and not has_effect:
             raise AttributeError(
                 f"Trainer: setting {name!r} would change nothing; only {', '.join(_CHANGING)} can be "
-                "set. For another model, loss, optimizer or backend, make a new Trainer. Its initialize "
+                "set. For another model or backend, make a new Trainer. Its initialize "
                 "takes the parameters of this one, and its load_state takes a checkpoint"
             )
         super().__setattr__(name, value)

@@ -2,11 +2,16 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 from multinn import (
+    LSTM,
+    Add,
+    Bidirectional,
     BinaryCrossEntropy,
     BinaryFocal,
+    Concatenate,
     Dense,
     Dropout,
     Flatten,
@@ -28,6 +33,7 @@ from multinn import (
     Tanh,
     Trainer,
 )
+from multinn.sklearn import MLPClassifier, MLPRegressor
 
 LOGITS = "expects logits: remove"
 OF_CLASSES = [SoftmaxCrossEntropy(), KLDivergence(), Focal(), MultiClassHinge()]
@@ -49,8 +55,9 @@ OF_LABELS = [BinaryCrossEntropy(), BinaryFocal(), Hinge()]
         lambda last: last,
         lambda last: Sequential([Dense(2), last]),
         lambda last: Sequential([Sequential([Dense(2), last]), Flatten(), Sequential([Identity()])]),
+        lambda last: Sequential([Dense(4), Concatenate([Sequential([Dense(1), last]), last])]),
     ],
-    ids=["alone", "last", "nested"],
+    ids=["alone", "last", "nested", "branches"],
 )
 def test_an_activation_before_a_loss_that_includes_it_gives_a_warning(model, last, loss, expected):
     with pytest.warns(UserWarning, match="^Trainer: the model ends in ") as caught:
@@ -70,6 +77,9 @@ def test_an_activation_before_a_loss_that_includes_it_gives_a_warning(model, las
         (Sequential([Dense(2), Tanh()]), Hinge()),
         (Sequential([Dense(2), ReLU(), Dropout()]), BinaryCrossEntropy()),
         (Residual(Sequential([Dense(2), Sigmoid()])), BinaryCrossEntropy()),
+        (Residual(Dense(2), shortcut=Sigmoid()), BinaryCrossEntropy()),
+        (Add([Sigmoid(), Sigmoid()]), BinaryCrossEntropy()),
+        (Bidirectional(LSTM(2)), SoftmaxCrossEntropy()),
         (Sequential([Flatten()]), SoftmaxCrossEntropy()),
     ],
 )
@@ -77,3 +87,21 @@ def test_other_pairs_give_no_warning(model, loss):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Trainer(model, loss)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda x, y: MLPClassifier(hidden_layer_sizes=2, activation="logistic").partial_fit(
+            x, y, [0, 1]
+        ),
+        lambda x, y: MLPRegressor(hidden_layer_sizes=2, activation="logistic").partial_fit(x, y),
+    ],
+    ids=["classifier", "regressor"],
+)
+def test_estimators_give_no_warning(fit):
+    """They choose the loss and the last layer themselves, also with the hidden activation sigmoid."""
+    x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), [0, 0, 1, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(x, y)
