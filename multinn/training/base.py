@@ -1,6 +1,5 @@
 """A model, a loss and an optimizer on one backend, with everything that training changes."""
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,14 +9,12 @@ from typing import Any, Self
 import numpy as np
 
 from backends import Backend, Shape, Tree, get_backend, tree
-from multinn.descriptions import html
 from multinn.descriptions.brief import brief
 from multinn.descriptions.summary import Summary
 from multinn.descriptions.types import check_type, checks_arguments
 from multinn.errors import NotInitializedError
 from multinn.host.checks import check_inputs, check_integers, check_parameters, check_shape
 from multinn.host.interrupts import uninterrupted
-from multinn.host.text import figures, shorten
 from multinn.layers import Layer
 from multinn.layers.base import check_takes
 from multinn.losses import Loss
@@ -31,6 +28,7 @@ from multinn.training.examples import PlacedExamples, check_examples, check_mode
 from multinn.training.history import History
 from multinn.training.last_layer import warn_of_last_layer
 from multinn.training.program import Examples, ModelState, TrainingProgram, TrainingState, first_state
+from multinn.training.texts import html, text
 
 
 class BaseTrainer:
@@ -412,49 +410,18 @@ class BaseTrainer:
 
     def __repr__(self) -> str:
         """Return the parts and the progress, a line for each, at most 80 columns wide."""
-        facts = {"model": brief(self.model)}
-        if self.params is not None:
-            sizes = (math.prod(leaf.shape) for leaf in tree.leaves(self.params))
-            facts["parameters"] = f"{sum(sizes):,}"
-        lines = [type(self).__name__]
-        for name, text in (facts | self._facts(width=67)).items():
-            first, *more = (shorten(line, 67) for line in text.split("\n"))
-            lines += [f"  {name:<10} {first}", *(" " * 13 + line for line in more)]
-        return "\n".join(lines)
+        return text(self)
 
     def _repr_html_(self) -> str:
-        shapes = self._shapes
-        model: Any = self.model if shapes is None else self.model.summary(shapes[0], self.dtype)
-        return f"<div>{html.facts(self._facts())}{model._repr_html_()}</div>"
+        return html(self, self._shapes and self._shapes[0])
 
-    def _facts(self, width: int | None = None) -> dict[str, str]:
-        """Return the parts other than the model, and the progress, as texts by name.
-
-        Args:
-            width: the most characters of a line of the last metrics; None for one line of any length.
-        """
-        program = self.program
-        facts = {
-            "loss": brief(program.loss),
-            "optimizer": brief(program.optimizer),
-            "metrics": ", ".join(program.metrics),
-            "backend": f"{self.backend.name} on {self.backend.device}, {self.dtype}",
-            "progress": f"epoch {self.epoch:,}, step {self.step:,}",
-            "last": figures(self.history[-1], width) if self.history else "",
-        }
-        return {name: text for name, text in facts.items() if text}
-
-<<<<<<< HEAD
-    def _draw(self, input_shape: Tree, seed: int) -> tuple[Tree, Tree]:
-        check_takes(self.model, input_shape)
-=======
     def _replace_parts(self, **parts: Any) -> None:
         """Replace parts of the program, for which other functions are compiled."""
         self.program = replace(self.program, **parts)
         self.programs = CompiledPrograms(self.backend, self.seconds)
 
-    def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
->>>>>>> 1747cb9 (The optimizer, the loss and the metrics of a trainer can be set, and its summary needs no shape; containers have an index)
+    def _draw(self, input_shape: Tree, seed: int) -> tuple[Tree, Tree]:
+        check_takes(self.model, input_shape)
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
         return self.model.init(generator, input_shape)
 

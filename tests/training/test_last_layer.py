@@ -2,7 +2,6 @@
 
 import warnings
 
-import numpy as np
 import pytest
 
 from multinn import (
@@ -89,19 +88,11 @@ def test_other_pairs_give_no_warning(model, loss):
         Trainer(model, loss)
 
 
-@pytest.mark.parametrize(
-    "fit",
-    [
-        lambda x, y: MLPClassifier(hidden_layer_sizes=2, activation="logistic").partial_fit(
-            x, y, [0, 1]
-        ),
-        lambda x, y: MLPRegressor(hidden_layer_sizes=2, activation="logistic").partial_fit(x, y),
-    ],
-    ids=["classifier", "regressor"],
-)
-def test_estimators_give_no_warning(fit):
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_estimators_give_no_warning(kind):
     """They choose the loss and the last layer themselves, also with the hidden activation sigmoid."""
-    x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), [0, 0, 1, 1]
+    estimator = kind(hidden_layer_sizes=2, activation="logistic")
+    classes = {"classes": [0, 1]} if kind is MLPClassifier else {}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fit(x, y)
+        estimator.partial_fit([[0.0], [1.0]], [0, 1], **classes)
