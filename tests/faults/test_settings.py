@@ -173,7 +173,7 @@ ROWS = [
         "the name of an optimizer for a trainer",
         lambda s: setattr(s.trainer, "optimizer", "adam"),
         TypeError,
-        Says("Trainer:", "expected optimizer: Optimizer", "got 'adam'", "write an instance, Adam()"),
+        Says("Trainer:", "optimizer: Optimizer", "got 'adam'", "write an instance, such as Adam()"),
     ),
     Fault(
         "an integer as path, Trainer.load",
