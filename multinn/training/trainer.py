@@ -125,7 +125,8 @@ class Trainer(BaseTrainer):
             shuffle: whether each epoch has its own random order, if it has more than one batch.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
-            callbacks: called at each report, which then ends a call of a compiled function.
+            callbacks: called at each report, which then ends a call of a compiled function; some also
+                after every few steps, as `Callback.on_steps` says.
 
         Returns:
             The records of this call; after Ctrl-C the records so far, with ``interrupted`` set.
@@ -191,7 +192,7 @@ class Trainer(BaseTrainer):
             validation_data: as in `fit`, in memory.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
-            callbacks: called at each report.
+            callbacks: called at each report, some also after every few steps.
 
         Returns:
             The records of this call; after Ctrl-C the records so far, with ``interrupted`` set.
