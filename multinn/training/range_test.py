@@ -79,7 +79,7 @@ class LearningRateRange:
         """
         (axes,) = new_axes(1, "LearningRateRange.plot")
         rates, smoothed = self.learning_rates, np.array(self.smoothed)
-        axes.plot(rates, self.losses, ".", alpha=0.4, label="each batch")
+        axes.plot(rates, self.losses, ".", alpha=0.6, label="each batch")
         axes.plot(rates, smoothed, label="smoothed")
         if self.suggestion is not None:
             label = f"suggestion {number(self.suggestion)}"
