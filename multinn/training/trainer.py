@@ -303,7 +303,7 @@ class Trainer(BaseTrainer):
         steps: int = 100,
         batch_size: int = 32,
     ) -> LearningRateRange:
-        """Return the loss of some steps in which the learning rate rises, to find a good one.
+        """Return the loss of some steps in which the learning rate rises, to find one to start with.
 
         The steps are those that `fit` would take next, with all but the learning rate of the optimizer,
         which rises from ``low`` to ``high`` by a constant factor. They end early when the loss diverges:
