@@ -45,11 +45,12 @@ class Callback:
         """Run after every ``every_steps`` steps of a run; the last steps of a run may be fewer.
 
         A call of a compiled function must end there. Many short calls cost more than the steps in them,
-        and `fit` compiles a program for each of a few lengths. A single step in a call can be rounded
-        differently by JAX, which compiles it without a loop; otherwise the run has the same bits.
+        and `fit` compiles a program for each of a few lengths. The run has the same
+        bits as without, except that JAX compiles a call of a single step without a loop, which rounds
+        some models differently.
 
         Training continues from ``trainer.state``, which this method may set. A checkpoint that it saves
-        has the number of whole epochs, and continues with the first step of the next one.
+        continues with the first step of the epoch in which it was saved.
 
         Args:
             trainer: the trainer, with the state after that step; its epoch is the number of epochs that

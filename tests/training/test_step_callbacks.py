@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from backends import tree
 from multinn import SGD, Callback, DivergenceError, HalfSquaredError, ShuffledBatches, Trainer
 from multinn.schedules import StepDecay
+from multinn.sklearn import MLPClassifier
 from multinn.training.tracing import plan_of_steps
 from tests.support.small_runs import PLAIN, WEIGHTS, X, Y, assert_same_bits, fit, host, make_trainer
 
@@ -153,6 +155,28 @@ def test_an_error_of_a_callback_leaves_the_trainer_at_the_last_whole_epoch():
     with pytest.raises(RuntimeError, match="no more"):
         fit(trainer, 3, callbacks=[Fail()])
     assert_same_bits(trainer, fit(make_trainer(), 1))
+
+
+def test_a_checkpoint_within_an_epoch_has_the_state_after_the_step(tmp_path):
+    class Save(Callback):
+        every_steps = 4
+
+        def on_steps(self, trainer, step, record):
+            trainer.save(tmp_path / str(step))
+
+    recorder = Recorder(4)
+    fit(make_trainer(), 2, callbacks=[recorder, Save()])
+    loaded = Trainer.load(tmp_path / "4", "numpy")
+    tree.map(np.testing.assert_array_equal, loaded.state, recorder.states[0])
+    assert (loaded.epoch, loaded.step) == (1, 4)
+
+
+def test_estimators_call_it_too():
+    recorder = Recorder(3)
+    estimator = MLPClassifier(hidden_layer_sizes=2, max_iter=4, batch_size=4, callbacks=[recorder])
+    with pytest.warns(ConvergenceWarning):
+        estimator.fit(X, [0, 1] * 5)
+    assert [step for step, _ in recorder.seen] == [3, 6, 9, 12]
 
 
 @pytest.mark.parametrize("every", [1, 2, 4])
