@@ -32,7 +32,7 @@ from multinn.training.history import (
     step_columns,
 )
 from multinn.training.program import Examples, Plan, TrainingState, make_plan
-from multinn.training.step_callbacks import StepCallbacks, step_callbacks
+from multinn.training.step_callbacks import StepCallbacks
 
 # The seconds that a call should take: JAX sees an interrupt only between two calls.
 _SECONDS, _SECONDS_SHOWN = 10.0, 0.5
@@ -72,7 +72,8 @@ class BaseRun:
     @cached_property
     def step_callbacks(self) -> StepCallbacks | None:
         """The callbacks after every few steps, or None."""
-        return step_callbacks(self.callbacks)
+        asking = [each for each in self.callbacks if each.every_steps is not None]
+        return StepCallbacks(asking) if asking else None
 
     @contextmanager
     def running(self) -> Iterator[Advance]:

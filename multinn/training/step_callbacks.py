@@ -106,9 +106,3 @@ class StepCallbacks:
         finally:
             with uninterrupted():
                 trainer.state, trainer.epoch, trainer.step = before
-
-
-def step_callbacks(callbacks: Sequence[Callback]) -> StepCallbacks | None:
-    """Return those of the callbacks that have ``every_steps``; None if there are none."""
-    asking = [each for each in callbacks if each.every_steps is not None]
-    return StepCallbacks(asking) if asking else None

@@ -40,15 +40,15 @@ def test_a_run_has_the_same_bits_as_without_the_callback(every):
     assert recorder.seen == [(step, (step - 1) // STEPS) for step in steps]
 
 
-@pytest.mark.parametrize("every", [2, 3])
-def test_jax_rounds_as_without_the_callback_up_to_the_last_bits(every):
+def test_jax_rounds_as_without_the_callback_up_to_the_last_bits():
     runs = [
         fit(make_trainer("jax", dtype="float64"), 2, callbacks=callbacks)
-        for callbacks in ([Recorder(every)], [])
+        for callbacks in ([Recorder(2)], [])
     ]
     tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15), *map(host, runs))
 
 
+@pytest.mark.parametrize("backend", ["numpy", "array_api_strict"], indirect=True)
 def test_the_state_is_that_after_the_step(backend):
     """Compared with the steps themselves, one after the other."""
     trainer = make_trainer(backend, dtype="float64")
