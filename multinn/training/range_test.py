@@ -38,7 +38,7 @@ class LearningRateRange:
     >>> from multinn import SGD, Dense, HalfSquaredError, Trainer
     >>> trainer = Trainer(Dense(1, use_bias=False), HalfSquaredError(), SGD())
     >>> trainer.learning_rate_range_test([[2.0]], [[2.0]])  # (2 W - 2)² / 2 rises for η above 2 / 4
-    LearningRateRange: 94 learning rates from 1e-06 to 3.765, where the loss diverged
+    LearningRateRange: 94 steps from 1e-06 to 3.765, where the loss diverged
       suggestion: 0.05337
     """
 
@@ -96,7 +96,7 @@ class LearningRateRange:
         end = ", where the loss diverged" if self.diverged else ""
         suggestion = "none, test another range" if self.suggestion is None else number(self.suggestion)
         return (
-            f"LearningRateRange: {len(self.losses)} learning rates from {first} to {last}{end}\n"
+            f"LearningRateRange: {len(self.losses)} steps from {first} to {last}{end}\n"
             f"  suggestion: {suggestion}"
         )
 
