@@ -3,8 +3,8 @@
 import warnings
 from collections.abc import Iterator
 
-from multinn.layers import Concatenate, Layer, Sequential, Sigmoid, Softmax, Softplus
-from multinn.losses import Loss
+from multinn.layers import Concatenate, Layer, Parallel, Sequential, Sigmoid, Softmax, Softplus
+from multinn.losses import Heads, Loss
 
 # By the `output_activation` of a loss: what it expects, and the layers that would change that.
 _EXPECTED: dict[str, tuple[str, tuple[type[Layer], ...]]] = {
@@ -36,7 +36,12 @@ def _last_layers(model: Layer, loss: Loss) -> Iterator[tuple[Layer, Loss]]:
 
     The last layer of a Sequential computes the output, but for layers that keep the values of others.
     """
-    if isinstance(model, Concatenate):
+    if isinstance(model, Parallel) and isinstance(loss, Heads):
+        branches = dict(zip(model.names or range(len(model.branches)), model.branches, strict=True))
+        for key, own_loss in zip(loss.keys, loss.losses, strict=True):
+            if key in branches:
+                yield from _last_layers(branches[key], own_loss)
+    elif isinstance(model, Concatenate):
         for branch in model.branches:
             yield from _last_layers(branch, loss)
     elif isinstance(model, Sequential):

@@ -328,14 +328,15 @@ class Trainer(BaseTrainer):
         check_range(low, high, steps)
         check_integers(batch_size=batch_size)
         inputs = check_inputs(x, self.dtype)
-        shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
+        shapes, drawn = self._shapes_or_draw(shape_of(inputs))
         checked = check_examples(self.program, inputs, y, None, shapes)
-        size = min(int(batch_size), len(inputs))
+        count = count_of(inputs)
+        size = min(int(batch_size), count)
         plan = make_plan(
-            len(inputs),
+            count,
             size,
             first_epoch=self.epoch,
-            epochs=-(-int(steps) // (len(inputs) // size)),
+            epochs=-(-int(steps) // (count // size)),
             first_step=self.step,
             seed=self.seed,
             shuffle=True,

@@ -16,11 +16,13 @@ from multinn import (
     Flatten,
     Focal,
     HalfSquaredError,
+    Heads,
     Hinge,
     Identity,
     KLDivergence,
     MeanSquaredError,
     MultiClassHinge,
+    Parallel,
     Poisson,
     ReLU,
     Residual,
@@ -96,3 +98,13 @@ def test_estimators_give_no_warning(kind):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         estimator.partial_fit([[0.0], [1.0]], [0, 1], **classes)
+
+
+def test_the_head_of_a_model_is_named_by_its_own_loss():
+    model = Sequential([Dense(4), Parallel({"a": Dense(1), "b": Sequential([Dense(3), Softmax()])})])
+    losses = {"b": SoftmaxCrossEntropy(), "a": MeanSquaredError()}
+    with pytest.warns(UserWarning, match="ends in Softmax, but SoftmaxCrossEntropy expects logits"):
+        Trainer(model, Heads(losses))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Trainer(model, Heads(dict.fromkeys(losses, MeanSquaredError())))
