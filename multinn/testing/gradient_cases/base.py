@@ -65,7 +65,7 @@ class Case(ABC):
         """Draw a point away from kinks; the same seed and name give the same point."""
         generator = np.random.default_rng([seed, *self.name.encode()])
         for _ in range(_ATTEMPTS):
-            point: Point = tree.map(_to_single_precision, self._draw(generator))
+            point: Point = tree.map(to_single_precision, self._draw(generator))
             if self.kink is None or np.abs(self.kink(point)).min() > _MARGIN:
                 return point
         raise RuntimeError(f"case {self.name!r}: {_ATTEMPTS} points drawn, all of them near a kink")
@@ -121,38 +121,65 @@ class LayerCase(Case):
         y, cache = self.layer.forward_with_state(
             backend, variables["params"], constants["state"], x, key
         )
-        dy = constants["dy"]
-        if not isinstance(dy, tuple):
-            return backend.xp.sum(dy * values_of(y)), cache
-        products = [backend.xp.sum(d * values_of(each)) for d, each in zip(dy, y, strict=True)]
-        return sum(products[1:], start=products[0]), cache
+        return _sum_of_products(backend, constants["dy"], y), cache
 
     def _draw(self, generator: np.random.Generator) -> Point:
-        initial, output_shape = self.layer.init(generator, self.shape[1:])
-        # Biases of 0 and scales of 1 would hide errors in terms that multiply them.
-        params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
-        state = self.layer.init_state(initial)
-        seed = int(generator.integers(2**31))
-        constants = {
-            "dy": self._draw_outputs(generator, output_shape),
-            "key": random.step_words(seed, 0, 1)[0] if self.training else None,
-            "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
-            "mask": self._mask(),
-        }
+        params, constants = draw_around(
+            generator, self.layer, self.shape[0], self.shape[1:], training=self.training
+        )
+        constants["mask"] = self._mask()
         if self.ids:
             constants["x"] = generator.integers(self.ids, size=self.shape, dtype=np.int32)
             return Point({"params": params}, constants)
         return Point({"params": params, "x": generator.normal(size=self.shape)}, constants)
 
-    def _draw_outputs(self, generator: np.random.Generator, output_shape: Any) -> Tree:
-        if output_shape and isinstance(output_shape[0], tuple):  # a layer with several outputs
-            return tuple(self._draw_outputs(generator, shape) for shape in output_shape)
-        return generator.normal(size=(self.shape[0], *output_shape))
-
     def _mask(self) -> HostArray | None:
         if self.lengths is None:
             return None
         return np.arange(self.shape[1]) < np.array(self.lengths)[:, None]
+
+
+def draw_around(
+    generator: np.random.Generator, layer: Layer, batch: int, input_shape: Any, *, training: bool
+) -> tuple[Tree, dict[str, Tree]]:
+    """Draw the point of a `LayerCase` around x: the parameters, and "dy", "key" and "state".
+
+    Args:
+        generator: the source of randomness.
+        layer: the layer.
+        batch: the number of examples.
+        input_shape: the shape of one example, without the batch axis.
+        training: whether there is a key.
+    """
+    initial, output_shape = layer.init(generator, input_shape)
+    # Biases of 0 and scales of 1 would hide errors in terms that multiply them.
+    params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
+    state = layer.init_state(initial)
+    seed = int(generator.integers(2**31))
+    return params, {
+        "dy": _draw_outputs(generator, batch, output_shape),
+        "key": random.step_words(seed, 0, 1)[0] if training else None,
+        "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
+    }
+
+
+def _draw_outputs(generator: np.random.Generator, batch: int, shape: Any) -> Tree:
+    """Return normal numbers: an array for the shape of one output, a tree for a tree of shapes."""
+    if isinstance(shape, dict):
+        return {name: _draw_outputs(generator, batch, each) for name, each in shape.items()}
+    if shape and isinstance(shape[0], tuple | dict):  # a layer with several outputs
+        return tuple(_draw_outputs(generator, batch, each) for each in shape)
+    return generator.normal(size=(batch, *shape))
+
+
+def _sum_of_products(backend: Backend, dy: Tree, y: Tree) -> Array:
+    """Return the sum of dy y over all outputs, whose masks do not count."""
+    if isinstance(dy, dict):
+        dy, y = (tuple(outputs[name] for name in dy) for outputs in (dy, y))
+    if not isinstance(dy, tuple):
+        return backend.xp.sum(dy * values_of(y))
+    products = [_sum_of_products(backend, *pair) for pair in zip(dy, y, strict=True)]
+    return sum(products[1:], start=products[0])
 
 
 def normal(generator: np.random.Generator, shape: Shape) -> HostArray:
@@ -202,7 +229,7 @@ def _targets_and_weights(constants: Tree) -> tuple[Array, Array | None]:
     return constants["targets"], constants["weights"]
 
 
-def _to_single_precision(leaf: HostArray) -> HostArray:
+def to_single_precision(leaf: HostArray) -> HostArray:
     """Round floats to float32 precision, so both dtypes compute at the same point."""
     return leaf.astype(np.float32).astype(np.float64) if leaf.dtype.kind == "f" else leaf
 
