@@ -12,9 +12,10 @@ from backends import Backend, HostArray, Shape, Tree, get_backend, installed_bac
 from multinn.descriptions import html
 from multinn.descriptions.brief import brief
 from multinn.descriptions.html import Cell, Shown
-from multinn.descriptions.types import checks_arguments
+from multinn.descriptions.types import check_type
 from multinn.host.checks import (
     check_dtype,
+    check_flags,
     check_inputs,
     check_integers,
     check_parameters,
@@ -55,7 +56,6 @@ class GradientTable(Shown):
     errors: dict[str, dict[str, float]]
 
 
-@checks_arguments
 def check_gradients(
     part: Layer | Loss,
     x: Any,
@@ -115,7 +115,11 @@ def check_gradients(
     >>> table.errors["params.W"]["central"] < 1e-8
     True
     """
+    check_type("check_gradients", "part", part, Layer | Loss)
+    if not isinstance(backends, Sequence | None):
+        raise TypeError(f"check_gradients: expected backends: a list of names, got {backends!r}")
     check_dtype(dtype)
+    check_flags(training=training)
     check_integers(minimum=0, seed=seed)
     generator = np.random.default_rng(seed)
     if isinstance(part, Layer):
