@@ -1,9 +1,8 @@
 """`check_gradients`: the hand-derived gradients of a layer or a loss against every oracle there is."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,17 +13,19 @@ from multinn.descriptions.brief import brief
 from multinn.descriptions.html import Cell, Shown
 from multinn.descriptions.types import check_type
 from multinn.host.checks import (
+    as_host_array,
     check_dtype,
     check_flags,
     check_inputs,
     check_integers,
     check_parameters,
     check_targets,
-    check_weights,
 )
 from multinn.host.text import format_table, shorten
+from multinn.host.trees import check_entries, count_of, entries_of, map_entries, shape_of
 from multinn.layers import Layer
 from multinn.layers.base import mask_of, values_of
+from multinn.layers.containers.sequential import check_takes
 from multinn.losses import Loss
 from multinn.testing.gradient_cases.base import (
     Case,
@@ -125,87 +126,72 @@ def check_gradients(
     if isinstance(part, Layer):
         if not (targets is None and weights is None):
             raise ValueError("check_gradients: a layer has no targets and no weights; a loss has them")
-        case, point, fixed = _layer_at(part, x, params, state, generator, training)
+        case, point = _layer_at(part, x, params, state, generator, training)
     else:
         if not (params is None and state is None):
             raise ValueError("check_gradients: a loss has no params and no state; a layer has them")
-        case, point, fixed = _loss_at(part, x, targets, weights)
+        case, point = _loss_at(part, x, targets, weights)
+    if not tree.leaves(point.variables):
+        raise ValueError("check_gradients: expected floats in x, or parameters, got none")
     point = tree.map(to_single_precision, point) if dtype == "float32" else point
     names = installed_backends() if backends is None else backends
-    comparison = _Comparison(case, point, dtype, *_arrays_and_entries(point, fixed, generator))
-    comparison.notes += [f"{path}: integers, which have no gradient" for path in sorted(fixed)]
+    comparison = _Comparison(case, point, dtype, *_arrays_and_entries(point, generator))
+    integers = tree.leaves_with_paths({"x": point.constants.get("x")})
+    comparison.notes += [f"{path}: integers, which have no gradient" for path, _ in integers]
     return comparison.table([get_backend(name) for name in names])
 
 
 def _arrays_and_entries(
-    point: Point, fixed: set[str], generator: np.random.Generator
+    point: Point, generator: np.random.Generator
 ) -> tuple[dict[str, tuple[Shape, slice]], HostArray]:
     """Return the fields ``arrays`` and ``entries`` of a `_Comparison`."""
     arrays, start = {}, 0
     for path, leaf in tree.leaves_with_paths(point.variables):
-        if path not in fixed:
-            arrays[path] = leaf.shape, slice(start, start + leaf.size)
+        arrays[path] = leaf.shape, slice(start, start + leaf.size)
         start += leaf.size
-    if not arrays:
-        raise ValueError("check_gradients: expected floats in x, or parameters, got none")
     return arrays, np.concatenate([_some_of(generator, place) for _, place in arrays.values()])
 
 
 def _layer_at(
     layer: Layer, x: Any, params: Tree, state: Tree, generator: np.random.Generator, training: bool
-) -> tuple[Case, Point, set[str]]:
-    """Return a case, its point, and the paths of the variables that have no gradient."""
-    mask = mask_of(x)
-    inputs = _map_entries(partial(check_inputs, dtype="float64"), values_of(x), "x")
-    leaves = tree.leaves_with_paths({"x": inputs})
-    lengths = sorted({len(leaf) for _, leaf in leaves})
-    if len(lengths) != 1:
-        raise ValueError(f"x: expected arrays of as many examples each, got {lengths}")
-    for values in [inputs] if isinstance(inputs, np.ndarray) else []:
-        layer.check_inputs(values)
-    shapes = tree.map(lambda leaf: leaf.shape[1:], inputs)
-    drawn, constants = draw_around(generator, layer, lengths[0], shapes, training=training)
+) -> tuple[Case, Point]:
+    mask, given = mask_of(x), entries_of(values_of(x), "x")
+    inputs = tree.map(_as_float, check_inputs(given, "float64"))
+    are_floats = map_entries(lambda leaf, name: np.asarray(leaf).dtype.kind == "f", given, "x")
+    shapes = shape_of(inputs)
+    check_takes(layer, shapes)
+    layer.check_inputs(inputs)
+    drawn, constants = draw_around(generator, layer, count_of(inputs), shapes, training=training)
     if params is not None:
         drawn = tree.map(_as_float, check_parameters(drawn, params))
     if state is not None:
         constants["state"] = tree.map(_as_float, check_parameters(constants["state"], state, "state"))
     constants["mask"] = None if mask is None else np.asarray(mask, bool)
-    point = Point({"params": drawn, "x": tree.map(_as_float, inputs)}, constants)
-    kinds = _map_entries(lambda leaf, name: np.asarray(leaf).dtype.kind, values_of(x), "x")
-    fixed = {path for path, kind in tree.leaves_with_paths({"x": kinds}) if kind != "f"}
-    case = LayerCase(shorten(brief(layer), _MOST_OF_NAME), layer, leaves[0][1].shape, training=training)
-    return case, point, fixed
+    constants["x"] = tree.map(lambda leaf, is_float: None if is_float else leaf, inputs, are_floats)
+    variables = tree.map(lambda leaf, is_float: leaf if is_float else None, inputs, are_floats)
+    shape = tree.map(lambda leaf: leaf.shape, inputs)
+    case = LayerCase(shorten(brief(layer), _MOST_OF_NAME), layer, shape, training=training)
+    return case, Point({"params": drawn, "x": variables}, constants)
 
 
-def _loss_at(loss: Loss, x: Any, targets: Any, weights: Any) -> tuple[Case, Point, set[str]]:
+def _loss_at(loss: Loss, x: Any, targets: Any, weights: Any) -> tuple[Case, Point]:
     if targets is None:
         raise ValueError("check_gradients: a loss needs targets")
-    outputs = _map_entries(lambda leaf, name: check_targets(leaf, len(leaf), name), x, "x")
-    outputs = tree.map(_as_float, outputs)
-    count = len(tree.leaves(outputs)[0])
-    checked = _map_entries(lambda leaf, name: check_targets(leaf, count, name), targets, "targets")
-    shapes = tree.map(lambda leaf: leaf.shape[1:], outputs)
+    outputs = map_entries(as_host_array, entries_of(values_of(x), "x"), "x")
+    count = (*tree.leaves(outputs)[0].shape, 1)[0]
+    outputs = tree.map(_as_float, check_targets(outputs, count, "x"))
+    targets, shapes = check_targets(targets, count, "targets"), shape_of(outputs)
+    check_entries(targets, shapes, "targets", "as the outputs")
     try:
-        prepared = loss.prepare_targets(checked, shapes, "float64")
+        prepared = loss.prepare_targets(targets, shapes, "float64")
     except ValueError as error:
         raise ValueError(f"targets: {error}") from error
     if weights is not None:
-        weights = check_weights(weights, count, "float64")
-    point = Point({"outputs": outputs}, {"targets": prepared, "weights": weights})
-    return (
-        LossCase(shorten(brief(loss), _MOST_OF_NAME), loss, tree.leaves(outputs)[0].shape),
-        point,
-        set(),
-    )
-
-
-def _map_entries(function: Callable[..., Any], values: Any, name: str) -> Tree:
-    """Apply a function to an array and its name, or to each array of a dict or a tuple."""
-    if isinstance(values, dict):
-        return {key: _map_entries(function, each, f"{name}[{key!r}]") for key, each in values.items()}
-    if isinstance(values, tuple) and all(np.ndim(each) for each in values):
-        return tuple(_map_entries(function, v, f"{name}[{k}]") for k, v in enumerate(values))
-    return function(values, name=name)
+        weights = loss.prepare_weights(weights, count, shapes, "float64")
+    constants = {"targets": prepared, "weights": weights, "mask": mask_of(x)}
+    shape = tree.map(lambda leaf: leaf.shape, outputs)
+    case = LossCase(shorten(brief(loss), _MOST_OF_NAME), loss, shape)
+    return case, Point({"outputs": outputs}, constants)
 
 
 def _as_float(leaf: HostArray) -> HostArray:

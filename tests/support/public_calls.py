@@ -205,7 +205,7 @@ def _calls(name: str, thing: Any) -> Iterator[Call]:
     if is_abstract or name in NOT_CALLED_BY_USERS:
         return
     parameters = inspect.signature(thing).parameters
-    if not parameters or next(iter(parameters)) == "backend" and not name.endswith("get_backend"):
+    if not parameters or (next(iter(parameters)) == "backend" and not name.endswith("get_backend")):
         return
     several, right = (), {}
     for each in parameters.values():

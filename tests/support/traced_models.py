@@ -7,6 +7,7 @@ import numpy as np
 
 from multinn import SGD, HalfSquaredError, Layer, Masking, Sequential, Trainer
 from multinn.testing.gradient_cases import LAYERS, LayerCase
+from multinn.testing.gradient_cases.base import x_of
 
 
 class Traced(NamedTuple):
@@ -23,12 +24,12 @@ class Traced(NamedTuple):
 
 
 def _traced(case: LayerCase) -> Traced | None:
-    """Return the case's layer as a model, with a mask if it has one; None if it has several outputs."""
+    """Return the layer as a model, with a mask if it has one; None if x or y are several arrays."""
     point = case.draw(0)
-    variables, constants = point
-    if isinstance(constants["dy"], tuple):
+    constants = point.constants
+    x = x_of(point)
+    if not (isinstance(constants["dy"], np.ndarray) and isinstance(x, np.ndarray)):
         return None
-    x = np.asarray(variables.get("x", constants.get("x")))
     if constants["mask"] is None:
         return Traced(case.layer, x, constants["dy"])
     mask = constants["mask"].reshape(*constants["mask"].shape, *(1,) * (x.ndim - 2))

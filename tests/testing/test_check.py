@@ -10,14 +10,18 @@ from multinn import (
     LSTM,
     BatchNorm,
     BinaryCrossEntropy,
+    Concatenate,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    Heads,
     Layer,
     Masked,
     MaxPool1D,
     MeanSquaredError,
     ReLU,
+    Select,
     Sequential,
     SoftmaxCrossEntropy,
     Tanh,
@@ -48,6 +52,8 @@ class Cube(ParameterFree):
 @dataclass(frozen=True)
 class Product(Layer):
     """y = x["one"] x["other"], of a dict of arrays of one shape."""
+
+    takes_tuple = True
 
     def init(self, generator, input_shape):
         return {}, input_shape["one"]
@@ -114,6 +120,25 @@ def test_ids_have_no_gradient():
 def test_trees_are_checked_entry_by_entry():
     table = check_gradients(Product(), {"one": X, "other": X + 1.0}, backends=[])
     assert [*table.errors] == ["x.one", "x.other"]
+
+
+def test_ids_beside_numbers_have_no_gradient():
+    city = Sequential([Select("city"), Embedding(5, 2), Flatten()])
+    model = Sequential([Concatenate([Select("numbers"), city]), Dense(2)])
+    x = {"numbers": X, "city": [[1], [2], [0], [4]]}
+    table = check_gradients(model, x, backends=["numpy"])
+    assert {"x.numbers", "params.0.1.1.W"} <= table.errors.keys()
+    assert "x.city" not in table.errors
+    assert "x.city: integers, which have no gradient" in table
+
+
+def test_heads_with_weights_of_their_own():
+    loss = Heads({"price": MeanSquaredError(), "kind": SoftmaxCrossEntropy()}, {"price": 1, "kind": 2})
+    outputs = {"price": X[:, :1], "kind": X}
+    targets = {"price": X[:, 1:2], "kind": [0, 1, 2, 1]}
+    weights = {"price": [1, 0, 1, 2], "kind": np.ones(4)}
+    table = check_gradients(loss, outputs, targets, weights, backends=["numpy"])
+    assert [*table.errors] == ["outputs.kind", "outputs.price"]
 
 
 def test_given_parameters_are_those_of_the_check():
@@ -258,7 +283,7 @@ def test_arguments_are_checked(part, arguments, message):
 
 
 def test_inputs_of_different_lengths_raise():
-    with pytest.raises(ValueError, match=r"x: expected arrays of as many examples each, got \[3, 4\]"):
+    with pytest.raises(ValueError, match=r"x\[.other.\]: expected 4 rows"):
         check_gradients(Product(), {"one": X, "other": X[:3]}, backends=[])
 
 

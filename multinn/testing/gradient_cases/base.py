@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import Layer, Loss, random
+from multinn.host.trees import is_one_shape, map_shapes
 from multinn.layers.base import values_of, with_mask
 
 _MARGIN = 0.05
@@ -90,17 +92,23 @@ class LayerCase(Case):
 
     Attributes:
         layer: the layer.
-        shape: the shape (batch, ...) of x.
+        shape: the shape (batch, ...) of x, or a tuple or a dict of shapes.
         training: whether the layer gets a key.
         lengths: the number of time steps that count in each example, or None for no mask.
-        ids: the number of ids if x are ids, which have no gradient; else None.
+        ids: the number of ids if x are ids, which have no gradient; else None. For several inputs, a
+            tuple or a dict of these.
     """
 
     layer: Layer
-    shape: Shape
+    shape: Any = field(hash=False)  # a dict has no hash
     training: bool = field(default=False, kw_only=True)
     lengths: tuple[int, ...] | None = field(default=None, kw_only=True)
-    ids: int | None = field(default=None, kw_only=True)
+    ids: Any = field(default=None, kw_only=True, hash=False)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of one example, without the batch, or a tuple or a dict of shapes."""
+        return map_shapes(lambda shape: shape[1:], self.shape)
 
     def value(self, backend: Backend, variables: Tree, constants: Tree) -> Array:
         """Return the sum of dy y."""
@@ -112,26 +120,31 @@ class LayerCase(Case):
         arguments = (backend, variables["params"], cache, constants["dy"])
         dx, gradients = self.layer.backward(*arguments)
         twins = gradients, self.layer.parameter_gradients(*arguments)
-        of_inputs = {} if self.ids else {"x": dx}
-        return Evaluation(value, {"params": gradients} | of_inputs, twins)
+        dx = _paired(lambda leaf, own: None if leaf is None else own, variables["x"], dx)
+        return Evaluation(value, {"params": gradients, "x": dx}, twins)
 
     def _forward(self, backend: Backend, variables: Tree, constants: Tree) -> tuple[Array, Tree]:
         key = None if constants["key"] is None else random.Key(constants["key"])
-        x = with_mask((constants if self.ids else variables)["x"], constants["mask"])
+        x = with_mask(x_of(Point(variables, constants)), constants["mask"])
         y, cache = self.layer.forward_with_state(
             backend, variables["params"], constants["state"], x, key
         )
-        return _sum_of_products(backend, constants["dy"], y), cache
+        products = [
+            backend.xp.sum(d * each)
+            for d, each in zip(tree.leaves(constants["dy"]), tree.leaves(values_of(y)), strict=True)
+        ]
+        return sum(products[1:], start=products[0]), cache
 
     def _draw(self, generator: np.random.Generator) -> Point:
+        batch = tree.leaves(map_shapes(lambda shape: shape[0], self.shape))[0]
         params, constants = draw_around(
-            generator, self.layer, self.shape[0], self.shape[1:], training=self.training
+            generator, self.layer, batch, self.input_shape, training=self.training
         )
         constants["mask"] = self._mask()
-        if self.ids:
-            constants["x"] = generator.integers(self.ids, size=self.shape, dtype=np.int32)
-            return Point({"params": params}, constants)
-        return Point({"params": params, "x": generator.normal(size=self.shape)}, constants)
+        x = _draw_x(generator, self.shape, self.ids)
+        constants["x"] = tree.map(lambda leaf: leaf if leaf.dtype.kind == "i" else None, x)
+        of_x = tree.map(lambda leaf: leaf if leaf.dtype.kind == "f" else None, x)
+        return Point({"params": params, "x": of_x}, constants)
 
     def _mask(self) -> HostArray | None:
         if self.lengths is None:
@@ -148,7 +161,7 @@ def draw_around(
         generator: the source of randomness.
         layer: the layer.
         batch: the number of examples.
-        input_shape: the shape of one example, without the batch axis.
+        input_shape: the shape of one example, without the batch axis, or a tuple or a dict of shapes.
         training: whether there is a key.
     """
     initial, output_shape = layer.init(generator, input_shape)
@@ -157,29 +170,34 @@ def draw_around(
     state = layer.init_state(initial)
     seed = int(generator.integers(2**31))
     return params, {
-        "dy": _draw_outputs(generator, batch, output_shape),
+        "dy": map_shapes(lambda shape: generator.normal(size=(batch, *shape)), output_shape),
         "key": random.step_words(seed, 0, 1)[0] if training else None,
         "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
     }
 
 
-def _draw_outputs(generator: np.random.Generator, batch: int, shape: Any) -> Tree:
-    """Return normal numbers: an array for the shape of one output, a tree for a tree of shapes."""
+def x_of(point: Point) -> Tree:
+    """Return x of a `LayerCase`: its variables, and ids, which are constants."""
+    variables, constants = point
+    return _paired(lambda leaf, ids: ids if leaf is None else leaf, variables["x"], constants["x"])
+
+
+def _draw_x(generator: np.random.Generator, shape: Any, ids: Any) -> Tree:
+    """Return normal numbers, or integers for ids, for each array."""
     if isinstance(shape, dict):
-        return {name: _draw_outputs(generator, batch, each) for name, each in shape.items()}
-    if shape and isinstance(shape[0], tuple | dict):  # a layer with several outputs
-        return tuple(_draw_outputs(generator, batch, each) for each in shape)
-    return generator.normal(size=(batch, *shape))
+        return {name: _draw_x(generator, own, (ids or {}).get(name)) for name, own in shape.items()}
+    if not is_one_shape(shape):
+        return tuple(map(partial(_draw_x, generator), shape, ids or (None,) * len(shape)))
+    return generator.integers(ids, size=shape, dtype=np.int32) if ids else generator.normal(size=shape)
 
 
-def _sum_of_products(backend: Backend, dy: Tree, y: Tree) -> Array:
-    """Return the sum of dy y over all outputs, whose masks do not count."""
-    if isinstance(dy, dict):
-        dy, y = (tuple(outputs[name] for name in dy) for outputs in (dy, y))
-    if not isinstance(dy, tuple):
-        return backend.xp.sum(dy * values_of(y))
-    products = [_sum_of_products(backend, *pair) for pair in zip(dy, y, strict=True)]
-    return sum(products[1:], start=products[0])
+def _paired(function: Callable[[Any, Any], Any], one: Tree, other: Tree) -> Tree:
+    """Apply a function to each leaf of a tree and what is there in the other; None is a leaf."""
+    if isinstance(one, dict):
+        return {key: _paired(function, own, other[key]) for key, own in one.items()}
+    if isinstance(one, tuple):
+        return tuple(map(partial(_paired, function), one, other))
+    return function(one, other)
 
 
 def normal(generator: np.random.Generator, shape: Shape) -> HostArray:
