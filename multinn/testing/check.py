@@ -44,6 +44,7 @@ _WIDTH = 80  # of the table
 _MOST_OF_NAME = 60
 _BY_HAND = "derived by hand"
 _JUMP = 1e-6  # from the slope on the left to that on the right, relative to the largest gradient
+_ROUNDING = 1e-12  # of a value, relative; much more than its last bits
 
 
 class GradientTable(Shown):
@@ -311,7 +312,8 @@ class _Comparison:
             finer = slopes(self.case, backend, self.point, at, step)
             closer = np.abs(finer.central - own[at]) < np.abs(central[at] - own[at])
             central[at[closer]] = finer.central[closer]
-        kinks = at[np.abs(finer.right - finer.left) > _JUMP * scales[at]]
+        rounding = _ROUNDING * float(np.abs(finer.value)) / step
+        kinks = at[np.abs(finer.right - finer.left) > np.maximum(_JUMP * scales[at], rounding)]
         for column in columns:
             column.expected[kinks] = own[kinks]
         for path, (shape, place) in self.arrays.items():

@@ -20,11 +20,13 @@ class Slopes(NamedTuple):
         central: by central differences.
         left: by differences to the left.
         right: by differences to the right, the same unless there is a kink or a jump.
+        value: the value of the function, ().
     """
 
     central: HostArray
     left: HostArray
     right: HostArray
+    value: HostArray
 
 
 def slopes(case: Case, backend: Backend, point: Point, entries: HostArray, step: float = STEP) -> Slopes:
@@ -54,6 +56,7 @@ def slopes(case: Case, backend: Backend, point: Point, entries: HostArray, step:
         ((f[0] - f[3]) + 8.0 * (f[2] - f[1])) / (12.0 * step),
         (3.0 * middle - 4.0 * f[1] + f[0]) / (2.0 * step),
         (4.0 * f[2] - 3.0 * middle - f[3]) / (2.0 * step),
+        middle,
     )
 
 

@@ -40,8 +40,8 @@ def value_and_gradients(
         loss: called on the model's outputs.
         params: the model's parameters, arrays.
         examples: a pair (x, y) or (x, y, weights), as in `Trainer.fit`, which is checked and computed in
-            the dtype of the parameters: the results are NumPy arrays. Or `Examples` with arrays of the
-            backend, as the parameters then are: nothing is checked, and so are the results.
+            the dtype of the parameters; the results are then NumPy arrays. Or `Examples`, which are not
+            checked: they, the parameters and the results are arrays of the backend.
         key: a key to train, None to run the model as at inference.
 
     Raises:

@@ -234,6 +234,21 @@ def test_mistakes_beside_kinks_are_found():
         check_gradients(Leaking(), x, backends=[])
 
 
+def test_rounding_of_large_values_is_no_kink():
+    class HalvedError(MeanSquaredError):
+        def __call__(self, backend, outputs, targets, weights=None):
+            value, gradient = super().__call__(backend, outputs, targets, weights)
+            return value, gradient * 0.5
+
+    with pytest.raises(AssertionError, match="is wrong"):
+        check_gradients(HalvedError(), X * 1e5, np.zeros((4, 3)), backends=[])
+
+
+def test_ids_that_are_floats_are_at_jumps():
+    table = check_gradients(Embedding(5, 2), np.array([[1.0, 2.0]]), backends=["jax"])
+    assert "x: 2 of 2 entries are at kinks" in table
+
+
 def test_what_a_library_cannot_differentiate_is_said():
     pytest.importorskip("torch")
 
