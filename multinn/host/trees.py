@@ -18,14 +18,21 @@ def entries_of(values: Any, name: str = "x") -> Tree:
     """
     if not is_tree(values):
         return list(values) if isinstance(values, tuple) else values
-    if not len(values):
-        raise ValueError(f"{name}: expected at least one array, got an empty {type(values).__name__}")
     if not isinstance(values, Mapping):
+        if not values:
+            raise ValueError(f"{name}: expected at least one array, got an empty tuple")
         return tuple(entries_of(value, f"{name}[{index}]") for index, value in enumerate(values))
+    check_keys(values, name)
+    return {key: entries_of(value, f"{name}[{key!r}]") for key, value in values.items()}
+
+
+def check_keys(values: Mapping[Any, Any], name: str) -> None:
+    """Raise TypeError unless all keys are strings, or ValueError if there are none."""
+    if not values:
+        raise ValueError(f"{name}: expected at least one entry, got an empty {type(values).__name__}")
     for key in values:
         if not isinstance(key, str):
-            raise TypeError(f"{name}: expected strings as the keys of a dict of arrays, got {key!r}")
-    return {key: entries_of(value, f"{name}[{key!r}]") for key, value in values.items()}
+            raise TypeError(f"{name}: expected strings as the keys of a dict, got {key!r}")
 
 
 def is_tree(values: Any) -> bool:
@@ -93,7 +100,7 @@ def map_entries(function: Callable[..., Any], values: Tree, name: str, *others: 
 
 def count_of(values: Tree) -> int:
     """Return the length of the first axis, the number of examples."""
-    return len(tree.leaves(values)[0])
+    return int(tree.leaves(values)[0].shape[0])
 
 
 def rows_of(values: Tree, rows: Any) -> Tree:

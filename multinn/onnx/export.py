@@ -34,7 +34,7 @@ def export(
     *,
     input_shape: Any = None,
     dtype: str | None = None,
-    input_dtype: str | None = None,
+    input_dtype: Any = None,
 ) -> None:
     """Write a model at inference, as `to_onnx` returns it, to a file, completely or not at all.
 
@@ -46,7 +46,7 @@ def export(
             of a classifier, as a JSON list under "classes" and their dtype under "classes_dtype":
             ``numpy.array(json.loads(classes), classes_dtype)`` is ``classes_``.
         path: the path of the file, usually ending in ".onnx". An existing file is replaced.
-        input_shape: the shape of one example, without the batch; None takes that of the trainer.
+        input_shape: as in `to_onnx`; None takes that of the trainer.
         dtype: as in `to_onnx`; None takes that of training, or "float32" for a model.
         input_dtype: as in `to_onnx`.
 

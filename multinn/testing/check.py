@@ -24,8 +24,7 @@ from multinn.host.checks import (
 from multinn.host.text import format_table, shorten
 from multinn.host.trees import check_entries, count_of, entries_of, map_entries, shape_of
 from multinn.layers import Layer
-from multinn.layers.base import mask_of, values_of
-from multinn.layers.containers.sequential import check_takes
+from multinn.layers.base import check_takes, mask_of, values_of
 from multinn.losses import Loss
 from multinn.testing.gradient_cases.base import (
     Case,
@@ -186,7 +185,8 @@ def _loss_at(loss: Loss, x: Any, targets: Any, weights: Any) -> tuple[Case, Poin
     try:
         prepared = loss.prepare_targets(targets, shapes, "float64")
     except ValueError as error:
-        raise ValueError(f"targets: {error}") from error
+        is_of_entry = str(error).startswith("[")
+        raise ValueError(f"targets{'' if is_of_entry else ': '}{error}") from error
     if weights is not None:
         weights = loss.prepare_weights(weights, count, shapes, "float64")
     constants = {"targets": prepared, "weights": weights, "mask": mask_of(x)}

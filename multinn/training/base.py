@@ -15,7 +15,7 @@ from multinn.host.checks import check_inputs, check_integers, check_parameters, 
 from multinn.host.interrupts import uninterrupted
 from multinn.host.text import figures, shorten
 from multinn.layers import Layer
-from multinn.layers.containers.sequential import check_takes
+from multinn.layers.base import check_takes
 from multinn.losses import Loss
 from multinn.metrics import Metric, check_metrics
 from multinn.optimizers import Adam, Optimizer
@@ -69,7 +69,7 @@ class BaseTrainer:
         if not isinstance(metrics, Mapping | None):
             raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
         check_integers(minimum=0, seed=seed)
-        check_metrics(metrics or {})
+        check_metrics(metrics or {}, loss.reductions)
         warn_of_last_layer(model, loss)
         self.backend = get_backend(backend)
         self.dtype = dtype
@@ -166,11 +166,13 @@ class BaseTrainer:
     ) -> dict[str, float]:
         """Return the loss and the metrics over all examples, at inference.
 
+        Sequences and images may have other sizes than in training if the shapes of the parameters do not
+        depend on them: recurrent layers, attention, convolution and global pooling take any size.
+
         Args:
             x: (examples, ...), as in training.
             y: the targets, as the loss takes them.
-            weights: (examples,) numbers of 0 or more, or None. For mean losses, only the relative sizes
-                of the weights matter.
+            weights: as in training. For mean losses, only the relative sizes of the weights matter.
             batch_size: examples at a time.
 
         Raises:
@@ -189,6 +191,8 @@ class BaseTrainer:
 
         A model with several heads returns a dict or a tuple of such arrays.
 
+        Sequences and images may have other sizes than in training, as in `evaluate`.
+
         Args:
             x: (examples, ...), as in training.
             batch_size: examples at a time.
@@ -198,9 +202,9 @@ class BaseTrainer:
             TypeError, ValueError: the data do not fit the model.
         """
         check_integers(batch_size=batch_size)
-        input_shape, _ = self._known_shapes()
+        shapes = self._known_shapes()
         inputs = check_inputs(x, self.dtype)
-        check_model_inputs(self.model, inputs, input_shape, "x")
+        check_model_inputs(self.model, inputs, shapes, "x")
         with self.backend.precision(self.dtype):
             chunks = inference.input_chunks(self.backend, inputs, int(batch_size))
             return inference.predict(self.program, self.programs, self.model_state, chunks)

@@ -9,6 +9,7 @@ from multinn import random
 from multinn.host.progress import Advance
 from multinn.host.trees import count_of
 from multinn.training.batches import Batch, Batches, batches_of, prefetched
+from multinn.training.examples import counting
 from multinn.training.history import Columns, EpochMetrics, Record, combine_steps, join
 from multinn.training.program import Examples, Plan, TrainingState
 from multinn.training.run import BaseRun
@@ -90,7 +91,7 @@ class BatchRun(BaseRun):
         next_state, record, finite = self._call(state, data, plan)
         if not finite:
             self._raise_divergence(state, data, plan, number)
-        if examples.weights is not None and not examples.weights.any():
+        if examples.weights is not None and not counting(examples.weights).any():
             # The inputs were zeros, in place of what is left out: no statistics may contain them.
             next_state = next_state._replace(layer_state=state.layer_state)
         return next_state, record

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from backends import tree
+from backends import HostArray, tree
 from multinn.host.checks import as_host_array, check_flags, check_integers, check_weights
 from multinn.host.trees import count_of, entries_of, map_entries
 from multinn.training.program import epoch_order
@@ -29,7 +29,8 @@ class ShuffledBatches:
             ``mmap_mode="r"``; or a dict or a tuple of these. Lists and pandas tables are converted to
             arrays in memory.
         y: (examples, ...), as x.
-        weights: (examples,) or None; they are divided by their mean.
+        weights: (examples,) or (examples, ...), or a dict or a tuple of these, or None; they are divided
+            by their mean.
         batch_size: examples in a batch; the last batch of an epoch takes the rest.
         seed: of the order; with the trainer's seed, the order is that of `Trainer.fit`.
         shuffle: whether each epoch has its own random order, if it has more than one batch.
@@ -64,8 +65,14 @@ class ShuffledBatches:
                 f"{rows[0]} and {rows[1]}"
             )
         if self.weights is not None:
-            weights = check_weights(self.weights, count_of(self.x), "float64")
-            object.__setattr__(self, "weights", weights / weights.mean())
+            weights = map_entries(self._with_mean_1, entries_of(self.weights, "weights"), "weights")
+            object.__setattr__(self, "weights", weights)
+
+    def _with_mean_1(self, weights: Any, name: str) -> HostArray:
+        array = as_host_array(weights, name)
+        count, entries = count_of(self.x), array.shape[1:]
+        checked = check_weights(array, count, "float64", name=name, entries=entries)
+        return np.asarray(checked / checked.mean())
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield (x, y) or (x, y, weights) of each batch of an epoch."""

@@ -2,22 +2,17 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from backends import HostArray, Tree, tree
-from multinn.host.checks import (
-    check_example_shape,
-    check_inputs,
-    check_number,
-    check_targets,
-    check_weights,
-    kind_text,
-)
+from multinn.host.checks import check_inputs, check_number, check_targets, kind_text
 from multinn.host.trees import check_entries, count_of, is_one_shape, rows_of
 from multinn.layers import Layer
 from multinn.training.program import Examples, TrainingProgram
+from multinn.training.shapes import shapes_for
 
 
 class PlacedExamples(NamedTuple):
@@ -44,26 +39,18 @@ def check_examples(
         program: the model and the loss.
         inputs: from `check_inputs`.
         y: targets, as the loss takes them.
-        weights: (examples,) or None.
-        shapes: of one input and of one output.
-        name: a prefix of x and y in messages.
+        weights: (examples,), or as `Loss.prepare_weights` takes them, or None.
+        shapes: of one input and of one output in training.
+        name: a prefix of x, y and weights in messages.
         class_weights: as in `Trainer.fit`.
         all_zero: whether all weights may be zero.
 
     Raises:
         TypeError, ValueError: the data do not fit the model or the loss.
     """
-    input_shape, output_shape = shapes
     count = count_of(inputs)
     targets = check_targets(y, count, f"{name}y")
-    if weights is not None:
-        dtype = program.dtype if class_weights is None else "float64"
-        weights = check_weights(weights, count, dtype, all_zero=all_zero)
-    if class_weights is not None:
-        check_entries(targets, (), f"class_weights: {name}y", "with one class for each example")
-        weights = with_class_weights(targets, class_weights, weights)
-        weights = check_weights(weights, count, program.dtype)
-    check_model_inputs(program.model, inputs, input_shape, f"{name}x")
+    output_shape = check_model_inputs(program.model, inputs, shapes, f"{name}x")
     if not (program.loss.takes_tuple or is_one_shape(output_shape)):
         raise ValueError(
             f"{type(program.loss).__name__}: expected a model with one output, got outputs of shapes "
@@ -73,30 +60,44 @@ def check_examples(
     try:
         prepared = program.loss.prepare_targets(targets, output_shape, program.dtype)
     except ValueError as error:
-        raise ValueError(f"{name}y: {error}") from error
+        entry = str(error).startswith("[")
+        raise ValueError(f"{name}y{'' if entry else ': '}{error}") from error
+    checked = partial(program.loss.prepare_weights, examples=count, output_shape=output_shape)
+    if weights is not None:
+        dtype = program.dtype if class_weights is None else "float64"
+        weights = checked(weights, dtype=dtype, all_zero=all_zero, name=f"{name}weights")
+    if class_weights is not None:
+        check_entries(targets, (), f"class_weights: {name}y", "with one class for each example")
+        weights = checked(with_class_weights(targets, class_weights, weights), dtype=program.dtype)
     return Examples(inputs, prepared, weights)
 
 
-def check_model_inputs(model: Layer, inputs: Tree, input_shape: Any, name: str) -> None:
-    """Raise ValueError unless the inputs have that shape, and values that the model can take."""
-    check_example_shape(inputs, input_shape, name)
+def check_model_inputs(model: Layer, inputs: Tree, shapes: tuple[Any, Any], name: str) -> Any:
+    """Return the shape of an output for these inputs; shapes are those of training.
+
+    Raises:
+        ValueError: the model cannot take inputs of this shape, as `shapes_for` says, or their values.
+    """
+    check_entries(inputs, shapes[0], name)
+    _, output_shape = shapes_for(model, shapes, inputs, name)
     try:
         model.check_inputs(inputs)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+    return output_shape
 
 
 def check_validation_data(
     program: TrainingProgram, data: Any, shapes: tuple[Any, Any]
 ) -> Examples | None:
-    """Return a pair (x, y) as checked examples; None for None."""
+    """Return (x, y) or (x, y, weights) as checked examples; None for None."""
     if data is None:
         return None
-    if not (isinstance(data, tuple | list) and len(data) == 2):
-        raise ValueError(f"validation_data: expected a pair (x, y), got {kind_text(data)}")
-    x, y = data
+    if not (isinstance(data, tuple | list) and len(data) in (2, 3)):
+        raise ValueError(f"validation_data: expected (x, y) or (x, y, weights), got {kind_text(data)}")
+    x, y, *weights = data
     inputs = check_inputs(x, program.dtype, "validation x")
-    return check_examples(program, inputs, y, None, shapes, "validation ")
+    return check_examples(program, inputs, y, weights[0] if weights else None, shapes, "validation ")
 
 
 def without_left_out(examples: Examples) -> Examples:
@@ -106,33 +107,53 @@ def without_left_out(examples: Examples) -> Examples:
     which 0 · ∞ would be NaN, and no statistics of a batch. The other examples are copied in turn. If all
     weights are 0, as may be in one batch of many, the inputs become zeros.
     """
-    if examples.weights is None or examples.weights.all():
+    if examples.weights is None:
         return examples
-    if not examples.weights.any():
+    counts = counting(examples.weights)
+    if counts.all():
+        return examples
+    if not counts.any():
         return examples._replace(x=tree.map(np.zeros_like, examples.x))
-    rows = counting_rows(examples.weights)
-    x, targets = rows_of((examples.x, examples.targets), rows)
+    x, targets = rows_of((examples.x, examples.targets), counting_rows(examples.weights))
     return Examples(x, targets, examples.weights)
 
 
-def counting_rows(weights: HostArray) -> HostArray:
+def counting(weights: Tree) -> HostArray:
+    """Return which examples have any weight above 0, (examples,) booleans.
+
+    >>> counting({"price": np.array([1.0, 0.0, 0.0]), "words": np.array([[0, 0], [1, 0], [0, 0]])})
+    array([ True,  True, False])
+    """
+    of_leaves = [leaf.reshape(len(leaf), -1).any(axis=1) for leaf in tree.leaves(weights)]
+    return np.asarray(np.logical_or.reduce(of_leaves))
+
+
+def counting_rows(weights: Tree) -> HostArray:
     """Return a row for each example: its own or, if its weight is 0, those of the others in turn.
 
     >>> counting_rows(np.array([1.0, 0.0, 2.0, 0.0, 0.0])).tolist()
     [0, 0, 2, 2, 0]
     """
-    rows, left_out = np.arange(len(weights)), weights == 0
-    rows[left_out] = np.resize(np.flatnonzero(weights), np.count_nonzero(left_out))
+    counts = counting(weights)
+    rows = np.arange(len(counts))
+    rows[~counts] = np.resize(np.flatnonzero(counts), np.count_nonzero(~counts))
     return rows
 
 
 def ready(program: TrainingProgram, examples: Examples) -> Examples:
-    """Return checked examples `without_left_out`; for a mean loss, their weights have the mean 1."""
+    """Return checked examples `without_left_out`; for a mean loss, their weights have the mean 1.
+
+    The weights of each head have the mean 1.
+    """
     examples = without_left_out(examples)
     if examples.weights is None or program.loss.reduction != "mean":
         return examples
-    mean = np.mean(examples.weights, dtype=np.float64)
-    return examples._replace(weights=(examples.weights / mean).astype(program.dtype))
+    weights = tree.map(partial(_with_mean_1, dtype=program.dtype), examples.weights)
+    return examples._replace(weights=weights)
+
+
+def _with_mean_1(weights: HostArray, dtype: str) -> HostArray:
+    return (weights / np.mean(weights, dtype=np.float64)).astype(dtype)
 
 
 def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Any, Any]) -> Examples:
@@ -163,7 +184,7 @@ def with_class_weights(
     Args:
         targets: (examples,) or (examples, 1), the class of each example.
         class_weights: numbers of 0 or more by class, 1 for a missing class; or "balanced".
-        weights: (examples,) float64 or None.
+        weights: (examples,) or (examples, 1) float64, or None.
 
     Raises:
         TypeError, ValueError: the targets are not classes, or a class or a weight is invalid.
@@ -179,7 +200,7 @@ def with_class_weights(
         )
     classes, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
     factors = _class_factors(classes, counts, class_weights)[places.reshape(-1)]
-    return factors if weights is None else factors * weights
+    return factors if weights is None else factors.reshape(-1, *(1,) * (weights.ndim - 1)) * weights
 
 
 def _class_factors(

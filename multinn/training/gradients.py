@@ -11,9 +11,9 @@ from multinn.descriptions.types import checks_arguments
 from multinn.host.checks import check_inputs, check_parameters, kind_text
 from multinn.host.trees import shape_of
 from multinn.layers import Layer
-from multinn.layers.base import values_of
-from multinn.layers.containers.sequential import check_takes
+from multinn.layers.base import check_takes, values_of
 from multinn.losses import Loss
+from multinn.losses.base import outputs_for
 from multinn.optimizers import SGD
 from multinn.random import Key
 from multinn.training.compiled import CompiledPrograms
@@ -88,9 +88,8 @@ def _value_and_gradients(
     backend: Backend, model: Layer, loss: Loss, params: Tree, examples: Examples, key: Key | None
 ) -> tuple[Array, Tree, Tree]:
     y, cache = model.forward(backend, params, examples.x, key)
-    outputs = values_of(y)
-    value, dy = loss(backend, outputs, examples.targets, examples.weights)
-    return value, outputs, model.parameter_gradients(backend, params, cache, dy)
+    value, dy = loss(backend, outputs_for(loss, y), examples.targets, examples.weights)
+    return value, values_of(y), model.parameter_gradients(backend, params, cache, dy)
 
 
 def parameter_gradients(
@@ -162,7 +161,7 @@ def _backpropagated(
     """Return the cache, and W ∂L/∂y for a mean loss with weights of the sum W, or ∂L/∂y for a sum."""
     backend, weights = program.backend, examples.weights
     y, cache = program.model.forward_with_state(backend, *state, program._cast(examples.x))
-    _, dy = program.loss(backend, values_of(y), examples.targets, weights)
+    _, dy = program.loss(backend, outputs_for(program.loss, y), examples.targets, weights)
     if program.loss.reduction == "mean":
         total = backend.xp.sum(functional.example_weights(backend, weights))
         dy = tree.map(lambda leaf: leaf * total, dy)

@@ -46,8 +46,9 @@ def input_chunks(backend: Backend, inputs: Tree, size: int) -> InputChunks:
 def weighted_chunks(examples: Examples, size: int, dtype: str) -> Iterator[Examples]:
     """Yield examples in chunks, padded with examples of weight zero; the weights have that dtype."""
     for rows, padded_size in chunk_rows(count_of(examples.x), size):
-        weights = np.zeros(padded_size, dtype)
-        weights[: rows.stop - rows.start] = 1.0 if examples.weights is None else examples.weights[rows]
+        count = rows.stop - rows.start
+        own = np.ones(count, dtype) if examples.weights is None else rows_of(examples.weights, rows)
+        weights = tree.map(partial(_with_zeros, size=padded_size), own)
         x, targets = _padded(rows_of((examples.x, examples.targets), rows), padded_size)
         yield Examples(x, targets, weights)
 
@@ -73,6 +74,12 @@ def _padded(values: Tree, size: int) -> Tree:
     if not missing:
         return values
     return tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)]), values)
+
+
+def _with_zeros(array: HostArray, size: int) -> HostArray:
+    """Add rows of zeros until the array has ``size`` rows."""
+    zeros = np.zeros((size - len(array), *array.shape[1:]), array.dtype)
+    return np.concatenate([array, zeros]) if len(zeros) else array
 
 
 def predict(

@@ -9,9 +9,12 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Tree, tree
 from multinn import random
+from multinn.functional import example_weights
+from multinn.host.trees import count_of
 from multinn.layers import Layer
 from multinn.layers.base import values_of
 from multinn.losses import Loss
+from multinn.losses.base import outputs_for
 from multinn.metrics import Metric, reduction_of
 from multinn.metrics.base import Reduction as Reduction
 from multinn.optimizers import Optimizer
@@ -19,14 +22,14 @@ from multinn.random import Key
 
 
 class Examples(NamedTuple):
-    """Some examples: inputs (n, ...), targets (n, ...), and weights (n,) or None.
+    """Some examples: inputs (n, ...), targets (n, ...), and weights (n,) or (n, ...), or None.
 
-    Inputs and targets may also be dicts or tuples of such arrays.
+    Each may also be a dict or a tuple of such arrays.
     """
 
     x: Tree
     targets: Tree
-    weights: Array | None = None
+    weights: Tree = None
 
 
 class Plan(NamedTuple):
@@ -171,9 +174,10 @@ class TrainingProgram:
     >>> np.array_equal(state.params[0]["W"], params[0]["W"])
     True
 
-    The record of a step or an evaluation is a dict of arrays: ``loss``, the metrics, and with weighted
-    examples ``weight``, the sum of their weights. The weights of training examples have a mean of 1 over
-    all examples. Inputs may be integers or booleans: each batch is cast to ``dtype``.
+    The record of a step or an evaluation is a dict of arrays: ``loss``, for a model with several heads
+    also the loss of each, such as ``loss_price``, the metrics, and with weighted examples ``weight``,
+    the sum of their weights. The weights of training examples have a mean of 1 over all examples.
+    Inputs may be integers or booleans: each batch is cast to ``dtype``.
 
     Attributes:
         backend: the backend of all arrays.
@@ -195,7 +199,7 @@ class TrainingProgram:
     def reductions(self) -> dict[str, Reduction]:
         """How to combine the loss and each metric over several batches, by name."""
         return {
-            "loss": self.loss.reduction,
+            **self.loss.reductions,
             **{name: reduction_of(metric) for name, metric in self.metrics.items()},
         }
 
@@ -219,13 +223,12 @@ class TrainingProgram:
         x, targets, weights = examples if rows is None else take_rows(backend, examples, rows)
 
         y, cache = model.forward_with_state(backend, params, layer_state, self._cast(x), Key(key))
-        outputs = values_of(y)
-        value, dy = self.loss(backend, outputs, targets, weights)
+        losses, dy = self.loss.report(backend, outputs_for(self.loss, y), targets, weights)
         gradients = model.parameter_gradients(backend, params, cache, dy)
-        record = {"loss": value} | self._metrics(outputs, targets, weights)
+        record = losses | self._metrics(y, targets, weights)
         if weights is not None and self.loss.reduction == "mean":
             # Over an epoch, an example counts by its weight, not by its share in its batch.
-            share = record["weight"] * (1.0 / weights.shape[0])
+            share = record["weight"] * (1.0 / count_of(x))
             gradients = tree.map(lambda g: g * share, gradients)
         layer_state = model.next_state(backend, layer_state, cache)
         params, optimizer_state = self.optimizer.update(backend, gradients, optimizer_state, params)
@@ -265,23 +268,26 @@ class TrainingProgram:
     def evaluate(self, state: ModelState, examples: Examples) -> Tree:
         """Return the record of some examples at inference."""
         x, targets, weights = examples
-        outputs = self.predict(state, x)
-        value = self.loss.value(self.backend, outputs, targets, weights)
-        return {"loss": value} | self._metrics(outputs, targets, weights)
+        y = self._outputs(state, x)
+        losses, _ = self.loss.report(self.backend, outputs_for(self.loss, y), targets, weights)
+        return losses | self._metrics(y, targets, weights)
 
     def predict(self, state: ModelState, x: Tree) -> Tree:
         """Return the outputs at inference."""
-        return values_of(self.model.forward_with_state(self.backend, *state, self._cast(x))[0])
+        return values_of(self._outputs(state, x))
+
+    def _outputs(self, state: ModelState, x: Tree) -> Tree:
+        return self.model.forward_with_state(self.backend, *state, self._cast(x))[0]
 
     def _cast(self, x: Tree) -> Tree:
         xp, dtype = self.backend.xp, getattr(self.backend.xp, self.dtype)
         return tree.map(lambda leaf: leaf if leaf.dtype == dtype else xp.astype(leaf, dtype), x)
 
-    def _metrics(self, outputs: Tree, targets: Tree, weights: Array | None) -> dict[str, Array]:
+    def _metrics(self, y: Tree, targets: Tree, weights: Tree) -> dict[str, Array]:
         values = {
-            name: metric(self.backend, outputs, targets, weights)
+            name: metric(self.backend, outputs_for(metric, y), targets, weights)
             for name, metric in self.metrics.items()
         }
         if weights is not None:
-            values["weight"] = self.backend.xp.sum(weights)
+            values["weight"] = self.backend.xp.sum(example_weights(self.backend, weights))
         return values

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from backends import Backend, Tree
-from multinn.host.checks import check_flags, check_inputs, check_integers, check_weights
+from multinn.host.checks import check_flags, check_inputs, check_integers
 from multinn.host.trees import count_of, rows_of, shape_of
 from multinn.layers import Layer
 from multinn.losses import Loss
@@ -86,7 +86,7 @@ class Trainer(BaseTrainer):
         batch_size: int = 32,
         weights: Any = None,
         class_weights: Mapping[Any, float] | str | None = None,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         shuffle: bool = True,
         report_every: int = 1,
         progress: bool = True,
@@ -109,11 +109,13 @@ class Trainer(BaseTrainer):
             y: targets, as the loss takes them; for several heads, a dict or a tuple of these.
             epochs: 1 or more.
             batch_size: examples in a step; the last step of an epoch takes the rest.
-            weights: (examples,) numbers of 0 or more, or None: how much each example counts, relative to
-                the mean of all weights.
+            weights: numbers of 0 or more, or None: (examples,), how much each example counts, relative
+                to the mean of all weights; or (examples, ...), the same for each target, such as each
+                step of a sequence; or for several heads a dict or a tuple of these.
             class_weights: the weight of each class in y, 1 for a class without one; or "balanced", which
                 gives all classes the same total weight. With ``weights``, the product counts.
-            validation_data: inputs and targets that are evaluated at each report.
+            validation_data: (x, y) or (x, y, weights), as `evaluate` takes them, which are evaluated at
+                each report.
             shuffle: whether each epoch has its own random order, if it has more than one batch.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
@@ -160,7 +162,7 @@ class Trainer(BaseTrainer):
         batches: Batches,
         *,
         epochs: int,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         report_every: int = 1,
         progress: bool = True,
         callbacks: Iterable[Callback] = (),
@@ -168,7 +170,11 @@ class Trainer(BaseTrainer):
         """Train on batches that come one by one, for example from data that do not fit in memory.
 
         Each batch is one step, in one call of a compiled function, while a thread reads the next batch.
-        A program is compiled for each batch size. `fit` is faster if the data fit in memory.
+        A program is compiled for each shape of a batch. `fit` is faster if the data fit in memory.
+
+        Sequences may have another length in each batch, as `evaluate` describes. If each batch is padded
+        to one of a few lengths, such as multiples of 16, few programs are compiled. With a weight for
+        each step, the weight of a sequence is the mean over the steps of its batch.
 
         Args:
             batches: an iterable of (x, y) or (x, y, weights), as in `fit`, which is read once in each
@@ -176,7 +182,7 @@ class Trainer(BaseTrainer):
                 from 0, and returns an iterable. Weights are not divided by their mean, which should be
                 1 over an epoch. Each batch needs its own arrays: one is in use while the next is read.
             epochs: 1 or more.
-            validation_data: inputs and targets, in memory, that are evaluated at each report.
+            validation_data: as in `fit`, in memory.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
             callbacks: called at each report.
@@ -244,7 +250,7 @@ class Trainer(BaseTrainer):
                 all.
             batch_size: examples in a step; None for all examples in each step.
             shuffle: as in `fit`.
-            weights: (examples,) numbers of 0 or more, or None, as in `fit`.
+            weights: as in `fit`.
             leave_out: names of entries to leave out: of a layer's "x", "y", "cache", "params",
                 "params_after", "state", "state_after", "dy", "dx" and "gradients", or "updates",
                 "code" and "documentation".
@@ -262,7 +268,10 @@ class Trainer(BaseTrainer):
         rows = chosen_rows(examples, count_of(inputs))
         chosen = rows_of(checked, rows)
         if chosen.weights is not None:
-            check_weights(chosen.weights, len(rows), self.dtype, name="weights of the chosen examples")
+            name = "weights of the chosen examples"
+            self.program.loss.prepare_weights(
+                chosen.weights, len(rows), shapes[1], self.dtype, name=name
+            )
         plan = plan_of_steps(self, len(rows), int(steps), batch_size, shuffle=shuffle)
         with self.backend.precision(self.dtype):
             state = self.state

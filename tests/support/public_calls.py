@@ -47,6 +47,7 @@ NOT_CALLED_BY_USERS = {
     "multinn.metrics.check_metrics": "called by the trainer",
     "multinn.metrics.check_names": "called by the trainer",
     "multinn.metrics.describe_metric": "called in saving",
+    "multinn.metrics.reduction_of": "called by the training program",
     "multinn.random.Key": "a tuple, made by the training program",
     "multinn.random.child": "called in each step with the key of the step",
     "multinn.onnx.Graph": "made by to_onnx",
@@ -56,6 +57,7 @@ NOT_CALLED_BY_USERS = {
     "multinn.Layer.init": "called by the trainer or by a container with a checked shape",
     "multinn.Layer.init_state": "called by the trainer with its own parameters",
     "multinn.Layer.check_inputs": "called by the trainer with checked inputs",
+    "multinn.Layer.kept_values": "called by a container with checked inputs",
 }
 
 X, Y = np.ones((4, 3)), np.ones((4, 2))
@@ -80,9 +82,11 @@ RIGHT: dict[str, Any] = {
     "backends": [],
     "batches": [(X, Y)],
     "branches": [Dense(2)],
+    "columns": (0, 2),
     "data": _TRACE.data,
     "description": MODEL.to_dict(),
     "dimension": 2,
+    "entry": "age",
     "epoch": 0,
     "epochs": 1,
     "every": 2,
@@ -108,7 +112,9 @@ RIGHT: dict[str, Any] = {
     "learning_rate": 0.1,
     "length": 3,
     "loss": MeanSquaredError(),
+    "losses": (MeanSquaredError(),),
     "max_norm": 1.0,
+    "metric": multinn.accuracy,
     "model": MODEL,
     "optimizer": SGD(0.1),
     "outputs": 2,

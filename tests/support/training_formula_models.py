@@ -84,8 +84,11 @@ def trace_of_loss(name: str, dtype: str = "float64") -> Trace:
     case = LOSS_CASES[name]
     point = case.draw(0)
     targets = case.targets(np.random.default_rng(0), case.shape)
-    trainer = Trainer(Identity(), case.loss, backend="numpy", dtype=dtype)
-    return trainer.trace(point.variables["outputs"], targets, weights=point.constants["weights"])
+    masked = case.lengths is not None
+    trainer = Trainer(Masking() if masked else Identity(), case.loss, backend="numpy", dtype=dtype)
+    mask = point.constants["mask"][..., None] if masked else True
+    x = np.where(mask, point.variables["outputs"], 0.0)
+    return trainer.trace(x, targets, weights=point.constants["weights"])
 
 
 def _recurrent() -> Iterator[tuple[str, Traced]]:

@@ -11,8 +11,7 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import random
 from multinn.descriptions.types import check_type
-from multinn.host.trees import is_one_shape
-from multinn.layers.base import Layer, Masked, mask_of, values_of
+from multinn.layers.base import Layer, Masked, check_takes, mask_of, values_of
 from multinn.random import Key
 
 
@@ -107,21 +106,6 @@ def init_child(
         return child.init(generator, input_shape)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
-
-
-def check_takes(layer: Layer, input_shape: Any) -> None:
-    """Raise ValueError if the input is several arrays, and the layer takes one.
-
-    Args:
-        layer: the layer.
-        input_shape: the shape of one example, or a tuple or a dict of such shapes.
-    """
-    if not (layer.takes_tuple or is_one_shape(input_shape)):
-        raise ValueError(
-            f"{type(layer).__name__}: expected one array, got a {type(input_shape).__name__} of arrays "
-            f"of shapes {input_shape}, without the batch; choose one with Select, or join them: use "
-            "Concatenate or Add, not Parallel"
-        )
 
 
 def check_keeps_steps(layer: Layer) -> None:

@@ -140,40 +140,15 @@ class LayerCase(Case):
         params, constants = draw_around(
             generator, self.layer, batch, self.input_shape, training=self.training
         )
-        constants["mask"] = self._mask()
+        constants["mask"] = _mask(self.shape, self.lengths)
         x = _draw_x(generator, self.shape, self.ids)
         constants["x"] = tree.map(lambda leaf: leaf if leaf.dtype.kind == "i" else None, x)
         of_x = tree.map(lambda leaf: leaf if leaf.dtype.kind == "f" else None, x)
         return Point({"params": params, "x": of_x}, constants)
 
-    def _mask(self) -> HostArray | None:
-        if self.lengths is None:
-            return None
-        return np.arange(self.shape[1]) < np.array(self.lengths)[:, None]
 
-
-def draw_around(
-    generator: np.random.Generator, layer: Layer, batch: int, input_shape: Any, *, training: bool
-) -> tuple[Tree, dict[str, Tree]]:
-    """Draw the point of a `LayerCase` around x: the parameters, and "dy", "key" and "state".
-
-    Args:
-        generator: the source of randomness.
-        layer: the layer.
-        batch: the number of examples.
-        input_shape: the shape of one example, without the batch axis, or a tuple or a dict of shapes.
-        training: whether there is a key.
-    """
-    initial, output_shape = layer.init(generator, input_shape)
-    # Biases of 0 and scales of 1 would hide errors in terms that multiply them.
-    params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
-    state = layer.init_state(initial)
-    seed = int(generator.integers(2**31))
-    return params, {
-        "dy": map_shapes(lambda shape: generator.normal(size=(batch, *shape)), output_shape),
-        "key": random.step_words(seed, 0, 1)[0] if training else None,
-        "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
-    }
+def _mask(shape: Shape, lengths: tuple[int, ...] | None) -> HostArray | None:
+    return None if lengths is None else np.arange(shape[1]) < np.array(lengths)[:, None]
 
 
 def x_of(point: Point) -> Tree:
@@ -200,6 +175,30 @@ def _paired(function: Callable[[Any, Any], Any], one: Tree, other: Tree) -> Tree
     return function(one, other)
 
 
+def draw_around(
+    generator: np.random.Generator, layer: Layer, batch: int, input_shape: Any, *, training: bool
+) -> tuple[Tree, dict[str, Tree]]:
+    """Draw the point of a `LayerCase` around x: the parameters, and "dy", "key" and "state".
+
+    Args:
+        generator: the source of randomness.
+        layer: the layer.
+        batch: the number of examples.
+        input_shape: the shape of one example, without the batch axis, or a tuple or a dict of shapes.
+        training: whether there is a key.
+    """
+    initial, output_shape = layer.init(generator, input_shape)
+    # Biases of 0 and scales of 1 would hide errors in terms that multiply them.
+    params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
+    state = layer.init_state(initial)
+    seed = int(generator.integers(2**31))
+    return params, {
+        "dy": map_shapes(lambda shape: generator.normal(size=(batch, *shape)), output_shape),
+        "key": random.step_words(seed, 0, 1)[0] if training else None,
+        "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
+    }
+
+
 def normal(generator: np.random.Generator, shape: Shape) -> HostArray:
     """Return standard normal targets."""
     return generator.normal(size=shape)
@@ -211,40 +210,57 @@ class LossCase(Case):
 
     Attributes:
         loss: the loss.
-        shape: the shape (batch, ...) of the outputs.
+        shape: the shape (batch, ...) of the outputs, or a tuple or a dict of shapes.
         targets: draws the targets.
         weighted: whether the examples have weights, one of which is 0.
+        entries: the shape of the weights, or a tuple or a dict of shapes; None for (batch,).
+        lengths: the number of time steps that count in each example, or None for no mask.
     """
 
     loss: Loss
-    shape: Shape
+    shape: Any = field(hash=False)  # a dict has no hash
     targets: Draw = normal
     weighted: bool = field(default=False, kw_only=True)
+    entries: Any = field(default=None, kw_only=True, hash=False)
+    lengths: tuple[int, ...] | None = field(default=None, kw_only=True)
 
     def value(self, backend: Backend, variables: Tree, constants: Tree) -> Array:
         """Return the loss."""
-        return self.loss.value(backend, variables["outputs"], *_targets_and_weights(constants))
+        return self.loss.value(backend, *_arguments_of_loss(variables, constants))
 
     def evaluate(self, backend: Backend, variables: Tree, constants: Tree) -> Evaluation:
         """Return the loss, its gradient, and as twins the loss in two ways."""
-        value, gradient = self.loss(backend, variables["outputs"], *_targets_and_weights(constants))
+        value, gradient = self.loss(backend, *_arguments_of_loss(variables, constants))
         return Evaluation(
             value, {"outputs": gradient}, (value, self.value(backend, variables, constants))
         )
 
     def _draw(self, generator: np.random.Generator) -> Point:
         targets = self.targets(generator, self.shape)
-        weights = generator.uniform(0.5, 2.0, size=self.shape[:1])
-        weights[0] = 0.0
+        batch = tree.leaves(map_shapes(lambda shape: shape[0], self.shape))[0]
+        weights = map_shapes(partial(_draw_weights, generator), self.entries or (batch,))
+        output_shape = map_shapes(lambda shape: shape[1:], self.shape)
         constants = {
-            "targets": self.loss.prepare_targets(targets, self.shape[1:], "float64"),
+            "targets": self.loss.prepare_targets(targets, output_shape, "float64"),
             "weights": weights if self.weighted else None,
+            "mask": _mask(self.shape, self.lengths),
         }
-        return Point({"outputs": generator.normal(size=self.shape)}, constants)
+        outputs = map_shapes(lambda shape: generator.normal(size=shape), self.shape)
+        return Point({"outputs": outputs}, constants)
 
 
-def _targets_and_weights(constants: Tree) -> tuple[Array, Array | None]:
-    return constants["targets"], constants["weights"]
+def _draw_weights(generator: np.random.Generator, shape: Shape) -> HostArray:
+    """Return weights: 0 for the first example and for the first entry of the second one."""
+    weights = generator.uniform(0.5, 2.0, size=shape)
+    weights[0] = 0.0
+    if weights.ndim > 1:
+        weights[1, ..., 0] = 0.0
+    return weights
+
+
+def _arguments_of_loss(variables: Tree, constants: Tree) -> tuple[Any, Array, Array | None]:
+    outputs = with_mask(variables["outputs"], constants["mask"])
+    return outputs, constants["targets"], constants["weights"]
 
 
 def to_single_precision(leaf: HostArray) -> HostArray:

@@ -24,6 +24,7 @@ const INPUTS = {
     const { outputs, targets, weights } = trace.steps[frame.step].loss;
     return [
       ...all(outputs, "y", "outputs"),
+      ...all(maskOf(outputs), "mask", "which entries count"),
       ...all(targets, "t", "targets", { edit: { kind: "targets", layer: null } }),
       ...all(weights, "w", "weights of examples"),
     ];

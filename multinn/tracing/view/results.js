@@ -61,7 +61,7 @@ function innerLayers(trace, frame) {
 export function lossContext(trace, frame) {
   const { outputs, targets, weights, values, gradient, value, dy } = trace.steps[frame.step].loss;
   return {
-    y: tree("y", outputs), t: tree("t", targets), weights: tree("w", weights), values: tree("l", values),
+    y: tree("y", outputs), mask: tree("mask", maskOf(outputs)), t: tree("t", targets), weights: tree("w", weights), values: tree("l", values),
     gradient: tree("g", gradient), value, dy: tree("dy", dy), options: trace.data.loss.hyperparameters,
     reduction: trace.data.loss.reduction,
   };

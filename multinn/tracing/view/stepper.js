@@ -1,7 +1,7 @@
 // The view of a trace, in which one goes from frame to frame.
 
 import { formatNumber, range } from "./expressions.js";
-import { Trace } from "./arrays.js";
+import { Trace, valuesOf } from "./arrays.js";
 import { partOf, resultsOf } from "./results.js";
 import { cacheOf, inputsOf, parameterName, parameterPaths } from "./inputs.js";
 import { html, placeOfLargest, reveal } from "./elements.js";
@@ -175,7 +175,7 @@ class View {
   }
 
   drawExampleChoice() {
-    const count = this.trace.steps[0].loss.outputs.shape[0]; // a loss may not have values
+    const count = valuesOf(this.trace.steps[0].loss.outputs).shape[0]; // a loss may not have values
     this.example = Math.min(this.example, count - 1);
     const choose = (number) => {
       this.example = Number(number);

@@ -37,4 +37,10 @@ formulas.Bidirectional = {
   dx: sumOfDx,
 };
 
-formulas.Parallel = { y: (c, ...at) => outputOf(c, Number(c.path))(...at), dx: sumOfDx };
+formulas.Parallel = {
+  y(c, ...at) {
+    const names = c.options.names?.match(/(?<=')[^',]+(?=')/g); // the text of a tuple of strings
+    return outputOf(c, names ? names.indexOf(c.path) : Number(c.path))(...at);
+  },
+  dx: sumOfDx,
+};
