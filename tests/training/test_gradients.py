@@ -15,8 +15,10 @@ from multinn import (
     ExponentialMovingAverage,
     Flatten,
     HalfSquaredError,
+    Heads,
     MeanSquaredError,
     NotInitializedError,
+    Parallel,
     Select,
     Sequential,
     SoftmaxCrossEntropy,
@@ -111,6 +113,18 @@ def test_each_of_several_inputs_has_a_gradient():
     assert (gradient["city"] == 0).all()
     W = host(trainer)[0][1]["W"]
     close(gradient["numbers"], 2.0 * (trainer.predict(x) - Y) / 20.0 @ W[:3].T)
+
+
+def test_heads_count_by_their_own_weights_in_chunks_of_any_size():
+    model = Parallel({"number": Dense(2), "kind": Dense(2)})
+    loss = Heads({"number": MeanSquaredError(), "kind": SoftmaxCrossEntropy()})
+    trainer = started(model=model, loss=loss)
+    y, weights = {"number": Y, "kind": CLASSES}, {"number": WEIGHTS, "kind": np.arange(10.0)}
+    before = host(trainer)[0]
+    whole, parts = (trainer.gradients(X, y, weights=weights, batch_size=size) for size in (10, 4))
+    close(parts, whole)
+    trainer.fit(X, y, epochs=1, batch_size=10, weights=weights, progress=False)
+    close(tree.map(np.subtract, before, host(trainer)[0]), whole)
 
 
 def test_gradients_have_the_form_of_the_parameters():
