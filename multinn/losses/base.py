@@ -164,6 +164,8 @@ class LossOfEntries(Loss):
     with the weights of examples. Weights in the shape of the first axes of the entries, such as
     (batch, time) for outputs (batch, time, features), are those of all entries there.
 
+    A subclass defines `per_entry`. An override of `per_example` would not apply to weights of entries.
+
     Attributes:
         entry_axes: the number of last axes of the outputs that one entry has: 1 if each has scores of
             classes, or is a vector.

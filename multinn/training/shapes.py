@@ -8,15 +8,15 @@ from multinn.host.trees import map_entries, shape_of
 from multinn.layers import Layer
 
 
-def shapes_for(model: Layer, shapes: tuple[Any, Any], inputs: Tree, name: str) -> tuple[Any, Any]:
-    """Return the shapes of one input and of one output for these examples.
+def output_shape_for(model: Layer, trained: Any, inputs: Tree, name: str) -> Any:
+    """Return the shape of one output for examples of other shapes than those of training.
 
     The examples may have other lengths than in training, such as longer sequences, if they have as many
     axes, and the model would have parameters of the same shapes for them.
 
     Args:
         model: the model.
-        shapes: of one input and of one output in training.
+        trained: the shape of one input in training.
         inputs: (examples, ...) arrays, as many as in training.
         name: the name of the inputs, for the message.
 
@@ -25,25 +25,22 @@ def shapes_for(model: Layer, shapes: tuple[Any, Any], inputs: Tree, name: str) -
 
     >>> import numpy as np
     >>> from multinn import LSTM
-    >>> shapes_for(LSTM(8, return_sequences=True), ((20, 3), (20, 8)), np.zeros((1, 50, 3)), "x")
-    ((50, 3), (50, 8))
+    >>> output_shape_for(LSTM(8, return_sequences=True), (20, 3), np.zeros((1, 50, 3)), "x")
+    (50, 8)
     """
-    trained, differing = shapes[0], []
+    differing = []
 
     def compare(array: HostArray, entry: str, expected: Shape) -> None:
         if array.shape[1:] != expected:
             differing.append((entry, expected, array.shape[1:]))
 
     map_entries(compare, inputs, name, trained)
-    if not differing:
-        return shapes
     # The message names the first array with another number of axes, or else the first that differs.
     entry, expected, got = min(differing, key=lambda each: len(each[1]) == len(each[2]))
     try:
         if len(got) != len(expected):
             raise ValueError("the number of axes differs")
-        given = shape_of(inputs)
-        return given, _output_shape(model, trained, given)
+        return _output_shape(model, trained, shape_of(inputs))
     except ValueError as error:
         raise ValueError(
             f"{entry}: expected examples of shape {expected}, as in training, got {got}: {error}; "

@@ -43,6 +43,7 @@ NOT_CALLED_BY_USERS = {
     "multinn.Examples": "a tuple of arrays",
     "multinn.Seconds": "a sum that the trainer changes",
     "multinn.Masked": "a tuple of arrays",
+    "multinn.LearningRateRange": "made by Trainer.learning_rate_range_test",
     "multinn.metrics.build_metric": "called in loading",
     "multinn.metrics.check_metrics": "called by the trainer",
     "multinn.metrics.check_names": "called by the trainer",
