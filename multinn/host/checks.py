@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
-from multinn.host.trees import check_keys, count_of, entries_of, is_one_shape, map_entries
+from multinn.host.trees import check_keys, count_of, entries_of, map_entries
 
 DTYPES = ("float32", "float64")  # of parameters and computations
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
@@ -104,15 +104,12 @@ def check_weights(
     return array
 
 
-def check_shape(
-    shape: Any, name: str = "input_shape", what: str = "the shape of one example without the batch"
-) -> Any:
-    """Return a shape as a tuple of integers; or a dict or a tuple of such shapes.
+def check_shape(shape: Any, name: str = "input_shape") -> Any:
+    """Return the shape of one example as a tuple of integers; or a dict or a tuple of such shapes.
 
     Args:
         shape: the shape.
         name: the name of the argument, for messages.
-        what: what the shape is, for messages.
 
     Raises:
         TypeError: it is not a sequence of integers, nor a dict or a tuple of shapes.
@@ -120,12 +117,26 @@ def check_shape(
     """
     if isinstance(shape, Mapping):
         check_keys(shape, name)
-        return {key: check_shape(each, f"{name}[{key!r}]", what) for key, each in shape.items()}
+        return {key: check_shape(each, f"{name}[{key!r}]") for key, each in shape.items()}
+    if isinstance(shape, Sequence) and any(isinstance(each, tuple | Mapping) for each in shape):
+        return tuple(check_shape(each, f"{name}[{index}]") for index, each in enumerate(shape))
+    return check_lengths(shape, name, "the shape of one example without the batch")
+
+
+def check_lengths(shape: Any, name: str, what: str) -> Shape:
+    """Return the shape of one array as a tuple.
+
+    Args:
+        shape: the shape.
+        name: the name of the argument, for messages.
+        what: what the shape is, for messages.
+
+    Raises:
+        TypeError: it is not a sequence of integers.
+    """
     if not isinstance(shape, Sequence | np.ndarray) or isinstance(shape, str | bytes):
         raise TypeError(f"{name}: expected a tuple, {what}, such as (4,), got {shape!r}")
     lengths = tuple(shape)
-    if not is_one_shape(lengths):
-        return tuple(check_shape(each, f"{name}[{k}]", what) for k, each in enumerate(lengths))
     if not all(map(is_integer, lengths)):
         raise TypeError(f"{name}: expected integers, {what}, such as (4,), got {lengths!r}")
     return lengths

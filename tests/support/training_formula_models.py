@@ -86,8 +86,9 @@ def trace_of_loss(name: str, dtype: str = "float64") -> Trace:
     targets = case.targets(np.random.default_rng(0), case.shape)
     masked = case.lengths is not None
     trainer = Trainer(Masking() if masked else Identity(), case.loss, backend="numpy", dtype=dtype)
-    mask = point.constants["mask"][..., None] if masked else True
-    x = np.where(mask, point.variables["outputs"], 0.0)
+    x = point.variables["outputs"]
+    if masked:
+        x = np.where(point.constants["mask"][..., None], x, 0.0)
     return trainer.trace(x, targets, weights=point.constants["weights"])
 
 

@@ -1,8 +1,10 @@
 import { formulas, number } from "../expressions.js";
+import { entryAt } from "../arrays.js";
 
 formulas.Select = {
-  y: ({ x, options, path }, ...at) => (path ? x[options.entry][path] : x[options.entry])(...at),
-  dx: ({ dy, options, path }, ...at) => (path === String(options.entry) ? dy(...at) : number(0)),
+  y: (c, ...at) => c.own(c.x[c.options.entry])(...at),
+  dx: ({ dy, keys, options }, ...at) =>
+    (keys[0] === String(options.entry) ? entryAt(dy, keys.slice(1))(...at) : number(0)),
 };
 
 /** Return the columns, from the text of a tuple of integers. */
