@@ -84,6 +84,7 @@ def _is_no_number(entry: Any) -> bool:
 
 
 def is_number(entry: Any) -> bool:
+    """Return whether an entry is a real number, a boolean among them."""
     return isinstance(entry, SupportsFloat) and not isinstance(entry, _NO_NUMBERS)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from backends import HostArray, Tree, get_backend
 from multinn.layers import (
     ChannelsLast,
+    Columns,
     Dense,
     Dropout,
     Embedding,
@@ -52,6 +53,12 @@ def _rescale(graph: Graph, layer: Rescale, params: Tree, state: Tree, x: Value) 
 @converts(Flatten)
 def _flatten(graph: Graph, layer: Flatten, params: Tree, state: Tree, x: Value) -> Value:
     return replace(x, name=graph.add("Flatten", x.name, axis=1), shape=(math.prod(x.shape),))
+
+
+@converts(Columns)
+def _columns(graph: Graph, layer: Columns, params: Tree, state: Tree, x: Value) -> Value:
+    y = graph.add("Gather", x.name, graph.integers(layer.columns, "columns"), axis=-1)
+    return replace(x, name=y, shape=(*x.shape[:-1], len(layer.columns)))
 
 
 @converts(ChannelsLast)

@@ -35,7 +35,7 @@ from multinn.sklearn.optimizers import make_optimizer
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.portable import PortableEstimator
 from multinn.sklearn.stopping import HeldOut
-from multinn.sklearn.tables import FIRST, Categories, embedding_sizes
+from multinn.sklearn.tables import FIRST, embedding_sizes
 from multinn.sklearn.trainer import Coefficients, PenalizedTrainer
 from multinn.training.program import Examples
 
@@ -65,7 +65,6 @@ class BaseMLP(PortableEstimator):
     # Estimators that were pickled before these parameters existed lack them.
     categorical_features: Any = None
     embedding_size: Any = None
-    _categories: Categories | None = None
     _doc_link_module = "multinn"
     _doc_link_template = "{address}"
 

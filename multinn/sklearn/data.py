@@ -107,23 +107,21 @@ def encoded_table(estimator: Any, X: Any, *, reset: bool) -> HostArray | None:
             compares them.
     """
     if reset:
-        estimator._categories = None
         given = estimator.categorical_features
-        if given is None:
-            return None
-        if not hasattr(X, "dtypes") and isinstance(given, str):  # an array has no categorical dtypes
-            return None
-        X = as_table(X)
-        columns = categorical_columns(given, X)
-        if not columns:
+        estimator._categories = None
+        if given is None or (isinstance(given, str) and not hasattr(X, "dtypes")):
             return None
     elif estimator._categories is None:
         return None
     X = as_table(X)
-    X = validate_data(estimator, X, skip_check_array=True, reset=reset)
+    columns = categorical_columns(given, X) if reset else estimator._categories.columns
+    if not columns:
+        return None
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
     if reset:
         estimator._categories = learn_categories(X, columns)
-    return estimator._categories.encode(X)
+    encoded: HostArray = estimator._categories.encode(X)
+    return encoded
 
 
 def check_sample_weight(sample_weight: Any, X: Any) -> HostArray | None:

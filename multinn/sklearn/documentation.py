@@ -80,15 +80,15 @@ _PARAMETERS: Final[Entries] = {
     ),
     "categorical_features": (
         "None, 'from_dtype', or sequence of int, str or bool",
-        "The features that are categories, as text or numbers: their indices, their names in a table, or "
-        "a mask. 'from_dtype' takes the columns of a table whose dtype is categorical. Each category has "
-        "an embedding, a vector of numbers that is trained. Missing entries, such as None, are a category "
-        "of their own. A category that the training examples lack has their mean embedding.",
+        "The features that are categories, text or numbers: their indices, their names in a table, or a "
+        "mask. 'from_dtype' takes the columns of a table whose dtype is categorical. Each category has "
+        "an embedding, a vector that is trained. Missing entries, such as None, are a category of their "
+        "own. A category that no training example has gets the mean embedding of these examples.",
     ),
     "embedding_size": (
         "int, dict or None",
-        "The length of the embeddings: of all, or by the index or name of a feature. None is 1.6 n^0.56 "
-        "for n categories, at most 50.",
+        "The length of the embeddings: of all, or by the index or name of a feature. None is the fourth "
+        "root of the number of categories, rounded up.",
     ),
     "callbacks": (
         "callback, callable, list of these, or None",

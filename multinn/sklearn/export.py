@@ -4,14 +4,14 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, Tree, get_backend
 from multinn import onnx
-from multinn.layers import Dense, Sequential, Sigmoid, Softmax
+from multinn.layers import Concatenate, Dense, Embedding, Layer, Sequential, Sigmoid, Softmax
 from multinn.layers.base import ParameterFree
 from multinn.onnx import Graph, Value
 from multinn.onnx.basic import dense
 from multinn.random import Key
-from multinn.sklearn.network import PenalizedDense, dense_indices
+from multinn.sklearn.network import CategoryEmbedding, PenalizedDense, dense_indices
 from multinn.training.program import ModelState
 
 
@@ -53,6 +53,9 @@ def plain_network(
         classes: the number of classes that share one output, 1 or 2; None if each has its own.
     """
     layers, params, layer_state = list(model.layers), list(state.params), list(state.layer_state)
+    if isinstance(layers[0], Concatenate):
+        layers[0], params[0] = _plain_table(layers[0], params[0], layer_state[0])
+        layer_state[0] = layers[0].init_state(params[0])
     for index in dense_indices(model):
         layer = layers[index]
         layers[index] = Dense(**{field.name: getattr(layer, field.name) for field in fields(Dense)})
@@ -66,6 +69,21 @@ def plain_network(
         params.append({})
         layer_state.append({})
     return Sequential(layers), tuple(params), tuple(layer_state)
+
+
+def _plain_table(table: Concatenate, params: Tree, state: Tree) -> tuple[Concatenate, Tree]:
+    """Return the first layer for a table with the embeddings of inference in ordinary layers."""
+    numpy = get_backend("numpy:eager")
+    branches: list[Layer] = list(table.branches)
+    params = list(params)
+    for index, branch in enumerate(branches):
+        if isinstance(branch, Sequential):
+            columns, embedding, flatten = branch.layers
+            assert isinstance(embedding, CategoryEmbedding)
+            W = embedding.table(numpy, params[index][1]["W"], state[index][1]["counts"])
+            plain = Embedding(embedding.vocabulary_size, embedding.dimension)
+            branches[index], params[index] = Sequential([columns, plain, flatten]), ({}, {"W": W}, {})
+    return Concatenate(branches), tuple(params)
 
 
 def _one_output_per_class(params: Tree, classes: int) -> tuple[Dense, Tree]:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from backends import Array, Backend, Tree
+from multinn.initializers import Zeros
 from multinn.layers import (
     ELU,
     GELU,
     BatchNorm,
     Columns,
     Concatenate,
+    Container,
     Dense,
     Dropout,
     Embedding,
@@ -32,7 +34,6 @@ from multinn.layers import (
     Softsign,
     Tanh,
 )
-from multinn.initializers import Zeros
 from multinn.random import Key
 
 ACTIVATIONS: dict[str, Layer] = {
@@ -99,11 +100,12 @@ class CategoryEmbedding(Embedding):
         return {"strength": np.zeros((1,), dtype), "counts": np.zeros((self.vocabulary_size,), dtype)}
 
     def table(self, backend: Backend, W: Array, counts: Array) -> Array:
-        """Return T; zeros if all counts are 0."""
+        """Return T; W if all counts are 0, before the first fit."""
         xp = backend.xp
         total = xp.sum(counts)
         shares = counts / xp.where(total > 0.0, total, xp.ones_like(total))
-        return xp.where(xp.expand_dims(counts, axis=1) > 0.0, W, shares @ W)
+        kept = (xp.expand_dims(counts, axis=1) > 0.0) | (total <= 0.0)
+        return xp.where(kept, W, shares @ W)
 
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None
@@ -157,19 +159,20 @@ def table_layer(numbers: Sequence[int], categories: Iterable[tuple[int, int, int
 
 
 def embedded_columns(model: Any) -> dict[str, int]:
-    """Return the column of each embedding, by the path of the embedding in the model, such as "0.1.1"."""
+    """Return the column of each embedding, by the path of the embedding, such as "0.1.1"."""
     first = model.layers[0]
+    branches = first.branches if isinstance(first, Concatenate) else ()
     return {
         f"0.{index}.1": branch.layers[0].columns[0]
-        for index, branch in enumerate(first.branches if isinstance(first, Concatenate) else ())
-        if isinstance(branch, Sequential)
+        for index, branch in enumerate(branches)
+        if isinstance(branch, Sequential) and isinstance(branch.layers[0], Columns)
     }
 
 
-def part_at(parts: Tree, path: str) -> Any:
-    """Return the layer, or the tree of arrays, of a layer with this path."""
+def part_at(parts: Any, path: str) -> Any:
+    """Return the layer with this path in a model, or its entry in a tree such as the parameters."""
     for index in path.split("."):
-        parts = (parts.children if isinstance(parts, Layer) else parts)[int(index)]
+        parts = (parts.children if isinstance(parts, Container) else parts)[int(index)]
     return parts
 
 

@@ -1,8 +1,8 @@
 """Categorical columns of a table as ids for embeddings, on the host."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +10,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils import _safe_indexing, check_array
 
 from backends import HostArray
-from multinn.host.checks import check_not_masked
+from multinn.host.checks import check_not_masked, is_integer
 from multinn.host.entries import column_names, is_missing, is_number
 from multinn.sklearn.errors import locate_errors
 
@@ -76,17 +76,28 @@ def learn_categories(X: Any, columns: Iterable[int]) -> Categories:
     """Return the categories of these columns of a table."""
     columns = tuple(columns)
     entries = [_entries(X, column) for column in columns]
-    return Categories(columns, tuple(make_encoder().fit(each[:, None]) for each in entries))
+    return Categories(columns, tuple(_encoder(each, "auto") for each in entries))
 
 
-def make_encoder(categories: Any = "auto") -> OrdinalEncoder:
-    """Return an encoder whose codes plus `FIRST` are ids."""
+def restored_categories(columns: Iterable[int], values: Iterable[Any]) -> Categories:
+    """Return categories that were saved.
+
+    Args:
+        columns: the columns.
+        values: the categories of each column in ascending order; the last is NaN if some were missing.
+    """
+    arrays = [np.array(each, object if isinstance(each[0], str) else np.float64) for each in values]
+    return Categories(tuple(columns), tuple(_encoder(each, [each]) for each in arrays))
+
+
+def _encoder(entries: HostArray, categories: Any) -> OrdinalEncoder:
+    """Return a fitted encoder whose codes plus `FIRST` are ids."""
     return OrdinalEncoder(
         categories=categories,
         handle_unknown="use_encoded_value",
         unknown_value=UNKNOWN - FIRST,
         encoded_missing_value=MISSING - FIRST,
-    )
+    ).fit(entries[:, None])
 
 
 def as_table(X: Any) -> Any:
@@ -118,7 +129,7 @@ def categorical_columns(given: Any, X: Any) -> list[int]:
         dtypes = map(str, getattr(X, "dtypes", ()))
         return [i for i, dtype in enumerate(dtypes) if dtype.startswith(_CATEGORICAL_DTYPES)]
     entries = list(given)
-    if all(isinstance(entry, bool | np.bool_) for entry in entries):
+    if all(isinstance(entry, np.bool_ | bool) for entry in entries):
         if entries and len(entries) != features:
             raise ValueError(
                 f"categorical_features: expected a mask of the {features} features of X, got "
@@ -148,7 +159,7 @@ def embedding_sizes(given: Any, categories: Categories, features: int, names: li
     for column, size in sizes.items():
         if column not in categories.columns:
             raise ValueError(f"embedding_size: column {column} is not one of categorical_features")
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+        if not is_integer(size, 1):
             raise ValueError(f"embedding_size: expected integers of 1 or more, got {size!r}")
     return [
         int(sizes.get(column, default_size(len(values))))
@@ -157,15 +168,14 @@ def embedding_sizes(given: Any, categories: Categories, features: int, names: li
 
 
 def default_size(categories: int) -> int:
-    """Return the length of the embeddings of that many categories, 1.6 n^0.56, at most 50.
+    """Return the length of the embeddings of that many categories, their fourth root, rounded up.
 
-    Source: J. Howard and S. Gugger, fastai: a layered API for deep learning, Information 11, 2020, in
-    whose code (emb_sz_rule) the limit is 600.
+    Source: TensorFlow team, Introducing TensorFlow feature columns, Google Developers Blog, 2017.
 
-    >>> [default_size(n) for n in (2, 10, 100, 1000)]
-    [2, 6, 21, 50]
+    >>> [default_size(n) for n in (1, 2, 50, 1000)]
+    [1, 2, 3, 6]
     """
-    return min(50, max(1, round(1.6 * categories**0.56)))
+    return math.ceil(math.sqrt(math.sqrt(max(1, categories))))
 
 
 def check_numbers(X: Any, numbers: list[int], categorical: tuple[int, ...]) -> HostArray:
@@ -192,10 +202,10 @@ class _NumbersOf:
 
 def _column_index(parameter: str, entry: Any, features: int, names: list[Any]) -> int:
     """Return the index of a column that is given by its name or its index."""
-    if isinstance(entry, Integral) and not isinstance(entry, bool) and 0 <= entry < features:
+    if is_integer(entry, 0) and int(entry) < features:
         return int(entry)
     if isinstance(entry, str) and entry in names:
-        return names.index(entry)
+        return int(names.index(entry))
     known = f"the names {', '.join(map(repr, names))}" if names else "no names, as X is an array"
     raise ValueError(
         f"{parameter}: expected indices from 0 to {features - 1}, or names of columns; X has {known}; "
