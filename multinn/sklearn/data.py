@@ -108,7 +108,7 @@ def encoded_table(estimator: Any, X: Any, *, reset: bool) -> HostArray | None:
     """
     if reset:
         given = estimator.categorical_features
-        estimator._categories = None
+        vars(estimator).pop("_categories", None)  # of an earlier fit
         if given is None or (isinstance(given, str) and not hasattr(X, "dtypes")):
             return None
     elif estimator._categories is None:
