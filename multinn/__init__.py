@@ -101,10 +101,12 @@ from multinn.losses import BinaryFocal as BinaryFocal
 from multinn.losses import CosineSimilarity as CosineSimilarity
 from multinn.losses import Focal as Focal
 from multinn.losses import HalfSquaredError as HalfSquaredError
+from multinn.losses import Heads as Heads
 from multinn.losses import Hinge as Hinge
 from multinn.losses import Huber as Huber
 from multinn.losses import KLDivergence as KLDivergence
 from multinn.losses import Loss as Loss
+from multinn.losses import LossOfEntries as LossOfEntries
 from multinn.losses import MeanAbsoluteError as MeanAbsoluteError
 from multinn.losses import MeanSquaredError as MeanSquaredError
 from multinn.losses import MultiClassHinge as MultiClassHinge
@@ -114,6 +116,7 @@ from multinn.metrics import F1 as F1
 from multinn.metrics import R2 as R2
 from multinn.metrics import Accuracy as Accuracy
 from multinn.metrics import CombinedMetric as CombinedMetric
+from multinn.metrics import OfHead as OfHead
 from multinn.metrics import Precision as Precision
 from multinn.metrics import Recall as Recall
 from multinn.metrics import TopK as TopK

@@ -7,7 +7,7 @@ finite.
 
 import math
 
-from backends import Array, Backend
+from backends import Array, Backend, Tree
 
 # Chebyshev coefficients of log(erfc(z) / t) + z² in 2t - 1, where t = 2 / (2 + z) and z >= 0, fitted in
 # 40-digit arithmetic. The form is from W. H. Press et al., Numerical Recipes, section 6.2.2.
@@ -143,6 +143,57 @@ def counted(backend: Backend, values: Array, weights: Array) -> Array:
         weights: floats whose shape broadcasts with that of the values.
     """
     return backend.xp.where(weights != 0.0, values, weights)
+
+
+def aligned(backend: Backend, weights: Array, values: Array) -> Array:
+    """Return weights with as many axes as the values: the axes that are missing at the end get length 1.
+
+    Args:
+        backend: the backend of the arrays.
+        weights: (batch, ...), in the shape of the first axes of the values.
+        values: (batch, ...).
+
+    Raises:
+        ValueError: the shape of the weights is another one.
+    """
+    if weights.shape != values.shape[: weights.ndim]:
+        raise ValueError(
+            f"weights: expected the shape of the first axes of {tuple(values.shape)}, got "
+            f"{tuple(weights.shape)}"
+        )
+    return backend.xp.reshape(weights, (*weights.shape, *(1,) * (values.ndim - weights.ndim)))
+
+
+def example_weights(backend: Backend, weights: Tree) -> Array:
+    """Return the weight of each example, (batch,): the mean of the weights of its entries.
+
+    Args:
+        backend: the backend of the arrays.
+        weights: (batch,), the weights of the examples themselves; (batch, ...), those of entries; or a
+            dict or a tuple of such arrays, one for each head, whose mean counts.
+    """
+    if isinstance(weights, dict | tuple):
+        parts = weights.values() if isinstance(weights, dict) else weights
+        heads = [example_weights(backend, part) for part in parts]
+        return sum(heads[1:], start=heads[0]) * (1.0 / len(heads))
+    if weights.ndim == 1:
+        return weights
+    return backend.xp.mean(weights, axis=tuple(range(1, weights.ndim)))
+
+
+def head_share(backend: Backend, weights: Tree, key: str | int) -> Array:
+    """Return W_k / W: the sum of the examples' weights for one head, divided by the mean over all heads.
+
+    If all weights are 0, it is 0.
+
+    Args:
+        backend: the backend of the arrays.
+        weights: a dict or a tuple, as for `example_weights`.
+        key: k, the key or the index of the head.
+    """
+    xp = backend.xp
+    own, mean = (xp.sum(example_weights(backend, each)) for each in (weights[key], weights))
+    return own / xp.maximum(mean, float(xp.finfo(mean.dtype).smallest_normal))
 
 
 def product(backend: Backend, factors: Array, values: Array) -> Array:

@@ -41,7 +41,7 @@ class Framework(Competitor):
             self.compile_seconds = trainer.seconds.compile
 
         def predict() -> HostArray:
-            outputs = trainer.predict(x)
+            outputs: HostArray = trainer.predict(x)
             self.compile_seconds = trainer.seconds.compile
             return outputs
 

@@ -49,7 +49,7 @@ def surface(trainer: Trainer, x: HostArray, y: HostArray) -> dict[str, Any] | No
 
 def _predict(trainer: Trainer, x: HostArray) -> HostArray:
     """Return the outputs (n,), as probabilities if they are logits."""
-    outputs = trainer.predict(x)[:, 0]
+    outputs: HostArray = trainer.predict(x)[:, 0]
     if trainer.program.loss.output_activation != "logistic":
         return outputs
     return np.asarray(functional.sigmoid(get_backend("numpy"), outputs))

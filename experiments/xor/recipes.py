@@ -113,7 +113,7 @@ class Recipe:
 
     def predict(self, trainer: Trainer, inputs: HostArray = INPUTS) -> HostArray:
         """Return the predictions (n,), from 0 to 1, for inputs (n, 2)."""
-        outputs = trainer.predict(inputs, batch_size=len(inputs))[:, 0]
+        outputs: HostArray = trainer.predict(inputs, batch_size=len(inputs))[:, 0]
         return functional.sigmoid(get_backend("numpy"), outputs) if self.outputs_are_logits else outputs
 
 

@@ -8,22 +8,32 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from backends import HostArray, Tree, tree
+from backends import HostArray, Shape, Tree, tree
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
+from multinn.host.trees import check_entries, count_of, entries_of, map_entries
 
 DTYPES = ("float32", "float64")  # of parameters and computations
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
 
 
-def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
-    """Return ``x`` as an array (examples, ...), with at least one example.
+def check_inputs(x: Any, dtype: str, name: str = "x") -> Tree:
+    """Return ``x`` as an array (examples, ...), or a dict or a tuple of these, with an example at least.
 
     Booleans and integers of at most 32 bits keep their dtype; floats and larger integers are converted.
 
     Raises:
         TypeError: ``x`` is not numeric.
-        ValueError: ``x`` is empty or ragged, has no feature axis, or holds NaN or infinity.
+        ValueError: ``x`` is empty or ragged, has no feature axis, or holds NaN or infinity; or arrays of
+            a dict or a tuple have different numbers of examples.
     """
+    inputs = map_entries(partial(_check_input, dtype=dtype), entries_of(x, name), name)
+    examples = count_of(inputs)
+    same_length = partial(_check_length, examples=examples, like=f"the first array of {name}")
+    map_entries(same_length, inputs, name)
+    return inputs
+
+
+def _check_input(x: Any, name: str, dtype: str) -> HostArray:
     array = _as_numeric(x, name)
     if array.ndim < 2:
         raise ValueError(
@@ -38,51 +48,69 @@ def check_inputs(x: Any, dtype: str, name: str = "x") -> HostArray:
     return rounded(array, dtype, name)
 
 
-def check_targets(y: Any, examples: int, name: str = "y") -> HostArray:
-    """Return ``y`` as a finite array (examples, ...), in its own dtype.
+def check_targets(y: Any, examples: int, name: str = "y") -> Tree:
+    """Return ``y`` as a finite array (examples, ...), or a dict or a tuple of these, in its own dtype.
 
     Raises:
         TypeError: ``y`` is not numeric.
         ValueError: the number of rows differs, or ``y`` holds NaN or infinity.
     """
+    return map_entries(partial(_check_target, examples=examples), entries_of(y, name), name)
+
+
+def _check_target(y: Any, name: str, examples: int) -> HostArray:
     array = _as_numeric(y, name)
-    _check_length(array, examples, name)
+    _check_length(array, name, examples)
     check_finite(array, name, table=y)
     return array
 
 
 def check_weights(
-    weights: Any, examples: int, dtype: str, *, all_zero: bool = False, name: str = "weights"
+    weights: Any,
+    examples: int,
+    dtype: str,
+    *,
+    all_zero: bool = False,
+    name: str = "weights",
+    entries: Shape = (),
 ) -> HostArray:
-    """Return ``weights`` as an array (examples,) of numbers of 0 or more.
+    """Return ``weights`` as an array of numbers of 0 or more.
 
     Args:
-        weights: one weight per example, of all examples or of one batch.
+        weights: (examples,), one weight per example, of all examples or of one batch; or with more axes,
+            the first ones of ``entries``.
         examples: the number of examples.
         dtype: the dtype of the result.
         all_zero: whether all weights may be zero, as in one batch of many.
         name: the name of the weights in messages.
+        entries: the shape of the parts of an example that may have weights of their own.
 
     Raises:
         TypeError: the weights are not numeric.
         ValueError: the shape is wrong, a weight is negative, NaN or infinite, or all are zero.
     """
     array = _as_numeric(weights, name)
-    _check_length(array, examples, name)
-    if array.ndim != 1:
-        raise ValueError(f"{name}: expected shape ({examples},), got {array.shape}")
+    _check_length(array, name, examples)
+    shapes = [(examples, *entries[:axes]) for axes in range(len(entries) + 1)]
+    if array.shape not in shapes:
+        raise ValueError(f"{name}: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
     check_finite(array, name)
     if (array < 0).any():
-        row = int(np.argmax(array < 0))
-        raise ValueError(f"{name}: expected 0 or more, got {array[row]} at row {row}")
+        index, where = first_place(array < 0)
+        raise ValueError(f"{name}: expected 0 or more, got {array[index]} at {where}")
     array = rounded(array, dtype, name)
     if not (all_zero or array.any()):
         raise ValueError(f"{name}: expected at least one above 0, got only zeros")
     return array
 
 
-def check_example_shape(inputs: HostArray, expected: tuple[int, ...], name: str) -> None:
-    """Raise ValueError unless each example has the expected shape."""
+def check_example_shape(inputs: Tree, expected: Any, name: str) -> None:
+    """Raise ValueError unless each example has the expected shape, or dict or tuple of shapes."""
+    check_entries(inputs, expected, name)
+    map_entries(_check_one_shape, inputs, name, expected)
+
+
+def _check_one_shape(inputs: HostArray, name: str, expected: tuple[int, ...]) -> None:
     if inputs.shape[1:] != expected:
         raise ValueError(
             f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}; "
@@ -303,7 +331,7 @@ def check_not_masked(values: Any, name: str) -> None:
         )
 
 
-def _check_length(array: HostArray, examples: int, name: str) -> None:
+def _check_length(array: HostArray, name: str, examples: int, like: str = "x") -> None:
     rows = array.shape[0] if array.ndim else "a single number"
     if rows != examples:
-        raise ValueError(f"{name}: expected {examples} rows, as many as x has, got {rows}")
+        raise ValueError(f"{name}: expected {examples} rows, as many as {like} has, got {rows}")

@@ -10,14 +10,14 @@ from backends import Shape, Tree, tree
 
 
 def entries_of(values: Any, name: str = "x") -> Tree:
-    """Return a dict for a mapping, with its entries in the same way; anything else as it is.
+    """Return several arrays as a dict or a tuple; anything else as it is, but a list for a tuple.
 
     Raises:
         TypeError: a key of the mapping is not a string.
         ValueError: a dict or a tuple is empty.
     """
     if not is_tree(values):
-        return values
+        return list(values) if isinstance(values, tuple) else values
     if not len(values):
         raise ValueError(f"{name}: expected at least one array, got an empty {type(values).__name__}")
     if not isinstance(values, Mapping):
@@ -42,12 +42,42 @@ def _is_entry(value: Any) -> bool:
     return bool(getattr(value, "shape", ())) or (is_tree(value) and bool(value))
 
 
-def map_entries(function: Callable[..., Any], values: Tree, name: str, *others: Tree) -> Tree:
-    """Apply a function to each array, its name, such as x['age'], and the arrays of other trees there.
+def check_entries(values: Tree, expected: Any, name: str, like: str = "as in training") -> None:
+    """Raise ValueError unless there are the expected entries.
 
-    Raises:
-        ValueError: another tree has other entries; or an error of the function.
+    Args:
+        values: an array, or a dict or a tuple of arrays.
+        expected: a shape, or a dict or a tuple of shapes.
+        name: the name of the values, for messages.
+        like: where the expectation comes from.
     """
+    names = _entry_names(values)
+    expected_names = None if is_one_shape(expected) else _entry_names(expected)
+    if names != expected_names:
+        raise ValueError(
+            f"{name}: expected {_entries_text(expected_names)}, {like}, got {_entries_text(names)}"
+        )
+    for index in names or ():
+        check_entries(values[index], expected[index], f"{name}[{index!r}]", like)
+
+
+def _entry_names(values: Any) -> Any:
+    """Return the set of the keys of a dict, the indices of a tuple, or None for one array."""
+    if isinstance(values, dict):
+        return values.keys()
+    return range(len(values)) if isinstance(values, tuple) else None
+
+
+def _entries_text(names: Any) -> str:
+    if names is None:
+        return "one array"
+    if isinstance(names, range):
+        return f"a tuple of {len(names)}"
+    return f"a dict with the keys {', '.join(map(repr, names))}"
+
+
+def map_entries(function: Callable[..., Any], values: Tree, name: str, *others: Tree) -> Tree:
+    """Apply a function to each array, its name, such as x['age'], and the entries of others there."""
     if isinstance(values, dict):
         return {
             key: map_entries(function, value, f"{name}[{key!r}]", *[other[key] for other in others])
@@ -63,7 +93,7 @@ def map_entries(function: Callable[..., Any], values: Tree, name: str, *others: 
 
 def count_of(values: Tree) -> int:
     """Return the length of the first axis, the number of examples."""
-    return len(tree.leaves(values)[0])
+    return int(tree.leaves(values)[0].shape[0])
 
 
 def rows_of(values: Tree, rows: Any) -> Tree:

@@ -2,14 +2,14 @@
 
 import math
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
-from multinn.host.checks import rounded
+from multinn.host.checks import check_weights, rounded
 from multinn.host.entries import first_place
 
 
@@ -19,10 +19,12 @@ class Loss(Hyperparameters):
     Attributes:
         output_activation: the function from outputs to predictions: the identity, σ, softmax or exp.
         reduction: whether L is the mean or the sum of the l_n.
+        takes_tuple: whether outputs and targets are several arrays, dicts or tuples.
     """
 
     output_activation: ClassVar[Literal["identity", "logistic", "softmax", "exp"]] = "identity"
     reduction: ClassVar[Literal["mean", "sum"]] = "mean"
+    takes_tuple: ClassVar[bool] = False
 
     @abstractmethod
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -37,12 +39,16 @@ class Loss(Hyperparameters):
             backend: the backend of all arrays.
             outputs: (batch, ...) floats.
             targets: as `prepare_targets` returns them.
-            weights: (batch,) floats of 0 or more, one per example, or None. If all are 0, L is 0. An
-                example of weight 0 adds 0 and has the gradient 0, even if its loss is not finite.
+            weights: (batch,) floats of 0 or more, one per example, or None; for a `LossOfEntries` also
+                (batch, ...). If all are 0, L is 0. What has weight 0 adds 0 and has the gradient 0, even
+                if its loss is not finite.
+
+        Raises:
+            ValueError: the weights have a shape that the loss does not take.
         """
         xp = backend.xp
-        values, gradient = self.per_example(backend, outputs, targets)
         if weights is None:
+            values, gradient = self.per_example(backend, outputs, targets)
             value = xp.sum(values)
             if self.reduction == "sum":
                 return value, gradient
@@ -50,9 +56,40 @@ class Loss(Hyperparameters):
             return value * share, gradient * share
         if self.reduction == "mean":
             smallest = float(xp.finfo(weights.dtype).smallest_normal)  # if all weights are 0
-            weights = weights / xp.maximum(xp.sum(weights), smallest)
-        values, gradient = weighted(backend, values, gradient, weights)
+            total = xp.sum(functional.example_weights(backend, weights))
+            weights = weights / xp.maximum(total, smallest)
+        values, gradient = self.per_weighted_example(backend, outputs, targets, weights)
         return xp.sum(values), gradient
+
+    def per_weighted_example(
+        self, backend: Backend, outputs: Array, targets: Array, weights: Array
+    ) -> tuple[Array, Array]:
+        """Return w_n l_n (batch,) and, in the outputs' shape, the gradient of each."""
+        if weights.ndim > 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected weights of shape (batch,), one per example, got "
+                f"{tuple(weights.shape)}; more weights need a loss that is a LossOfEntries"
+            )
+        return weighted(backend, *self.per_example(backend, outputs, targets), weights)
+
+    @property
+    def reductions(self) -> "dict[str, Literal['mean', 'sum']]":
+        """How the values that `report` returns are combined over several batches, by name."""
+        return {"loss": self.reduction}
+
+    def report(
+        self, backend: Backend, outputs: Any, targets: Any, weights: Any = None
+    ) -> tuple[dict[str, Array], Any]:
+        """Return the values to report by name, L as "loss" among them, and the gradient of L.
+
+        Args:
+            backend: the backend of all arrays.
+            outputs: as in a call.
+            targets: as in a call.
+            weights: as in a call.
+        """
+        value, gradient = self(backend, outputs, targets, weights)
+        return {"loss": value}, gradient
 
     def value(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
@@ -77,19 +114,104 @@ class Loss(Hyperparameters):
         check_shape(type(self).__name__, targets, output_shape)
         return rounded(targets, dtype, "targets")
 
+    def prepare_weights(
+        self,
+        weights: Any,
+        examples: int,
+        output_shape: Any,
+        dtype: str,
+        *,
+        all_zero: bool = False,
+        name: str = "weights",
+    ) -> Any:
+        """Check and convert weights on the host.
+
+        Args:
+            weights: (examples,) numbers of 0 or more; for a `LossOfEntries` also (examples, ...), in the
+                shape of the first axes of its entries.
+            examples: the number of examples.
+            output_shape: the shape of one output, without the batch axis.
+            dtype: the dtype of the result.
+            all_zero: whether all weights may be 0, as in one batch of many.
+            name: the name of the weights in messages.
+
+        Raises:
+            TypeError: the weights are not numeric.
+            ValueError: the shape is wrong, a weight is negative, NaN or infinite, or all are 0.
+        """
+        entries = self.entry_shape(output_shape)
+        return check_weights(weights, examples, dtype, all_zero=all_zero, name=name, entries=entries)
+
+    def entry_shape(self, output_shape: Shape) -> Shape:
+        """Return the shape of the entries of one output: (), as l_n is no mean of entries."""
+        return ()
+
+
+class LossOfEntries(Loss):
+    """A loss whose l_n is the mean over the entries of example n, or their sum as `reduction` says.
+
+    The entries are the outputs or, where the last axis of the outputs has one score for each class, the
+    positions before that axis. They have the shape (batch, ...). With m entries per example and weights
+    w_nk of the entries,
+
+        l_n(w) = Σ_k w_nk l_nk / m        w_n = Σ_k w_nk / m, the weight of the example
+        L = Σ_n l_n(w) / Σ_n w_n          ∂L/∂outputs_nk = w_nk ∂l_nk / (m Σ_n w_n)
+
+    For a loss that is a sum, L = Σ_n Σ_k w_nk l_nk. Where all weights of an example are equal, that is L
+    with the weights of examples. Weights in the shape of the first axes of the entries, such as
+    (batch, time) for outputs (batch, time, features), are those of all entries there.
+
+    Attributes:
+        entry_axes: the number of last axes of the outputs that one entry has: 1 if each has scores of
+            classes, or is a vector.
+    """
+
+    entry_axes: ClassVar[int] = 0
+
+    @abstractmethod
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return the loss l_nk of each entry and, in the outputs' shape, the gradient of each."""
+
+    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l (batch,) and, in the outputs' shape, the gradient of each l_n."""
+        return self.over_entries(backend, targets, *self.per_entry(backend, outputs, targets))
+
+    def per_weighted_example(
+        self, backend: Backend, outputs: Array, targets: Array, weights: Array
+    ) -> tuple[Array, Array]:
+        """Return w_n l_n or, with weights of entries, l_n(w) (batch,), and the gradient of each."""
+        if weights.ndim == 1:
+            return super().per_weighted_example(backend, outputs, targets, weights)
+        entries = weighted(backend, *self.per_entry(backend, outputs, targets), weights)
+        return self.over_entries(backend, targets, *entries)
+
+    def over_entries(
+        self, backend: Backend, targets: Array, values: Array, gradient: Array
+    ) -> tuple[Array, Array]:
+        """Return the mean or the sum over the entries of each example, and its gradient."""
+        if self.reduction == "sum":
+            return sum_outputs(backend, values), gradient
+        return mean_positions(backend, values, gradient)
+
+    def entry_shape(self, output_shape: Shape) -> Shape:
+        """Return the shape of the entries of one output."""
+        return output_shape[: len(output_shape) - self.entry_axes]
+
 
 def weighted(backend: Backend, values: Array, gradient: Array, weights: Array) -> tuple[Array, Array]:
     """Return values and their gradient times the weights, and 0 where the weight is 0.
 
     Args:
         backend: the backend of all arrays.
-        values: in the shape of the weights; where the weight is 0, they may be infinite or NaN.
-        gradient: that shape, perhaps with more axes at its end.
-        weights: (batch, ...).
+        values: (batch, ...); where the weight is 0, they may be infinite or NaN.
+        gradient: the shape of the values, perhaps with more axes at its end.
+        weights: (batch, ...), in the shape of the first axes of the values.
+
+    Raises:
+        ValueError: the weights have another shape.
     """
-    shape = (*weights.shape, *(1,) * (gradient.ndim - weights.ndim))
-    of_gradient = backend.xp.reshape(weights, shape)
-    values = functional.counted(backend, values, weights) * weights
+    of_values, of_gradient = (functional.aligned(backend, weights, each) for each in (values, gradient))
+    values = functional.counted(backend, values, of_values) * of_values
     return values, functional.counted(backend, gradient, of_gradient) * of_gradient
 
 

@@ -7,20 +7,19 @@ from multinn import functional
 from multinn.descriptions.bounds import check_fractions
 from multinn.host.checks import check_ignored_class
 from multinn.losses.base import (
-    Loss,
+    LossOfEntries,
     as_classes,
     as_probabilities,
     check_several,
     check_shape,
     check_values,
-    mean_positions,
     sum_outputs,
     weighted,
 )
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(LossOfEntries):
     """l = Σ_j -(t_j log σ(z_j) + (1 - t_j) log(1 - σ(z_j))) / m on logits z, targets t in [0, 1].
 
     log σ(z) = z - softplus(z) and log(1 - σ(z)) = -softplus(z), so each term is softplus(z) - t z, and
@@ -32,14 +31,14 @@ class BinaryCrossEntropy(Loss):
 
     output_activation = "logistic"
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and (σ(z) - t) / m."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return the term of each output, and σ(z) - t."""
         xp = backend.xp
         positive = xp.astype(outputs > 0.0, outputs.dtype)
         small = xp.exp(-xp.abs(outputs))
         values = functional.product(backend, positive - targets, outputs) + xp.log1p(small)
         p = xp.maximum(positive, small) / (1.0 + small)
-        return mean_positions(backend, values, p - targets)
+        return values, p - targets
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check shape and range: (examples, ...) as the outputs, in [0, 1]."""
@@ -50,7 +49,7 @@ class BinaryCrossEntropy(Loss):
 
 
 @dataclass(frozen=True)
-class SoftmaxCrossEntropy(Loss):
+class SoftmaxCrossEntropy(LossOfEntries):
     """l = -Σ_k q_k log p_k with p = softmax(z), on logits z (batch, ..., classes).
 
     Targets are integer classes (batch, ...), taken as one-hot, or probabilities (batch, ..., classes);
@@ -62,7 +61,8 @@ class SoftmaxCrossEntropy(Loss):
 
     Where an example has several positions, such as the words of a text, l is the mean over them. If
     there is an ignored class, such as -1 for padding, l is the mean over the positions with other
-    targets, and 0 if there are none.
+    targets, and 0 if there are none. With weights w_k of the positions, l is then the mean of w_k l_k
+    over the positions with other targets; the weight of the example is the mean of all its w_k.
 
     Attributes:
         label_smoothing: s, in [0, 1).
@@ -74,6 +74,7 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     output_activation = "softmax"
+    entry_axes = 1
     label_smoothing: float = 0.0
     ignored_class: int | None = None
 
@@ -81,13 +82,10 @@ class SoftmaxCrossEntropy(Loss):
         check_fractions(self, "label_smoothing")
         check_ignored_class("SoftmaxCrossEntropy", self.ignored_class)
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and (p - q) / m, where m is the number of positions of an example."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l of each position, and p - q; both are finite where the target is ignored."""
         xp = backend.xp
         classes = outputs.shape[-1]
-        counted = None if self.ignored_class is None else targets != self.ignored_class
-        if counted is not None:
-            targets = xp.where(counted, targets, xp.zeros_like(targets))
         p, shifted, log_total = functional.softmax_parts(backend, outputs)
         if targets.ndim < outputs.ndim:
             counts = functional.is_class(backend, targets, classes)
@@ -102,11 +100,17 @@ class SoftmaxCrossEntropy(Loss):
         of_targets = xp.vecdot(targets, shifted)
         values = log_total[..., 0] - of_targets
         error = p - targets
-        if counted is None:
-            return mean_positions(backend, values, error)
-        shares = functional.shares(backend, counted, like=values)
-        values, error = weighted(backend, values, error, shares)
-        return sum_outputs(backend, values), error
+        return values, error
+
+    def over_entries(
+        self, backend: Backend, targets: Array, values: Array, gradient: Array
+    ) -> tuple[Array, Array]:
+        """Return the mean over the positions whose target is not ignored, and its gradient."""
+        if self.ignored_class is None:
+            return super().over_entries(backend, targets, values, gradient)
+        shares = functional.shares(backend, targets != self.ignored_class, like=values)
+        values, gradient = weighted(backend, values, gradient, shares)
+        return sum_outputs(backend, values), gradient
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes) or, without an ignored class, probabilities.
@@ -127,7 +131,7 @@ class SoftmaxCrossEntropy(Loss):
 
 
 @dataclass(frozen=True)
-class KLDivergence(Loss):
+class KLDivergence(LossOfEntries):
     """l = Σ_k t_k log(t_k / p_k), KL(t ‖ p), with p = softmax(z), on logits z (batch, ..., classes).
 
     Targets are probabilities t (batch, ..., classes), and 0 log 0 = 0.
@@ -138,15 +142,16 @@ class KLDivergence(Loss):
     """
 
     output_activation = "softmax"
+    entry_axes = 1
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and (p - t) / m, where m is the number of positions of an example."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l of each position, and p - t."""
         xp = backend.xp
         p, shifted, log_total = functional.softmax_parts(backend, outputs)
         log_t = xp.log(xp.where(targets > 0.0, targets, xp.ones_like(targets)))
         difference = log_t - (shifted - log_total)
         values = xp.vecdot(targets, functional.counted(backend, difference, targets))
-        return mean_positions(backend, values, p - targets)
+        return values, p - targets
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check probabilities of the outputs' shape that sum to 1 along the last axis."""

@@ -8,11 +8,11 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.bounds import check_nonnegative
-from multinn.losses.base import Loss, as_classes, check_values, mean_positions
+from multinn.losses.base import LossOfEntries, as_classes, check_values
 
 
 @dataclass(frozen=True)
-class Focal(Loss):
+class Focal(LossOfEntries):
     """l = -α_t (1 - q)^γ log q with q = p_t, p = softmax(z), on logits z (batch, ..., classes).
 
     Targets are integer classes t (batch, ...).
@@ -35,6 +35,7 @@ class Focal(Loss):
     """
 
     output_activation = "softmax"
+    entry_axes = 1
     gamma: float = 2.0
     alpha: float | tuple[float, ...] | None = None
 
@@ -54,8 +55,8 @@ class Focal(Loss):
         alpha = tuple(weights.tolist()) if weights.ndim else weights.item()
         object.__setattr__(self, "alpha", alpha)
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and its gradient."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l of each position, and its gradient."""
         xp = backend.xp
         target = functional.one_hot(backend, targets, outputs.shape[-1], like=outputs)
         p, shifted, log_total = functional.softmax_parts(backend, outputs)
@@ -71,7 +72,7 @@ class Focal(Loss):
         q_c = q * functional.counted(backend, c, q)
         gradient = factor * (1.0 + self.gamma * q_c) * (others - r * target)
         values = -factor * functional.counted(backend, log_q, factor)
-        return mean_positions(backend, xp.squeeze(values, axis=-1), gradient)
+        return xp.squeeze(values, axis=-1), gradient
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes), and that alpha fits their number."""
@@ -92,7 +93,7 @@ class Focal(Loss):
 
 
 @dataclass(frozen=True)
-class BinaryFocal(Loss):
+class BinaryFocal(LossOfEntries):
     """l = -Σ_j a_j (1 - q_j)^γ log(q_j) / m on logits z, targets t of 0 and 1.
 
     q = σ(s) is the probability of t, with s = z where t = 1 and s = -z where t = 0. a is α where t = 1
@@ -119,8 +120,8 @@ class BinaryFocal(Loss):
         if self.alpha is not None and not 0.0 <= self.alpha <= 1.0:
             raise ValueError(f"BinaryFocal: expected an alpha in [0, 1], got {self.alpha}")
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and ∂l/∂z / m."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return the term of each output, and its derivative."""
         sign = 2.0 * targets - 1.0
         s = sign * outputs
         q, r = functional.sigmoid(backend, s), functional.sigmoid(backend, -s)
@@ -131,7 +132,7 @@ class BinaryFocal(Loss):
         q_log_q = q * functional.counted(backend, log_q, q)
         slope = factor * (self.gamma * q_log_q - r) * sign
         values = -factor * functional.counted(backend, log_q, factor)
-        return mean_positions(backend, values, slope)
+        return values, slope
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check shape and values: (examples, ...) as the outputs, 0 or 1."""

@@ -7,11 +7,11 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.bounds import check_positive
-from multinn.losses.base import Loss, as_classes, check_values, mean_positions
+from multinn.losses.base import LossOfEntries, as_classes, check_values
 
 
 @dataclass(frozen=True)
-class Hinge(Loss):
+class Hinge(LossOfEntries):
     """l = Σ_j h_j / m with h_j = max(0, 1 - t_j z_j), or h_j², on scores z, targets t of -1 and 1.
 
     ∂h/∂z = -t where t z < 1, else 0; where t z = 1, it is undefined and taken as 0. ∂h²/∂z = 2 h ∂h/∂z.
@@ -26,13 +26,13 @@ class Hinge(Loss):
     output_activation = "logistic"
     squared: bool = False
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and ∂h/∂z / m or 2 h ∂h/∂z / m."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return h and ∂h/∂z, or h² and 2 h ∂h/∂z."""
         xp = backend.xp
         h = xp.maximum(1.0 - targets * outputs, 0.0)
         slope = -targets * _slope(backend, h, self.squared)
         values = h * h if self.squared else h
-        return mean_positions(backend, values, slope)
+        return values, slope
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Return targets of -1 and 1, from 0 and 1 or from -1 and 1, in the shape of the outputs."""
@@ -44,7 +44,7 @@ class Hinge(Loss):
 
 
 @dataclass(frozen=True)
-class MultiClassHinge(Loss):
+class MultiClassHinge(LossOfEntries):
     """l = Σ_{k ≠ t} h_k / classes with h_k = max(0, margin + z_k - z_t), or h_k², on scores z.
 
     z: (batch, ..., classes), targets: integer classes (batch, ...).
@@ -64,14 +64,15 @@ class MultiClassHinge(Loss):
     """
 
     output_activation = "softmax"
+    entry_axes = 1
     margin: float = 1.0
     squared: bool = False
 
     def __post_init__(self) -> None:
         check_positive(self, "margin")
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and its gradient."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l of each position, and its gradient."""
         xp = backend.xp
         classes = outputs.shape[-1]
         target = functional.one_hot(backend, targets, classes, like=outputs)
@@ -81,7 +82,7 @@ class MultiClassHinge(Loss):
         slope = _slope(backend, h, self.squared) * (1.0 / classes)
         values = xp.sum(h * h if self.squared else h, axis=-1) * (1.0 / classes)
         gradient = slope - target * xp.sum(slope, axis=-1, keepdims=True)
-        return mean_positions(backend, values, gradient)
+        return values, gradient
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check integer classes in [0, classes)."""

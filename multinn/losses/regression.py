@@ -5,31 +5,24 @@ from dataclasses import dataclass
 from backends import Array, Backend, HostArray, Shape
 from multinn import functional
 from multinn.descriptions.bounds import check_positive
-from multinn.losses.base import (
-    Loss,
-    check_values,
-    mean_outputs,
-    mean_positions,
-    outputs_per_example,
-    sum_outputs,
-)
+from multinn.losses.base import LossOfEntries, check_values
 
 
 @dataclass(frozen=True)
-class MeanSquaredError(Loss):
+class MeanSquaredError(LossOfEntries):
     """l = Σ_j (y_j - t_j)² / m.
 
     ∂l/∂y_j = 2 (y_j - t_j) / m.
     """
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and 2 (y - t) / m."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return (y - t)², and 2 (y - t)."""
         error = outputs - targets
-        return mean_outputs(backend, error * error), error * (2.0 / outputs_per_example(error))
+        return error * error, 2.0 * error
 
 
 @dataclass(frozen=True)
-class HalfSquaredError(Loss):
+class HalfSquaredError(LossOfEntries):
     """L = Σ_n w_n Σ_j (y_nj - t_nj)² / 2: summed over outputs and examples, not averaged.
 
     ∂l/∂y_j = y_j - t_j: the loss whose gradient is the bare error, as textbooks derive backpropagation.
@@ -37,28 +30,28 @@ class HalfSquaredError(Loss):
 
     reduction = "sum"
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and y - t."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return (y - t)² / 2, and y - t."""
         error = outputs - targets
-        return sum_outputs(backend, 0.5 * error * error), error
+        return 0.5 * error * error, error
 
 
 @dataclass(frozen=True)
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(LossOfEntries):
     """l = Σ_j |y_j - t_j| / m.
 
     ∂l/∂y_j = sign(y_j - t_j) / m; at 0, it is undefined and taken as 0.
     """
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and sign(y - t) / m."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return |y - t|, and sign(y - t)."""
         xp = backend.xp
         error = outputs - targets
-        return mean_positions(backend, xp.abs(error), xp.sign(error))
+        return xp.abs(error), xp.sign(error)
 
 
 @dataclass(frozen=True)
-class Huber(Loss):
+class Huber(LossOfEntries):
     """l = Σ_j h(y_j - t_j) / m, where h(e) is e² / 2 for |e| <= δ, else δ (|e| - δ / 2).
 
     h'(e) is e for |e| <= δ, else δ sign(e), which is e clipped to [-δ, δ]. With c the clipped e,
@@ -74,17 +67,17 @@ class Huber(Loss):
     def __post_init__(self) -> None:
         check_positive(self, "delta")
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and the clipped error / m."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return h(y - t), and the clipped error."""
         xp = backend.xp
         error = outputs - targets
         clipped = xp.minimum(xp.maximum(error, -self.delta), self.delta)
         values = clipped * (error - 0.5 * clipped)
-        return mean_positions(backend, values, clipped)
+        return values, clipped
 
 
 @dataclass(frozen=True)
-class Poisson(Loss):
+class Poisson(LossOfEntries):
     """l = Σ_j (exp(z_j) - t_j z_j) / m on log rates z, targets t of 0 or more, such as counts.
 
     A Poisson variable of rate λ = exp(z) has the value t with probability λ^t exp(-λ) / t!, whose
@@ -100,13 +93,13 @@ class Poisson(Loss):
     output_activation = "exp"
     full: bool = False
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and (exp(z) - t) / m."""
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return the term of each output, and exp(z) - t."""
         rates = backend.xp.exp(outputs)
         values = rates - functional.product(backend, targets, outputs)
         if self.full:
             values = values + functional.log_factorial(backend, targets)
-        return mean_positions(backend, values, rates - targets)
+        return values, rates - targets
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check shape and range: (examples, ...) as the outputs, 0 or more."""

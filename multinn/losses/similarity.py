@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from backends import Array, Backend, HostArray, Shape
-from multinn.losses.base import Loss, check_several, mean_positions
+from multinn.losses.base import LossOfEntries, check_several
 
 
 @dataclass(frozen=True)
-class CosineSimilarity(Loss):
+class CosineSimilarity(LossOfEntries):
     """l = 1 - cos(y, t), with cos(y, t) = y · t / (|y| |t|) along the last axis of y (batch, ..., n).
 
     With the unit vectors u = y / |y| and v = t / |t|, cos = u · v, and as ∂|y|/∂y = u,
@@ -17,8 +17,10 @@ class CosineSimilarity(Loss):
     so that no square overflows.
     """
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and (cos u - v) / |y| / m, where m is the number of vectors of an example."""
+    entry_axes = 1
+
+    def per_entry(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Return l of each vector, and (cos u - v) / |y|."""
         xp = backend.xp
         u, counts, sizes = _direction(backend, outputs)
         v, _, _ = _direction(backend, targets)
@@ -27,7 +29,7 @@ class CosineSimilarity(Loss):
         for size in sizes:  # one after the other, as |y| may overflow
             gradient = gradient / size
         gradient = xp.where(counts, gradient, xp.zeros_like(gradient))
-        return mean_positions(backend, 1.0 - cosine, gradient)
+        return 1.0 - cosine, gradient
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check the shape: (examples, ..., n) as the outputs."""

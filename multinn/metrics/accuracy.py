@@ -16,7 +16,7 @@ def accuracy(backend: Backend, outputs: Array, targets: Array, weights: Array | 
         backend: the backend of all arrays.
         outputs: (batch, ..., classes) scores: logits or probabilities.
         targets: (batch, ...) integer classes, or (batch, ..., classes) probabilities.
-        weights: (batch,) or None.
+        weights: (batch,), (batch, ...) in the shape of the first axes of the targets, or None.
 
     Raises:
         ValueError: there are fewer than 2 classes.
@@ -52,9 +52,7 @@ class Accuracy(Hyperparameters):
             return accuracy(backend, outputs, targets, weights)
         hits, classes = _hits(backend, outputs, targets)
         shares = functional.shares(backend, classes != self.ignored_class, like=outputs)
-        values = backend.xp.astype(hits, outputs.dtype) * shares
-        by_example = backend.xp.sum(values, axis=tuple(range(1, values.ndim)))
-        return weighted_mean(backend, by_example, outputs, weights)
+        return weighted_mean(backend, hits, outputs, weights, shares)
 
 
 def _hits(backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from backends import Array, Backend, HostArray
+from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
 
 Metric = Callable[[Backend, Array, Array, Array | None], Array]
+Reduction = str | Callable[[HostArray], HostArray]  # "mean", "sum", or CombinedMetric.combine
 
 
 class CombinedMetric(Hyperparameters):
@@ -24,7 +26,7 @@ class CombinedMetric(Hyperparameters):
             backend: the backend of all arrays.
             outputs: (batch, ...).
             targets: (batch, ...).
-            weights: (batch,) or None.
+            weights: (batch,), (batch, ...) in the shape of the first axes of the entries, or None.
         """
 
     @abstractmethod
@@ -44,12 +46,31 @@ def check_metrics(metrics: Mapping[str, Any]) -> None:
     for name, metric in metrics.items():
         if not isinstance(name, str):
             raise TypeError(f"Trainer: expected a string as the name of a metric, got {name!r}")
-        if isinstance(metric, type) or not _takes_outputs(metric):
-            raise TypeError(
-                f"Trainer: expected the metric {name!r} as a function of (backend, outputs, targets, "
-                f"weights), such as multinn.accuracy or multinn.F1(), got {metric!r}"
-            )
+        check_metric(f"Trainer: expected the metric {name!r}", metric)
     check_names(metrics)
+
+
+def check_metric(expected: str, metric: Any) -> None:
+    """Raise TypeError unless this is a metric; the message begins with ``expected``."""
+    if isinstance(metric, type) or not _takes_outputs(metric):
+        raise TypeError(
+            f"{expected} as a function of (backend, outputs, targets, weights), such as "
+            f"multinn.accuracy or multinn.F1(), got {metric!r}"
+        )
+
+
+def reduction_of(metric: Metric) -> Reduction:
+    """Return how the values of a metric for several batches are combined.
+
+    Returns:
+        "mean", weighted by the examples of each batch; "sum", as for a loss that is one; or the method
+        `combine` of a `CombinedMetric`.
+    """
+    if isinstance(metric, CombinedMetric):
+        return metric.combine
+    owner = getattr(metric, "__self__", metric)  # the loss of ``SomeLoss().value``
+    reduction: Reduction = getattr(owner, "reduction", "mean")
+    return reduction
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -97,13 +118,31 @@ def check_classes(name: str, outputs: Array, least: int, remedy: str = "") -> No
         )
 
 
-def weighted_mean(backend: Backend, values: Array, like: Array, weights: Array | None) -> Array:
-    """Return the mean of each example's booleans or floats, averaged over the examples by weight."""
+def weighted_mean(
+    backend: Backend, values: Array, like: Array, weights: Array | None, shares: Array | None = None
+) -> Array:
+    """Return the mean of each example's booleans or floats, averaged over the examples by weight.
+
+    With weights w of the entries, it is the mean of w times the value, divided by the mean of w, as a
+    `multinn.losses.LossOfEntries` is.
+
+    Args:
+        backend: the backend of all arrays.
+        values: (batch, ...), finite.
+        like: an array; the result takes its dtype.
+        weights: (batch,), (batch, ...) in the shape of the first axes of the values, or None.
+        shares: (batch, ...), the share of each value in the mean of its example; None if all are equal.
+    """
     xp = backend.xp
     values = xp.astype(values, like.dtype)
+    if weights is not None and weights.ndim > 1:
+        values = values * functional.aligned(backend, weights, values)
     if values.ndim > 1:
-        values = xp.mean(values, axis=tuple(range(1, values.ndim)))
+        axes = tuple(range(1, values.ndim))
+        values = xp.mean(values, axis=axes) if shares is None else xp.sum(values * shares, axis=axes)
     if weights is None:
         return xp.mean(values)
-    total = xp.sum(weights)
-    return xp.sum(values * weights) / xp.where(total > 0.0, total, xp.ones_like(total))
+    total = xp.sum(functional.example_weights(backend, weights))
+    if weights.ndim == 1:
+        values = values * weights
+    return xp.sum(values) / xp.where(total > 0.0, total, xp.ones_like(total))

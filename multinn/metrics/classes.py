@@ -15,7 +15,7 @@ from multinn.metrics.base import CombinedMetric, check_classes, check_same_shape
 class ClassCounts(CombinedMetric):
     """The base of metrics from three counts per class: true positives, predicted, and present.
 
-    Each example is counted with its weight. A ratio of 0 / 0 is 0.
+    Each example, or each position, is counted with its weight. A ratio of 0 / 0 is 0.
 
     Attributes:
         average: "binary": outputs are logits, those above 0 predict class 1, targets are 0 or 1 in the
@@ -45,7 +45,10 @@ class ClassCounts(CombinedMetric):
         right = predicted * present
         counts = (right, predicted, present)
         if weights is not None:
-            counts = tuple(count * xp.reshape(weights, (-1, 1, 1)) for count in counts)
+            entries = outputs if self.average == "binary" else outputs[..., 0]
+            weights = functional.aligned(backend, weights, entries)
+            of_positions = xp.reshape(xp.broadcast_to(weights, entries.shape), predicted[..., :1].shape)
+            counts = tuple(count * of_positions for count in counts)
         return xp.stack([xp.sum(count, axis=(0, 1)) for count in counts])
 
     def combine(self, batches: HostArray) -> HostArray:

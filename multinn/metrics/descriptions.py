@@ -20,10 +20,15 @@ def describe_metric(metric: Any) -> str | Description:
     """
     if isinstance(metric, Hyperparameters):
         return metric.to_dict()
+    loss = loss_of(metric)
+    return name_of(metric) if loss is None else loss.to_dict()
+
+
+def loss_of(metric: Any) -> Loss | None:
+    """Return the loss of a metric that is ``SomeLoss().value``, else None."""
     owner = getattr(metric, "__self__", None)
-    if isinstance(owner, Loss) and getattr(metric, "__name__", None) == "value":
-        return owner.to_dict()
-    return name_of(metric)
+    is_value = isinstance(owner, Loss) and getattr(metric, "__name__", None) == "value"
+    return owner if is_value else None
 
 
 def build_metric(description: Any) -> Metric:

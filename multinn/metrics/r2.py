@@ -37,8 +37,9 @@ class R2(CombinedMetric):
         """Return n, c, D, Σ w (t - c)², Σ w (t - y)², min t and max t of a batch, (7, outputs)."""
         xp = backend.xp
         check_same_shape("R2", outputs, targets)
-        y, t = (xp.reshape(values, (values.shape[0], -1)) for values in (outputs, targets))
-        w = xp.ones_like(y) if weights is None else xp.reshape(weights, (-1, 1)) * xp.ones_like(y)
+        w = xp.ones_like(outputs)
+        w = w if weights is None else functional.aligned(backend, weights, outputs) * w
+        y, t, w = (xp.reshape(values, (values.shape[0], -1)) for values in (outputs, targets, w))
         n = xp.sum(w, axis=0)
         t = functional.counted(backend, t, w)
         c = xp.sum(w * t, axis=0) / xp.where(n > 0.0, n, xp.ones_like(n))

@@ -247,7 +247,8 @@ class PenalizedTrainer(Trainer):
     def predict_chunks(self, inputs: InputChunks) -> HostArray:
         """Return the outputs, (examples, outputs)."""
         with self.backend.precision(self.dtype):
-            return predict(self.program, self.programs, self.model_state, inputs)
+            outputs: HostArray = predict(self.program, self.programs, self.model_state, inputs)
+        return outputs
 
     def snapshot(self) -> TrainingState:
         """Return the state as NumPy arrays, which can be kept and pickled."""

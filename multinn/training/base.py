@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from backends import Backend, HostArray, Shape, Tree, get_backend, tree
+from backends import Backend, Shape, Tree, get_backend, tree
 from multinn.descriptions import html
 from multinn.descriptions.brief import brief
 from multinn.descriptions.types import checks_arguments
@@ -15,6 +15,7 @@ from multinn.host.checks import check_inputs, check_integers, check_parameters, 
 from multinn.host.interrupts import uninterrupted
 from multinn.host.text import figures, shorten
 from multinn.layers import Layer
+from multinn.layers.containers.sequential import check_takes
 from multinn.losses import Loss
 from multinn.metrics import Metric, check_metrics
 from multinn.optimizers import Adam, Optimizer
@@ -82,7 +83,7 @@ class BaseTrainer:
         self.epoch = 0
         self.step = 0
         self.history = History()
-        self._shapes: tuple[Shape, Shape] | None = None
+        self._shapes: tuple[Any, Any] | None = None
 
     @property
     def model(self) -> Layer:
@@ -90,8 +91,8 @@ class BaseTrainer:
         return self.program.model
 
     @property
-    def input_shape(self) -> Shape:
-        """The shape of one example, without the batch axis.
+    def input_shape(self) -> Any:
+        """The shape of one example, without the batch axis; a dict or a tuple of several inputs' shapes.
 
         Raises:
             NotInitializedError: there are no parameters yet.
@@ -127,7 +128,7 @@ class BaseTrainer:
 
     def initialize(
         self,
-        input_shape: Shape,
+        input_shape: Shape | tuple[Shape, ...] | Mapping[str, Shape],
         params: Tree | None = None,
         seed: int | None = None,
         *,
@@ -136,7 +137,8 @@ class BaseTrainer:
         """Start again from step 0, with new or given parameters. Compiled programs are kept.
 
         Args:
-            input_shape: the shape of one example, without the batch axis.
+            input_shape: the shape of one example, without the batch axis; for several inputs, a dict or
+                a tuple of shapes.
             params: a tree of NumPy arrays, of the structure and shapes that the model draws; None to
                 draw them.
             seed: replaces the trainer's seed.
@@ -167,8 +169,7 @@ class BaseTrainer:
         Args:
             x: (examples, ...), as in training.
             y: the targets, as the loss takes them.
-            weights: (examples,) numbers of 0 or more, or None. For mean losses, only the relative sizes
-                of the weights matter.
+            weights: as in training. For mean losses, only the relative sizes of the weights matter.
             batch_size: examples at a time.
 
         Raises:
@@ -182,8 +183,10 @@ class BaseTrainer:
             chunks = self._chunks(examples, int(batch_size))
             return inference.evaluate(self.program, self.programs, self.model_state, chunks)
 
-    def predict(self, x: Any, *, batch_size: int = 1024) -> HostArray:
+    def predict(self, x: Any, *, batch_size: int = 1024) -> Any:
         """Return the model's outputs at inference, (examples, ...), as a NumPy array.
+
+        A model with several heads returns a dict or a tuple of such arrays.
 
         Args:
             x: (examples, ...), as in training.
@@ -324,11 +327,12 @@ class BaseTrainer:
         }
         return {name: text for name, text in facts.items() if text}
 
-    def _draw(self, input_shape: Shape, seed: int) -> tuple[Tree, Shape]:
+    def _draw(self, input_shape: Tree, seed: int) -> tuple[Tree, Tree]:
+        check_takes(self.model, input_shape)
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
         return self.model.init(generator, input_shape)
 
-    def _start(self, params: Tree, shapes: tuple[Shape, Shape], layer_state: Tree | None = None) -> None:
+    def _start(self, params: Tree, shapes: tuple[Tree, Tree], layer_state: Tree | None = None) -> None:
         """Begin at step 0 with these parameters, for inputs and outputs of these shapes."""
         state = first_state(self.model, self.program.optimizer, params, self.dtype, layer_state)
         with self.backend.precision(self.dtype):
@@ -338,12 +342,12 @@ class BaseTrainer:
         self.history = History()
         self._shapes = shapes
 
-    def _known_shapes(self) -> tuple[Shape, Shape]:
+    def _known_shapes(self) -> tuple[Tree, Tree]:
         if self._shapes is None:
             raise NotInitializedError("the trainer has no parameters yet: call fit or initialize first")
         return self._shapes
 
-    def _shapes_or_draw(self, input_shape: Shape) -> tuple[tuple[Shape, Shape], Tree]:
+    def _shapes_or_draw(self, input_shape: Tree) -> tuple[tuple[Tree, Tree], Tree]:
         """Return the shapes of inputs and outputs, and initial parameters if there are none yet."""
         if self._shapes is not None:
             return self._shapes, None

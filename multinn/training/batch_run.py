@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from multinn import random
 from multinn.host.progress import Advance
+from multinn.host.trees import count_of
 from multinn.training.batches import Batch, Batches, batches_of, prefetched
+from multinn.training.examples import counting
 from multinn.training.history import Columns, EpochMetrics, Record, combine_steps, join
 from multinn.training.program import Examples, Plan, TrainingState
 from multinn.training.run import BaseRun
@@ -48,7 +50,7 @@ class BatchRun(BaseRun):
         for batch in prefetched(self._examples(), self.reader):
             state, record = self._step(state, batch, step + len(sizes), len(sizes))
             columns.append(record)
-            sizes.append(len(batch.x))
+            sizes.append(count_of(batch.x))
             if len(record) != len(columns[0]):
                 raise ValueError(
                     "fit_batches: expected weights with all batches of an epoch, or with none"
@@ -89,7 +91,7 @@ class BatchRun(BaseRun):
         next_state, record, finite = self._call(state, data, plan)
         if not finite:
             self._raise_divergence(state, data, plan, number)
-        if examples.weights is not None and not examples.weights.any():
+        if examples.weights is not None and not counting(examples.weights).any():
             # The inputs were zeros, in place of what is left out: no statistics may contain them.
             next_state = next_state._replace(layer_state=state.layer_state)
         return next_state, record

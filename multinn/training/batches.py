@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from backends import HostArray
+from backends import HostArray, tree
 from multinn.host.checks import as_host_array, check_flags, check_integers, check_weights
+from multinn.host.trees import count_of, entries_of, map_entries
 from multinn.training.program import epoch_order
 
 Batch = tuple[Any, ...]
@@ -25,9 +26,11 @@ class ShuffledBatches:
 
     Attributes:
         x: (examples, ...), such as a `numpy.memmap`, or the result of `numpy.load` with
-            ``mmap_mode="r"``. Lists and pandas tables are converted to arrays in memory.
+            ``mmap_mode="r"``; or a dict or a tuple of these. Lists and pandas tables are converted to
+            arrays in memory.
         y: (examples, ...), as x.
-        weights: (examples,) or None; they are divided by their mean.
+        weights: (examples,) or (examples, ...), or a dict or a tuple of these, or None; they are divided
+            by their mean.
         batch_size: examples in a batch; the last batch of an epoch takes the rest.
         seed: of the order; with the trainer's seed, the order is that of `Trainer.fit`.
         shuffle: whether each epoch has its own random order, if it has more than one batch.
@@ -40,8 +43,8 @@ class ShuffledBatches:
     [[0, 1], [2, 3], [4]]
     """
 
-    x: HostArray
-    y: HostArray
+    x: Any
+    y: Any
     weights: Any = None
     batch_size: int = 32
     seed: int = 0
@@ -52,25 +55,34 @@ class ShuffledBatches:
         check_integers(batch_size=self.batch_size)
         check_integers(minimum=0, seed=self.seed)
         for name in ("x", "y"):
-            object.__setattr__(self, name, _indexable_by_row(getattr(self, name), name))
-        if len(self.x) != len(self.y) or not len(self.x):
+            entries = entries_of(getattr(self, name), name)
+            object.__setattr__(self, name, map_entries(_indexable_by_row, entries, name))
+        counts = {len(array) for array in tree.leaves((self.x, self.y))}
+        if counts in ({0}, set()) or len(counts) > 1:
+            rows = [tree.map(len, entries) for entries in (self.y, self.x)]
             raise ValueError(
                 "ShuffledBatches: expected as many rows of y as of x, at least one, got "
-                f"{len(self.y)} and {len(self.x)}"
+                f"{rows[0]} and {rows[1]}"
             )
         if self.weights is not None:
-            weights = check_weights(self.weights, len(self.x), "float64")
-            object.__setattr__(self, "weights", weights / weights.mean())
+            weights = map_entries(self._with_mean_1, entries_of(self.weights, "weights"), "weights")
+            object.__setattr__(self, "weights", weights)
+
+    def _with_mean_1(self, weights: Any, name: str) -> HostArray:
+        array = as_host_array(weights, name)
+        count, entries = count_of(self.x), array.shape[1:]
+        checked = check_weights(array, count, "float64", name=name, entries=entries)
+        return np.asarray(checked / checked.mean())
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield (x, y) or (x, y, weights) of each batch of an epoch."""
-        count = len(self.x)
+        count = count_of(self.x)
         # A single batch keeps the order of the examples, as in fit.
         order = epoch_order(count, self.seed, epoch, self.shuffle and self.batch_size < count)
         arrays = (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
         for start in range(0, count, self.batch_size):
             rows = order[start : start + self.batch_size]
-            yield tuple(np.asarray(array[rows]) for array in arrays)
+            yield tree.map(lambda array: np.asarray(array[rows]), arrays)  # noqa: B023
 
 
 def _indexable_by_row(values: Any, name: str) -> Any:

@@ -2,19 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import HostArray, Shape
-from multinn.host.checks import (
-    check_example_shape,
-    check_inputs,
-    check_number,
-    check_targets,
-    check_weights,
-    kind_text,
-)
+from backends import HostArray, Tree, tree
+from multinn.host.checks import check_example_shape, check_inputs, check_number, check_targets, kind_text
+from multinn.host.trees import check_entries, count_of, is_one_shape, rows_of
 from multinn.layers import Layer
 from multinn.training.program import Examples, TrainingProgram
 
@@ -28,10 +23,10 @@ class PlacedExamples(NamedTuple):
 
 def check_examples(
     program: TrainingProgram,
-    inputs: HostArray,
+    inputs: Tree,
     y: Any,
     weights: Any,
-    shapes: tuple[Shape, Shape],
+    shapes: tuple[Any, Any],
     name: str = "",
     *,
     class_weights: Mapping[Any, float] | str | None = None,
@@ -43,7 +38,7 @@ def check_examples(
         program: the model and the loss.
         inputs: from `check_inputs`.
         y: targets, as the loss takes them.
-        weights: (examples,) or None.
+        weights: (examples,), or as `Loss.prepare_weights` takes them, or None.
         shapes: of one input and of one output.
         name: a prefix of x and y in messages.
         class_weights: as in `Trainer.fit`.
@@ -53,23 +48,31 @@ def check_examples(
         TypeError, ValueError: the data do not fit the model or the loss.
     """
     input_shape, output_shape = shapes
-    count = inputs.shape[0]
+    count = count_of(inputs)
     targets = check_targets(y, count, f"{name}y")
-    if weights is not None:
-        dtype = program.dtype if class_weights is None else "float64"
-        weights = check_weights(weights, count, dtype, all_zero=all_zero)
-    if class_weights is not None:
-        weights = with_class_weights(targets, class_weights, weights)
-        weights = check_weights(weights, count, program.dtype)
     check_model_inputs(program.model, inputs, input_shape, f"{name}x")
+    if not (program.loss.takes_tuple or is_one_shape(output_shape)):
+        raise ValueError(
+            f"{type(program.loss).__name__}: expected a model with one output, got outputs of shapes "
+            f"{output_shape}; use Heads, with a loss for each output"
+        )
+    check_entries(targets, output_shape, f"{name}y", "as the model's outputs")
     try:
         prepared = program.loss.prepare_targets(targets, output_shape, program.dtype)
     except ValueError as error:
-        raise ValueError(f"{name}y: {error}") from error
+        entry = str(error).startswith("[")
+        raise ValueError(f"{name}y{'' if entry else ': '}{error}") from error
+    checked = partial(program.loss.prepare_weights, examples=count, output_shape=output_shape)
+    if weights is not None:
+        dtype = program.dtype if class_weights is None else "float64"
+        weights = checked(weights, dtype=dtype, all_zero=all_zero)
+    if class_weights is not None:
+        check_entries(targets, (), f"class_weights: {name}y", "with one class for each example")
+        weights = checked(with_class_weights(targets, class_weights, weights), dtype=program.dtype)
     return Examples(inputs, prepared, weights)
 
 
-def check_model_inputs(model: Layer, inputs: HostArray, input_shape: Shape, name: str) -> None:
+def check_model_inputs(model: Layer, inputs: Tree, input_shape: Any, name: str) -> None:
     """Raise ValueError unless the inputs have that shape, and values that the model can take."""
     check_example_shape(inputs, input_shape, name)
     try:
@@ -79,7 +82,7 @@ def check_model_inputs(model: Layer, inputs: HostArray, input_shape: Shape, name
 
 
 def check_validation_data(
-    program: TrainingProgram, data: Any, shapes: tuple[Shape, Shape]
+    program: TrainingProgram, data: Any, shapes: tuple[Any, Any]
 ) -> Examples | None:
     """Return a pair (x, y) as checked examples; None for None."""
     if data is None:
@@ -98,35 +101,56 @@ def without_left_out(examples: Examples) -> Examples:
     which 0 · ∞ would be NaN, and no statistics of a batch. The other examples are copied in turn. If all
     weights are 0, as may be in one batch of many, the inputs become zeros.
     """
-    if examples.weights is None or examples.weights.all():
+    if examples.weights is None:
         return examples
-    if not examples.weights.any():
-        return examples._replace(x=np.zeros_like(examples.x))
-    rows = counting_rows(examples.weights)
-    return Examples(examples.x[rows], examples.targets[rows], examples.weights)
+    counts = counting(examples.weights)
+    if counts.all():
+        return examples
+    if not counts.any():
+        return examples._replace(x=tree.map(np.zeros_like, examples.x))
+    x, targets = rows_of((examples.x, examples.targets), counting_rows(examples.weights))
+    return Examples(x, targets, examples.weights)
 
 
-def counting_rows(weights: HostArray) -> HostArray:
+def counting(weights: Tree) -> HostArray:
+    """Return which examples have any weight above 0, (examples,) booleans.
+
+    >>> counting({"price": np.array([1.0, 0.0, 0.0]), "words": np.array([[0, 0], [1, 0], [0, 0]])})
+    array([ True,  True, False])
+    """
+    of_leaves = [leaf.reshape(len(leaf), -1).any(axis=1) for leaf in tree.leaves(weights)]
+    return np.asarray(np.logical_or.reduce(of_leaves))
+
+
+def counting_rows(weights: Tree) -> HostArray:
     """Return a row for each example: its own or, if its weight is 0, those of the others in turn.
 
     >>> counting_rows(np.array([1.0, 0.0, 2.0, 0.0, 0.0])).tolist()
     [0, 0, 2, 2, 0]
     """
-    rows, left_out = np.arange(len(weights)), weights == 0
-    rows[left_out] = np.resize(np.flatnonzero(weights), np.count_nonzero(left_out))
+    counts = counting(weights)
+    rows = np.arange(len(counts))
+    rows[~counts] = np.resize(np.flatnonzero(counts), np.count_nonzero(~counts))
     return rows
 
 
 def ready(program: TrainingProgram, examples: Examples) -> Examples:
-    """Return checked examples `without_left_out`; for a mean loss, their weights have the mean 1."""
+    """Return checked examples `without_left_out`; for a mean loss, their weights have the mean 1.
+
+    The weights of each head have the mean 1.
+    """
     examples = without_left_out(examples)
     if examples.weights is None or program.loss.reduction != "mean":
         return examples
-    mean = np.mean(examples.weights, dtype=np.float64)
-    return examples._replace(weights=(examples.weights / mean).astype(program.dtype))
+    weights = tree.map(partial(_with_mean_1, dtype=program.dtype), examples.weights)
+    return examples._replace(weights=weights)
 
 
-def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Shape, Shape]) -> Examples:
+def _with_mean_1(weights: HostArray, dtype: str) -> HostArray:
+    return (weights / np.mean(weights, dtype=np.float64)).astype(dtype)
+
+
+def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Any, Any]) -> Examples:
     """Return a batch, (x, y) or (x, y, weights), as checked examples."""
     inputs = check_batch_inputs(program, batch)
     _, y, *weights = batch
@@ -134,7 +158,7 @@ def check_batch(program: TrainingProgram, batch: Any, shapes: tuple[Shape, Shape
     return without_left_out(check_examples(program, inputs, y, weights, shapes, all_zero=True))
 
 
-def check_batch_inputs(program: TrainingProgram, batch: Any) -> HostArray:
+def check_batch_inputs(program: TrainingProgram, batch: Any) -> Tree:
     """Return the checked inputs of a batch."""
     if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
         raise ValueError(f"batches: expected (x, y) or (x, y, weights) each, got {kind_text(batch)}")
@@ -154,7 +178,7 @@ def with_class_weights(
     Args:
         targets: (examples,) or (examples, 1), the class of each example.
         class_weights: numbers of 0 or more by class, 1 for a missing class; or "balanced".
-        weights: (examples,) float64 or None.
+        weights: (examples,) or (examples, 1) float64, or None.
 
     Raises:
         TypeError, ValueError: the targets are not classes, or a class or a weight is invalid.
@@ -170,7 +194,7 @@ def with_class_weights(
         )
     classes, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
     factors = _class_factors(classes, counts, class_weights)[places.reshape(-1)]
-    return factors if weights is None else factors * weights
+    return factors if weights is None else factors.reshape(-1, *(1,) * (weights.ndim - 1)) * weights
 
 
 def _class_factors(

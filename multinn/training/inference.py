@@ -1,11 +1,13 @@
 """Predictions and evaluations in chunks of few different sizes, so that few programs are compiled."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from backends import Array, Backend, HostArray
+from backends import Backend, HostArray, Tree, tree
+from multinn.host.trees import count_of, rows_of
 from multinn.training.compiled import CompiledPrograms
 from multinn.training.history import Record, combine_batches
 from multinn.training.program import Examples, ModelState, TrainingProgram
@@ -20,34 +22,35 @@ class InputChunks(NamedTuple):
     """
 
     examples: int
-    chunks: Iterable[tuple[slice, Array]]
+    chunks: Iterable[tuple[slice, Tree]]
 
 
-def input_chunks(backend: Backend, inputs: HostArray, size: int) -> InputChunks:
+def input_chunks(backend: Backend, inputs: Tree, size: int) -> InputChunks:
     """Return chunks that are put on the backend one by one, as they are needed.
 
     Args:
         backend: the backend.
-        inputs: (examples, ...), on the host.
+        inputs: (examples, ...), on the host, or a dict or a tuple of such arrays.
         size: examples in a chunk.
     """
+    count = count_of(inputs)
     return InputChunks(
-        len(inputs),
+        count,
         (
-            (rows, backend.from_numpy(_padded(inputs[rows], padded_size)))
-            for rows, padded_size in chunk_rows(len(inputs), size)
+            (rows, backend.from_numpy(_padded(rows_of(inputs, rows), padded_size)))
+            for rows, padded_size in chunk_rows(count, size)
         ),
     )
 
 
 def weighted_chunks(examples: Examples, size: int, dtype: str) -> Iterator[Examples]:
     """Yield examples in chunks, padded with examples of weight zero; the weights have that dtype."""
-    for rows, padded_size in chunk_rows(examples.x.shape[0], size):
-        weights = np.zeros(padded_size, dtype)
-        weights[: rows.stop - rows.start] = 1.0 if examples.weights is None else examples.weights[rows]
-        yield Examples(
-            _padded(examples.x[rows], padded_size), _padded(examples.targets[rows], padded_size), weights
-        )
+    for rows, padded_size in chunk_rows(count_of(examples.x), size):
+        count = rows.stop - rows.start
+        own = np.ones(count, dtype) if examples.weights is None else rows_of(examples.weights, rows)
+        weights = tree.map(partial(_with_zeros, size=padded_size), own)
+        x, targets = _padded(rows_of((examples.x, examples.targets), rows), padded_size)
+        yield Examples(x, targets, weights)
 
 
 def chunk_rows(count: int, size: int) -> Iterator[tuple[slice, int]]:
@@ -65,16 +68,24 @@ def chunk_rows(count: int, size: int) -> Iterator[tuple[slice, int]]:
         yield slice(start, start + rows), min(size, 1 << (rows - 1).bit_length())
 
 
-def _padded(array: HostArray, size: int) -> HostArray:
-    """Repeat the last row, which the model accepts, until the array has ``size`` rows."""
-    missing = size - array.shape[0]
-    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array
+def _padded(values: Tree, size: int) -> Tree:
+    """Repeat the last row, which the model accepts, until each array has ``size`` rows."""
+    missing = size - count_of(values)
+    if not missing:
+        return values
+    return tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)]), values)
+
+
+def _with_zeros(array: HostArray, size: int) -> HostArray:
+    """Add rows of zeros until the array has ``size`` rows."""
+    zeros = np.zeros((size - len(array), *array.shape[1:]), array.dtype)
+    return np.concatenate([array, zeros]) if len(zeros) else array
 
 
 def predict(
     program: TrainingProgram, programs: CompiledPrograms, state: ModelState, inputs: InputChunks
-) -> HostArray:
-    """Return the outputs, (examples, ...), as a new NumPy array.
+) -> Tree:
+    """Return the outputs, (examples, ...), as a new NumPy array, or a dict or a tuple of these.
 
     Args:
         program: the model, on its backend.
@@ -87,10 +98,15 @@ def predict(
     for rows, chunk in inputs.chunks:
         result = backend.to_numpy(programs.get(program.predict, state, chunk)(state, chunk))
         if outputs is None:
-            outputs = np.empty((inputs.examples, *result.shape[1:]), result.dtype)
-        outputs[rows] = result[: rows.stop - rows.start]
-    assert outputs is not None  # there is at least one example
+            empty = partial(_empty_like, count=inputs.examples)
+            outputs = tree.map(empty, result)
+        for output, part in zip(tree.leaves(outputs), tree.leaves(result), strict=True):
+            output[rows] = part[: rows.stop - rows.start]
     return outputs
+
+
+def _empty_like(array: HostArray, count: int) -> HostArray:
+    return np.empty((count, *array.shape[1:]), array.dtype)
 
 
 def evaluate(

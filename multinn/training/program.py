@@ -1,6 +1,6 @@
 """Training as pure functions: a plan, a step, and a run of many steps that a backend compiles whole."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -9,20 +9,26 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Tree, tree
 from multinn import random
+from multinn.functional import example_weights
+from multinn.host.trees import count_of
 from multinn.layers import Layer
 from multinn.layers.base import values_of
 from multinn.losses import Loss
-from multinn.metrics import CombinedMetric, Metric
+from multinn.metrics import Metric, reduction_of
+from multinn.metrics.base import Reduction as Reduction
 from multinn.optimizers import Optimizer
 from multinn.random import Key
 
 
 class Examples(NamedTuple):
-    """Some examples: inputs (n, ...), targets (n, ...), and weights (n,) or None."""
+    """Some examples: inputs (n, ...), targets (n, ...), and weights (n,) or (n, ...), or None.
 
-    x: Array
-    targets: Array
-    weights: Array | None = None
+    Each may also be a dict or a tuple of such arrays.
+    """
+
+    x: Tree
+    targets: Tree
+    weights: Tree = None
 
 
 class Plan(NamedTuple):
@@ -160,16 +166,6 @@ def value_and_gradients(
     return value, outputs, model.parameter_gradients(backend, params, cache, dy)
 
 
-Reduction = str | Callable[[HostArray], HostArray]  # "mean", "sum", or CombinedMetric.combine
-
-
-def _reduction(metric: Metric) -> Reduction:
-    if isinstance(metric, CombinedMetric):
-        return metric.combine
-    reduction: str = getattr(getattr(metric, "__self__", None), "reduction", "mean")
-    return reduction
-
-
 @dataclass(frozen=True)
 class TrainingProgram:
     """A training run as pure functions of arrays.
@@ -198,9 +194,10 @@ class TrainingProgram:
     >>> np.array_equal(state.params[0]["W"], params[0]["W"])
     True
 
-    The record of a step or an evaluation is a dict of arrays: ``loss``, the metrics, and with weighted
-    examples ``weight``, the sum of their weights. The weights of training examples have a mean of 1 over
-    all examples. Inputs may be integers or booleans: each batch is cast to ``dtype``.
+    The record of a step or an evaluation is a dict of arrays: ``loss``, for a model with several heads
+    also the loss of each, such as ``loss_price``, the metrics, and with weighted examples ``weight``,
+    the sum of their weights. The weights of training examples have a mean of 1 over all examples.
+    Inputs may be integers or booleans: each batch is cast to ``dtype``.
 
     Attributes:
         backend: the backend of all arrays.
@@ -222,8 +219,8 @@ class TrainingProgram:
     def reductions(self) -> dict[str, Reduction]:
         """How to combine the loss and each metric over several batches, by name."""
         return {
-            "loss": self.loss.reduction,
-            **{name: _reduction(metric) for name, metric in self.metrics.items()},
+            **self.loss.reductions,
+            **{name: reduction_of(metric) for name, metric in self.metrics.items()},
         }
 
     def step(
@@ -247,12 +244,12 @@ class TrainingProgram:
 
         y, cache = model.forward_with_state(backend, params, layer_state, self._cast(x), Key(key))
         outputs = values_of(y)
-        value, dy = self.loss(backend, outputs, targets, weights)
+        losses, dy = self.loss.report(backend, outputs, targets, weights)
         gradients = model.parameter_gradients(backend, params, cache, dy)
-        record = {"loss": value} | self._metrics(outputs, targets, weights)
+        record = losses | self._metrics(outputs, targets, weights)
         if weights is not None and self.loss.reduction == "mean":
             # Over an epoch, an example counts by its weight, not by its share in its batch.
-            share = record["weight"] * (1.0 / weights.shape[0])
+            share = record["weight"] * (1.0 / count_of(x))
             gradients = tree.map(lambda g: g * share, gradients)
         layer_state = model.next_state(backend, layer_state, cache)
         params, optimizer_state = self.optimizer.update(backend, gradients, optimizer_state, params)
@@ -293,22 +290,22 @@ class TrainingProgram:
         """Return the record of some examples at inference."""
         x, targets, weights = examples
         outputs = self.predict(state, x)
-        value = self.loss.value(self.backend, outputs, targets, weights)
-        return {"loss": value} | self._metrics(outputs, targets, weights)
+        losses, _ = self.loss.report(self.backend, outputs, targets, weights)
+        return losses | self._metrics(outputs, targets, weights)
 
-    def predict(self, state: ModelState, x: Array) -> Array:
+    def predict(self, state: ModelState, x: Tree) -> Tree:
         """Return the outputs at inference."""
         return values_of(self.model.forward_with_state(self.backend, *state, self._cast(x))[0])
 
-    def _cast(self, x: Array) -> Array:
-        dtype = getattr(self.backend.xp, self.dtype)
-        return x if x.dtype == dtype else self.backend.xp.astype(x, dtype)
+    def _cast(self, x: Tree) -> Tree:
+        xp, dtype = self.backend.xp, getattr(self.backend.xp, self.dtype)
+        return tree.map(lambda leaf: leaf if leaf.dtype == dtype else xp.astype(leaf, dtype), x)
 
-    def _metrics(self, outputs: Array, targets: Array, weights: Array | None) -> dict[str, Array]:
+    def _metrics(self, outputs: Tree, targets: Tree, weights: Tree) -> dict[str, Array]:
         values = {
             name: metric(self.backend, outputs, targets, weights)
             for name, metric in self.metrics.items()
         }
         if weights is not None:
-            values["weight"] = self.backend.xp.sum(weights)
+            values["weight"] = self.backend.xp.sum(example_weights(self.backend, weights))
         return values

@@ -12,6 +12,7 @@ from backends import HostArray, tree
 from multinn.errors import DivergenceError
 from multinn.host.interrupts import uninterrupted
 from multinn.host.progress import Advance, progress, write_line
+from multinn.host.trees import count_of
 from multinn.training import inference
 from multinn.training.base import BaseTrainer
 from multinn.training.callback import Callback
@@ -193,7 +194,7 @@ class Run(BaseRun):
     @property
     def batch_sizes(self) -> list[int]:
         """The size of each batch of an epoch."""
-        full, rest = divmod(len(self.examples.host.x), self.batch_size)
+        full, rest = divmod(count_of(self.examples.host.x), self.batch_size)
         return [self.batch_size] * full + [rest] * bool(rest)
 
     def train(self, advance: Advance) -> None:
@@ -252,7 +253,7 @@ class Run(BaseRun):
 
     def _divide(self, epochs: int) -> Calls:
         """Return the calls in which the next epochs are trained."""
-        count, steps = len(self.examples.host.x), len(self.batch_sizes)
+        count, steps = count_of(self.examples.host.x), len(self.batch_sizes)
         if self.epochs * steps == 1:
             return Calls([1], [])
         full, rest = divmod(count, self.batch_size)
@@ -280,7 +281,7 @@ class Run(BaseRun):
         trainer = self.trainer
         with trainer.seconds.training():
             return make_plan(
-                len(self.examples.host.x),
+                count_of(self.examples.host.x),
                 self.batch_size,
                 first_epoch=trainer.epoch,
                 epochs=epochs,

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from backends import Backend, Tree
-from multinn.host.checks import check_flags, check_inputs, check_integers, check_weights
+from multinn.host.checks import check_flags, check_inputs, check_integers
+from multinn.host.trees import count_of, rows_of, shape_of
 from multinn.layers import Layer
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
@@ -22,7 +23,7 @@ from multinn.training.examples import (
     check_validation_data,
 )
 from multinn.training.history import History
-from multinn.training.program import Examples, first_state
+from multinn.training.program import first_state
 from multinn.training.run import Run, check_callbacks
 from multinn.training.tracing import chosen_rows, plan_of_steps
 
@@ -100,14 +101,16 @@ class Trainer(BaseTrainer):
         epoch. The steps of an unfinished epoch are dropped, and a later fit repeats them.
 
         Args:
-            x: (examples, ...) numbers. Floats and 64-bit integers are converted to the trainer's
-                dtype; smaller integers and booleans stay as they are, and each batch is cast. An array
-                that needs no conversion may not be copied: do not change x during the run.
-            y: targets, as the loss takes them.
+            x: (examples, ...) numbers, or for several inputs a dict or a tuple of such arrays. Floats
+                and 64-bit integers are converted to the trainer's dtype; smaller integers and booleans
+                stay as they are, and each batch is cast. An array that needs no conversion may not be
+                copied: do not change x during the run.
+            y: targets, as the loss takes them; for several heads, a dict or a tuple of these.
             epochs: 1 or more.
             batch_size: examples in a step; the last step of an epoch takes the rest.
-            weights: (examples,) numbers of 0 or more, or None: how much each example counts, relative to
-                the mean of all weights.
+            weights: numbers of 0 or more, or None: (examples,), how much each example counts, relative
+                to the mean of all weights; or (examples, ...), the same for each target, such as each
+                step of a sequence; or for several heads a dict or a tuple of these.
             class_weights: the weight of each class in y, 1 for a class without one; or "balanced", which
                 gives all classes the same total weight. With ``weights``, the product counts.
             validation_data: inputs and targets that are evaluated at each report.
@@ -130,7 +133,7 @@ class Trainer(BaseTrainer):
         check_flags(shuffle=shuffle, progress=progress)
         checked_callbacks = check_callbacks(callbacks, self._reported(validation_data is not None))
         inputs = check_inputs(x, self.dtype)
-        shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
+        shapes, drawn = self._shapes_or_draw(shape_of(inputs))
         examples = check_examples(self.program, inputs, y, weights, shapes, class_weights=class_weights)
         held_out = check_validation_data(self.program, validation_data, shapes)
         if drawn is not None:
@@ -144,7 +147,7 @@ class Trainer(BaseTrainer):
                 callbacks=checked_callbacks,
                 show=progress,
                 examples=self._place(examples),
-                batch_size=min(int(batch_size), len(inputs)),
+                batch_size=min(int(batch_size), count_of(inputs)),
                 shuffle=shuffle,
                 stop_every=int(report_every) if checked_callbacks or held_out else None,
             )
@@ -192,7 +195,7 @@ class Trainer(BaseTrainer):
         with ThreadPoolExecutor(1) as reader, self.backend.precision(self.dtype):
             if self._shapes is None:
                 batches, first = with_first(batches, self.epoch, reader)
-                shapes, drawn = self._shapes_or_draw(check_batch_inputs(self.program, first).shape[1:])
+                shapes, drawn = self._shapes_or_draw(shape_of(check_batch_inputs(self.program, first)))
                 check_batch(self.program, first, shapes)
             else:
                 shapes, drawn = self._shapes, None
@@ -241,7 +244,7 @@ class Trainer(BaseTrainer):
                 all.
             batch_size: examples in a step; None for all examples in each step.
             shuffle: as in `fit`.
-            weights: (examples,) numbers of 0 or more, or None, as in `fit`.
+            weights: as in `fit`.
             leave_out: names of entries to leave out: of a layer's "x", "y", "cache", "params",
                 "params_after", "state", "state_after", "dy", "dx" and "gradients", or "updates",
                 "code" and "documentation".
@@ -254,12 +257,15 @@ class Trainer(BaseTrainer):
         check_integers(steps=steps, most_bytes=most_bytes)
         check_flags(shuffle=shuffle)
         inputs = check_inputs(x, self.dtype)
-        shapes, drawn = self._shapes_or_draw(inputs.shape[1:])
+        shapes, drawn = self._shapes_or_draw(shape_of(inputs))
         checked = check_examples(self.program, inputs, y, weights, shapes)
-        rows = chosen_rows(examples, len(inputs))
-        chosen = Examples(*[None if part is None else part[rows] for part in checked])
+        rows = chosen_rows(examples, count_of(inputs))
+        chosen = rows_of(checked, rows)
         if chosen.weights is not None:
-            check_weights(chosen.weights, len(rows), self.dtype, name="weights of the chosen examples")
+            name = "weights of the chosen examples"
+            self.program.loss.prepare_weights(
+                chosen.weights, len(rows), shapes[1], self.dtype, name=name
+            )
         plan = plan_of_steps(self, len(rows), int(steps), batch_size, shuffle=shuffle)
         with self.backend.precision(self.dtype):
             state = self.state
@@ -319,5 +325,5 @@ def trace_steps(
     """
     trainer = Trainer(model, loss, optimizer, backend=backend, dtype=dtype, seed=seed)
     if params is not None:
-        trainer.initialize(check_inputs(x, dtype).shape[1:], params)
+        trainer.initialize(shape_of(check_inputs(x, dtype)), params)
     return trainer.trace(x, y, **options)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import Backend, HostArray, Shape
+from backends import Backend, HostArray, Tree
 from multinn.errors import DescriptionError, InvalidCheckpointError
 from multinn.host.checks import check_integers
 from multinn.host.paths import PathLike, check_path, check_target
@@ -39,7 +39,7 @@ class Progress(NamedTuple):
         seed: the seed of the trainer.
         epoch: the number of epochs that are done.
         step: the number of steps that are done.
-        shapes: the shapes of one input and of one output.
+        shapes: the shapes of one input and of one output, or dicts or tuples of shapes.
         history: the records so far.
     """
 
@@ -47,7 +47,7 @@ class Progress(NamedTuple):
     seed: int
     epoch: int
     step: int
-    shapes: tuple[Shape, Shape]
+    shapes: tuple[Tree, Tree]
     history: History
 
 
@@ -214,9 +214,8 @@ def _progress(reader: file.Reader, program: TrainingProgram) -> tuple[Progress, 
     """Return the progress, and the best state if an owner keeps one."""
     content = reader.content
     counts = {name: _entry(content, name) for name in ("seed", "epoch", "step")}
-    input_shape = tuple(_list(content, "input_shape"))
-    lengths = {f"input_shape[{axis}]": length for axis, length in enumerate(input_shape)}
-    check_integers(minimum=0, **counts, **lengths)
+    check_integers(minimum=0, **counts)
+    input_shape = _shape(_entry(content, "input_shape"), "input_shape")
     expected, output_shape = expected_state(program, input_shape, reader.size)
     if _entry(content, "output_shape") != json.loads(json.dumps(output_shape)):
         raise ValueError(f"expected the output_shape {output_shape}, got {content['output_shape']}")
@@ -227,6 +226,18 @@ def _progress(reader: file.Reader, program: TrainingProgram) -> tuple[Progress, 
     best = matching_state(expected, of_best, program.optimizer) if of_best else None
     state = matching_state(expected, tensors, program.optimizer)
     return Progress(state, **counts, shapes=(input_shape, output_shape), history=history), best
+
+
+def _shape(value: Any, name: str) -> Any:
+    """Return a shape that was stored as a list of lengths, or a list or a dict of such shapes."""
+    if isinstance(value, dict):
+        return {key: _shape(entry, f"{name}[{key!r}]") for key, entry in value.items()}
+    if not isinstance(value, list):
+        raise ValueError(f"{name}: expected a list, got {value!r}")
+    if any(isinstance(entry, list | dict) for entry in value):
+        return tuple(_shape(entry, f"{name}[{index}]") for index, entry in enumerate(value))
+    check_integers(minimum=0, **{f"{name}[{axis}]": length for axis, length in enumerate(value)})
+    return tuple(value)
 
 
 def _history(content: Content, tensors: dict[str, HostArray]) -> History:
