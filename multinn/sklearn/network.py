@@ -35,6 +35,7 @@ from multinn.layers import (
     Tanh,
 )
 from multinn.random import Key
+from multinn.sklearn.tables import FIRST
 
 ACTIVATIONS: dict[str, Layer] = {
     "identity": Identity(),
@@ -144,9 +145,6 @@ def _with_penalty(gradients: Tree, params: Tree, strength: Array | None, example
 def table_layer(numbers: Sequence[int], categories: Iterable[tuple[int, int, int]]) -> Layer:
     """Return the first layer for a table: columns of numbers, and an embedding of each other column.
 
-    The embeddings begin with zeros: at first, they change nothing. The weights after them differ, so
-    their gradients do.
-
     Args:
         numbers: the columns of numbers.
         categories: (column, ids, length of an embedding) of each categorical column.
@@ -241,6 +239,8 @@ def match_dropout(source: Any, target: Any, entries: Any) -> tuple[Tree, ...]:
 def draw(model: Sequential, features: int, activation: Any, random_state: np.random.RandomState) -> Tree:
     """Return initial parameters. The dense layers get the same bits as in scikit-learn.
 
+    Embeddings as long as there are categories begin as a one-hot encoding. Others begin with zeros: at
+    first they change nothing, and their gradients differ, as the weights of the next layer do.
     W and b are uniform in [-√(6 / (fan-in + fan-out)), √(...)], with 2 instead of 6 for the logistic
     activation.
     Source: X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural
@@ -253,6 +253,10 @@ def draw(model: Sequential, features: int, activation: Any, random_state: np.ran
         bound = math.sqrt(factor / sum(shape))
         W = random_state.uniform(-bound, bound, shape)
         params[index] = {"W": W, "b": random_state.uniform(-bound, bound, shape[1])}
+    for path in embedded_columns(model):
+        W = part_at(params, path)["W"]
+        if len(W) - FIRST == W.shape[1]:
+            W[FIRST:] = np.eye(W.shape[1])
     return tuple(params)
 
 

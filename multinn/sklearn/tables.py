@@ -168,14 +168,17 @@ def embedding_sizes(given: Any, categories: Categories, features: int, names: li
 
 
 def default_size(categories: int) -> int:
-    """Return the length of the embeddings of that many categories, their fourth root, rounded up.
+    """Return the length of the embeddings of that many categories.
 
-    Source: TensorFlow team, Introducing TensorFlow feature columns, Google Developers Blog, 2017.
+    Up to ten categories have as many numbers, and begin as a one-hot encoding. More have their fourth
+    root, rounded up.
+    Source of the fourth root: TensorFlow team, Introducing TensorFlow feature columns, Google Developers
+    Blog, 2017.
 
-    >>> [default_size(n) for n in (1, 2, 50, 1000)]
-    [1, 2, 3, 6]
+    >>> [default_size(n) for n in (2, 10, 11, 100, 1000)]
+    [2, 10, 2, 4, 6]
     """
-    return math.ceil(math.sqrt(math.sqrt(max(1, categories))))
+    return max(1, categories) if categories <= 10 else math.ceil(math.sqrt(math.sqrt(categories)))
 
 
 def check_numbers(X: Any, numbers: list[int], categorical: tuple[int, ...]) -> HostArray:
@@ -234,10 +237,10 @@ def _entries(X: Any, column: int) -> HostArray:
             entries[missing] = np.nan
             return entries
         if not all(map(is_number, known)):
-            other = next(entry for entry in known if not is_number(entry))
+            kinds = sorted({type(entry).__name__ for entry in known})
             raise ValueError(
-                f"X: expected only text or only numbers in {_place(X, column)}, got "
-                f"{type(other).__name__} {other!r:.60}: convert the column to text"
+                f"X: expected only text or only numbers in {_place(X, column)}, got {', '.join(kinds)}: "
+                "convert the column to text"
             )
         entries = np.full(len(entries), np.nan)
         entries[~missing] = known.astype(np.float64)

@@ -141,8 +141,9 @@ class PenalizedTrainer(Trainer):
         for path, column in embedded_columns(model).items():
             W, c = part_at(params, path)["W"], part_at(layer_state, path)["counts"]
             ids = examples.x[:, column].astype(np.int64)
-            tables[f"{path}.W"] = self._arrays(part_at(model, path).table(numpy, W, c))
             more = np.bincount(ids, examples.weights, len(c))
+            table = part_at(model, path).table(numpy, W, c)
+            tables[f"{path}.W"] = self._arrays(np.where(more[:, None] > 0.0, table, W))
             counts[f"{path}.counts"] = self._arrays((c + more).astype(self.dtype))
         self.state = self.state._replace(
             params=_replaced(self.params, tables), layer_state=_replaced(self.state.layer_state, counts)
