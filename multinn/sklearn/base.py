@@ -23,6 +23,7 @@ from multinn.sklearn.data import (
     Data,
     Validation,
     check_sample_weight,
+    encoded_by_weights,
     given_validation,
     to_dense,
     unchanged_on_error,
@@ -311,6 +312,7 @@ class BaseMLP(PortableEstimator):
     def _check_data(
         self, X: Any, y: Any, sample_weight: Any, *, new_model: bool, incremental: bool
     ) -> Data:
+        table = X
         X, y = validate(self, X, y, reset=new_model)
         weights = check_sample_weight(sample_weight, X)
         y = self._check_y(y, new_model=new_model, incremental=incremental)
@@ -318,6 +320,8 @@ class BaseMLP(PortableEstimator):
         if class_weights is not None:
             check_weights(class_weights, X.shape[0], "float64", name="class_weight")
             weights = class_weights if weights is None else class_weights * weights
+        if new_model and self._categories is not None and weights is not None and not weights.all():
+            X = encoded_by_weights(self, table, weights)
         return Data(to_dense(X), y, weights)
 
     def _check_validation(self, validation: Validation) -> Data:
@@ -469,7 +473,7 @@ class BaseMLP(PortableEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self.categorical_features is None
+        tags.input_tags.sparse = isinstance(self.categorical_features, str | None)
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -124,6 +124,15 @@ def encoded_table(estimator: Any, X: Any, *, reset: bool) -> HostArray | None:
     return encoded
 
 
+def encoded_by_weights(estimator: Any, X: Any, weights: HostArray) -> HostArray:
+    """Return a checked table as `encoded_table` does; examples of weight 0 add no categories."""
+    X = as_table(X)
+    counting = _safe_indexing(X, np.flatnonzero(weights))
+    estimator._categories = learn_categories(counting, estimator._categories.columns)
+    encoded: HostArray = estimator._categories.encode(X)
+    return encoded
+
+
 def check_sample_weight(sample_weight: Any, X: Any) -> HostArray | None:
     """Return checked weights for the rows of X, or None."""
     if sample_weight is None:

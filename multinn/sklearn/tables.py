@@ -50,11 +50,9 @@ class Categories:
                 where the fit had numbers, or the reverse.
         """
         numbers = [column for column in range(X.shape[1]) if column not in self.columns]
-        encoded = np.empty(X.shape, np.float64)
-        if numbers:
-            part = check_numbers(X, numbers, self.columns)
-            encoded = encoded.astype(part.dtype, copy=False)
-            encoded[:, numbers] = part
+        part = check_numbers(X, numbers, self.columns) if numbers else np.empty((X.shape[0], 0))
+        encoded = np.empty(X.shape, part.dtype)
+        encoded[:, numbers] = part
         for column, encoder, known in zip(self.columns, self.encoders, self.values, strict=True):
             entries = _entries(X, column)
             is_text = entries.dtype.kind == "O"

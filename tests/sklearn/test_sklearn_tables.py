@@ -162,6 +162,15 @@ def test_a_category_that_training_lacks_has_the_mean_embedding(solver):
     assert np.abs(missing - mean).max() > 1e-3
 
 
+@pytest.mark.parametrize("how", ["sample_weight", "class_weight"])
+def test_examples_of_weight_zero_have_no_categories(how):
+    table = TABLE.assign(city=np.where(Y == 1, "one", TABLE["city"]), rooms=TABLE["rooms"] + 5 * Y)
+    settings = {"class_weight": {1: 0.0}} if how == "class_weight" else {}
+    weights = 1.0 - Y if how == "sample_weight" else None
+    model = classifier(**settings).fit(table, Y, sample_weight=weights)
+    assert [values.tolist() for values in model.categories_] == [["a", "b", "c"], [1.0, 2.0, 3.0]]
+
+
 def test_a_category_among_the_held_out_examples_alone_has_the_mean_embedding():
     table = TABLE.assign(city=[f"{i}" for i in range(COUNT)])
     model = classifier(early_stopping=True).fit(table, Y)
