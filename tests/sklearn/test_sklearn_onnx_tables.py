@@ -81,10 +81,8 @@ def test_each_column_of_a_table_is_an_input(path):
 
 
 def test_the_columns_of_an_array_have_numbers_as_names(path):
-    numbers = [*range(4)]
-    table, examples = (
-        each[["size", "rooms", "old", "age"]].astype(np.float32) for each in (TABLE, EXAMPLES)
-    )
+    columns = ["size", "rooms", "old", "age"]
+    table, examples = (each[columns].astype(np.float32) for each in (TABLE, EXAMPLES))
     model = MLPRegressor(**SETTINGS, categorical_features=[1, 2]).fit(table.to_numpy(), Y)
     export(model, path)
     session = onnxruntime.InferenceSession(path)
