@@ -165,8 +165,8 @@ def _legend(options: argparse.Namespace) -> str:
     return (
         f"{options.tables} tables of each kind with {options.examples:,} rows, one hidden layer of "
         f"{options.units} units, {options.epochs} epochs of Adam. Score: R² for shop, accuracy for "
-        f"survey, in a cross-validation with {_FOLDS} folds; its mean over the tables and the standard error "
-        "of this mean."
+        f"survey, in a cross-validation with {_FOLDS} folds; its mean over the tables and the "
+        "standard error of this mean."
     )
 
 

@@ -88,8 +88,9 @@ _PARAMETERS: Final[Entries] = {
     "embedding_size": (
         "int, dict or None",
         "The length of the embeddings: of all, or by the index or name of a feature. None is the number "
-        "of categories if there are at most ten, else its fourth root, rounded up. Embeddings as long "
-        "as there are categories begin as a one-hot encoding, and others with zeros.",
+        "of categories if there are at most 40, else three times its fourth root, rounded up. "
+        "Embeddings as long as there are categories begin as a one-hot encoding, and others with random "
+        "numbers.",
     ),
     "callbacks": (
         "callback, callable, list of these, or None",

@@ -35,7 +35,7 @@ from multinn.layers import (
     Tanh,
 )
 from multinn.random import Key
-from multinn.sklearn.tables import FIRST
+from multinn.sklearn.tables import FIRST, MISSING
 
 ACTIVATIONS: dict[str, Layer] = {
     "identity": Identity(),
@@ -239,8 +239,9 @@ def match_dropout(source: Any, target: Any, entries: Any) -> tuple[Tree, ...]:
 def draw(model: Sequential, features: int, activation: Any, random_state: np.random.RandomState) -> Tree:
     """Return initial parameters. The dense layers get the same bits as in scikit-learn.
 
-    Embeddings as long as there are categories begin as a one-hot encoding. Others begin with zeros: at
-    first they change nothing, and their gradients differ, as the weights of the next layer do.
+    Embeddings as long as there are categories begin as a one-hot encoding. The numbers of others are
+    normal with the standard deviation 0.2: so small, rare categories begin alike, and so large, Adam
+    trains the numbers of a category in different ways from the start, which it does not from zeros.
     W and b are uniform in [-√(6 / (fan-in + fan-out)), √(...)], with 2 instead of 6 for the logistic
     activation.
     Source: X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural
@@ -257,6 +258,8 @@ def draw(model: Sequential, features: int, activation: Any, random_state: np.ran
         W = part_at(params, path)["W"]
         if len(W) - FIRST == W.shape[1]:
             W[FIRST:] = np.eye(W.shape[1])
+        else:
+            W[MISSING:] = random_state.normal(scale=0.2, size=W[MISSING:].shape)
     return tuple(params)
 
 

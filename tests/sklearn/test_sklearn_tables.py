@@ -108,13 +108,15 @@ def test_booleans_and_a_table_of_nothing_but_categories():
     assert model.categories_[0].tolist() == [0.0, 1.0]
     assert model.coefs_[0].shape == (2 + 3, 4)
     many = pd.DataFrame({"code": np.arange(COUNT)})
-    assert classifier(categorical_features=[0]).fit(many, Y).embeddings_[0].shape == (COUNT, 3)
+    assert classifier(categorical_features=[0]).fit(many, Y).embeddings_[0].shape == (COUNT, 9)
 
 
-def test_short_embeddings_begin_with_zeros_and_long_ones_as_a_one_hot_encoding():
+def test_long_embeddings_begin_as_a_one_hot_encoding_and_others_with_random_numbers():
     model = classifier(embedding_size={"city": 2}, learning_rate_init=1e-12).fit(TABLE, Y)
-    np.testing.assert_allclose(model.embeddings_[0], np.zeros((3, 2)), atol=1e-9)
+    assert 0.02 < np.abs(model.embeddings_[0]).mean() < 0.5
     np.testing.assert_allclose(model.embeddings_[1], np.eye(3), atol=1e-9)
+    other = classifier(embedding_size={"city": 2}, learning_rate_init=1e-12, random_state=1)
+    assert (other.fit(TABLE, Y).embeddings_[0] != model.embeddings_[0]).all()
 
 
 def test_text_and_whole_numbers_of_the_same_digits_differ():
