@@ -17,7 +17,8 @@ import numpy as np
 from backends import HostArray, Shape
 from multinn.descriptions.bounds import check_choice, check_finite, check_nonnegative
 from multinn.descriptions.hyperparameters import Hyperparameters
-from multinn.host.checks import check_integers, check_shape
+from multinn.host.checks import check_integers, check_lengths
+from multinn.host.shapes_only import ShapesOnly
 
 
 class Initializer(Hyperparameters):
@@ -50,7 +51,9 @@ def _with_checks(call: Callable[..., HostArray]) -> Callable[..., HostArray]:
                 f"{generator!r}"
             )
         check_integers(fan_in=fan_in, fan_out=fan_out)
-        shape = check_shape(shape, "shape", "the shape of an array")
+        shape = check_lengths(shape, "shape", "the shape of an array")
+        if isinstance(generator, ShapesOnly):
+            return np.zeros(shape)
         return call(self, generator, shape, fan_in, fan_out)
 
     return checked

@@ -22,6 +22,12 @@ _WIDE = 100.0  # the ratio of the largest to the smallest value from which on th
 Points = Sequence[tuple[float, float]]
 
 
+def has_wide_range(values: HostArray) -> bool:
+    """Return whether a logarithmic axis suits the values: all are positive, and their ratio is large."""
+    low, high = float(values.min()), float(values.max())
+    return low > 0.0 and high / low >= _WIDE
+
+
 def chart(title: str, x_name: str, curves: Mapping[str, Points]) -> str:
     """Return a chart of one or two curves; the second is dashed.
 
@@ -79,10 +85,10 @@ class _Axis:
 
 
 def _axis_of_values(values: HostArray) -> _Axis:
-    """Return the vertical axis: logarithmic if the values are positive, and their ratio is large."""
-    low, high = float(values.min()), float(values.max())
-    if low <= 0.0 or high / low < _WIDE:
+    """Return the vertical axis."""
+    if not has_wide_range(values):
         return _linear_axis(values, _BOTTOM, _TOP, margin=0.05)
+    low, high = float(values.min()), float(values.max())
     exponents = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
     ticks = [10.0**exponent for exponent in exponents[:: math.ceil(len(exponents) / 5)]]
     return _Axis(low, high, _BOTTOM, _TOP, ticks, is_logarithmic=True)

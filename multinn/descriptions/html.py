@@ -18,7 +18,7 @@ class Cell(NamedTuple):
         text: its text.
         is_code: whether it is code.
         is_number: whether it is aligned to the right, as numbers are.
-        is_short: whether its text stays on one line.
+        is_short: whether its lines stay as they are.
         depth: how far it is indented.
         width: the least width of other texts, in em.
     """
@@ -75,7 +75,7 @@ def _cell(cell: Cell, scope: str = "") -> str:
     style = (
         f"padding:0.2em 0.8em 0.2em {0.3 + cell.depth}em;vertical-align:top;"
         f"text-align:{'right' if cell.is_number else 'left'};"
-        f"{'white-space:nowrap' if cell.is_short else f'white-space:pre-wrap;min-width:{cell.width}em'};"
+        f"{'white-space:pre' if cell.is_short else f'white-space:pre-wrap;min-width:{cell.width}em'};"
         f"border:0;border-bottom:{'1px solid' if scope == 'col' else '0'}"
     )
     text = escape(cell.text)

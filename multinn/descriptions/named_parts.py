@@ -13,7 +13,7 @@ def named_parts(owner: str, parts: Any, names: Any) -> tuple[Any, tuple[str, ...
         names: the names, if the parts are no dict; or None.
 
     Raises:
-        TypeError: a name is no string.
+        TypeError: names is no list of strings, or a key of the dict is no string.
         ValueError: there are two sources of names, or two equal names.
     """
     if isinstance(parts, Mapping):
@@ -22,10 +22,11 @@ def named_parts(owner: str, parts: Any, names: Any) -> tuple[Any, tuple[str, ...
         parts, names = list(parts.values()), list(parts)
     if names is None:
         return parts, None
-    names = (names,) if isinstance(names, str) else tuple(names)
+    if not isinstance(names, tuple | list):
+        raise TypeError(f"{owner}: expected names: a list of strings, got {names!r}")
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"{owner}: expected names that are strings, got {name!r}")
+            raise TypeError(f"{owner}: expected names: strings, got {name!r}")
     if len(set(names)) < len(names) or "" in names:
-        raise ValueError(f"{owner}: expected different names, none of them empty, got {names}")
-    return parts, names
+        raise ValueError(f"{owner}: expected names that differ, none of them empty, got {names}")
+    return parts, tuple(names)

@@ -32,6 +32,14 @@ def table_of(records: Records) -> str:
 
 def curves_of(records: Records) -> str:
     """Return charts as SVG: for each number by epoch a curve, and dashed, the one of the validation."""
+    return "".join(chart(name, "epoch", own) for name, own in panels_of(records).items())
+
+
+def panels_of(records: Records) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Return for each name the points (epoch, value) of "training", and those of "validation".
+
+    A name is left out if none of its values is finite.
+    """
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for name in _names(records):
         base = name.removeprefix("validation_")
@@ -43,7 +51,7 @@ def curves_of(records: Records) -> str:
         ]
         if name != "epoch" and any(math.isfinite(y) for _, y in points):
             curves.setdefault(base, {})[kind] = points
-    return "".join(chart(name, "epoch", own) for name, own in curves.items())
+    return curves
 
 
 def _names(records: Records) -> Iterable[str]:

@@ -13,6 +13,7 @@ from multinn.descriptions.html import Cell, table
 from multinn.descriptions.instrumented import instrumented
 from multinn.host.checks import check_dtype, check_shape
 from multinn.host.text import shorten
+from multinn.host.trees import map_shapes
 
 _WIDTHS = (38, 25, 13)  # with two spaces between columns, 80 characters in all
 _WIDTHS_WITHOUT_SHAPES = (32, 46)
@@ -34,16 +35,17 @@ class Summary(str):
         return self.html
 
 
-def summarize(layer: Any, input_shape: Shape, dtype: str = "float32") -> Summary:
+def summarize(layer: Any, input_shape: Any, dtype: str = "float32") -> Summary:
     """Return a table of a layer and the layers in it: their output shapes and numbers of parameters.
 
     Args:
         layer: a `Layer`.
-        input_shape: the shape of one example, without the batch axis.
+        input_shape: the shape of one example, without the batch axis; a dict or a tuple of shapes for
+            several inputs.
         dtype: the dtype of training, for the number of bytes.
 
     Raises:
-        TypeError: input_shape is not a tuple of integers.
+        TypeError: input_shape is not a tuple of integers, nor a dict or a tuple of these.
         ValueError: the layer cannot take inputs of that shape.
     """
     check_dtype(dtype)
@@ -78,7 +80,7 @@ class _Row:
     layer: Any
     depth: int
     number: str
-    output_shape: Shape = ()
+    output_shape: Any = ()
     parameters: int = 0
 
     @property
@@ -90,7 +92,9 @@ def _as_text(rows: list[_Row], totals: list[str]) -> str:
     lines = [_line(_WIDTHS, "layer", "output shape", "parameters"), "-" * 80]
     for row in rows:
         name = f"{row.indent}{row.number}{type(row.layer).__name__}"
-        lines.append(_line(_WIDTHS, name, _shape_text(row.output_shape), f"{row.parameters:,}"))
+        first, *more = _shape_lines(row.output_shape)
+        lines.append(_line(_WIDTHS, name, first, f"{row.parameters:,}"))
+        lines += [_line(_WIDTHS, "", text).rstrip() for text in more]
     return "\n".join([*lines, "-" * 80, *totals])
 
 
@@ -98,7 +102,7 @@ def _as_html(rows: list[_Row], totals: list[str]) -> str:
     cells = [
         (
             _name_cell(row),
-            Cell(_shape_text(row.output_shape), is_short=True),
+            Cell("\n".join(_shape_lines(row.output_shape)), is_short=True),
             Cell(f"{row.parameters:,}", is_number=True, is_short=True),
             Cell(formula(row.layer), width=18),
         )
@@ -149,10 +153,15 @@ def _line(widths: Sequence[int], name: str, text: str, number: str | None = None
     return line if number is None else f"{line}  {shorten(number, widths[2]):>{widths[2]}}"
 
 
-def _shape_text(shape: Any) -> str:
-    """Return a shape with its batch axis as text, or a tuple of the shapes of several outputs."""
-    if shape and isinstance(shape[0], tuple):
-        return f"({', '.join(map(_shape_text, shape))})"
+def _shape_lines(shape: Any) -> list[str]:
+    """Return a shape with its batch axis as text, or a line for each of several outputs."""
+    lines: list[str] = []
+    texts = map_shapes(_with_batch, shape)
+    tree.map_with_paths(lambda path, text: lines.append(f"{path}: {text}" if path else text), texts)
+    return lines
+
+
+def _with_batch(shape: Shape) -> str:
     return f"({', '.join(['batch', *map(str, shape)])}{'' if shape else ','})"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import HostArray, Shape, Tree, tree
+from backends import HostArray, Tree, tree
 from multinn.exchange.keras_rules import RULES
 from multinn.exchange.rules import (
     Place,
@@ -25,13 +25,16 @@ def to_keras_weights(model: Layer, params: Tree, layer_state: Tree = None) -> li
     """Return the weights of a model in the order and form of Keras' ``get_weights``.
 
     Pass them to ``set_weights`` of the same layer of Keras, or of a `keras.Sequential` of the same
-    layers in the same order. Keras' GRU must have the same reset_after. The attention of Keras has a
-    bias for keys, which has no effect: it is 0. The slopes of PReLU are (channels,), as in Keras for
-    features; for images, Keras needs (1, 1, channels), with shared_axes=[1, 2]. With go_backwards and
-    return_sequences, a recurrent layer of Keras returns the last step first; ours keeps the order of
-    time, so reverse its outputs along time to compare them. With return_sequences, the Bidirectional of
-    Keras gives 0 at masked steps; ours keeps the states there, as a single recurrent layer does in both
-    libraries. All steps that count are the same, and so are the last states.
+    layers in the same order. Branches follow one another. A functional model of Keras may have their
+    layers in another order, so exchange the layers of such a model one by one.
+
+    Keras' GRU must have the same reset_after. The attention of Keras has a bias for keys, which has no
+    effect: it is 0. The slopes of PReLU are (channels,), as in Keras for features; for images, Keras
+    needs (1, 1, channels), with shared_axes=[1, 2]. With go_backwards and return_sequences, a
+    recurrent layer of Keras returns the last step first; ours keeps the order of time, so reverse its
+    outputs along time to compare them. With return_sequences, the Bidirectional of Keras gives 0 at
+    masked steps; ours keeps the states there, as a single recurrent layer does in both libraries. All
+    steps that count are the same, and so are the last states.
 
     Args:
         model: the model.
@@ -51,7 +54,7 @@ def to_keras_weights(model: Layer, params: Tree, layer_state: Tree = None) -> li
     ]
 
 
-def from_keras_weights(model: Layer, weights: Sequence[Any], input_shape: Shape) -> tuple[Tree, Tree]:
+def from_keras_weights(model: Layer, weights: Sequence[Any], input_shape: Any) -> tuple[Tree, Tree]:
     """Return the parameters of a model, and the state of its layers, from Keras' ``get_weights``.
 
     The arrays are as in `to_keras_weights`, whose note on go_backwards applies, too. The bias of
@@ -62,7 +65,8 @@ def from_keras_weights(model: Layer, weights: Sequence[Any], input_shape: Shape)
     Args:
         model: the model.
         weights: the arrays.
-        input_shape: the shape of one example, without the batch.
+        input_shape: the shape of one example, without the batch, or a tuple or a dict of shapes for
+            several inputs.
 
     Raises:
         TypeError: an argument, or one of the arrays, has another type.

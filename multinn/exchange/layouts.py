@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.exchange.rules import Path, Place
+from multinn.host.trees import map_shapes
 from multinn.layers import (
     AveragePool1D,
     AveragePool2D,
     BatchNorm,
     ChannelsLast,
+    Columns,
+    Concatenate,
     Container,
     Conv1D,
     Conv2D,
@@ -21,6 +25,7 @@ from multinn.layers import (
     Embedding,
     Flatten,
     GroupNorm,
+    Identity,
     Layer,
     LayerNorm,
     MaxPool1D,
@@ -29,6 +34,7 @@ from multinn.layers import (
     Parallel,
     PReLU,
     RMSNorm,
+    Select,
     Sequential,
 )
 from multinn.layers.sequences.recurrent import Recurrent
@@ -60,7 +66,7 @@ class Order:
 
 @dataclass(frozen=True)
 class _Flow:
-    """The input of a layer.
+    """The input of a layer; several inputs are a tuple or a dict of flows.
 
     Attributes:
         shape: without the batch, in multinn's order.
@@ -75,7 +81,7 @@ class _Flow:
     decided: bool = False
 
 
-def orders_of_layers(model: Layer, input_shape: Shape | None) -> dict[Path, Order]:
+def orders_of_layers(model: Layer, input_shape: Any) -> dict[Path, Order]:
     """Return the orders of Dense after Flatten of images, and of LayerNorm over images, by their paths.
 
     Raises:
@@ -91,7 +97,7 @@ def orders_of_layers(model: Layer, input_shape: Shape | None) -> dict[Path, Orde
             "axes, as PyTorch has images in another order, with the channels first, got None"
         )
     orders: dict[Path, Order] = {}
-    _follow(model, (), _Flow(tuple(input_shape), len(input_shape) == 3), orders)
+    _follow(model, (), map_shapes(lambda shape: _Flow(shape, len(shape) == 3), input_shape), orders)
     return orders
 
 
@@ -101,15 +107,21 @@ def _depends_on_shape(layer: Layer) -> bool:
     return isinstance(layer, Flatten) or (isinstance(layer, LayerNorm | RMSNorm) and layer.axes > 1)
 
 
-def _follow(layer: Layer, path: Path, flow: _Flow, orders: dict[Path, Order]) -> _Flow:
+def _follow(layer: Layer, path: Path, flow: Any, orders: dict[Path, Order]) -> Any:
     """Return the flow after a layer, and add the order of each layer whose order differs."""
+    if isinstance(layer, Identity):
+        return flow
+    if isinstance(layer, Select):
+        return flow[layer.entry]
     if isinstance(layer, Sequential):
         for index, child in enumerate(layer.layers):
             flow = _follow(child, (*path, index), flow, orders)
         return flow
-    params, shape = layer.init(np.random.default_rng(0), flow.shape)
+    params, shape = layer.init(np.random.default_rng(0), tree.map(lambda own: own.shape, flow))
     if isinstance(layer, Container):
         return _follow_branches(layer, path, flow, shape, orders)
+    flows = tree.leaves(flow)
+    flow = next((own for own in flows if own.rows is not None), flows[0])
     if isinstance(layer, Flatten):
         return _Flow(shape, channels_first=False, rows=_flattened(flow))
     if isinstance(layer, Dense) and flow.rows is not None:
@@ -117,7 +129,7 @@ def _follow(layer: Layer, path: Path, flow: _Flow, orders: dict[Path, Order]) ->
         return _Flow(shape, channels_first=False)
     if isinstance(layer, LayerNorm | RMSNorm) and layer.axes > 1 and flow.channels_first:
         orders[path] = _order_of_channels(layer, path, len(flow.shape))
-    if flow.rows is not None and tree.leaves(params):
+    if flow.rows is not None and (tree.leaves(params) or isinstance(layer, Columns)):
         raise _not_in_one_order(layer, path)
     if isinstance(layer, _CHANNELS_FIRST + _CHANNELS_LAST):
         flow = replace(flow, channels_first=isinstance(layer, _CHANNELS_FIRST), decided=True)
@@ -144,21 +156,36 @@ def _order_of_channels(layer: LayerNorm | RMSNorm, path: Path, axes: int) -> Ord
 
 
 def _follow_branches(
-    layer: Container, path: Path, flow: _Flow, shape: Shape, orders: dict[Path, Order]
-) -> _Flow:
+    layer: Container, path: Path, flow: Any, shape: Any, orders: dict[Path, Order]
+) -> Any:
     """Return the flow after branches; branches that fix the place of the channels decide for all."""
-    start = replace(flow, decided=False)
+    start = tree.map(lambda own: replace(own, decided=False), flow)
     ends = [_follow(child, (*path, i), start, orders) for i, child in enumerate(layer.children)]
+    if isinstance(layer, Parallel):
+        return tuple(ends) if layer.names is None else dict(zip(layer.names, ends, strict=True))
     if any(end.rows is not None for end in ends):
-        raise _not_in_one_order(layer, path)
-    needed = {end.channels_first for end in ends if end.decided and len(end.shape) > 1}
-    if len(needed) > 1 and not isinstance(layer, Parallel):
+        if not isinstance(layer, Concatenate):
+            raise _not_in_one_order(layer, path)
+        return _Flow(shape, channels_first=False, rows=_joined_rows(ends))
+    with_channels = [end for end in ends if len(end.shape) > 1]
+    needed = {end.channels_first for end in with_channels if end.decided}
+    if len(needed) > 1:
         raise ValueError(
             f"{Place(layer, path)}: expected branches whose outputs have the channels at the same place "
             "in PyTorch, as Flatten depends on it, got first and last; exchange each branch separately"
         )
-    channels_first = any(needed) if needed else flow.channels_first
-    return _Flow(shape, channels_first, decided=flow.decided or bool(needed))
+    channels_first = any(needed or (end.channels_first for end in with_channels))
+    was_decided = any(own.decided for own in tree.leaves(flow))
+    return _Flow(shape, channels_first, decided=was_decided or bool(needed))
+
+
+def _joined_rows(ends: list[_Flow]) -> HostArray:
+    """Return the rows of the concatenation of flat outputs."""
+    rows, start = [], 0
+    for end in ends:
+        rows.append(start + (np.arange(end.shape[0]) if end.rows is None else end.rows))
+        start += end.shape[0]
+    return np.concatenate(rows)
 
 
 def _flattened(flow: _Flow) -> HostArray | None:

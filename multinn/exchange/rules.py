@@ -11,6 +11,7 @@ from backends import HostArray, Shape, Tree, tree
 from multinn.host.checks import as_host_array, check_shape
 from multinn.host.text import shorten
 from multinn.layers import GRU, Container, Layer, MultiHeadAttention
+from multinn.layers.base import check_takes
 
 Path = tuple[int, ...]
 Weights = Mapping[str, HostArray]
@@ -92,7 +93,9 @@ def check_model(model: Layer) -> None:
 
 def initial_trees(model: Layer, input_shape: Any, dtype: DType) -> tuple[Tree, Tree]:
     """Return initial parameters and layer states of a model, for their structure, shapes and dtype."""
-    drawn, _ = model.init(np.random.default_rng(0), check_shape(input_shape))
+    input_shape = check_shape(input_shape)
+    check_takes(model, input_shape)
+    drawn, _ = model.init(np.random.default_rng(0), input_shape)
     params = tree.map(lambda leaf: leaf.astype(dtype), drawn)
     return params, model.init_state(params)
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import HostArray, Shape, Tree, tree
+from backends import HostArray, Tree, tree
 from multinn.exchange.layouts import Order, orders_of_layers
 from multinn.exchange.rules import (
     Path,
@@ -22,22 +22,33 @@ from multinn.exchange.rules import (
 from multinn.exchange.torch_rules import RULES
 from multinn.host.checks import check_shape
 from multinn.host.text import shorten
-from multinn.layers import Bidirectional, Container, Dropout, Layer, Sequential, TransformerBlock
+from multinn.layers import (
+    Bidirectional,
+    Container,
+    Dropout,
+    Layer,
+    Parallel,
+    Sequential,
+    TransformerBlock,
+)
+from multinn.layers.base import check_takes
 from multinn.layers.sequences.recurrent import Recurrent
 
 
 def to_state_dict(
-    model: Layer, params: Tree, layer_state: Tree = None, input_shape: Shape | None = None
+    model: Layer, params: Tree, layer_state: Tree = None, input_shape: Any = None
 ) -> dict[str, HostArray]:
     """Return the weights of a model with the names and in the form of PyTorch.
 
     Names are those of a `torch.nn.Sequential` with the same layers at the same places, such as
-    "0.weight"; those of a single layer are "weight" and so on. Parallel layers are numbered like layers
-    in a row, as in `torch.nn.ModuleList`. `TransformerBlock` is `torch.nn.TransformerEncoderLayer`. The
+    "0.weight"; those of a single layer are "weight" and so on. Parallel layers are numbered like
+    layers in a row, as in `torch.nn.ModuleList`; those of a dict have their keys, as in
+    `torch.nn.ModuleDict`, such as "1.price.weight". `TransformerBlock` is
+    `torch.nn.TransformerEncoderLayer`, or with cross_attention `torch.nn.TransformerDecoderLayer`. The
     attention of PyTorch has a bias for keys, which has no effect: it is 0. PyTorch has the channels of
-    images first, and so flattens images in another order: the rows of the first Dense after Flatten are
-    permuted, and so are the axes of LayerNorm(axes=3). Before ``load_state_dict``, convert the arrays by
-    ``torch.from_numpy``.
+    images first, and so flattens images in another order: the rows of the first Dense after Flatten
+    are permuted, and so are the axes of LayerNorm(axes=3). Before ``load_state_dict``, convert the
+    arrays by ``torch.from_numpy``.
 
     A Sequential of at least two recurrent layers of one kind and width, with nothing but Dropout between
     them, is one `torch.nn.RNN`, `GRU` or `LSTM` of so many layers, such as `torch.nn.LSTM(3, 8,
@@ -49,8 +60,8 @@ def to_state_dict(
         model: the model.
         params: its parameters, a tree of arrays that NumPy can read.
         layer_state: the state of its layers, a tree of such arrays; None if it has none.
-        input_shape: the shape of one example, without the batch; needed if the model has Flatten, or
-            LayerNorm over several axes.
+        input_shape: the shape of one example, without the batch, or a tuple or a dict of shapes for
+            several inputs; needed if the model has Flatten, or LayerNorm over several axes.
 
     Raises:
         TypeError: the model is no layer.
@@ -59,7 +70,8 @@ def to_state_dict(
     """
     check_model(model)
     if input_shape is not None:
-        check_shape(input_shape)
+        input_shape = check_shape(input_shape)
+        check_takes(model, input_shape)
     return {
         part.name(key): np.ascontiguousarray(values).reshape(np.shape(values))
         for part in _parts_of(model, params, layer_state, input_shape)
@@ -67,9 +79,7 @@ def to_state_dict(
     }
 
 
-def from_state_dict(
-    model: Layer, state_dict: Mapping[str, Any], input_shape: Shape
-) -> tuple[Tree, Tree]:
+def from_state_dict(model: Layer, state_dict: Mapping[str, Any], input_shape: Any) -> tuple[Tree, Tree]:
     """Return the parameters of a model, and the state of its layers, from weights of PyTorch.
 
     Names and forms are those of `to_state_dict`; the recurrent layers of a Sequential may also be
@@ -81,7 +91,8 @@ def from_state_dict(
     Args:
         model: the model.
         state_dict: NumPy arrays or tensors, by name.
-        input_shape: the shape of one example, without the batch.
+        input_shape: the shape of one example, without the batch, or a tuple or a dict of shapes for
+            several inputs.
 
     Raises:
         TypeError: an argument, or one of the entries, has another type.
@@ -132,9 +143,7 @@ class _Part(NamedTuple):
         return self.names[0](key)
 
 
-def _parts_of(
-    model: Layer, params: Tree, layer_state: Tree, input_shape: Shape | None
-) -> Iterator[_Part]:
+def _parts_of(model: Layer, params: Tree, layer_state: Tree, input_shape: Any) -> Iterator[_Part]:
     found = list(places(model, params))
     orders = orders_of_layers(model, input_shape)
     for place in found:
@@ -168,12 +177,11 @@ def _unknown(model: Layer, name: str, parts: list[_Part]) -> ValueError:
     """Return the error for an entry that belongs to no weight; the name may lead to a layer."""
     layer: Layer = model
     path: Path = ()
-    for number in str(name).split("."):
-        if not (isinstance(layer, Container) and number.isdecimal()) or int(number) >= len(
-            layer.children
-        ):
+    for part in str(name).split("."):
+        if not isinstance(layer, Container) or part not in (names := _names_of_children(layer)):
             break
-        layer, path = layer.children[int(number)], (*path, int(number))
+        path = (*path, names.index(part))
+        layer = layer.children[path[-1]]
     own = [part for part in parts if part.place.path[: len(path)] == path]
     known = [part.name(key) for part in own for key in part.weights]
     return ValueError(
@@ -182,7 +190,8 @@ def _unknown(model: Layer, name: str, parts: list[_Part]) -> ValueError:
     )
 
 
-# The parts of torch.nn.TransformerEncoderLayer, by their paths in TransformerBlock.
+# The parts of torch.nn.TransformerEncoderLayer, and of TransformerDecoderLayer for a block with
+# cross_attention, by their paths in TransformerBlock.
 _NORMALIZED_FIRST: dict[Path, str] = {
     (0, 1, 0): "norm1",
     (0, 1, 1): "self_attn",
@@ -196,6 +205,30 @@ _NORMALIZED_LAST: dict[Path, str] = {
     (2, 1, 0): "linear1",
     (2, 1, 2): "linear2",
     (3,): "norm2",
+}
+_DECODER_NORMALIZED_FIRST: dict[Path, str] = {
+    (0, 0, 1, 1, 0): "norm1",
+    (0, 0, 1, 1, 1): "self_attn",
+    (1, 1, 0, 0, 1): "norm2",
+    (1, 1, 1): "multihead_attn",
+    (2, 1, 0): "norm3",
+    (2, 1, 1): "linear1",
+    (2, 1, 3): "linear2",
+}
+_DECODER_NORMALIZED_LAST: dict[Path, str] = {
+    (0, 0, 1, 1, 0): "self_attn",
+    (0, 0, 2): "norm1",
+    (1, 1, 0): "multihead_attn",
+    (2,): "norm2",
+    (3, 1, 0): "linear1",
+    (3, 1, 2): "linear2",
+    (4,): "norm3",
+}
+_PARTS = {  # by cross_attention and pre_normalization
+    (False, True): _NORMALIZED_FIRST,
+    (False, False): _NORMALIZED_LAST,
+    (True, True): _DECODER_NORMALIZED_FIRST,
+    (True, False): _DECODER_NORMALIZED_LAST,
 }
 
 
@@ -232,16 +265,23 @@ def _parts(layer: Layer, place: Place, path: Path, stacks: bool) -> tuple[list[s
             )
         return [], "_l0_reverse" if getattr(child, "go_backwards", False) else "_l0"
     if isinstance(layer, TransformerBlock):
-        parts = _NORMALIZED_FIRST if layer.pre_normalization else _NORMALIZED_LAST
+        parts = _PARTS[layer.cross_attention, layer.pre_normalization]
         if path not in parts:
+            kind = "Decoder" if layer.cross_attention else "Encoder"
             raise ValueError(
-                f"{place}: expected a layer without weights, as in torch.nn.TransformerEncoderLayer"
+                f"{place}: expected a layer without weights, as in torch.nn.Transformer{kind}Layer"
             )
         return [parts[path]], ""
     if isinstance(layer, Container):
         names, end = _parts(layer.children[path[0]], place, path[1:], stacks)
-        return [str(path[0]), *names], end
+        return [_names_of_children(layer)[path[0]], *names], end
     return [], ""
+
+
+def _names_of_children(layer: Container) -> list[str]:
+    """Return the names of the layers in a container, which are numbers unless it gives names."""
+    names = layer.names if isinstance(layer, Parallel) else None
+    return list(names or map(str, range(len(layer.children))))
 
 
 def _is_one_module(model: Sequential) -> bool:

@@ -1,7 +1,7 @@
 """Checks of arguments and data on the host, before anything is computed."""
 
 import math
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from functools import partial
 from numbers import Integral
 from typing import Any, SupportsFloat
@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
-from multinn.host.trees import check_entries, count_of, entries_of, map_entries
+from multinn.host.trees import check_keys, count_of, entries_of, map_entries
 
 DTYPES = ("float32", "float64")  # of parameters and computations
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
@@ -104,24 +104,27 @@ def check_weights(
     return array
 
 
-def check_example_shape(inputs: Tree, expected: Any, name: str) -> None:
-    """Raise ValueError unless each example has the expected shape, or dict or tuple of shapes."""
-    check_entries(inputs, expected, name)
-    map_entries(_check_one_shape, inputs, name, expected)
+def check_shape(shape: Any, name: str = "input_shape") -> Any:
+    """Return the shape of one example as a tuple of integers; or a dict or a tuple of such shapes.
+
+    Args:
+        shape: the shape.
+        name: the name of the argument, for messages.
+
+    Raises:
+        TypeError: it is not a sequence of integers, nor a dict or a tuple of shapes.
+        ValueError: a dict is empty.
+    """
+    if isinstance(shape, Mapping):
+        check_keys(shape, name)
+        return {key: check_shape(each, f"{name}[{key!r}]") for key, each in shape.items()}
+    if isinstance(shape, Sequence) and any(isinstance(each, tuple | Mapping) for each in shape):
+        return tuple(check_shape(each, f"{name}[{index}]") for index, each in enumerate(shape))
+    return check_lengths(shape, name, "the shape of one example without the batch")
 
 
-def _check_one_shape(inputs: HostArray, name: str, expected: tuple[int, ...]) -> None:
-    if inputs.shape[1:] != expected:
-        raise ValueError(
-            f"{name}: expected examples of shape {expected}, as in training, got {inputs.shape[1:]}; "
-            "give the same features, or make a new trainer"
-        )
-
-
-def check_shape(
-    shape: Any, name: str = "input_shape", what: str = "the shape of one example without the batch"
-) -> tuple[Any, ...]:
-    """Return a shape as a tuple.
+def check_lengths(shape: Any, name: str, what: str) -> Shape:
+    """Return the shape of one array as a tuple.
 
     Args:
         shape: the shape.
@@ -129,19 +132,14 @@ def check_shape(
         what: what the shape is, for messages.
 
     Raises:
-        TypeError: it is not a sequence of integers, or of shapes.
+        TypeError: it is not a sequence of integers.
     """
     if not isinstance(shape, Sequence | np.ndarray) or isinstance(shape, str | bytes):
         raise TypeError(f"{name}: expected a tuple, {what}, such as (4,), got {shape!r}")
-    if not _has_integers(tuple(shape)):
-        raise TypeError(f"{name}: expected integers, {what}, such as (4,), got {tuple(shape)!r}")
-    return tuple(shape)
-
-
-def _has_integers(shape: tuple[Any, ...]) -> bool:
-    return all(
-        _has_integers(length) if isinstance(length, tuple) else is_integer(length) for length in shape
-    )
+    lengths = tuple(shape)
+    if not all(map(is_integer, lengths)):
+        raise TypeError(f"{name}: expected integers, {what}, such as (4,), got {lengths!r}")
+    return lengths
 
 
 def check_parameters(drawn: Tree, given: Any, argument: str = "params") -> Tree:

@@ -1,15 +1,20 @@
-"""Optional libraries, which the extras of the distribution install."""
+"""Optional libraries, most of which the extras of the distribution install."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+
+
+def extra(name: str, need: str) -> AbstractContextManager[None]:
+    """Return a context in which a failed import says which extra to install, as `package` does."""
+    return package(f'"multinn[{name}]"', need)
 
 
 @contextmanager
-def extra(name: str, need: str) -> Iterator[None]:
+def package(name: str, need: str) -> Iterator[None]:
     """Say what to install where an import within the context fails.
 
     Args:
-        name: the name of the extra.
+        name: the name of the package, for pip.
         need: what needs which library, such as "multinn.onnx needs onnx".
 
     Raises:
@@ -18,4 +23,4 @@ def extra(name: str, need: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ImportError(f'{need} ({error}): pip install "multinn[{name}]"') from error
+        raise ImportError(f"{need} ({error}): pip install {name}") from error

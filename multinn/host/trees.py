@@ -18,14 +18,21 @@ def entries_of(values: Any, name: str = "x") -> Tree:
     """
     if not is_tree(values):
         return list(values) if isinstance(values, tuple) else values
-    if not len(values):
-        raise ValueError(f"{name}: expected at least one array, got an empty {type(values).__name__}")
     if not isinstance(values, Mapping):
+        if not values:
+            raise ValueError(f"{name}: expected at least one array, got an empty tuple")
         return tuple(entries_of(value, f"{name}[{index}]") for index, value in enumerate(values))
+    check_keys(values, name)
+    return {key: entries_of(value, f"{name}[{key!r}]") for key, value in values.items()}
+
+
+def check_keys(values: Mapping[Any, Any], name: str) -> None:
+    """Raise TypeError unless all keys are strings, or ValueError if there are none."""
+    if not values:
+        raise ValueError(f"{name}: expected at least one entry, got an empty {type(values).__name__}")
     for key in values:
         if not isinstance(key, str):
-            raise TypeError(f"{name}: expected strings as the keys of a dict of arrays, got {key!r}")
-    return {key: entries_of(value, f"{name}[{key!r}]") for key, value in values.items()}
+            raise TypeError(f"{name}: expected strings as the keys of a dict, got {key!r}")
 
 
 def is_tree(values: Any) -> bool:

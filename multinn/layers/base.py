@@ -8,6 +8,8 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.descriptions.summary import Summary, outline, outline_html, summarize
+from multinn.host.checks import check_shape
+from multinn.host.trees import is_one_shape
 from multinn.random import Key
 
 
@@ -16,7 +18,7 @@ class Masked(NamedTuple):
 
     A container passes only the values to a layer that takes no mask, and adds the mask to its output.
     It raises an error for layers that would mix padding into steps that count, such as windowed pooling.
-    Losses and metrics ignore the mask; an ``ignored_class`` leaves out padding there.
+    Losses that take no mask, and metrics, get only the values; an ``ignored_class`` leaves out padding.
     Gradients are with respect to the values, and have no mask.
 
     Attributes:
@@ -145,7 +147,7 @@ class Layer(Hyperparameters):
         """Return the inputs, on the host, that a layer which keeps values passes on."""
         return inputs
 
-    def summary(self, input_shape: Shape, dtype: str = "float32") -> Summary:
+    def summary(self, input_shape: Any, dtype: str = "float32") -> Summary:
         """Return a table of the layer and its parts, at most 80 columns wide.
 
         It is a string. As the last line of a cell, notebooks and consoles show the table itself.
@@ -153,7 +155,8 @@ class Layer(Hyperparameters):
         The number of a part is its index in the tree of parameters.
 
         Args:
-            input_shape: the shape of one example, without the batch axis.
+            input_shape: the shape of one example, without the batch axis; a dict or a tuple of shapes
+                for several inputs.
             dtype: the dtype of the parameters, for their size in bytes.
 
         Raises:
@@ -173,6 +176,7 @@ class Layer(Hyperparameters):
         parameters: 448 (1,792 bytes in float32)
         state of the layers: 64 (256 bytes in float32)
         """
+        check_takes(self, check_shape(input_shape))
         return summarize(self, input_shape, dtype)
 
     def __str__(self) -> str:
@@ -193,6 +197,21 @@ class ParameterFree(Layer):
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and the shape unchanged."""
         return {}, input_shape
+
+
+def check_takes(layer: Layer, input_shape: Any) -> None:
+    """Raise ValueError if the input is several arrays, and the layer takes one.
+
+    Args:
+        layer: the layer.
+        input_shape: the shape of one example, or a tuple or a dict of such shapes.
+    """
+    if not (layer.takes_tuple or is_one_shape(input_shape)):
+        raise ValueError(
+            f"{type(layer).__name__}: expected one array, got a {type(input_shape).__name__} of arrays "
+            f"of shapes {input_shape}, without the batch; choose one with Select, or join them: use "
+            "Concatenate or Add, not Parallel"
+        )
 
 
 def check_axes(layer: Layer, input_shape: Shape, kind: str, *axes: str, minimum: int = 1) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from backends import Array, Backend, Shape, Tree
+from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.descriptions.bounds import check_finite
 from multinn.layers.base import Layer, ParameterFree
 from multinn.random import Key
@@ -25,6 +25,10 @@ class Flatten(Layer):
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and the product of the lengths."""
         return {}, (math.prod(input_shape),)
+
+    def kept_values(self, inputs: HostArray) -> HostArray:
+        """Return y, as the next layer may choose columns of it."""
+        return inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None

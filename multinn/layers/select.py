@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
+from multinn.descriptions.types import check_type
 from multinn.host.checks import is_integer
 from multinn.host.trees import is_one_shape
 from multinn.layers.base import Layer, check_features, values_of
@@ -32,13 +33,12 @@ class Select(Layer):
     """
 
     entry: str | int
-    takes_mask: ClassVar[bool] = True
     takes_tuple: ClassVar[bool] = True
     keeps_values: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if isinstance(self.entry, int) and self.entry < 0:
-            raise ValueError(f"Select: expected an index of 0 or more, got {self.entry}")
+            raise ValueError(f"Select: expected entry: an index of 0 or more, got {self.entry}")
 
     def init(self, generator: np.random.Generator, input_shape: Any) -> tuple[Tree, Shape]:
         """Return no parameters, and the shape of the entry."""
@@ -67,9 +67,10 @@ class Select(Layer):
         """Return the entry, and x."""
         return x[self.entry], values_of(x)
 
-    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Any, Tree]:
-        """Return dy as the entry of dx, with zeros for the other entries."""
-        dx = tree.map(backend.xp.zeros_like, cache)
+    def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Any) -> tuple[Any, Tree]:
+        """Return dy as the entry of dx, with zeros for the other entries, which may be ids."""
+        dtype = tree.leaves(dy)[0].dtype
+        dx = tree.map(lambda leaf: backend.xp.zeros(leaf.shape, dtype=dtype), cache)
         if isinstance(dx, dict):
             return dx | {self.entry: dy}, {}
         return tuple(dy if index == self.entry else other for index, other in enumerate(dx)), {}
@@ -85,7 +86,7 @@ class Columns(Layer):
         columns: c, indices from 0, all different.
 
     Raises:
-        TypeError: columns is not a tuple of integers.
+        TypeError: columns is no sequence of integers.
         ValueError: there are no columns, or one is negative or occurs twice.
 
     >>> from backends import get_backend
@@ -97,13 +98,15 @@ class Columns(Layer):
     keeps_values: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.columns, list | range | np.ndarray):
-            object.__setattr__(self, "columns", tuple(np.asarray(self.columns).tolist()))
-        wrong = [column for column in self.columns if not is_integer(column, 0)]
-        if wrong or not self.columns:
-            raise ValueError(f"Columns: expected indices of 0 or more, got {self.columns!r}")
+        given = self.columns
+        if isinstance(given, list | tuple | range | np.ndarray):
+            columns = tuple(int(each) if is_integer(each) else each for each in given)
+            object.__setattr__(self, "columns", columns)
+        check_type("Columns", "columns", self.columns, tuple[int, ...])
+        if not self.columns or min(self.columns) < 0:
+            raise ValueError(f"Columns: expected columns: indices of 0 or more, got {self.columns}")
         if len(set(self.columns)) < len(self.columns):
-            raise ValueError(f"Columns: expected each column once, got {self.columns!r}")
+            raise ValueError(f"Columns: expected columns that differ, got {self.columns}")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Return no parameters, and the shape with as many features as there are columns."""

@@ -11,6 +11,7 @@ from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.host.checks import check_weights, rounded
 from multinn.host.entries import first_place
+from multinn.layers.base import Masked, values_of
 
 
 class Loss(Hyperparameters):
@@ -20,11 +21,13 @@ class Loss(Hyperparameters):
         output_activation: the function from outputs to predictions: the identity, σ, softmax or exp.
         reduction: whether L is the mean or the sum of the l_n.
         takes_tuple: whether outputs and targets are several arrays, dicts or tuples.
+        takes_mask: whether the outputs may be `Masked`. Other losses get only the values.
     """
 
     output_activation: ClassVar[Literal["identity", "logistic", "softmax", "exp"]] = "identity"
     reduction: ClassVar[Literal["mean", "sum"]] = "mean"
     takes_tuple: ClassVar[bool] = False
+    takes_mask: ClassVar[bool] = False
 
     @abstractmethod
     def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -52,7 +55,7 @@ class Loss(Hyperparameters):
             value = xp.sum(values)
             if self.reduction == "sum":
                 return value, gradient
-            share = 1.0 / outputs.shape[0]
+            share = 1.0 / values.shape[0]
             return value * share, gradient * share
         if self.reduction == "mean":
             smallest = float(xp.finfo(weights.dtype).smallest_normal)  # if all weights are 0
@@ -161,6 +164,8 @@ class LossOfEntries(Loss):
     with the weights of examples. Weights in the shape of the first axes of the entries, such as
     (batch, time) for outputs (batch, time, features), are those of all entries there.
 
+    A subclass defines `per_entry`. An override of `per_example` would not apply to weights of entries.
+
     Attributes:
         entry_axes: the number of last axes of the outputs that one entry has: 1 if each has scores of
             classes, or is a vector.
@@ -196,6 +201,12 @@ class LossOfEntries(Loss):
     def entry_shape(self, output_shape: Shape) -> Shape:
         """Return the shape of the entries of one output."""
         return output_shape[: len(output_shape) - self.entry_axes]
+
+
+def outputs_for(function: Any, y: Array | Masked) -> Array | Masked:
+    """Return a model's outputs for a loss or a metric: with their mask only if it takes one."""
+    part = getattr(function, "__self__", function)  # the loss of a metric such as CTC().value
+    return y if getattr(part, "takes_mask", False) else values_of(y)
 
 
 def weighted(backend: Backend, values: Array, gradient: Array, weights: Array) -> tuple[Array, Array]:

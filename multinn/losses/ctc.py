@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from backends import Array, Backend, HostArray, Shape, Tree
+from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import functional
 from multinn.descriptions.bounds import check_integers
+from multinn.layers.base import Masked, mask_of, values_of
+from multinn.layers.masked import expand_mask, zero_padding
 from multinn.losses.base import Loss, check_several, check_values
 
 _PADDING = -1
@@ -18,8 +21,9 @@ _IMPOSSIBLE = -1e30  # a log-probability whose exponential is 0; -inf - (-inf) w
 class CTC(Loss):
     """l = -log P(labels), on logits z (batch, time, classes), where one of the classes is a blank.
 
-    Targets are integer labels (batch, labels), each row padded with -1 at its end. Every time step
-    counts: there are no input lengths.
+    Targets are integer labels (batch, labels), each row padded with -1 at its end; a row may have no
+    label. If the outputs of the model have a mask (batch, time), as after `Masking`, l is the loss of
+    the steps that count: the others are left out, wherever they are, and have the gradient 0.
 
     A path has one class k(t) at each time t, and the probability Π_t p_t,k(t) with p = softmax(z). Its
     labels result from merging repeated classes and then removing blanks; P(labels) is the sum over all
@@ -38,9 +42,12 @@ class CTC(Loss):
 
         ∂l/∂z_t,j = -Σ_k g_t,k (δ_kj - p_t,j) = p_t,j - g_t,j.
 
+    A step t that is left out leaves all paths where they are: α_t = α_t-1 and β_t-1 = β_t.
+
     At each time, the largest α_t is subtracted from all α_t, so that they keep their digits in sequences
     of any length; log P is the sum of the subtracted numbers and log Σ exp of the last α at the end
-    states. The same is done with β. Logits may be -∞: l is ∞ if they leave no path for the labels.
+    states. The same is done with β. l is ∞ if there is no path: if logits of -∞ leave none, or if the
+    steps that count are too few for the labels, which only the model knows.
     Source: A. Graves et al., Connectionist temporal classification, 2006, sections 3 and 4.
 
     Attributes:
@@ -51,28 +58,34 @@ class CTC(Loss):
     """
 
     output_activation = "softmax"
+    takes_mask: ClassVar[bool] = True
     blank: int = 0
 
     def __post_init__(self) -> None:
         check_integers(self, "blank", minimum=0)
 
-    def per_example(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Return l, and p - g."""
+    def per_example(
+        self, backend: Backend, outputs: Array | Masked, targets: Array
+    ) -> tuple[Array, Array]:
+        """Return l, and p - g where a step counts, else 0."""
         xp = backend.xp
+        logits, mask = values_of(outputs), expand_mask(backend, mask_of(outputs), 3)
         states = self._states(backend, targets)
-        ids = _flat_indices(backend, states, outputs.shape)
-        p, shifted, log_total = functional.softmax_parts(backend, outputs)
+        ids = _flat_indices(backend, states, logits.shape)
+        p, shifted, log_total = functional.softmax_parts(backend, logits)
         emitted = xp.take(xp.reshape(shifted - log_total, (-1,)), xp.reshape(ids, (-1,)))
         emitted = xp.maximum(emitted, _IMPOSSIBLE)
         emitted = xp.permute_dims(xp.reshape(emitted, ids.shape), (1, 0, 2))  # (time, batch, states)
-        jumps = self._jumps(backend, states, like=outputs)
+        counts = None if mask is None else xp.permute_dims(mask, (1, 0, 2))
+        jumps = self._jumps(backend, states, like=logits)
         is_last = _is_last(backend, targets, states.shape[1])
-        alpha, log_probability = _forward(backend, emitted, jumps, is_last)
-        gamma = functional.softmax(backend, alpha + _backward(backend, emitted, jumps, is_last))
+        alpha, log_probability = _forward(backend, emitted, counts, jumps, is_last)
+        beta = _backward(backend, emitted, counts, jumps, is_last)
+        gamma = functional.softmax(backend, alpha + beta)
         gamma = xp.reshape(xp.permute_dims(gamma, (1, 0, 2)), (-1,))
         nothing = xp.reshape(xp.zeros_like(p), (-1,))
         g = backend.scatter_add(nothing, xp.reshape(ids, (-1,)), gamma)
-        return -log_probability, p - xp.reshape(g, p.shape)
+        return -log_probability, zero_padding(backend, p - xp.reshape(g, p.shape), mask)
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
         """Check labels (examples, labels), padded with -1 at the end, that fit into the time steps.
@@ -143,36 +156,53 @@ def _is_last(backend: Backend, targets: Array, states: int) -> Array:
     return (places == last) | (places == last - 1)
 
 
-def _forward(backend: Backend, emitted: Array, jumps: Array, is_last: Array) -> tuple[Array, Array]:
-    """Return α (time, batch, states) after the subtractions, and log P (batch,)."""
+def _forward(
+    backend: Backend, emitted: Array, counts: Array | None, jumps: Array, is_last: Array
+) -> tuple[Array, Array]:
+    """Return α (time, batch, states) after the subtractions, and log P (batch,).
+
+    Args:
+        backend: the backend of all arrays.
+        emitted: log p of the class of each state, (time, batch, states).
+        counts: (time, batch, 1), the steps that count, or None if all do.
+        jumps: as `CTC._jumps` returns it.
+        is_last: as `_is_last` returns it.
+    """
     xp = backend.xp
 
-    def step(alpha: Tree, emitted: Tree) -> tuple[Tree, Tree]:
-        one, two = _shifted(backend, alpha, 1), _shifted(backend, alpha, 2) + jumps
-        alpha = xp.logaddexp(xp.logaddexp(alpha, one), two) + emitted
+    def step(before: Tree, emitted_and_counts: Tree) -> tuple[Tree, Tree]:
+        emitted, counts = emitted_and_counts
+        one, two = _shifted(backend, before, 1), _shifted(backend, before, 2) + jumps
+        alpha = xp.logaddexp(xp.logaddexp(before, one), two) + emitted
+        alpha = alpha if counts is None else xp.where(counts, alpha, before)
         largest = xp.max(alpha, axis=1, keepdims=True)
         return alpha - largest, (alpha - largest, largest[:, 0])
 
     # Before the first time step, each path is at the first blank, from where it reaches two states.
     certain, impossible = xp.zeros_like(jumps[:, :1]), xp.full_like(jumps[:, 1:], _IMPOSSIBLE)
     before = xp.concat((certain, impossible), axis=1)
-    last_alpha, (alpha, subtracted) = backend.scan(step, before, emitted)
+    last_alpha, (alpha, subtracted) = backend.scan(step, before, (emitted, counts))
     ending = xp.where(is_last, last_alpha, xp.full_like(last_alpha, _IMPOSSIBLE))
     log_p = functional.logsumexp(backend, ending) + xp.sum(subtracted, axis=0)
     return alpha, xp.where(log_p > 0.5 * _IMPOSSIBLE, log_p, xp.full_like(log_p, -math.inf))
 
 
-def _backward(backend: Backend, emitted: Array, jumps: Array, is_last: Array) -> Array:
-    """Return β (time, batch, states) after the subtractions."""
+def _backward(
+    backend: Backend, emitted: Array, counts: Array | None, jumps: Array, is_last: Array
+) -> Array:
+    """Return β (time, batch, states) after the subtractions; the arguments are those of `_forward`."""
     xp = backend.xp
 
-    def step(beta: Tree, emitted: Tree) -> tuple[Tree, Tree]:
+    def step(beta: Tree, emitted_and_counts: Tree) -> tuple[Tree, Tree]:
+        emitted, counts = emitted_and_counts
         later = beta + emitted
         one, two = _shifted(backend, later, -1), _shifted(backend, later + jumps, -2)
         earlier = xp.logaddexp(xp.logaddexp(later, one), two)
+        earlier = earlier if counts is None else xp.where(counts, earlier, beta)
         return earlier - xp.max(earlier, axis=1, keepdims=True), beta
 
-    _, beta = backend.scan(step, _log_of(backend, is_last, jumps), xp.flip(emitted, axis=0))
+    reversed_steps = tree.map(lambda leaf: xp.flip(leaf, axis=0), (emitted, counts))
+    _, beta = backend.scan(step, _log_of(backend, is_last, jumps), reversed_steps)
     return xp.flip(beta, axis=0)
 
 

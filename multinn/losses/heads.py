@@ -11,7 +11,7 @@ from multinn import functional
 from multinn.descriptions.named_parts import named_parts
 from multinn.descriptions.types import check_type
 from multinn.host.checks import check_number, kind_text
-from multinn.losses.base import Loss
+from multinn.losses.base import Loss, outputs_for
 
 
 @dataclass(frozen=True, init=False)
@@ -48,6 +48,7 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
     """
 
     takes_tuple: ClassVar[bool] = True
+    takes_mask: ClassVar[bool] = True
 
     losses: tuple[Loss, ...]
     coefficients: tuple[float, ...] | None = None
@@ -101,7 +102,7 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
     def per_example(self, backend: Backend, outputs: Tree, targets: Tree) -> tuple[Array, Tree]:
         """Return Σ_k c_k l_k (batch,), and the gradient of each."""
         parts = [
-            loss.per_example(backend, outputs[key], targets[key])
+            loss.per_example(backend, outputs_for(loss, outputs[key]), targets[key])
             for key, loss in zip(self.keys, self.losses, strict=True)
         ]
         return self._sum(backend, *zip(*parts, strict=True))
@@ -129,7 +130,8 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
         values, gradients = [], []
         for key, loss in zip(self.keys, self.losses, strict=True):
             own_weights = weights[key] if has_own_weights else weights
-            own, gradient = loss.report(backend, outputs[key], targets[key], own_weights)
+            own_outputs = outputs_for(loss, outputs[key])
+            own, gradient = loss.report(backend, own_outputs, targets[key], own_weights)
             if has_own_weights and self.reduction == "mean":
                 share = functional.head_share(backend, weights, key)
                 own, gradient = _times(share, own), _times(share, gradient)

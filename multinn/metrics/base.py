@@ -41,13 +41,18 @@ class CombinedMetric(Hyperparameters):
         """
 
 
-def check_metrics(metrics: Mapping[str, Any]) -> None:
-    """Raise TypeError unless these are metrics by name, ValueError if a name is reserved."""
+def check_metrics(metrics: Mapping[str, Any], losses: Iterable[str]) -> None:
+    """Raise TypeError unless these are metrics by name, ValueError if a name is reserved.
+
+    Args:
+        metrics: the metrics.
+        losses: the names that the loss reports.
+    """
     for name, metric in metrics.items():
         if not isinstance(name, str):
             raise TypeError(f"Trainer: expected a string as the name of a metric, got {name!r}")
         check_metric(f"Trainer: expected the metric {name!r}", metric)
-    check_names(metrics)
+    check_names(metrics, losses)
 
 
 def check_metric(expected: str, metric: Any) -> None:
@@ -73,10 +78,11 @@ def reduction_of(metric: Metric) -> Reduction:
     return reduction
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Raise ValueError if a metric has a name that is reserved for the history."""
+def check_names(names: Iterable[str], losses: Iterable[str]) -> None:
+    """Raise ValueError if a metric has a name that is reserved for the history, or for a loss."""
+    reserved = ("epoch", "weight", *losses)
     for name in names:
-        if name in ("loss", "epoch", "weight") or name.startswith("validation_"):
+        if name in reserved or name.startswith("validation_"):
             raise ValueError(
                 f"Trainer: the name {name!r} is reserved for the history: choose another for the metric"
             )

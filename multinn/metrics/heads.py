@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import ClassVar
 
 from backends import Array, Backend, Tree
 from multinn import functional
 from multinn.descriptions.hyperparameters import Description, Hyperparameters
 from multinn.errors import DescriptionError
 from multinn.losses import Loss
+from multinn.losses.base import outputs_for
 from multinn.metrics.base import Metric, Reduction, check_metric, reduction_of
 from multinn.metrics.descriptions import build_metric, describe_metric, loss_of
 
@@ -31,6 +33,8 @@ class OfHead(Hyperparameters):
     >>> OfHead("kind", accuracy).to_dict()
     {'class': 'OfHead', 'entry': 'kind', 'metric': 'accuracy'}
     """
+
+    takes_mask: ClassVar[bool] = True
 
     entry: str | int
     metric: Metric | Loss | str
@@ -69,9 +73,10 @@ class OfHead(Hyperparameters):
         if self.entry not in known:
             found = f"the entries {[*known]}" if known else "one array"
             raise ValueError(f"OfHead: expected outputs with the entry {self.entry!r}, got {found}")
+        own_outputs = outputs_for(self._function, of_head(outputs))
         if not isinstance(weights, dict | tuple):
-            return self._function(backend, of_head(outputs), of_head(targets), weights)
-        value = self._function(backend, *map(of_head, (outputs, targets, weights)))
+            return self._function(backend, own_outputs, of_head(targets), weights)
+        value = self._function(backend, own_outputs, of_head(targets), of_head(weights))
         if self.reduction != "mean":
             return value
         return value * functional.head_share(backend, weights, self.entry)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,10 @@ from multinn.layers import (
     PositionalEncoding,
     PositionEmbedding,
     Rescale,
+    Select,
     SpatialDropout,
 )
-from multinn.onnx.graph import Graph, Value
+from multinn.onnx.graph import Graph, Value, Values
 from multinn.onnx.registry import converts
 
 
@@ -53,6 +55,12 @@ def _rescale(graph: Graph, layer: Rescale, params: Tree, state: Tree, x: Value) 
 @converts(Flatten)
 def _flatten(graph: Graph, layer: Flatten, params: Tree, state: Tree, x: Value) -> Value:
     return replace(x, name=graph.add("Flatten", x.name, axis=1), shape=(math.prod(x.shape),))
+
+
+@converts(Select)
+def _select(graph: Graph, layer: Select, params: Tree, state: Tree, x: Any) -> Values:
+    y: Values = x[layer.entry]
+    return y
 
 
 @converts(Columns)
@@ -95,7 +103,7 @@ def _masking(graph: Graph, layer: Masking, params: Tree, state: Tree, x: Value) 
 def _position_embedding(
     graph: Graph, layer: PositionEmbedding, params: Tree, state: Tree, x: Value
 ) -> Value:
-    return replace(x, name=graph.add("Add", x.name, graph.constant(params["P"], "P")))
+    return replace(x, name=graph.add("Add", x.name, graph.constant(params["P"][: x.shape[0]], "P")))
 
 
 @converts(PositionalEncoding)

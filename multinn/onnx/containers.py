@@ -26,20 +26,18 @@ def _sequential(graph: Graph, layer: Sequential, params: Tree, state: Tree, x: V
 
 
 @converts(Parallel, any_layout=True, takes_mask=True)
-def _parallel(graph: Graph, layer: Container, params: Tree, state: Tree, x: Value) -> Values:
-    return tuple(
-        convert_child(graph, index, child, params, state, x)
-        for index, child in enumerate(layer.children)
-    )
+def _parallel(graph: Graph, layer: Parallel, params: Tree, state: Tree, x: Values) -> Values:
+    outputs = _outputs(graph, layer, params, state, x)
+    return tuple(outputs) if layer.names is None else dict(zip(layer.names, outputs, strict=True))
 
 
 @converts(Add, Residual, any_layout=True, takes_mask=True)
-def _add(graph: Graph, layer: Container, params: Tree, state: Tree, x: Value) -> Value:
+def _add(graph: Graph, layer: Container, params: Tree, state: Tree, x: Values) -> Value:
     return _sum(graph, _branches(graph, layer, params, state, x))
 
 
 @converts(Concatenate, any_layout=True, takes_mask=True)
-def _concatenate(graph: Graph, layer: Concatenate, params: Tree, state: Tree, x: Value) -> Value:
+def _concatenate(graph: Graph, layer: Concatenate, params: Tree, state: Tree, x: Values) -> Value:
     return _joined(graph, _branches(graph, layer, params, state, x), layer.axis)
 
 
@@ -49,11 +47,16 @@ def _bidirectional(graph: Graph, layer: Bidirectional, params: Tree, state: Tree
     return _sum(graph, outputs) if layer.merge == "sum" else _joined(graph, outputs, -1)
 
 
-def _branches(graph: Graph, layer: Container, params: Tree, state: Tree, x: Value) -> list[Value]:
+def _outputs(graph: Graph, layer: Container, params: Tree, state: Tree, x: Values) -> list[Values]:
+    return [
+        convert_child(graph, index, child, params, state, x)
+        for index, child in enumerate(layer.children)
+    ]
+
+
+def _branches(graph: Graph, layer: Container, params: Tree, state: Tree, x: Values) -> list[Value]:
     """Return the outputs of the branches, all with the channels at the same axis."""
-    outputs = _parallel(graph, layer, params, state, x)
-    assert isinstance(outputs, tuple)
-    values = [y for y in outputs if isinstance(y, Value)]
+    values = [y for y in _outputs(graph, layer, params, state, x) if isinstance(y, Value)]
     if all(y.channels_first for y in values):
         return values
     return [graph.with_channels_last(y) for y in values]

@@ -37,7 +37,7 @@ def export(
     *,
     input_shape: Any = None,
     dtype: str | None = None,
-    input_dtype: str | None = None,
+    input_dtype: Any = None,
 ) -> None:
     """Write a model at inference, as `to_onnx` returns it, to a file, completely or not at all.
 
@@ -52,7 +52,7 @@ def export(
             and so on: text as strings, with "" for a missing one; categories that are whole numbers as
             int64, if none was missing in the fit; all else as floats.
         path: the path of the file, usually ending in ".onnx". An existing file is replaced.
-        input_shape: the shape of one example, without the batch; None takes that of the trainer.
+        input_shape: as in `to_onnx`; None takes that of the trainer.
         dtype: as in `to_onnx`; None takes that of training, or "float32" for a model.
         input_dtype: as in `to_onnx`.
 

@@ -28,7 +28,7 @@ class Value:
     channels_first: bool = False
 
 
-Values = Value | tuple["Values", ...]
+Values = Value | tuple["Values", ...] | dict[str, "Values"]
 
 
 @dataclass(frozen=True)

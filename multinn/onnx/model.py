@@ -1,14 +1,19 @@
 """Conversion of a model to an ONNX model."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import Tree, tree
+from backends import Shape, Tree, tree
 from multinn.host.checks import DTYPES, check_dtype, check_parameters, check_shape, rounded
 from multinn.host.extras import extra
+from multinn.host.trees import is_one_shape, map_shapes
 from multinn.layers import Layer
-from multinn.onnx.graph import Graph, Node, Value, Values
+from multinn.layers.base import check_takes
+from multinn.onnx.graph import Graph, Node, Value
 from multinn.onnx.registry import convert
 
 if TYPE_CHECKING:
@@ -31,22 +36,26 @@ def to_onnx(
     input_shape: Any,
     dtype: str = "float32",
     *,
-    input_dtype: str | None = None,
+    input_dtype: Any = None,
 ) -> "onnx.ModelProto":
     """Return the model at inference as ONNX, with its weights, checked by ONNX's own checker.
 
-    The input is called "input" and the output "output", of shape (batch, ...) with any batch size;
-    several are called "input_0", "input_1" and so on. Images have the channels last, as in multinn.
+    The input is called "input" and the output "output", of shape (batch, ...) with any batch size. The
+    arrays of a tuple are called "input_0", "input_1" and so on, and those of a dict by their keys;
+    "kind_0" is in a tuple with the key "kind". An output with the name of an input, such as "image",
+    becomes "output_image". Images have the channels last, as in multinn.
 
     Args:
         model: the model.
         params: its parameters, a tree of arrays that NumPy can read.
         layer_state: the state of its layers, a tree of such arrays; None if it has none.
-        input_shape: the shape of one example, without the batch; a tuple of shapes for several inputs.
+        input_shape: the shape of one example, without the batch; for several inputs, a tuple or a dict
+            of shapes.
         dtype: the dtype of the weights and the computation, "float32" or "float64". In float64, ONNX
             Runtime 1.32 has no Conv, ConvTranspose, AveragePool, RNN, GRU or LSTM.
         input_dtype: the name of the dtype of the inputs, such as "uint8" for images in bytes or "int64"
-            for ids: "bool", an integer or a float of NumPy; None takes that of the weights.
+            for ids: "bool", an integer or a float of NumPy; None takes that of the weights. For several
+            inputs, also a tuple, or a dict with some of the keys, such as {"city": "int64"}.
 
     Raises:
         ImportError: onnx is not installed.
@@ -60,25 +69,33 @@ def to_onnx(
         raise TypeError(f"onnx: expected model: a layer, such as Sequential([...]), got {model!r:.100}")
     input_shape = check_shape(input_shape)
     check_dtype(dtype)
-    if input_dtype is not None:
-        check_dtype(input_dtype, INPUT_DTYPES, "input_dtype")
-    drawn, _ = model.init(np.random.default_rng(0), input_shape)
+    check_takes(model, input_shape)
+    input_dtypes = _dtypes(input_shape, input_dtype, dtype)
+    drawn, output_shape = model.init(np.random.default_rng(0), input_shape)
     params = _in_dtype(check_parameters(drawn, params), dtype, "parameter")
     if layer_state is not None:
         initial = model.init_state(drawn)
         layer_state = _in_dtype(
             check_parameters(initial, layer_state, "layer_state"), dtype, "layer_state"
         )
-    graph = Graph(dtype)
-    inputs = _inputs(input_shape, "input")
-    outputs = convert(graph, model, params, layer_state, _cast(graph, inputs, input_dtype))
-    results = [
-        Value(name, y.shape) for name, y in zip(_names(outputs, "output"), _leaves(outputs), strict=True)
+    names = _names(input_shape, "input")
+    output_names = [
+        f"output_{name}" * (name in names) or name for name in _names(output_shape, "output")
     ]
-    for result, y in zip(results, _leaves(outputs), strict=True):
+    _check_different([*names, *output_names])
+    graph = Graph(dtype, _names={*names, *output_names})
+    free = iter(names)
+    inputs = map_shapes(lambda shape: _input(shape, next(free)), input_shape)
+    x = tree.map(lambda value, own: _cast(graph, value, own), inputs, input_dtypes)
+    results = []
+    for name, y in zip(
+        output_names, _leaves(convert(graph, model, params, layer_state, x)), strict=True
+    ):
         last = graph.with_channels_last(y)
-        graph.nodes.append(Node("Identity", result.name, (last.name,), (result.name,), {}))
-    proto = _proto(library, graph, _leaves(inputs), input_dtype or dtype, results, type(model).__name__)
+        graph.nodes.append(Node("Identity", name, (last.name,), (name,), {}))
+        results.append(_value_info(library, Value(name, y.shape), dtype))
+    given = map(partial(_value_info, library), _leaves(inputs), _leaves(input_dtypes))
+    proto = _proto(library, graph, list(given), results, type(model).__name__)
     library.checker.check_model(proto, full_check=True)
     return proto
 
@@ -95,37 +112,68 @@ def _in_dtype(arrays: Tree, dtype: str, kind: str) -> Tree:
     return tree.map_with_paths(lambda path, array: rounded(array, dtype, f"{kind} {path}"), arrays)
 
 
-def _inputs(shape: Any, name: str) -> Values:
-    if shape and isinstance(shape[0], tuple):
-        return tuple(_inputs(each, f"{name}_{index}") for index, each in enumerate(shape))
+def _dtypes(shape: Any, given: Any, default: str, name: str = "input_dtype") -> Tree:
+    """Return the dtype of each input, in the structure of the shapes."""
+    if isinstance(given, Mapping) and isinstance(shape, dict):
+        for key in given:
+            if key not in shape:
+                raise ValueError(
+                    f"{name}: expected keys among {', '.join(map(repr, shape))}, got {key!r}"
+                )
+        return {
+            key: _dtypes(own, given.get(key), default, f"{name}[{key!r}]") for key, own in shape.items()
+        }
+    if isinstance(given, tuple) and isinstance(shape, tuple) and not is_one_shape(shape):
+        if len(given) != len(shape):
+            raise ValueError(f"{name}: expected {len(shape)} dtypes, one for each input, got {given}")
+        pairs = zip(shape, given, strict=True)
+        return tuple(_dtypes(*pair, default, f"{name}[{index}]") for index, pair in enumerate(pairs))
+    if given is not None:
+        check_dtype(given, INPUT_DTYPES, name)
+    return map_shapes(lambda _: given or default, shape)
+
+
+def _names(shape: Any, default: str, name: str = "") -> list[str]:
+    """Return the names of several arrays in order: the keys and indices that lead to each."""
+    if is_one_shape(shape):
+        return [name or default]
+    if isinstance(shape, dict):
+        parts = {f"{name}_{key}" if name else key: own for key, own in shape.items()}
+    else:
+        parts = {f"{name or default}_{index}": own for index, own in enumerate(shape)}
+    return [each for part, own in parts.items() for each in _names(own, default, part)]
+
+
+def _check_different(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"onnx: expected inputs and outputs with different names, got {name!r} twice; rename an "
+                "entry of a dict"
+            )
+
+
+def _input(shape: Shape, name: str) -> Value:
     if any(length < 1 for length in shape):
         raise ValueError(f"input_shape: expected lengths of at least 1, got {shape}")
     return Value(name, tuple(int(length) for length in shape))
 
 
-def _names(values: Values, name: str) -> list[str]:
-    """Return the names of values in order, numbered if there are several."""
-    if isinstance(values, Value):
-        return [name]
-    return [each for i, part in enumerate(values) for each in _names(part, f"{name}_{i}")]
+def _leaves(values: Any) -> list[Any]:
+    """Return the leaves of a tree, those of a dict in its own order."""
+    if isinstance(values, dict):
+        values = tuple(values.values())
+    return [each for part in values for each in _leaves(part)] if isinstance(values, tuple) else [values]
 
 
-def _leaves(values: Values) -> list[Value]:
-    return [values] if isinstance(values, Value) else [each for part in values for each in _leaves(part)]
+def _cast(graph: Graph, value: Value, input_dtype: str) -> Value:
+    """Convert an input to the dtype of the graph if necessary."""
+    if input_dtype == graph.dtype:
+        return value
+    return replace(value, name=graph.cast(value.name, graph.dtype))
 
 
-def _cast(graph: Graph, values: Values, input_dtype: str | None) -> Values:
-    """Convert inputs to the dtype of the graph if necessary."""
-    if input_dtype in (None, graph.dtype):
-        return values
-    if isinstance(values, tuple):
-        return tuple(_cast(graph, each, input_dtype) for each in values)
-    return Value(graph.cast(values.name, graph.dtype), values.shape)
-
-
-def _proto(
-    library: Any, graph: Graph, inputs: list[Value], input_dtype: str, outputs: list[Value], name: str
-) -> Any:
+def _proto(library: Any, graph: Graph, inputs: list[Any], outputs: list[Any], name: str) -> Any:
     size = sum(values.nbytes for values in graph.constants.values())
     if size > _MOST_BYTES:
         raise ValueError(
@@ -145,13 +193,7 @@ def _proto(
     constants = [
         library.numpy_helper.from_array(values, name) for name, values in graph.constants.items()
     ]
-    proto = helper.make_graph(
-        nodes,
-        name,
-        [_value_info(library, value, input_dtype) for value in inputs],
-        [_value_info(library, value, graph.dtype) for value in outputs],
-        constants,
-    )
+    proto = helper.make_graph(nodes, name, inputs, outputs, constants)
     opset = helper.make_opsetid("", OPSET)
     return helper.make_model(
         proto, opset_imports=[opset], ir_version=IR_VERSION, producer_name="multinn"

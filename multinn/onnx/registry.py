@@ -29,8 +29,8 @@ def converts(
     """Return a decorator that makes a function the converter of layers of these classes.
 
     The function gets the `Graph` to add to, the layer, its parameters and its state as NumPy arrays, and
-    its input as a `Value`; it returns its output as a `Value`. A subclass needs its own converter, as it
-    may compute something else.
+    its input as a `Value`; it returns its output as a `Value`. Several arrays are a tuple or a dict of
+    values. A subclass needs its own converter, as it may compute something else.
 
     Args:
         layers: the classes.
@@ -100,14 +100,14 @@ def convert(graph: Graph, layer: Layer, params: Tree, state: Tree, x: Any) -> An
 
     def converted(x: Values) -> Any:
         y = entry.convert(graph, layer, params, state, x)
-        if not isinstance(y, Value | tuple):
+        if not isinstance(y, Value | tuple | dict):
             raise TypeError(
                 f"onnx: expected a Value from the converter of {kind.__name__}, got {y!r}; return "
                 "dataclasses.replace(x, name=...), with the shape of the output if it is another"
             )
         return y
 
-    if isinstance(x, tuple):
+    if isinstance(x, tuple | dict):
         return converted(x)
     value = x if entry.any_layout else graph.with_channels_last(x)
     if value.mask is None or entry.takes_mask:

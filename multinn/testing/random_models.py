@@ -1,13 +1,16 @@
 """Random models of all layers, as gradient cases."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from backends import HostArray, Shape, get_backend
+from backends import HostArray, Shape, Tree, get_backend, tree
 from multinn import layers
+from multinn.host.trees import map_shapes, shape_of
 from multinn.layers import Layer, Sequential
 from multinn.layers.base import with_mask
 from multinn.testing.gradient_cases.base import LayerCase
@@ -16,6 +19,10 @@ _ATTEMPTS = 1000
 _MOST_NUMBERS = 250  # in an output of a layer
 _EPSILON = 0.1  # of normalizations: a small one multiplies rounding errors
 _VOCABULARY = 7
+_KINDS = (  # of inputs
+    *["features", *["images"] * 3, *["sequences"] * 2, "masked", "ids"],
+    *["numbers and ids", "queries and context"],
+)
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,10 @@ class Draws:
 
 
 def random_case(seed: int) -> LayerCase:
-    """Return a model of up to five layers that fit together, on inputs of a random shape.
+    """Return a model of up to seven layers that fit together, on inputs of a random shape.
 
-    The inputs are features, images, sequences with or without a mask, or ids. Half of the models train,
-    so that dropout draws masks.
+    The inputs are features, images, sequences with or without a mask, ids, or two of these. Some models
+    end in several outputs. Half of the models train, so that dropout draws masks.
 
     Args:
         seed: 0 or more.
@@ -68,45 +75,68 @@ def random_case(seed: int) -> LayerCase:
         RuntimeError: no layer fits.
     """
     draws = Draws(np.random.default_rng([seed, *b"random models"]))
-    kind = draws.one_of("features", "images", "images", "sequences", "sequences", "masked", "ids")
-    batch, lengths, ids, model = draws.number(1, 4), None, None, None
+    kind = draws.one_of(*_KINDS)
+    batch, lengths, model = draws.number(1, 4), None, None
+    shape: Any = (draws.number(2, 6), draws.number(1, 5))
+    ids: Any = None
     if kind == "features":
-        shape: Shape = (draws.number(1, 6),)
+        shape = shape[1:]
     elif kind == "images":
         shape = (*draws.pair(3, 6), draws.number(1, 4))
     elif kind == "ids":
-        shape, ids = (draws.number(2, 6),), _VOCABULARY
-        model = Sequential([layers.Embedding(ids, draws.number(1, 5), draws.one_of(None, 0))])
-    else:
-        shape = (draws.number(2, 6), draws.number(1, 5))
-        if kind == "masked":
-            lengths = tuple(draws.number(0 if row else 1, shape[0]) for row in range(batch))
-    x = np.zeros((batch, *shape), np.int32 if ids else np.float64)
+        shape, ids = shape[:1], _VOCABULARY
+        model = Sequential([_embedding(draws)])
+    elif kind == "numbers and ids":
+        shape, ids = {"numbers": shape[1:], "city": (draws.number(1, 2),)}, {"city": _VOCABULARY}
+        embedded = [layers.Select("city"), _embedding(draws, None), layers.Flatten()]
+        model = Sequential([layers.Concatenate([layers.Select("numbers"), Sequential(embedded)])])
+    elif kind == "queries and context":
+        shape, ids = (shape, (draws.number(2, 5),)), (None, _VOCABULARY)
+        pair = [layers.Select(0), Sequential([layers.Select(1), _embedding(draws)])]
+        attention = layers.MultiHeadAttention(1, use_bias=draws.flag())
+        across = layers.Add([layers.Select(0), attention])
+        block = _transformer(draws, shape[0], cross_attention=True)
+        model = Sequential([layers.Parallel(pair), draws.one_of(across, block)])
+    elif kind == "masked":
+        lengths = tuple(draws.number(0 if row else 1, shape[0]) for row in range(batch))
     mask = None if lengths is None else np.arange(shape[0]) < np.array(lengths)[:, None]
+    shape = map_shapes(lambda own: (batch, *own), shape)
+    x = map_shapes(np.zeros, shape)
     for _ in range(draws.number(2, 5)):
-        model = _with_another_layer(draws, model, x, mask)
+        model = _with_another_layer(draws.layer, model, x, mask)
+    if draws.number(0, 7) == 0:
+        model = _with_another_layer(partial(_heads, draws), model, x, mask)
     assert model is not None
-    return LayerCase(f"random {seed}", model, x.shape, training=draws.flag(), lengths=lengths, ids=ids)
+    return LayerCase(f"random {seed}", model, shape, training=draws.flag(), lengths=lengths, ids=ids)
 
 
 def _with_another_layer(
-    draws: Draws, model: Sequential | None, x: HostArray, mask: HostArray | None
+    make: Callable[[Shape], Layer], model: Sequential | None, x: Tree, mask: HostArray | None
 ) -> Sequential:
     """Return the model with another layer at its end, which takes the outputs of those before it."""
     known = () if model is None else model.layers
-    shape = x.shape[1:] if model is None else model.init(np.random.default_rng(0), x.shape[1:])[1]
+    shape = shape_of(x) if model is None else model.init(np.random.default_rng(0), shape_of(x))[1]
     for _ in range(_ATTEMPTS):
         try:
-            candidate = Sequential([*known, draws.layer(shape)])
-            params, output_shape = candidate.init(np.random.default_rng(0), x.shape[1:])
+            candidate = Sequential([*known, make(shape)])
+            params, output_shape = candidate.init(np.random.default_rng(0), shape_of(x))
             candidate.forward_with_state(
                 get_backend("numpy:eager"), params, candidate.init_state(params), with_mask(x, mask)
             )
         except ValueError:
             continue
-        if 0 < np.prod(output_shape) <= _MOST_NUMBERS:
+        if all(0 < size <= _MOST_NUMBERS for size in tree.leaves(map_shapes(math.prod, output_shape))):
             return candidate
     raise RuntimeError(f"no layer takes the outputs of {model!r}, of shape {shape}")
+
+
+def _heads(draws: Draws, shape: Shape) -> Layer:
+    heads = [draws.layer(shape), draws.layer(shape)]
+    return layers.Parallel(heads, draws.one_of(None, ["price", "kind"]))
+
+
+def _embedding(draws: Draws, *padding_ids: int | None) -> Layer:
+    return layers.Embedding(_VOCABULARY, draws.number(1, 5), draws.one_of(*padding_ids or (None, 0)))
 
 
 Maker = Callable[[Draws, Shape], Layer]
@@ -150,15 +180,16 @@ def _attention_with_additive_mask(draws: Draws, shape: Shape) -> Layer:
     return Sequential([branches, attention])
 
 
-def _transformer(draws: Draws, shape: Shape) -> Layer:
+def _transformer(draws: Draws, shape: Shape, *, cross_attention: bool = False) -> Layer:
     return layers.TransformerBlock(
         shape[-1],
-        draws.number(1, 2),
+        1 if cross_attention else draws.number(1, 2),  # any number of features has one head
         draws.number(1, 5),
         draws.one_of(0.0, 0.2),
         causal=draws.flag(),
         activation=_activation(draws, shape),
         pre_normalization=draws.flag(),
+        cross_attention=cross_attention,
     )
 
 
@@ -216,6 +247,16 @@ def _convolution(draws: Draws, shape: Shape) -> Layer:
     return layers.Conv1D(**options) if is_1d else layers.Conv2D(**options)
 
 
+def _selected(draws: Draws, shape: Shape) -> Layer:
+    branches = {"one": draws.layer(shape), "other": draws.layer(shape)}
+    return Sequential([layers.Parallel(branches), layers.Select(draws.one_of(*branches))])
+
+
+def _columns(draws: Draws, shape: Shape) -> Layer:
+    order = draws.generator.permutation(shape[-1])
+    return layers.Columns(tuple(order[: draws.number(1, len(order))]))
+
+
 def _sequential(draws: Draws, shape: Shape) -> Layer:
     return Sequential([draws.layer(shape) for _ in range(draws.number(1, 3))])
 
@@ -243,6 +284,7 @@ _LAYERS: tuple[Maker, ...] = (
     lambda draws, shape: layers.PReLU(),
     lambda draws, shape: layers.Softmax(),
     lambda draws, shape: layers.Identity(),
+    _columns,
     lambda draws, shape: layers.Rescale(0.5, -0.2),
     lambda draws, shape: layers.BatchNorm(epsilon=_EPSILON),
     lambda draws, shape: layers.LayerNorm(_EPSILON, draws.number(1, 2)),
@@ -265,7 +307,7 @@ _OF_RANK: dict[int, tuple[Maker, ...]] = {
         lambda draws, shape: layers.GlobalMaxPool1D(),
         lambda draws, shape: layers.Masking(),
         lambda draws, shape: layers.PositionalEncoding(),
-        lambda draws, shape: layers.PositionEmbedding(),
+        lambda draws, shape: layers.PositionEmbedding(steps=draws.one_of(None, shape[0] + 1)),
         lambda draws, shape: layers.SpatialDropout(0.3),
     ),
     3: (
@@ -277,7 +319,7 @@ _OF_RANK: dict[int, tuple[Maker, ...]] = {
     ),
 }
 
-_CONTAINERS: tuple[Maker, ...] = (_sequential, _residual, _add, _concatenate)
+_CONTAINERS: tuple[Maker, ...] = (_sequential, _residual, _add, _concatenate, _selected)
 
 
 def parts_of(layer: Layer) -> list[Layer]:

@@ -13,7 +13,7 @@ from multinn.descriptions.types import checks_arguments
 
 _VIEW = Path(__file__).parent / "view"
 _CORE = (
-    *("expressions.js", "arrays.js", "results.js"),
+    *("expressions.js", "arrays.js", "losses.js", "results.js"),
     *("inputs.js", "elements.js", "planes.js", "drawing.js"),
     *("units.js", "network.js", "explanation.js", "stepper.js"),
 )
@@ -113,11 +113,16 @@ def script(trace: dict[str, Any] | None = None) -> str:
     """
     classes = None
     if trace is not None:
-        parts = [*trace["layers"], trace["loss"], *trace["optimizers"]]
+        parts = [*trace["layers"], *losses_in(trace["loss"]), *trace["optimizers"]]
         classes = {part["class"] for part in parts}
     first, *rest = _CORE
     own = [text for name, text in _own_formulas.items() if classes is None or name in classes]
     return "".join([_module(first), *_families(classes), *map(_module, rest), *dict.fromkeys(own)])
+
+
+def losses_in(loss: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a loss of a trace, and all losses within it."""
+    return [loss, *(each for head in loss.get("heads", {}).values() for each in losses_in(head))]
 
 
 def _families(classes: set[str] | None) -> list[str]:

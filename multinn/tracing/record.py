@@ -16,8 +16,8 @@ from multinn.errors import DescriptionError
 from multinn.host.progress import progress
 from multinn.host.text import shorten
 from multinn.host.version import own_version
-from multinn.layers import Layer, Sequential
-from multinn.losses import Loss
+from multinn.layers import Layer, Parallel, Sequential
+from multinn.losses import Heads, Loss
 from multinn.optimizers import Optimizer
 from multinn.tracing.arrays import ArrayStore, Json
 from multinn.tracing.recorder import Call, Recorder
@@ -174,7 +174,7 @@ class _Writer:
             "forward": [calls.index(call) for call in recorder.forward],
             "backward": [calls.index(call) for call in recorder.backward],
             "layers": [self._layer(call, became) for call in calls],
-            "loss": self._add(recorder.losses[-1].values),
+            "loss": self._loss(recorder.losses[-1]),
         }
         if "updates" not in self._leave_out:
             found["updates"] = [self._add(call.values) for call in recorder.updates]
@@ -182,20 +182,42 @@ class _Writer:
 
     def parts(self, recorder: Recorder) -> dict[str, Json]:
         """Return the descriptions of the layers, the loss and the optimizers, from the last step."""
-        places = [call.place for call in recorder.calls]
+        places = {call.place: index for index, call in enumerate(recorder.calls)}
         layers = [
             self._part(call)
             | {
                 "sequential": isinstance(call.part, Sequential),
                 "place": list(call.place[1:]),
-                "parent": places.index(call.place[:-1]) if call.place[:-1] in places else None,
+                "parent": places.get(call.place[:-1]),
                 "parameters": parameters,
             }
             for call, parameters in zip(recorder.calls, self._parameters, strict=True)
         ]
-        loss = self._part(recorder.losses[-1]) | {"reduction": recorder.loss.reduction}
+        for call in recorder.calls:
+            if isinstance(call.part, Parallel) and call.part.names is not None:
+                for inner, name in zip(call.inner, call.part.names, strict=True):
+                    layers[places[inner.place]]["branch"] = name
+        loss = self._loss_part(recorder.losses[-1])
         optimizers = [self._part(call) for call in recorder.updates]
         return {"layers": layers, "loss": loss, "optimizers": optimizers, "code": self._code}
+
+    def _loss(self, call: Call) -> dict[str, Json]:
+        """Return the record of a loss, and of each loss within `Heads`."""
+        found: dict[str, Json] = self._add(call.values)
+        heads = {key: self._loss(head) for key, head in _heads(call).items()}
+        return found | ({"heads": heads} if heads else {})
+
+    def _loss_part(self, call: Call) -> dict[str, Json]:
+        """Return the description of a loss, and of each loss within `Heads` with its coefficient."""
+        loss: Any = call.part
+        found = self._part(call) | {"reduction": loss.reduction}
+        if heads := _heads(call):
+            coefficients = loss.coefficients or (1.0,) * len(heads)
+            found["heads"] = {
+                key: self._loss_part(head) | {"coefficient": coefficient}
+                for (key, head), coefficient in zip(heads.items(), coefficients, strict=True)
+            }
+        return found
 
     def _layer(self, call: Call, became: dict[int, Any]) -> dict[str, Json]:
         values = call.values
@@ -239,6 +261,14 @@ class _Writer:
         if listing not in self._code:
             self._code.append(listing)
         return self._code.index(listing)
+
+
+def _heads(call: Call) -> dict[str, Call]:
+    """Return the calls that `Heads` made of its losses, by the keys or the indices of the outputs."""
+    loss = call.part
+    if not isinstance(loss, Heads):
+        return {}
+    return dict(zip(map(str, loss.keys), call.inner, strict=True))
 
 
 def _changing_leaves(state: TrainingState) -> list[Any]:

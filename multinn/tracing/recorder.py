@@ -8,7 +8,7 @@ from typing import Any
 from backends import Array, Backend, Tree
 from multinn.descriptions.instrumented import instrumented
 from multinn.layers import Layer
-from multinn.losses import Loss
+from multinn.losses import Loss, LossOfEntries
 from multinn.optimizers import Optimizer
 from multinn.random import Key
 from multinn.tracing.source_lines import SourceLines
@@ -117,6 +117,13 @@ class Recorder:
         found = [call for call in found if call.values["cache"] is cache] or found
         return ([call for call in found if call.values["params"] is params] or found)[-1]
 
+    def _keep(self, part: Any, found: tuple[Array, Tree]) -> tuple[Array, Tree]:
+        """Record the values and the gradient of examples, or of entries, if the loss is running."""
+        if self._is_running(part):
+            values, gradient = found
+            self._running[-1][1].values.update(values=values, gradient=gradient)
+        return found
+
     def _layer_class(self, kind: Any) -> type:
         recorder = self
 
@@ -169,22 +176,39 @@ class Recorder:
         recorder = self
 
         class Recording(kind):  # type: ignore[misc]
-            def __call__(
-                self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
-            ) -> tuple[Array, Array]:
-                with recorder._run(self, Call(self), "forward") as call:
-                    value, dy = super().__call__(backend, outputs, targets, weights)
-                call.values.update(outputs=outputs, targets=targets, weights=weights, value=value, dy=dy)
-                recorder.losses.append(call)
-                return value, dy
-
-            def per_example(
-                self, backend: Backend, outputs: Array, targets: Array
-            ) -> tuple[Array, Array]:
-                values, gradient = super().per_example(backend, outputs, targets)
+            def report(
+                self, backend: Backend, outputs: Tree, targets: Tree, weights: Tree = None
+            ) -> tuple[dict[str, Array], Tree]:
                 if recorder._is_running(self):
-                    recorder._running[-1][1].values.update(values=values, gradient=gradient)
-                return values, gradient
+                    found: tuple[dict[str, Array], Tree] = super().report(
+                        backend, outputs, targets, weights
+                    )
+                    return found
+                with recorder._run(self, recorder._begin(self), "forward") as call:
+                    values, dy = super().report(backend, outputs, targets, weights)
+                given = {"outputs": outputs, "targets": targets, "weights": weights}
+                call.values.update(**given, value=values["loss"], dy=dy)
+                recorder.losses.append(call)
+                return values, dy
+
+            def __call__(
+                self, backend: Backend, outputs: Tree, targets: Tree, weights: Tree = None
+            ) -> tuple[Array, Tree]:
+                if recorder._is_running(self):
+                    found: tuple[Array, Tree] = super().__call__(backend, outputs, targets, weights)
+                    return found
+                values, dy = self.report(backend, outputs, targets, weights)
+                return values["loss"], dy
+
+            def per_example(self, backend: Backend, outputs: Tree, targets: Tree) -> tuple[Array, Tree]:
+                return recorder._keep(self, super().per_example(backend, outputs, targets))
+
+            if issubclass(kind, LossOfEntries):
+
+                def per_entry(
+                    self, backend: Backend, outputs: Array, targets: Array
+                ) -> tuple[Array, Array]:
+                    return recorder._keep(self, super().per_entry(backend, outputs, targets))
 
         return Recording
 

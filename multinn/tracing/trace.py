@@ -213,6 +213,18 @@ def _check_parts(data: Mapping[str, Json]) -> None:
             indices = range(len(data["layers"]))
             if not all(type(index) is int and index in indices for index in order):
                 raise TraceError(f"the trace is damaged: expected indices of layers, got {order!r:.80}")
+        _check_heads(data["loss"], step["loss"])
+
+
+def _check_heads(loss: Json, record: Json) -> None:
+    """Raise TraceError unless a loss has a class, and its record has one of each loss within it."""
+    if not (isinstance(loss, dict) and isinstance(loss.get("class"), str) and isinstance(record, dict)):
+        raise TraceError("the trace is damaged: expected losses, each with the name of its class")
+    heads, records = loss.get("heads", {}), record.get("heads", {})
+    if not (isinstance(heads, dict) and isinstance(records, dict) and heads.keys() == records.keys()):
+        raise TraceError("the trace is damaged: expected a record of each loss in each step")
+    for key, head in heads.items():
+        _check_heads(head, records[key])
 
 
 def _finite(text: str) -> float:

@@ -1,31 +1,34 @@
 """A model, a loss and an optimizer on one backend, with everything that training changes."""
 
-import math
+import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 
 from backends import Backend, Shape, Tree, get_backend, tree
-from multinn.descriptions import html
 from multinn.descriptions.brief import brief
-from multinn.descriptions.types import checks_arguments
+from multinn.descriptions.summary import Summary
+from multinn.descriptions.types import check_type, checks_arguments
 from multinn.errors import NotInitializedError
 from multinn.host.checks import check_inputs, check_integers, check_parameters, check_shape
 from multinn.host.interrupts import uninterrupted
-from multinn.host.text import figures, shorten
 from multinn.layers import Layer
-from multinn.layers.containers.sequential import check_takes
+from multinn.layers.base import check_takes
 from multinn.losses import Loss
 from multinn.metrics import Metric, check_metrics
 from multinn.optimizers import Adam, Optimizer
 from multinn.training import checkpoints, inference
 from multinn.training.checkpoints import PathLike, Progress, with_current_entries
 from multinn.training.compiled import CompiledPrograms, Seconds
+from multinn.training.continuing import fits
 from multinn.training.examples import PlacedExamples, check_examples, check_model_inputs, ready
 from multinn.training.history import History
 from multinn.training.last_layer import warn_of_last_layer
 from multinn.training.program import Examples, ModelState, TrainingProgram, TrainingState, first_state
+from multinn.training.texts import html, text
 
 
 class BaseTrainer:
@@ -66,15 +69,13 @@ class BaseTrainer:
             UserWarning: the model ends in an activation, such as Softmax, but the loss expects logits.
         """
         optimizer = Adam() if optimizer is None else optimizer
-        if not isinstance(metrics, Mapping | None):
-            raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
+        metrics = _checked({} if metrics is None else metrics, loss)
         check_integers(minimum=0, seed=seed)
-        check_metrics(metrics or {})
         warn_of_last_layer(model, loss)
         self.backend = get_backend(backend)
         self.dtype = dtype
         self.seed = seed
-        self.program = TrainingProgram(self.backend, model, loss, optimizer, metrics or {}, dtype)
+        self.program = TrainingProgram(self.backend, model, loss, optimizer, metrics, dtype)
         with self.backend.precision(dtype):  # raises BackendError if the dtype is not available
             pass
         self.seconds = Seconds()
@@ -89,6 +90,74 @@ class BaseTrainer:
     def model(self) -> Layer:
         """The model that is trained."""
         return self.program.model
+
+    @property
+    def loss(self) -> Loss:
+        """The loss to minimize. It can be set between two runs; the parameters stay.
+
+        Raises:
+            TypeError: it is set to something else than a loss.
+
+        Warns:
+            UserWarning: the model ends in an activation, such as Softmax, but the loss expects logits.
+        """
+        return self.program.loss
+
+    @loss.setter
+    def loss(self, loss: Loss) -> None:
+        check_type("Trainer", "loss", loss, Loss)
+        check_metrics(self.metrics, loss.reductions)
+        warn_of_last_layer(self.model, loss)
+        self._replace_parts(loss=loss)
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer. It can be set, also by a callback during a run.
+
+        Its state is kept if it has the same meaning for the new optimizer: after a change of the
+        learning rate, the weight decay or what `Freeze` keeps constant, or from Adam to AdamW.
+        Otherwise, for example after a change of the momentum, it begins anew, also the count of steps
+        that a schedule uses.
+
+        Raises:
+            TypeError: it is set to something else than an optimizer.
+            ValueError: it is set to an optimizer that does not fit the parameters.
+
+        Warns:
+            UserWarning: the state begins anew, and steps were done with the former optimizer.
+        """
+        return self.program.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Optimizer) -> None:
+        check_type("Trainer", "optimizer", optimizer, Optimizer)
+        former = self.optimizer
+        if self.params is not None:
+            with self.backend.precision(self.dtype):
+                first = self.backend.from_numpy(optimizer.init(self.backend.to_numpy(self.params)))
+            if not fits(former, self.optimizer_state, optimizer, first):
+                if self.step > 0:
+                    warnings.warn(
+                        f"Trainer: the state of {brief(former)} does not fit {brief(optimizer)}, whose "
+                        "state begins anew",
+                        stacklevel=3,
+                    )
+                self.state = self.state._replace(optimizer_state=first)
+        self._replace_parts(optimizer=optimizer)
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The metrics by name. They can be set between two runs.
+
+        Raises:
+            TypeError: they are set to something else than a dict of functions.
+            ValueError: a metric has a name that the history reserves.
+        """
+        return MappingProxyType(dict(self.program.metrics))
+
+    @metrics.setter
+    def metrics(self, metrics: Mapping[str, Metric]) -> None:
+        self._replace_parts(metrics=_checked(metrics, self.loss))
 
     @property
     def input_shape(self) -> Any:
@@ -125,6 +194,47 @@ class BaseTrainer:
     def model_state(self) -> ModelState:
         """The parameters for inference, and the state of the layers."""
         return ModelState(self.inference_parameters, self.state.layer_state)
+
+    @property
+    def layer_state(self) -> Tree:
+        """The state of the layers, such as running statistics, a tree of the backend's arrays.
+
+        It is None before the first `fit`. It can be set to a tree of arrays of the same structure and
+        shapes, as `multinn.exchange` returns it; the arrays are copied, and training continues from it.
+
+        Raises:
+            NotInitializedError: it is set, but there are no parameters yet.
+            TypeError, ValueError: it is set to arrays that do not fit, or hold NaN or infinity.
+        """
+        return self.state.layer_state
+
+    @layer_state.setter
+    def layer_state(self, layer_state: Tree) -> None:
+        self._known_shapes()
+        current = self.backend.to_numpy(self.layer_state)
+        given = check_parameters(current, layer_state, "layer_state")
+        copied = tree.map(lambda leaf: np.array(leaf, self.dtype, order="C"), given)
+        with self.backend.precision(self.dtype):
+            self.state = self.state._replace(layer_state=self.backend.from_numpy(copied))
+
+    def summary(self, input_shape: Shape | None = None) -> Summary:
+        """Return a table of the model and its parts, as `Layer.summary` does.
+
+        Args:
+            input_shape: the shape of one example, without the batch axis; None for that of the trainer.
+
+        Raises:
+            NotInitializedError: the shape is None, and there are no parameters yet.
+            TypeError: input_shape is not a tuple of integers.
+            ValueError: the model cannot take inputs of this shape.
+        """
+        if input_shape is None and self._shapes is None:
+            raise NotInitializedError(
+                "summary: the trainer does not know the shape of its inputs yet: give an input_shape, "
+                "or call fit or initialize first"
+            )
+        shape = self.input_shape if input_shape is None else check_shape(input_shape)
+        return self.model.summary(shape, self.dtype)
 
     def initialize(
         self,
@@ -166,6 +276,9 @@ class BaseTrainer:
     ) -> dict[str, float]:
         """Return the loss and the metrics over all examples, at inference.
 
+        Sequences and images may have other sizes than in training if the shapes of the parameters do not
+        depend on them: recurrent layers, attention, convolution and global pooling take any size.
+
         Args:
             x: (examples, ...), as in training.
             y: the targets, as the loss takes them.
@@ -188,6 +301,8 @@ class BaseTrainer:
 
         A model with several heads returns a dict or a tuple of such arrays.
 
+        Sequences and images may have other sizes than in training, as in `evaluate`.
+
         Args:
             x: (examples, ...), as in training.
             batch_size: examples at a time.
@@ -197,9 +312,9 @@ class BaseTrainer:
             TypeError, ValueError: the data do not fit the model.
         """
         check_integers(batch_size=batch_size)
-        input_shape, _ = self._known_shapes()
+        shapes = self._known_shapes()
         inputs = check_inputs(x, self.dtype)
-        check_model_inputs(self.model, inputs, input_shape, "x")
+        check_model_inputs(self.model, inputs, shapes, "x")
         with self.backend.precision(self.dtype):
             chunks = inference.input_chunks(self.backend, inputs, int(batch_size))
             return inference.predict(self.program, self.programs, self.model_state, chunks)
@@ -295,37 +410,15 @@ class BaseTrainer:
 
     def __repr__(self) -> str:
         """Return the parts and the progress, a line for each, at most 80 columns wide."""
-        facts = {"model": brief(self.model)}
-        if self.params is not None:
-            sizes = (math.prod(leaf.shape) for leaf in tree.leaves(self.params))
-            facts["parameters"] = f"{sum(sizes):,}"
-        lines = [type(self).__name__]
-        for name, text in (facts | self._facts(width=67)).items():
-            first, *more = (shorten(line, 67) for line in text.split("\n"))
-            lines += [f"  {name:<10} {first}", *(" " * 13 + line for line in more)]
-        return "\n".join(lines)
+        return text(self)
 
     def _repr_html_(self) -> str:
-        shapes = self._shapes
-        model: Any = self.model if shapes is None else self.model.summary(shapes[0], self.dtype)
-        return f"<div>{html.facts(self._facts())}{model._repr_html_()}</div>"
+        return html(self, self._shapes and self._shapes[0])
 
-    def _facts(self, width: int | None = None) -> dict[str, str]:
-        """Return the parts other than the model, and the progress, as texts by name.
-
-        Args:
-            width: the most characters of a line of the last metrics; None for one line of any length.
-        """
-        program = self.program
-        facts = {
-            "loss": brief(program.loss),
-            "optimizer": brief(program.optimizer),
-            "metrics": ", ".join(program.metrics),
-            "backend": f"{self.backend.name} on {self.backend.device}, {self.dtype}",
-            "progress": f"epoch {self.epoch:,}, step {self.step:,}",
-            "last": figures(self.history[-1], width) if self.history else "",
-        }
-        return {name: text for name, text in facts.items() if text}
+    def _replace_parts(self, **parts: Any) -> None:
+        """Replace parts of the program, for which other functions are compiled."""
+        self.program = replace(self.program, **parts)
+        self.programs = CompiledPrograms(self.backend, self.seconds)
 
     def _draw(self, input_shape: Tree, seed: int) -> tuple[Tree, Tree]:
         check_takes(self.model, input_shape)
@@ -381,3 +474,11 @@ class BaseTrainer:
             self.step = progress.step
             self.history = progress.history
             self._shapes = progress.shapes
+
+
+def _checked(metrics: Any, loss: Loss) -> dict[str, Metric]:
+    """Return the metrics as a new dict; raise TypeError or ValueError if something else was given."""
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"Trainer: expected metrics as a dict, by name, got {metrics!r}")
+    check_metrics(metrics, loss.reductions)
+    return dict(metrics)

@@ -55,6 +55,15 @@ class BatchRun(BaseRun):
                 raise ValueError(
                     "fit_batches: expected weights with all batches of an epoch, or with none"
                 )
+            if self.step_callbacks:
+                state = self.step_callbacks.after(
+                    self.trainer,
+                    state,
+                    record,
+                    sizes[-1:],
+                    epoch=self.trainer.epoch,
+                    step=step + len(sizes),
+                )
             if within.is_due():
                 shown = self._combine(columns[within.start :], sizes[within.start :])
                 within.show(len(sizes), shown)

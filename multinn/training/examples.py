@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends import HostArray, Tree, tree
-from multinn.host.checks import check_example_shape, check_inputs, check_number, check_targets, kind_text
-from multinn.host.trees import check_entries, count_of, is_one_shape, rows_of
+from multinn.host.checks import check_inputs, check_number, check_targets, kind_text
+from multinn.host.trees import check_entries, count_of, is_one_shape, rows_of, shape_of
 from multinn.layers import Layer
 from multinn.training.program import Examples, TrainingProgram
+from multinn.training.shapes import output_shape_for
 
 
 class PlacedExamples(NamedTuple):
@@ -39,18 +40,17 @@ def check_examples(
         inputs: from `check_inputs`.
         y: targets, as the loss takes them.
         weights: (examples,), or as `Loss.prepare_weights` takes them, or None.
-        shapes: of one input and of one output.
-        name: a prefix of x and y in messages.
+        shapes: of one input and of one output in training.
+        name: a prefix of x, y and weights in messages.
         class_weights: as in `Trainer.fit`.
         all_zero: whether all weights may be zero.
 
     Raises:
         TypeError, ValueError: the data do not fit the model or the loss.
     """
-    input_shape, output_shape = shapes
     count = count_of(inputs)
     targets = check_targets(y, count, f"{name}y")
-    check_model_inputs(program.model, inputs, input_shape, f"{name}x")
+    output_shape = check_model_inputs(program.model, inputs, shapes, f"{name}x")
     if not (program.loss.takes_tuple or is_one_shape(output_shape)):
         raise ValueError(
             f"{type(program.loss).__name__}: expected a model with one output, got outputs of shapes "
@@ -65,33 +65,41 @@ def check_examples(
     checked = partial(program.loss.prepare_weights, examples=count, output_shape=output_shape)
     if weights is not None:
         dtype = program.dtype if class_weights is None else "float64"
-        weights = checked(weights, dtype=dtype, all_zero=all_zero)
+        weights = checked(weights, dtype=dtype, all_zero=all_zero, name=f"{name}weights")
     if class_weights is not None:
         check_entries(targets, (), f"class_weights: {name}y", "with one class for each example")
         weights = checked(with_class_weights(targets, class_weights, weights), dtype=program.dtype)
     return Examples(inputs, prepared, weights)
 
 
-def check_model_inputs(model: Layer, inputs: Tree, input_shape: Any, name: str) -> None:
-    """Raise ValueError unless the inputs have that shape, and values that the model can take."""
-    check_example_shape(inputs, input_shape, name)
+def check_model_inputs(model: Layer, inputs: Tree, shapes: tuple[Any, Any], name: str) -> Any:
+    """Return the shape of an output for these inputs; shapes are those of training.
+
+    Raises:
+        ValueError: the model cannot take inputs of this shape, or their values.
+    """
+    check_entries(inputs, shapes[0], name)
+    output_shape = shapes[1]
+    if shape_of(inputs) != shapes[0]:
+        output_shape = output_shape_for(model, shapes[0], inputs, name)
     try:
         model.check_inputs(inputs)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+    return output_shape
 
 
 def check_validation_data(
     program: TrainingProgram, data: Any, shapes: tuple[Any, Any]
 ) -> Examples | None:
-    """Return a pair (x, y) as checked examples; None for None."""
+    """Return (x, y) or (x, y, weights) as checked examples; None for None."""
     if data is None:
         return None
-    if not (isinstance(data, tuple | list) and len(data) == 2):
-        raise ValueError(f"validation_data: expected a pair (x, y), got {kind_text(data)}")
-    x, y = data
+    if not (isinstance(data, tuple | list) and len(data) in (2, 3)):
+        raise ValueError(f"validation_data: expected (x, y) or (x, y, weights), got {kind_text(data)}")
+    x, y, *weights = data
     inputs = check_inputs(x, program.dtype, "validation x")
-    return check_examples(program, inputs, y, None, shapes, "validation ")
+    return check_examples(program, inputs, y, weights[0] if weights else None, shapes, "validation ")
 
 
 def without_left_out(examples: Examples) -> Examples:

@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from backends import HostArray, Tree
 from multinn.descriptions.html import paragraph
+from multinn.descriptions.plots import plot_records
 from multinn.descriptions.records import curves_of, table_of
+from multinn.host.extras import package
 from multinn.host.text import figures
 from multinn.training.program import Reduction
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Record = dict[str, float]
 Columns = dict[str, HostArray]
@@ -66,6 +71,31 @@ class History(list[Record]):
         if not any(index in record for record in self):
             raise KeyError(f"{index!r} was not reported, only {sorted(set().union(*self))}")
         return [record[index] for record in self if index in record]
+
+    def plot(self) -> "list[Axes]":
+        """Draw the loss and each metric by epoch in a new figure of Matplotlib.
+
+        Each has a panel, with the curve of the training and, dashed, that of the validation. The
+        vertical axis is logarithmic if the values are positive and their ratio is 100 or more.
+
+        Returns:
+            The axes of the panels; ``axes[0].figure`` is the figure.
+
+        Raises:
+            ImportError: Matplotlib is not installed.
+            ValueError: there are no records.
+        """
+        return plot_records(self)
+
+    def to_pandas(self) -> Any:
+        """Return a DataFrame of pandas, with a row for each record and a column for each name.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        with package("pandas", "History.to_pandas needs pandas"):
+            from pandas import DataFrame  # type: ignore[import-untyped]
+        return DataFrame(list(self))
 
     def __repr__(self) -> str:
         return f"{self._title}\n{table_of(self)}".rstrip()

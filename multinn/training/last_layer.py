@@ -1,9 +1,10 @@
 """A warning of a last layer that a loss does not expect."""
 
 import warnings
+from collections.abc import Iterator
 
-from multinn.layers import Layer, Sequential, Sigmoid, Softmax, Softplus
-from multinn.losses import Loss
+from multinn.layers import Concatenate, Layer, Parallel, Sequential, Sigmoid, Softmax, Softplus
+from multinn.losses import Heads, Loss
 
 # By the `output_activation` of a loss: what it expects, and the layers that would change that.
 _EXPECTED: dict[str, tuple[str, tuple[type[Layer], ...]]] = {
@@ -16,22 +17,36 @@ _EXPECTED: dict[str, tuple[str, tuple[type[Layer], ...]]] = {
 def warn_of_last_layer(model: Layer, loss: Loss) -> None:
     """Warn if the model ends in an activation, but the loss expects outputs before an activation.
 
-    Called in the constructor of a trainer: the warning points to the caller of that.
+    Called in the constructor of a trainer, or where its loss is set: the warning points to the caller of
+    that.
     """
-    expected, activations = _EXPECTED.get(loss.output_activation, ("", ()))
-    last = _last_layer(model)
-    if isinstance(last, activations):
-        name = type(last).__name__
-        warnings.warn(
-            f"Trainer: the model ends in {name}, but {type(loss).__name__} expects {expected}: remove "
-            f"{name} from the model, and apply it to what predict returns",
-            stacklevel=4,
-        )
+    for last, own_loss in dict.fromkeys(_last_layers(model, loss)):
+        expected, activations = _EXPECTED.get(own_loss.output_activation, ("", ()))
+        if isinstance(last, activations):
+            name = type(last).__name__
+            warnings.warn(
+                f"Trainer: the model ends in {name}, but {type(own_loss).__name__} expects {expected}: "
+                f"remove {name} from the model, and apply it to what predict returns",
+                stacklevel=4,
+            )
 
 
-def _last_layer(model: Layer) -> Layer:
-    """Return the layer that computes the output: the last one, but for layers that keep its values."""
-    if not isinstance(model, Sequential):
-        return model
-    computing = [layer for layer in model.layers if not layer.keeps_values]
-    return _last_layer(computing[-1]) if computing else model
+def _last_layers(model: Layer, loss: Loss) -> Iterator[tuple[Layer, Loss]]:
+    """Yield each layer that computes a part of the output, with the loss of that part.
+
+    The last layer of a Sequential computes the output, but for layers that keep the values of others.
+    """
+    if isinstance(model, Parallel) and isinstance(loss, Heads):
+        branches = dict(zip(model.names or range(len(model.branches)), model.branches, strict=True))
+        for key, own_loss in zip(loss.keys, loss.losses, strict=True):
+            if key in branches:
+                yield from _last_layers(branches[key], own_loss)
+    elif isinstance(model, Concatenate):
+        for branch in model.branches:
+            yield from _last_layers(branch, loss)
+    elif isinstance(model, Sequential):
+        computing = [layer for layer in model.layers if not layer.keeps_values]
+        if computing:
+            yield from _last_layers(computing[-1], loss)
+    else:
+        yield model, loss

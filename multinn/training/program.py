@@ -14,6 +14,7 @@ from multinn.host.trees import count_of
 from multinn.layers import Layer
 from multinn.layers.base import values_of
 from multinn.losses import Loss
+from multinn.losses.base import outputs_for
 from multinn.metrics import Metric, reduction_of
 from multinn.metrics.base import Reduction as Reduction
 from multinn.optimizers import Optimizer
@@ -161,9 +162,8 @@ def value_and_gradients(
         key: a key to train, None to run the model as at inference.
     """
     y, cache = model.forward(backend, params, examples.x, key)
-    outputs = values_of(y)
-    value, dy = loss(backend, outputs, examples.targets, examples.weights)
-    return value, outputs, model.parameter_gradients(backend, params, cache, dy)
+    value, dy = loss(backend, outputs_for(loss, y), examples.targets, examples.weights)
+    return value, values_of(y), model.parameter_gradients(backend, params, cache, dy)
 
 
 @dataclass(frozen=True)
@@ -243,10 +243,9 @@ class TrainingProgram:
         x, targets, weights = examples if rows is None else take_rows(backend, examples, rows)
 
         y, cache = model.forward_with_state(backend, params, layer_state, self._cast(x), Key(key))
-        outputs = values_of(y)
-        losses, dy = self.loss.report(backend, outputs, targets, weights)
+        losses, dy = self.loss.report(backend, outputs_for(self.loss, y), targets, weights)
         gradients = model.parameter_gradients(backend, params, cache, dy)
-        record = losses | self._metrics(outputs, targets, weights)
+        record = losses | self._metrics(y, targets, weights)
         if weights is not None and self.loss.reduction == "mean":
             # Over an epoch, an example counts by its weight, not by its share in its batch.
             share = record["weight"] * (1.0 / count_of(x))
@@ -289,21 +288,24 @@ class TrainingProgram:
     def evaluate(self, state: ModelState, examples: Examples) -> Tree:
         """Return the record of some examples at inference."""
         x, targets, weights = examples
-        outputs = self.predict(state, x)
-        losses, _ = self.loss.report(self.backend, outputs, targets, weights)
-        return losses | self._metrics(outputs, targets, weights)
+        y = self._outputs(state, x)
+        losses, _ = self.loss.report(self.backend, outputs_for(self.loss, y), targets, weights)
+        return losses | self._metrics(y, targets, weights)
 
     def predict(self, state: ModelState, x: Tree) -> Tree:
         """Return the outputs at inference."""
-        return values_of(self.model.forward_with_state(self.backend, *state, self._cast(x))[0])
+        return values_of(self._outputs(state, x))
+
+    def _outputs(self, state: ModelState, x: Tree) -> Tree:
+        return self.model.forward_with_state(self.backend, *state, self._cast(x))[0]
 
     def _cast(self, x: Tree) -> Tree:
         xp, dtype = self.backend.xp, getattr(self.backend.xp, self.dtype)
         return tree.map(lambda leaf: leaf if leaf.dtype == dtype else xp.astype(leaf, dtype), x)
 
-    def _metrics(self, outputs: Tree, targets: Tree, weights: Tree) -> dict[str, Array]:
+    def _metrics(self, y: Tree, targets: Tree, weights: Tree) -> dict[str, Array]:
         values = {
-            name: metric(self.backend, outputs, targets, weights)
+            name: metric(self.backend, outputs_for(metric, y), targets, weights)
             for name, metric in self.metrics.items()
         }
         if weights is not None:

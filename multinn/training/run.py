@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
 
 from backends import HostArray, tree
 from multinn.errors import DivergenceError
+from multinn.host.checks import check_integers
 from multinn.host.interrupts import uninterrupted
 from multinn.host.progress import Advance, progress, write_line
 from multinn.host.trees import count_of
@@ -30,6 +32,7 @@ from multinn.training.history import (
     step_columns,
 )
 from multinn.training.program import Examples, Plan, TrainingState, make_plan
+from multinn.training.step_callbacks import StepCallbacks
 
 # The seconds that a call should take: JAX sees an interrupt only between two calls.
 _SECONDS, _SECONDS_SHOWN = 10.0, 0.5
@@ -48,7 +51,7 @@ class BaseRun:
         epochs: the number of epochs to train for.
         report_every: epochs between two records.
         validation: the validation data in chunks, on the backend; None without such data.
-        callbacks: called at each report.
+        callbacks: called at each report, some also after every few steps.
         show: whether progress is shown.
         history: the records of the run; the trainer's own history gets them too.
     """
@@ -65,6 +68,12 @@ class BaseRun:
     def done(self) -> int:
         """The number of epochs that this run has trained for."""
         return len(self.history.losses)
+
+    @cached_property
+    def step_callbacks(self) -> StepCallbacks | None:
+        """The callbacks after every few steps, or None."""
+        asking = [each for each in self.callbacks if each.every_steps is not None]
+        return StepCallbacks(asking) if asking else None
 
     @contextmanager
     def running(self) -> Iterator[Advance]:
@@ -216,19 +225,32 @@ class Run(BaseRun):
         trainer, state, data = self.trainer, self.trainer.state, self.examples.data
         batch_sizes, reductions = self.batch_sizes, trainer.program.reductions
         plan, columns, shown = self._plan(epochs), [], 0.0
-        start, total = 0, len(batch_sizes)
-        for stop in np.cumsum(parts).tolist() or [total]:
-            part = plan.part(start, stop) if parts else plan
+        start, start_shown, total = 0, 0, len(batch_sizes)
+        ends = stops = np.cumsum(parts).tolist() or [total]
+        if self.step_callbacks and epochs == 1:
+            stops = self.step_callbacks.stops(ends, plan.keys.shape[1])
+        for stop in stops:
+            part = plan.part(start, stop) if len(stops) > 1 else plan
             next_state, steps, finite = self._call(state, data, part)
             if not finite and epochs > 1:
                 return self._repeat(epochs, steps["loss"], advance), 0.0
             if not finite:
                 self._raise_divergence(state, data, part, start)
             columns.append(steps)
-            if stop < total:
-                metrics = combine_steps(steps, batch_sizes[start:stop], reductions)
-                advance((stop - start) / total, metrics.record(0))
-                shown += (stop - start) / total
+            if self.step_callbacks:
+                next_state = self.step_callbacks.after(
+                    trainer,
+                    next_state,
+                    steps,
+                    batch_sizes[start:stop],
+                    epoch=trainer.epoch + epochs - 1,
+                    step=trainer.step + (epochs - 1) * total + stop,
+                )
+            if stop < total and stop in ends:
+                since = {name: each[:, start_shown:] for name, each in join(columns, 1).items()}
+                metrics = combine_steps(since, batch_sizes[start_shown:stop], reductions)
+                advance((stop - start_shown) / total, metrics.record(0))
+                shown, start_shown = stop / total, stop
             state, start = next_state, stop
         return self._commit(state, epochs, join(columns, 1), batch_sizes), shown
 
@@ -262,10 +284,17 @@ class Run(BaseRun):
             full,
             tail=rest > 0,
             entries=2 * steps + (count if steps > 1 else 0),
-            stop_every=self.stop_every,
+            stop_every=self._stop_every(steps),
             seconds=_SECONDS_SHOWN if self.show else _SECONDS,
             seconds_a_step=self._seconds_a_step(),
         )
+
+    def _stop_every(self, steps: int) -> int | None:
+        """Return after how many epochs of that many steps a call must end; None for only the last."""
+        if self.step_callbacks is None:
+            return self.stop_every
+        every = self.step_callbacks.every
+        return 1 if every % steps else math.gcd(every // steps, self.done, self.stop_every or 0)
 
     def _seconds_a_step(self) -> float:
         """Return the time of a step, estimated once for all batches of the same shapes."""
@@ -323,6 +352,8 @@ def check_callbacks(callbacks: Any, metrics: Iterable[str]) -> list[Callback]:
                     f"{type(callback).__name__}: {name!r} is not reported, only "
                     f"{sorted(reported)}; pass validation_data to fit, or choose another monitor"
                 )
+        if callback.every_steps is not None:
+            check_integers(**{f"{type(callback).__name__}.every_steps": callback.every_steps})
         callback.on_check(reported)
         reported.extend(callback.adds)
     return checked

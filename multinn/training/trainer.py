@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from backends import Backend, Tree
+from multinn.descriptions.types import checks_arguments
 from multinn.host.checks import check_flags, check_inputs, check_integers
 from multinn.host.trees import count_of, rows_of, shape_of
 from multinn.layers import Layer
@@ -23,11 +24,13 @@ from multinn.training.examples import (
     check_validation_data,
 )
 from multinn.training.history import History
-from multinn.training.program import first_state
+from multinn.training.program import TrainingState, first_state, make_plan
+from multinn.training.range_test import LearningRateRange, check_range, run_range_test
 from multinn.training.run import Run, check_callbacks
 from multinn.training.tracing import chosen_rows, plan_of_steps
 
-_CHANGING = ("state", "seed", "epoch", "step", "history", "program", "programs", "seconds")
+_PARTS = ("optimizer", "loss", "metrics", "layer_state")
+_CHANGING = (*_PARTS, "state", "seed", "epoch", "step", "history", "program", "programs", "seconds")
 
 
 class Trainer(BaseTrainer):
@@ -37,6 +40,10 @@ class Trainer(BaseTrainer):
 
     Attributes:
         backend: the backend of all computations.
+        optimizer: the optimizer; setting it keeps its state if that fits.
+        loss: the loss.
+        metrics: the metrics by name.
+        layer_state: the state of the layers.
         state: the parameters, the state of the layers and the state of the optimizer, trees of the
             backend's arrays, each None before the first `fit`.
         epoch: the number of epochs that are done.
@@ -46,8 +53,8 @@ class Trainer(BaseTrainer):
         seconds: the time spent in compiling and in training.
         programs: the compiled functions, for the shapes of data that were used last.
 
-    Only these attributes, except the backend, can be set. For another model, loss or optimizer, make a
-    new trainer.
+    Only these attributes, except the backend, can be set. For another model or backend, make a new
+    trainer.
 
     >>> import numpy as np
     >>> from multinn import Adam, Dense, HalfSquaredError, Sequential, Tanh, Trainer
@@ -71,7 +78,7 @@ class Trainer(BaseTrainer):
         if is_complete and not has_effect:
             raise AttributeError(
                 f"Trainer: setting {name!r} would change nothing; only {', '.join(_CHANGING)} can be "
-                "set. For another model, loss, optimizer or backend, make a new Trainer. Its initialize "
+                "set. For another model or backend, make a new Trainer. Its initialize "
                 "takes the parameters of this one, and its load_state takes a checkpoint"
             )
         super().__setattr__(name, value)
@@ -85,7 +92,7 @@ class Trainer(BaseTrainer):
         batch_size: int = 32,
         weights: Any = None,
         class_weights: Mapping[Any, float] | str | None = None,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         shuffle: bool = True,
         report_every: int = 1,
         progress: bool = True,
@@ -113,11 +120,13 @@ class Trainer(BaseTrainer):
                 step of a sequence; or for several heads a dict or a tuple of these.
             class_weights: the weight of each class in y, 1 for a class without one; or "balanced", which
                 gives all classes the same total weight. With ``weights``, the product counts.
-            validation_data: inputs and targets that are evaluated at each report.
+            validation_data: (x, y) or (x, y, weights), as `evaluate` takes them, which are evaluated at
+                each report.
             shuffle: whether each epoch has its own random order, if it has more than one batch.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
-            callbacks: called at each report, which then ends a call of a compiled function.
+            callbacks: called at each report, which then ends a call of a compiled function; some also
+                after every few steps, as `Callback.on_steps` says.
 
         Returns:
             The records of this call; after Ctrl-C the records so far, with ``interrupted`` set.
@@ -160,7 +169,7 @@ class Trainer(BaseTrainer):
         batches: Batches,
         *,
         epochs: int,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         report_every: int = 1,
         progress: bool = True,
         callbacks: Iterable[Callback] = (),
@@ -168,7 +177,11 @@ class Trainer(BaseTrainer):
         """Train on batches that come one by one, for example from data that do not fit in memory.
 
         Each batch is one step, in one call of a compiled function, while a thread reads the next batch.
-        A program is compiled for each batch size. `fit` is faster if the data fit in memory.
+        A program is compiled for each shape of a batch. `fit` is faster if the data fit in memory.
+
+        Sequences may have another length in each batch, as `evaluate` describes. If each batch is padded
+        to one of a few lengths, such as multiples of 16, few programs are compiled. With a weight for
+        each step, the weight of a sequence is the mean over the steps of its batch.
 
         Args:
             batches: an iterable of (x, y) or (x, y, weights), as in `fit`, which is read once in each
@@ -176,10 +189,10 @@ class Trainer(BaseTrainer):
                 from 0, and returns an iterable. Weights are not divided by their mean, which should be
                 1 over an epoch. Each batch needs its own arrays: one is in use while the next is read.
             epochs: 1 or more.
-            validation_data: inputs and targets, in memory, that are evaluated at each report.
+            validation_data: as in `fit`, in memory.
             report_every: epochs between two records of the history.
             progress: whether progress is shown, on the standard error stream.
-            callbacks: called at each report.
+            callbacks: called at each report, some also after every few steps.
 
         Returns:
             The records of this call; after Ctrl-C the records so far, with ``interrupted`` set.
@@ -268,13 +281,9 @@ class Trainer(BaseTrainer):
             )
         plan = plan_of_steps(self, len(rows), int(steps), batch_size, shuffle=shuffle)
         with self.backend.precision(self.dtype):
-            state = self.state
-            if drawn is not None:
-                first = first_state(self.model, self.program.optimizer, drawn, self.dtype)
-                state = self.backend.from_numpy(first)
             return record(
                 self.program,
-                state,
+                self._state_or_first(drawn),
                 self._place(chosen).data,
                 plan,
                 steps=int(steps),
@@ -282,6 +291,74 @@ class Trainer(BaseTrainer):
                 leave_out=leave_out,
                 most_bytes=int(most_bytes),
             )
+
+    @checks_arguments
+    def learning_rate_range_test(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        low: float = 1e-6,
+        high: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 32,
+    ) -> LearningRateRange:
+        """Return the loss of some steps in which the learning rate rises, to find one to start with.
+
+        The steps are those that `fit` would take next, with all but the learning rate of the optimizer,
+        which rises from ``low`` to ``high`` by a constant factor. They end early when the loss diverges:
+        when it is not finite, or when the mean of the last losses exceeds the smallest such mean by 10
+        times the first one. The trainer stays as it is.
+        Source: L. N. Smith, Cyclical learning rates for training neural networks, WACV 2017, section
+        3.3; there, the learning rate rises linearly.
+
+        Args:
+            x: (examples, ...), as in `fit`.
+            y: targets, as the loss takes them.
+            low: the first learning rate, above 0.
+            high: the last learning rate.
+            steps: 2 or more.
+            batch_size: examples in a step; smaller batches at the end of an epoch are left out.
+
+        Raises:
+            TypeError, ValueError: the data do not fit the model or the loss, a number is out of range,
+                or the optimizer has no ``learning_rate``.
+            DivergenceError: the loss is not finite even before the first update.
+        """
+        check_range(low, high, steps)
+        check_integers(batch_size=batch_size)
+        inputs = check_inputs(x, self.dtype)
+        shapes, drawn = self._shapes_or_draw(shape_of(inputs))
+        checked = check_examples(self.program, inputs, y, None, shapes)
+        count = count_of(inputs)
+        size = min(int(batch_size), count)
+        plan = make_plan(
+            count,
+            size,
+            first_epoch=self.epoch,
+            epochs=-(-int(steps) // (count // size)),
+            first_step=self.step,
+            seed=self.seed,
+            shuffle=True,
+        )
+        with self.backend.precision(self.dtype):
+            return run_range_test(
+                self.program,
+                self._state_or_first(drawn),
+                self._place(checked).data,
+                plan,
+                low=float(low),
+                high=float(high),
+                steps=int(steps),
+            )
+
+    def _state_or_first(self, drawn: Tree) -> TrainingState:
+        """Return the state or, with drawn parameters, the state before the first step."""
+        if drawn is None:
+            return self.state
+        first = first_state(self.model, self.program.optimizer, drawn, self.dtype)
+        placed: TrainingState = self.backend.from_numpy(first)
+        return placed
 
     def _reported(self, validated: bool) -> list[str]:
         """Return the names that records will have."""

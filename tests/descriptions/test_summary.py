@@ -17,6 +17,7 @@ from multinn import (
     Flatten,
     Parallel,
     Residual,
+    Select,
     Sequential,
     Tanh,
 )
@@ -61,9 +62,9 @@ def test_each_layer_has_a_line_with_shape_and_parameters():
 
 @pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
 def test_the_total_counts_all_parameters(case):
-    params, _ = draw(case.layer, case.shape[1:])
+    params, _ = draw(case.layer, case.input_shape)
     expected = sum(leaf.size for leaf in tree.leaves(params))
-    summary = case.layer.summary(case.shape[1:], "float64")
+    summary = case.layer.summary(case.input_shape, "float64")
     assert f"\nparameters: {expected:,} ({8 * expected:,} bytes in float64)" in summary
 
 
@@ -86,6 +87,23 @@ def test_the_state_of_layers_is_counted_separately():
 def test_the_table_fits_80_columns(layer, input_shape):
     lines = layer.summary(input_shape).splitlines()
     assert max(map(len, lines)) == 80
+
+
+def test_each_of_several_outputs_has_a_line():
+    inputs = Concatenate([Select("numbers"), Select("city")])
+    model = Sequential([inputs, Parallel({"price": Dense(1), "kind": Dense(3)})])
+    summary = model.summary({"numbers": (5,), "city": (1,)})
+    lines = summary.splitlines()
+    assert [cells(line) for line in lines[2:4]] == [
+        ("Sequential", "price: (batch, 1)", "28"),
+        ("", "kind: (batch, 3)", ""),
+    ]
+    assert cells(lines[-4]) == ("    0 Dense", "(batch, 1)", "7")
+    assert rows(summary._repr_html_())[1][1] == "price: (batch, 1)\nkind: (batch, 3)"
+    pair = Parallel([Select("numbers"), Parallel([Select("city")])]).summary(
+        {"numbers": (5,), "city": ()}
+    )
+    assert [cells(line)[1] for line in pair.splitlines()[2:4]] == ["0: (batch, 5)", "1.0: (batch,)"]
 
 
 def test_the_table_is_the_same_before_and_after_training():
@@ -157,7 +175,7 @@ def test_without_a_shape_print_shows_the_layers_and_formulas():
 
 @pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
 def test_a_notebook_shows_the_same_layers_with_and_without_a_shape(case):
-    known = rows(case.layer.summary(case.shape[1:])._repr_html_())
+    known = rows(case.layer.summary(case.input_shape)._repr_html_())
     unknown = rows(case.layer._repr_html_())
     assert [row[0] for row in unknown] == [row[0] for row in known]
     assert [row[-1] for row in unknown] == [row[-1] for row in known]

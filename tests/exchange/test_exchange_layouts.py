@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from backends import get_backend, tree
 from multinn import (
     LSTM,
     Add,
     BatchNorm,
     ChannelsLast,
+    Columns,
     Concatenate,
     Conv1D,
     Conv2D,
@@ -26,11 +28,12 @@ from multinn import (
     ReLU,
     Residual,
     RMSNorm,
+    Select,
     Sequential,
     TransformerBlock,
 )
-from multinn.exchange import to_state_dict
-from tests.support.exchange_runs import drawn
+from multinn.exchange import from_state_dict, to_state_dict
+from tests.support.exchange_runs import assert_close, drawn
 
 torch = pytest.importorskip("torch")
 runs = pytest.importorskip("tests.support.torch_exchange")
@@ -155,9 +158,7 @@ def test_a_normalization_over_other_axes_than_those_of_pytorch_is_refused():
 
 
 @pytest.mark.parametrize(
-    "last",
-    [LayerNorm(), Add([ReLU(), ReLU()]), Parallel([ReLU()])],
-    ids=lambda layer: type(layer).__name__,
+    "last", [LayerNorm(), Add([ReLU(), ReLU()]), Columns((0,))], ids=lambda layer: type(layer).__name__
 )
 def test_flat_images_need_a_dense_layer(last):
     model = Sequential([Conv2D(2, 2), Flatten(), last])
@@ -182,3 +183,62 @@ def test_branches_without_time_have_no_layout():
     params, _ = drawn(model, (5, 4))
     state_dict = to_state_dict(model, params, None, (5, 4))
     np.testing.assert_array_equal(state_dict["2.weight"], params[2]["W"].T)
+
+
+class Heads(nn.ModuleDict):
+    def forward(self, x):
+        return {name: module(x) for name, module in self.items()}
+
+
+class ImageAndNumbers(nn.Module):
+    """The same as `IMAGE_AND_NUMBERS`, with the channels first; the names are those of the places."""
+
+    def __init__(self):
+        super().__init__()
+        image = nn.Sequential(nn.Identity(), nn.Conv2d(4, 3, 2), nn.Flatten())
+        self.parts = nn.Sequential(
+            nn.ModuleList([nn.Identity(), image]),
+            nn.Linear(62, 3),
+            Heads({"price": nn.Linear(3, 1), "kind": nn.Linear(3, 2)}),
+        )
+
+    def forward(self, numbers, image):
+        (_, convolution), joined, heads = self.parts
+        return heads(joined(torch.cat([numbers, convolution(image)], -1)))
+
+
+IMAGE_AND_NUMBERS = Sequential(
+    [
+        Concatenate([Select("numbers"), Sequential([Select("image"), Conv2D(3, 2), Flatten()])]),
+        Dense(3),
+        Parallel({"price": Dense(1), "kind": Dense(2)}),
+    ]
+)
+
+
+def test_several_inputs_and_heads():
+    x = {"numbers": np.ones((2, 2), np.float32) * [[1], [-2]], "image": IMAGES}
+    x = {name: values.astype(np.float32) for name, values in x.items()}
+    shape = {"numbers": (2,), "image": (6, 5, 4)}
+    params, state = drawn(IMAGE_AND_NUMBERS, shape)
+    state_dict = to_state_dict(IMAGE_AND_NUMBERS, params, state, shape)
+    module = ImageAndNumbers()
+    module.parts.load_state_dict(runs.tensors(state_dict))
+    with torch.no_grad():
+        y = module(torch.from_numpy(x["numbers"]), torch.from_numpy(channels_first(x["image"])))
+    ours, _ = IMAGE_AND_NUMBERS.forward(get_backend("numpy:eager"), params, x)
+    for name in ("price", "kind"):
+        assert_close(ours[name], y[name].numpy())
+    again, _ = from_state_dict(IMAGE_AND_NUMBERS, state_dict, shape)
+    tree.map(np.testing.assert_array_equal, again, params)
+    with pytest.raises(
+        ValueError, match=r"2\.price\.slope of Dense, layer 2\.0: expected no such entry"
+    ):
+        from_state_dict(IMAGE_AND_NUMBERS, state_dict | {"2.price.slope": np.ones(1)}, shape)
+
+
+def test_a_model_of_one_array_refuses_the_shapes_of_several():
+    with pytest.raises(ValueError, match="Dense: expected one array, got a dict of arrays"):
+        from_state_dict(Dense(1), {}, {"a": (2,)})
+    with pytest.raises(ValueError, match="Flatten: expected one array, got a dict of arrays"):
+        to_state_dict(Flatten(), {}, None, {"a": (2,)})

@@ -19,6 +19,7 @@ from multinn import (
     GroupNorm,
     Identity,
     LayerNorm,
+    Masked,
     MeanSquaredError,
     MultiHeadAttention,
     PositionEmbedding,
@@ -196,6 +197,31 @@ def test_transformer_blocks(first):
     layer = TransformerBlock(4, 2, 6, activation=ReLU(), pre_normalization=first)
     module = nn.TransformerEncoderLayer(4, 2, 6, batch_first=True, norm_first=first)
     assert_both_ways(layer, module, SEQUENCES)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["normalized-first", "normalized-last"])
+def test_transformer_blocks_with_cross_attention(first):
+    """The context has padding, and the block is causal."""
+    layer = TransformerBlock(
+        4, 2, 6, causal=True, activation=ReLU(), pre_normalization=first, cross_attention=True
+    )
+    module = nn.TransformerDecoderLayer(4, 2, 6, batch_first=True, norm_first=first).eval()
+    context, shapes = SEQUENCES[:, 1:] + 1.0, ((5, 4), (4, 4))
+    mask = np.arange(4) < np.array([4, 1, 2])[:, None]
+    params, state = drawn(layer, shapes)
+    state_dict = to_state_dict(layer, params, None, shapes)
+    module.load_state_dict(runs.tensors(state_dict))
+    hidden = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    with torch.no_grad():
+        expected = module(
+            torch.from_numpy(SEQUENCES),
+            torch.from_numpy(context),
+            tgt_mask=hidden,
+            memory_key_padding_mask=torch.from_numpy(~mask),
+        )
+    assert_close(output_of(layer, params, state, (SEQUENCES, Masked(context, mask))), expected.numpy())
+    again, _ = from_state_dict(layer, state_dict, shapes)
+    tree.map(np.testing.assert_array_equal, again, params)
 
 
 def test_layers_side_by_side_are_numbered():

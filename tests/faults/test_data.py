@@ -143,10 +143,12 @@ ARRAYS = [
         Says("weights:", "10 rows", "got a single number", "as many as x"),
     ),
     Fault(
-        "three arrays as validation data, Trainer.fit",
-        lambda s: fit(s.trainer, 1, validation_data=(X, Y, Y)),
+        "four arrays as validation data, Trainer.fit",
+        lambda s: fit(s.trainer, 1, validation_data=(X, Y, Y, Y)),
         ValueError,
-        Says("validation_data:", "a pair (x, y)", "got a tuple of 3: ndarray of shape (10, 3), ndarray"),
+        Says(
+            "validation_data:", "(x, y) or (x, y, weights)", "got a tuple of 4: ndarray of shape (10, 3)"
+        ),
     ),
     Fault(
         "float16",

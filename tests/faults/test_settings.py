@@ -164,10 +164,16 @@ ROWS = [
         Says("Trainer:", "optimizer: Optimizer or None", "got 'sgd'", "such as SGD()"),
     ),
     Fault(
-        "another optimizer for a trainer",
-        lambda s: setattr(s.trainer, "optimizer", SGD(1.0)),
+        "another model for a trainer",
+        lambda s: setattr(s.trainer, "model", Dense(2)),
         AttributeError,
-        Says("Trainer:", "only state, seed, epoch", "setting 'optimizer'", "make a new Trainer"),
+        Says("Trainer:", "only optimizer, loss", "setting 'model'", "make a new Trainer"),
+    ),
+    Fault(
+        "the name of an optimizer for a trainer",
+        lambda s: setattr(s.trainer, "optimizer", "adam"),
+        TypeError,
+        Says("Trainer:", "optimizer: Optimizer", "got 'adam'", "write an instance, such as Adam()"),
     ),
     Fault(
         "an integer as path, Trainer.load",

@@ -148,12 +148,30 @@ def test_shapes_of_integers_become_tuples(shape):
     assert check_shape(shape) == tuple(shape)
 
 
-@pytest.mark.parametrize(
-    "shape", [(None,), (None, 3), ("a",), (3.0,), (True,), ((5, 4), (6, None)), [[5], [4]]]
-)
+@pytest.mark.parametrize("shape", [(None,), (None, 3), ("a",), (3.0,), (True,), [[5], [4]]])
 def test_shapes_with_other_entries_than_integers_are_refused(shape):
     got = re.escape(repr(tuple(shape)))
     with pytest.raises(TypeError, match=f"input_shape: expected integers, .* got {got}$"):
+        check_shape(shape)
+
+
+def test_shapes_of_several_arrays_keep_their_structure():
+    expected = {"age": (1,), "words": ((4, 2), (3,))}
+    assert check_shape({"age": [1], "words": ((np.int64(4), 2), np.array([3]))}) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [
+        (((5, 4), (6, None)), TypeError, r"input_shape\[1\]: expected integers, .* got \(6, None\)"),
+        ({"age": 1}, TypeError, r"input_shape\['age'\]: expected a tuple, .*, got 1"),
+        (((5,), 4), TypeError, r"input_shape\[1\]: expected a tuple, .*, got 4"),
+        ({1: (5,)}, TypeError, "input_shape: expected strings as the keys of a dict, got 1"),
+        ({"a": {}}, ValueError, r"input_shape\['a'\]: expected at least one entry, got an empty dict"),
+    ],
+)
+def test_the_wrong_one_of_several_shapes_is_named(shape, kind, message):
+    with pytest.raises(kind, match=message):
         check_shape(shape)
 
 

@@ -294,6 +294,16 @@ def test_an_activation_that_is_no_layer_raises():
         (MultiHeadAttention(2, causal=True), ((3, 4), (5, 4)), "as many time steps.*got 5 and 3"),
         (TransformerBlock(4, 2, 3), (5, 6), r"shape \(batch, time, 4\), got \('batch', 5, 6\); a Dense"),
         (TransformerBlock(4, 2, 3), (4,), r"shape \(batch, time, 4\), got \('batch', 4\)"),
+        (
+            TransformerBlock(4, 2, 3, cross_attention=True),
+            (5, 4),
+            r"with cross_attention a pair \(x, context\) .*, got \(5, 4\)",
+        ),
+        (
+            TransformerBlock(4, 2, 3, cross_attention=True),
+            ((5, 6), (3, 4)),
+            r"shape \(batch, time, 4\), got \('batch', 5, 6\)",
+        ),
     ],
 )
 def test_invalid_shapes_raise(layer, shape, message):

@@ -259,3 +259,35 @@ def test_a_layer_can_check_its_inputs():
         ):
             with pytest.raises(ValueError, match="x: Positive: expected numbers above 0"):
                 call()
+
+
+def test_an_index_gives_a_layer_and_a_slice_a_sequential():
+    first, last = Dense(3), Dense(2)
+    model = Sequential([first, Identity(), last])
+    assert (model[0], model[-1], len(model)) == (first, last, 3)
+    assert list(model) == [first, Identity(), last]
+    assert model[1:] == Sequential([Identity(), last])
+    with pytest.raises(ValueError, match="at least one layer, got none"):
+        model[3:]
+    with pytest.raises(IndexError):
+        model[3]
+
+
+def test_a_slice_computes_with_a_slice_of_the_parameters():
+    backend, model = get_backend("numpy:eager"), Sequential([Dense(3), Double(), Dense(2)])
+    params, _ = model.init(np.random.default_rng(0), (3,))
+    hidden, _ = model[:2].forward(backend, params[:2], X)
+    y, _ = model[2:].forward(backend, params[2:], hidden)
+    np.testing.assert_array_equal(y, model.forward(backend, params, X)[0])
+
+
+@pytest.mark.parametrize(
+    ("container", "children"),
+    [
+        (Add([Dense(2), Identity()]), [Dense(2), Identity()]),
+        (Residual(Dense(3)), [Identity(), Dense(3)]),
+        (Parallel([Dense(3), Dense(2)]), [Dense(3), Dense(2)]),
+    ],
+)
+def test_an_index_of_a_container_is_that_of_its_parameters(container, children):
+    assert [container[index] for index in range(len(container))] == list(container) == children

@@ -148,6 +148,20 @@ def test_position_embedding_adds_a_row_to_each_step():
     np.testing.assert_array_equal(y, [params["P"], params["P"]])
 
 
+def test_position_embedding_of_more_steps_uses_the_first_rows(backend):
+    layer = PositionEmbedding(steps=5)
+    params, shape = layer.init(np.random.default_rng(0), (3, 2))
+    assert (shape, params["P"].shape) == ((3, 2), (5, 2))
+    x, dy = np.zeros((2, 3, 2)), np.arange(12.0).reshape(2, 3, 2)
+    with backend.precision("float64"):
+        parameters, *arrays = backend.from_numpy((params, x, dy))
+        y, cache = layer.forward(backend, parameters, arrays[0])
+        _, gradients = layer.backward(backend, parameters, cache, arrays[1])
+        y, dP = backend.to_numpy((y, gradients["P"]))
+    np.testing.assert_array_equal(y, [params["P"][:3]] * 2)
+    np.testing.assert_array_equal(dP, [[6, 8], [10, 12], [14, 16], [0, 0], [0, 0]])
+
+
 def test_relative_position_bias_has_a_number_for_each_distance():
     layer, numpy = RelativePositionBias(2, Uniform()), get_backend("numpy:eager")
     params, shape = layer.init(np.random.default_rng(0), (3, 4))
@@ -165,6 +179,7 @@ def test_relative_position_bias_has_a_number_for_each_distance():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: PositionEmbedding(steps=0), "PositionEmbedding: expected steps of at least 1, got 0"),
         (lambda: RelativePositionBias(0), "RelativePositionBias: expected heads of at least 1, got 0"),
         (lambda: Embedding(0, 2), "Embedding: expected a vocabulary_size from 1 to 16777216.* got 0"),
         (lambda: Embedding(2**24 + 1, 2), "Embedding: expected a vocabulary_size .* got 16777217"),
@@ -184,6 +199,7 @@ def test_invalid_hyperparameters_raise(make, message):
         (PositionalEncoding(), (3,), "PositionalEncoding: expected sequences"),
         (RelativePositionBias(2), (3,), "RelativePositionBias: expected sequences"),
         (PositionEmbedding(), (3, 4, 5), "PositionEmbedding: expected sequences"),
+        (PositionEmbedding(steps=2), (3, 4), "PositionEmbedding: .* at most 2 steps, got 3; increase"),
     ],
 )
 def test_invalid_shapes_raise(layer, shape, message):

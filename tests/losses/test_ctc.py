@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backends import get_backend
-from multinn import CTC
+from multinn import CTC, Dense, Heads, Masked, Masking, OfHead, Sequential, SoftmaxCrossEntropy, Trainer
 from tests.support.loss_calls import per_example, per_example_eagerly
 
 TARGETS = np.array([[1, 1, -1], [2, 1, -1], [2, 2, 1], [-1, -1, -1]])
@@ -116,3 +116,62 @@ def test_logits_of_minus_infinity_leave_the_paths_without_these_classes(backend)
     assert np.isposinf(values[3])  # it has only blanks
     assert np.isfinite(gradient).all()
     assert not gradient[:, 1, 1].any()
+
+
+# The steps that count, also at the start and in the middle; the labels of the second just fit.
+MASK = np.array([[1, 1, 1, 1, 0], [0, 1, 0, 1, 0], [0, 1, 1, 1, 1], [1, 0, 0, 0, 1]], bool)
+
+
+def test_steps_that_do_not_count_are_as_if_they_were_not_there(backend):
+    outputs = Masked(np.where(MASK[..., None], Z, 1e3), MASK)
+    values, gradient = per_example(backend, CTC(), outputs, TARGETS)
+    labels = [[k for k in row if k >= 0] for row in TARGETS]
+    shorter = [z[mask] for z, mask in zip(Z, MASK, strict=True)]
+    expected = [by_all_paths(z, row, 0) for z, row in zip(shorter, labels, strict=True)]
+    np.testing.assert_allclose(values, expected, rtol=1e-13)
+    for z, row, counts, found in zip(shorter, TARGETS, MASK, gradient, strict=True):
+        alone = per_example(get_backend("numpy"), CTC(), z[None], row[None])[1][0]
+        np.testing.assert_allclose(found[counts], alone, atol=1e-14)
+        assert not found[~counts].any()
+
+
+def test_labels_without_enough_steps_that_count_have_no_path(backend):
+    """Two equal labels need three steps; without any step, only no label is possible."""
+    mask = np.array([[1, 1, 0, 0, 0], [0] * 5, [0] * 5], bool)
+    targets = np.array([[1, 1], [1, -1], [-1, -1]])
+    values, gradient = per_example(backend, CTC(), Masked(Z[:3], mask), targets)
+    np.testing.assert_array_equal(values, [math.inf, math.inf, 0.0])
+    assert np.isfinite(gradient).all()
+
+
+def test_a_trainer_gives_ctc_the_mask_of_the_model():
+    x = np.where(MASK[..., None], Z, 0.0)
+    trainer = Trainer(
+        Sequential([Masking(), Dense(3)]),
+        CTC(),
+        metrics={"same": CTC().value, "largest": lambda backend, y, *_: backend.xp.max(y)},
+        backend="numpy",
+        dtype="float64",
+    )
+    trainer.initialize((5, 3))
+    outputs = trainer.predict(x)
+    values, _ = per_example(trainer.backend, CTC(), Masked(outputs, MASK), TARGETS)
+    found = trainer.evaluate(x, TARGETS)
+    np.testing.assert_allclose(found["loss"], values.mean(), rtol=1e-12)
+    assert found["same"] == found["loss"]
+    assert found["largest"] == outputs.max()
+    trained = trainer.fit(x, TARGETS, epochs=1, progress=False)
+    np.testing.assert_allclose(trained["loss"], values.mean(), rtol=1e-12)
+
+
+def test_only_the_head_of_ctc_gets_its_mask():
+    numpy = get_backend("numpy:eager")
+    words = TARGETS[:, :1] * np.ones(5, int) % 3
+    outputs = {"labels": Masked(Z, MASK), "words": Masked(Z, MASK)}
+    targets = {"labels": TARGETS, "words": words}
+    losses = {"labels": CTC(), "words": SoftmaxCrossEntropy()}
+    values, gradient = Heads(losses).report(numpy, outputs, targets)
+    expected, dy = CTC()(numpy, Masked(Z, MASK), TARGETS)
+    assert values["loss_labels"] == OfHead("labels", CTC())(numpy, outputs, targets) == expected
+    assert values["loss_words"] == SoftmaxCrossEntropy().value(numpy, Z, words)
+    np.testing.assert_array_equal(gradient["labels"], dy)

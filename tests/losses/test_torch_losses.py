@@ -14,11 +14,12 @@ from multinn import (
     Focal,
     KLDivergence,
     Loss,
+    Masked,
     MultiClassHinge,
     Poisson,
     SoftmaxCrossEntropy,
 )
-from tests.support.loss_calls import per_example
+from tests.support.loss_calls import call, per_example
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -47,9 +48,9 @@ def binary_focal(z: Any, t: Any) -> Any:
     return ((0.7 - 0.4 * t.double()) * (1.0 - q) ** 2 * cross_entropies).mean(-1)
 
 
-def ctc(z: Any, t: Any) -> Any:
+def ctc(z: Any, t: Any, lengths: Any = (12, 12, 12, 12)) -> Any:
     log_p = torch.log_softmax(z, -1).transpose(0, 1)
-    lengths = torch.full((4,), 12), (t >= 0).sum(1)
+    lengths = torch.tensor(lengths), (t >= 0).sum(1)
     return F.ctc_loss(log_p, torch.clamp(t, min=0), *lengths, reduction="none")
 
 
@@ -90,3 +91,35 @@ def test_a_loss_and_its_gradient_equal_pytorch(backend: Backend, case: Case) -> 
     values, gradient = per_example(backend, loss, outputs, targets)
     np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(gradient, z.grad.numpy(), rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("ignored_class", [None, -1])
+def test_weighted_positions_equal_pytorch(backend: Backend, ignored_class: int | None) -> None:
+    """With an ignored class, an example is the mean over its positions that count."""
+    weights = np.random.default_rng(1).integers(0, 3, (4, 12)) * 0.5
+    targets = (IGNORED if ignored_class else np.maximum(IGNORED, 0)).astype(np.int32)
+    z, t, w = (
+        torch.tensor(SEQUENCES, requires_grad=True),
+        torch.tensor(targets).long(),
+        torch.tensor(weights),
+    )
+    values = F.cross_entropy(z.transpose(1, 2), t, ignore_index=-1, reduction="none")
+    expected = ((w * values).sum(1) / (t >= 0).sum(1)).sum() / w.mean(1).sum()
+    expected.backward()
+    loss = SoftmaxCrossEntropy(ignored_class=ignored_class)
+    value, gradient = call(backend, loss, SEQUENCES, targets, weights)
+    np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(gradient, z.grad.numpy(), rtol=1e-11, atol=1e-14)
+
+
+def test_ctc_of_masked_outputs_is_that_of_pytorch_with_input_lengths(backend: Backend) -> None:
+    """The third sequence has the 7 steps that its 4 equal labels need, the last has no label."""
+    lengths = [5, 12, 7, 3]
+    z = torch.tensor(SEQUENCES, requires_grad=True)
+    expected = ctc(z, torch.tensor(LABELS), lengths)
+    expected.sum().backward()
+    outputs = Masked(SEQUENCES, np.arange(12) < np.array(lengths)[:, None])
+    values, gradient = per_example(backend, CTC(), outputs, LABELS)
+    np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(gradient, z.grad.numpy(), rtol=1e-11, atol=1e-14)
+    assert not gradient[~outputs.mask].any()

@@ -49,6 +49,7 @@ from multinn import (
     Softmax,
     Tanh,
 )
+from multinn.host.trees import shape_of
 from multinn.layers.base import ParameterFree
 from multinn.onnx import Graph, Value, converts, has_converter, to_onnx
 from multinn.sklearn.network import ACTIVATIONS
@@ -57,6 +58,7 @@ from tests.support.onnx_runs import (
     WITHOUT_CONVERTER,
     assert_same,
     drawn,
+    ordered_leaves,
     outputs_of,
     point_of,
     run_onnx,
@@ -99,8 +101,10 @@ def test_a_layer_gives_the_same_in_onnx_runtime(case):
 def test_a_layer_in_float64_gives_the_same_by_the_reference(case):
     layer, params, state, x = point_of(case)
     expected = outputs_of(layer, params, state, x, "float64")
-    model = to_onnx(layer, params, state, x.shape[1:], "float64")
-    got = ReferenceEvaluator(model).run(None, {"input": x.astype(np.float64)})
+    model = to_onnx(layer, params, state, shape_of(x), "float64")
+    inputs = [leaf.astype(np.float64) for leaf in ordered_leaves(x)]
+    names = [each.name for each in model.graph.input]
+    got = ReferenceEvaluator(model).run(None, dict(zip(names, inputs, strict=True)))
     for own, other in zip(expected, got, strict=True):
         assert own.dtype == other.dtype
         np.testing.assert_allclose(other, own, rtol=1e-12, atol=1e-12)

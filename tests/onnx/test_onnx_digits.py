@@ -31,8 +31,9 @@ from multinn import (
     Softsign,
     Tanh,
 )
+from multinn.host.trees import shape_of
 from multinn.onnx import to_onnx
-from tests.support.onnx_runs import CASES, drawn, outputs_of, point_of, run_onnx
+from tests.support.onnx_runs import CASES, drawn, ordered_leaves, outputs_of, point_of, run_onnx
 
 INPUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "far above 0": lambda x: x + 1e4,
@@ -55,15 +56,15 @@ def in_float32(leaves: Tree) -> Tree:
     return tree.map(lambda leaf: np.asarray(leaf, np.float32), leaves)
 
 
-def assert_as_exact(layer: Layer, params: Tree, state: Tree, *inputs: np.ndarray) -> None:
+def assert_as_exact(layer: Layer, params: Tree, state: Tree, *inputs: Tree) -> None:
     """Assert that the export is about as near to the layer in float64 as the layer in float32 is."""
     params, state = in_float32((params, state))
-    model = to_onnx(layer, params, state, inputs[0].shape[1:])
+    model = to_onnx(layer, params, state, shape_of(inputs[0]))
     for x in in_float32(inputs):
         with np.errstate(all="ignore"):
             exact = outputs_of(layer, params, state, x, "float64")
             expected = outputs_of(layer, params, state, x, "float32")
-        for right, own, got in zip(exact, expected, run_onnx(model, x), strict=True):
+        for right, own, got in zip(exact, expected, run_onnx(model, *ordered_leaves(x)), strict=True):
             finite = np.isfinite(own)
             size = np.max(np.abs(right[finite]), initial=0.0)
             error = np.max(np.abs(own - right)[finite], initial=0.0)
@@ -78,7 +79,8 @@ def assert_as_exact(layer: Layer, params: Tree, state: Tree, *inputs: np.ndarray
 def test_an_export_has_the_digits_of_its_layer_for_inputs_of_any_size(case: Any) -> None:
     layer, params, state, x = point_of(case)
     counts = x != 0.0 if case.lengths else np.True_
-    assert_as_exact(layer, params, state, *(np.where(counts, f(x), 0.0) for f in INPUTS.values()))
+    scaled = [tree.map(lambda leaf, f=f: np.where(counts, f(leaf), 0.0), x) for f in INPUTS.values()]
+    assert_as_exact(layer, params, state, *scaled)
 
 
 @pytest.mark.parametrize("layer", ELEMENTWISE, ids=str)

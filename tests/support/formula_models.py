@@ -13,6 +13,7 @@ from multinn import (
     AveragePool2D,
     Bidirectional,
     ChannelsLast,
+    Columns,
     Concatenate,
     Conv1D,
     Conv2D,
@@ -35,6 +36,7 @@ from multinn import (
     ReLU,
     Rescale,
     Residual,
+    Select,
     Sequential,
     Sigmoid,
     SimpleRNN,
@@ -158,6 +160,12 @@ FORMULA_MODELS = {
         Parallel([Dense(4), Identity()]),
         Identity(),
         MultiHeadAttention(2, 2),
+    ),
+    "heads by name": _traced(
+        _normal(3, 4),
+        Parallel({"wide": Dense(3), "same": Tanh()}),
+        Parallel([Select("same"), Sequential([Select("wide"), Columns((2, 0))])]),
+        Concatenate([Select(1), Select(0)]),
     ),
     "hidden relative positions": _traced(
         _normal(2, 3, 4),

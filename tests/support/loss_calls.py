@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from backends import Backend
-from multinn import Loss
+from multinn import Loss, Masked
+from multinn.layers.base import values_of
 
 
 def call(
@@ -31,7 +32,7 @@ def compiled(backend: Backend, loss: Loss) -> Callable[..., Any]:
 
 
 def per_example(
-    backend: Backend, loss: Loss, outputs: np.ndarray, targets: np.ndarray
+    backend: Backend, loss: Loss, outputs: np.ndarray | Masked, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the loss of each example and its gradient, for targets as a user passes them."""
     return _per_example(backend, loss, compiled_per_example(backend, loss), outputs, targets)
@@ -51,10 +52,11 @@ def compiled_per_example(backend: Backend, loss: Loss) -> Callable[..., Any]:
 
 
 def _per_example(
-    backend: Backend, loss: Loss, run: Callable[..., Any], outputs: np.ndarray, targets: np.ndarray
+    backend: Backend, loss: Loss, run: Callable[..., Any], outputs: Any, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    dtype = str(outputs.dtype)
-    prepared = loss.prepare_targets(np.asarray(targets), outputs.shape[1:], dtype)
+    logits = values_of(outputs)
+    dtype = str(logits.dtype)
+    prepared = loss.prepare_targets(np.asarray(targets), logits.shape[1:], dtype)
     with backend.precision(dtype):
         values, gradient = backend.to_numpy(run(*backend.from_numpy((outputs, prepared))))
     return values, gradient

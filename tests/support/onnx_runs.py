@@ -7,9 +7,11 @@ import onnxruntime
 
 from backends import Tree, get_backend, tree
 from multinn import Container, Layer, Masking, Sequential
-from multinn.layers.base import Masked, values_of
+from multinn.host.trees import shape_of
+from multinn.layers.base import values_of
 from multinn.onnx import to_onnx
 from multinn.testing.gradient_cases import LAYERS, LayerCase
+from multinn.testing.gradient_cases.base import x_of
 from tests.support.layer_runs import drawn as drawn
 
 # Layers that ONNX cannot express, with the reason.
@@ -25,11 +27,11 @@ def _has_converters(layer: Layer) -> bool:
 CASES = [case for case in LAYERS if _has_converters(case.layer)]
 
 
-def point_of(case: LayerCase) -> tuple[Layer, Tree, Tree, np.ndarray]:
+def point_of(case: LayerCase) -> tuple[Layer, Tree, Tree, Tree]:
     """Return layer, parameters, state and inputs; a mask becomes zeros that `Masking` finds."""
-    variables, constants = case.draw(0)
+    variables, constants = point = case.draw(0)
     params, state = variables["params"], constants["state"]
-    x = constants["x"] if case.ids else variables["x"]
+    x = x_of(point)
     if case.lengths is None:
         return case.layer, params, state, x
     x = x * constants["mask"].reshape(*x.shape[:2], *(1,) * (x.ndim - 2))
@@ -44,8 +46,18 @@ def outputs_of(layer: Layer, params: Tree, state: Tree, x: Any, dtype: str) -> l
 
     numpy = get_backend("numpy:eager")
     y, _ = layer.forward_with_state(numpy, cast(params), cast(state), cast(x))
-    several = isinstance(y, tuple) and not isinstance(y, Masked)
-    return [np.asarray(values_of(each)) for each in (y if several else (y,))]
+    return [np.asarray(each) for each in ordered_leaves(values_of(y))]
+
+
+def ordered_leaves(values: Tree) -> list[np.ndarray]:
+    """Return the arrays, those of a dict in its own order, as an exported model has them."""
+    if isinstance(values, dict):
+        values = tuple(values.values())
+    return (
+        [each for own in values for each in ordered_leaves(own)]
+        if isinstance(values, tuple)
+        else [values]
+    )
 
 
 def run_onnx(model: Any, *inputs: np.ndarray) -> list[np.ndarray]:
@@ -59,13 +71,13 @@ def run_onnx(model: Any, *inputs: np.ndarray) -> list[np.ndarray]:
     return outputs
 
 
-def assert_same(layer: Layer, x: np.ndarray, params: Tree = None, state: Tree = None) -> None:
+def assert_same(layer: Layer, x: Tree, params: Tree = None, state: Tree = None) -> None:
     """Assert equal float32 outputs of a layer, with drawn parameters if none are given."""
     if params is None:
-        params, state = drawn(layer, x.shape[1:])
-    x = x.astype(np.float32)
+        params, state = drawn(layer, shape_of(x))
+    x = tree.map(lambda leaf: leaf.astype(np.float32), x)
     expected = outputs_of(layer, params, state, x, "float32")
-    got = run_onnx(to_onnx(layer, params, state, x.shape[1:]), x)
+    got = run_onnx(to_onnx(layer, params, state, shape_of(x)), *ordered_leaves(x))
     assert len(got) == len(expected)
     for own, other in zip(expected, got, strict=True):
         assert own.dtype == other.dtype

@@ -33,7 +33,7 @@ def run(layer: Layer, weights: Mapping[Path, Weights], x: Any, path: Path = ()) 
         return x
     outputs = [run(child, weights, x, (*path, i)) for i, child in enumerate(layer.children)]
     if isinstance(layer, layers.Parallel):
-        return outputs
+        return tuple(outputs) if layer.names is None else dict(zip(layer.names, outputs, strict=True))
     if isinstance(layer, layers.Concatenate):
         return torch.cat(outputs, layer.axis)
     if isinstance(layer, layers.Bidirectional) and layer.merge == "concatenate":
@@ -73,7 +73,7 @@ def _recurrent(layer: Any, x: Tensor, weights: Weights) -> Tensor:
 
 
 def _attention(layer: layers.MultiHeadAttention, x: Any, weights: Weights) -> Tensor:
-    queries, context, *masks = x if isinstance(x, list) else (x, x)
+    queries, context, *masks = x if isinstance(x, tuple) else (x, x)
     sizes = {"kdim": context.shape[-1], "vdim": context.shape[-1]}
     module = nn.MultiheadAttention(
         queries.shape[-1], layer.heads, bias=layer.use_bias, batch_first=True, **sizes
@@ -187,6 +187,7 @@ PEERS: dict[type[Layer], Callable[[Any, Any, Weights], Tensor]] = {
     layers.AveragePool2D: _average_pool,
     layers.BatchNorm: _batch_norm,
     layers.ChannelsLast: lambda layer, x, weights: x.movedim(1, -1),
+    layers.Columns: lambda layer, x, weights: x[..., list(layer.columns)],
     layers.Conv1D: _convolution,
     layers.Conv2D: _convolution,
     layers.ConvTranspose1D: _transposed,
@@ -224,6 +225,7 @@ PEERS: dict[type[Layer], Callable[[Any, Any, Weights], Tensor]] = {
     ),
     layers.ReLU: _activation(nn.ReLU()),
     layers.ReLU6: _activation(nn.ReLU6()),
+    layers.Select: lambda layer, x, weights: x[layer.entry],
     layers.SiLU: _activation(nn.SiLU()),
     layers.Sigmoid: _activation(nn.Sigmoid()),
     layers.SimpleRNN: _recurrent,

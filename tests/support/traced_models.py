@@ -5,32 +5,41 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from multinn import SGD, HalfSquaredError, Layer, Masking, Sequential, Trainer
+from backends import Tree, tree
+from multinn import SGD, HalfSquaredError, Heads, Layer, Loss, Masking, Sequential, Trainer
 from multinn.testing.gradient_cases import LAYERS, LayerCase
+from multinn.testing.gradient_cases.base import x_of
 
 
 class Traced(NamedTuple):
     """A model with the inputs and targets of some examples."""
 
     model: Layer
-    x: np.ndarray
-    y: np.ndarray
+    x: Tree
+    y: Tree
 
     def trainer(self, **keywords: Any) -> Trainer:
         """Return a trainer of the model by plain SGD, in float64."""
         arguments = {"optimizer": SGD(0.01), "backend": "numpy", "dtype": "float64"} | keywords
-        return Trainer(self.model, HalfSquaredError(), **arguments)
+        return Trainer(self.model, _loss(self.y), **arguments)
+
+
+def _loss(y: Tree) -> Loss:
+    """Return half of the squared error, for each of several targets."""
+    if isinstance(y, dict):
+        return Heads({name: _loss(own) for name, own in y.items()})
+    return Heads(map(_loss, y)) if isinstance(y, tuple) else HalfSquaredError()
 
 
 def _traced(case: LayerCase) -> Traced | None:
-    """Return the case's layer as a model, with a mask if it has one; None if it has several outputs."""
+    """Return the layer as a model, with a mask if it has one; None if only some inputs have one."""
     point = case.draw(0)
-    variables, constants = point
-    if isinstance(constants["dy"], tuple):
-        return None
-    x = np.asarray(variables.get("x", constants.get("x")))
-    if constants["mask"] is None:
+    constants = point.constants
+    x = x_of(point)
+    if not tree.leaves(constants["mask"]):
         return Traced(case.layer, x, constants["dy"])
+    if not isinstance(x, np.ndarray):
+        return None
     mask = constants["mask"].reshape(*constants["mask"].shape, *(1,) * (x.ndim - 2))
     return Traced(Sequential([Masking(), case.layer]), np.where(mask, x, 0.0), constants["dy"])
 

@@ -84,8 +84,12 @@ def trace_of_loss(name: str, dtype: str = "float64") -> Trace:
     case = LOSS_CASES[name]
     point = case.draw(0)
     targets = case.targets(np.random.default_rng(0), case.shape)
-    trainer = Trainer(Identity(), case.loss, backend="numpy", dtype=dtype)
-    return trainer.trace(point.variables["outputs"], targets, weights=point.constants["weights"])
+    masked = case.lengths is not None
+    trainer = Trainer(Masking() if masked else Identity(), case.loss, backend="numpy", dtype=dtype)
+    x = point.variables["outputs"]
+    if masked:
+        x = np.where(point.constants["mask"][..., None], x, 0.0)
+    return trainer.trace(x, targets, weights=point.constants["weights"])
 
 
 def _recurrent() -> Iterator[tuple[str, Traced]]:

@@ -11,7 +11,19 @@ import pytest
 
 import multinn
 from backends import Backend, tree
-from multinn import SGD, Adam, AdamW, CheckpointError, Layer, MeanSquaredError, RMSProp, Trainer
+from multinn import (
+    SGD,
+    Adam,
+    AdamW,
+    CheckpointError,
+    Heads,
+    Layer,
+    Loss,
+    MeanSquaredError,
+    RMSProp,
+    Trainer,
+)
+from multinn.host.trees import count_of, is_one_shape, map_shapes, shape_of
 from multinn.testing.gradients import evaluate, tree_error
 from multinn.testing.random_models import parts_of
 from tests.support.onnx_runs import assert_same, point_of
@@ -57,15 +69,18 @@ def test_an_exported_model_gives_the_same(seed):
 def test_a_run_resumes_from_its_file(seed, tmp_path):
     model, _, _, x = point_of(case_of(seed))
     generator = np.random.default_rng(seed)
-    _, shape = model.init(generator, x.shape[1:])
-    y = generator.normal(size=(len(x), *shape))
+    _, shape = model.init(generator, shape_of(x))
+    y = map_shapes(lambda own: generator.normal(size=(count_of(x), *own)), shape)
+    loss: Loss = MeanSquaredError()
+    if not is_one_shape(shape):
+        loss = Heads(dict.fromkeys(shape, loss) if isinstance(shape, dict) else [loss] * len(shape))
     optimizer = OPTIMIZERS[seed % len(OPTIMIZERS)]
-    trainer = Trainer(model, MeanSquaredError(), optimizer, backend="numpy", seed=seed)
+    trainer = Trainer(model, loss, optimizer, backend="numpy", seed=seed)
     trainer.fit(x, y, epochs=2, batch_size=2, progress=False)
     path = tmp_path / "model"
     trainer.save(path)
     loaded = Trainer.load(path, backend="numpy")
-    np.testing.assert_array_equal(loaded.predict(x), trainer.predict(x))
+    tree.map(np.testing.assert_array_equal, loaded.predict(x), trainer.predict(x))
     for each in (trainer, loaded):
         each.fit(x, y, epochs=2, batch_size=2, progress=False)
     tree.map(np.testing.assert_array_equal, loaded.state, trainer.state)

@@ -8,6 +8,7 @@ import pytest
 from backends import Tree, get_backend, tree
 from multinn.exchange import to_state_dict
 from multinn.exchange.rules import Place, places
+from multinn.testing.gradient_cases.base import x_of
 from multinn.testing.gradients import evaluate
 from tests.support.random_runs import SEEDS, case_of, reference
 
@@ -59,12 +60,15 @@ def test_values_and_gradients_are_those_of_layers_of_torch(seed):
         }
         for place in places(case.layer, params)
     }
-    x = tensor(constants["x"] if case.ids else variables["x"])
-    value = (torch.tensor(constants["dy"]) * torch_models.run(case.layer, weights, x)).sum()
+    x = tree.map(tensor, x_of(point))
+    outputs = zip(
+        tree.leaves(constants["dy"]), tree.leaves(torch_models.run(case.layer, weights, x)), strict=True
+    )
+    value = sum((torch.tensor(dy) * y).sum() for dy, y in outputs)
     theirs = gradients_of(value, {"x": x, "weights": weights})
     close(ours.value, value.detach().numpy())
-    if not case.ids:
-        close(ours.gradients["x"], theirs["x"])
+    for path, dx in tree.leaves_with_paths(ours.gradients["x"]):
+        close(dx, dict(tree.leaves_with_paths(theirs["x"]))[path])
     generator = np.random.default_rng(seed)
     for place in places(case.layer, params):
         # The conversion of weights is linear, so the slopes along a converted step are the same.

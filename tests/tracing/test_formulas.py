@@ -11,6 +11,7 @@ from multinn.tracing import Trace, page
 from multinn.tracing.arrays import ArrayStore, read_array
 from tests.support.browser import quiet_page
 from tests.support.formula_models import FORMULA_MODELS
+from tests.support.several_models import SEVERAL, Several
 from tests.support.traced_models import LAYER_MODELS, Traced
 from tests.support.training_formula_models import (
     LOSS_CASES,
@@ -28,9 +29,14 @@ def of_model(found: Traced, dtype: str, steps: int = 2) -> Trace:
     return found.trainer(dtype=dtype).trace(found.x, found.y, steps=steps, leave_out=["code"])
 
 
+def of_several(make: Callable[[str], Several], dtype: str) -> Trace:
+    return make(dtype).trace(leave_out=["code"])
+
+
 TRACES: dict[str, Callable[[str], Trace]] = {
     **{name: partial(of_model, found) for name, found in MODELS.items()},
     **{f"loss {name}": partial(trace_of_loss, name) for name in LOSS_CASES},
+    **{name: partial(of_several, make) for name, make in SEVERAL.items()},
     **{f"update {name}": partial(trace_of_optimizer, name) for name in OPTIMIZERS},
 }
 

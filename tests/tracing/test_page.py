@@ -39,6 +39,7 @@ from multinn.layers.base import ParameterFree
 from multinn.tracing import page, register_formulas
 from multinn.tracing.record import LAYER_ENTRIES, OTHER_ENTRIES
 from tests.support.browser import WIDTHS, overflowing, quiet_page
+from tests.support.several_models import cross_attention, two_heads
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
@@ -117,8 +118,14 @@ def words(**options: Any) -> Trace:
 @pytest.mark.parametrize("width", [360, 1400])
 @pytest.mark.parametrize(
     "trace",
-    [images(), words(), words(leave_out=[*LAYER_ENTRIES, *OTHER_ENTRIES])],
-    ids=["images", "words", "all left out"],
+    [
+        images(),
+        words(),
+        words(leave_out=[*LAYER_ENTRIES, *OTHER_ENTRIES]),
+        two_heads().trace(),
+        cross_attention().trace(),
+    ],
+    ids=["images", "words", "all left out", "two heads", "cross-attention"],
 )
 def test_other_networks_are_shown_too(browser, tmp_path, trace, width):
     trace.save(tmp_path / "page.html")
@@ -132,6 +139,30 @@ def test_other_networks_are_shown_too(browser, tmp_path, trace, width):
             assert opened.locator(".mn-differs").count() == 0
             opened.keyboard.press("ArrowRight")
         assert last >= len(trace.data["layers"])
+
+
+def test_the_loss_of_each_output_has_a_frame_and_is_said_beside_the_sum(browser, tmp_path):
+    trace = two_heads().trace()
+    trace.save(tmp_path / "page.html")
+    loss = trace.step(0)["loss"]
+    price, kind = loss["heads"].values()
+    with quiet_page(browser, (tmp_path / "page.html").as_uri()) as opened:
+        heading = opened.get_by_role("heading", level=2)
+        opened.get_by_role("button", name="the loss of price, MeanSquaredError").click()
+        opened.locator('[data-name="l price"] td[data-place="3"]').click()
+        note = opened.locator('.mn-formula[data-name="l price"] .mn-note').inner_text()
+        assert note == f"recorded: {price['values'][3]}; the formula gives the same"
+        assert opened.locator('[data-name="w price"] td[data-place]').count() == 6
+        opened.get_by_role("button", name="Next →").click()
+        assert heading.inner_text() == "Step 1 · the loss of kind · SoftmaxCrossEntropy"
+        opened.get_by_role("button", name="Next →").click()
+        assert heading.inner_text() == "Step 1 · the loss · Heads"
+        text = "loss {:.4g} (price {:.4g}, kind {:.4g})"
+        said = text.format(*(float(each["value"]) for each in (loss, price, kind)))
+        assert opened.locator("header .mn-note").inner_text().startswith(said)
+        assert opened.locator('[data-name="dy kind"] td[data-place]').count() == 18
+        branches = opened.locator(".mn-branches > div > .mn-note")
+        assert branches.all_inner_texts() == ["price", "kind"]
 
 
 @pytest.mark.parametrize("name", TRACES)

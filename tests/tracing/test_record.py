@@ -21,6 +21,7 @@ from multinn import (
     Tanh,
     trace_steps,
 )
+from tests.support.several_models import SEVERAL, cross_attention, two_heads
 from tests.support.small_runs import CLASSES, MODEL, WEIGHTS, X, Y, make_trainer
 from tests.support.traced_models import LAYER_MODELS
 
@@ -42,9 +43,37 @@ def test_losses_and_parameters_are_those_of_fit_to_the_bit(name):
     model = LAYER_MODELS[name]
     trainer = model.trainer()
     found = trainer.trace(model.x, model.y, steps=3)
-    history = trainer.fit(model.x, model.y, epochs=3, batch_size=len(model.x), progress=False)
+    history = trainer.fit(
+        model.x, model.y, epochs=3, batch_size=len(tree.leaves(model.y)[0]), progress=False
+    )
     assert found.losses == history.losses
     assert_same(trainer.params, params_after(found) if tree.leaves(trainer.params) else ())
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_steps_of_several_inputs_and_outputs_are_those_of_fit_to_the_bit(name):
+    trainer, x, y, weights = run = SEVERAL[name]()
+    found = run.trace(steps=2)
+    history = trainer.fit(x, y, epochs=2, weights=weights, progress=False)
+    assert found.losses == history.losses
+    assert_same(trainer.params, params_after(found))
+
+
+def test_the_loss_of_each_output_is_recorded():
+    trainer, x, y, weights = run = two_heads()
+    heads = run.trace().step(0)["loss"]["heads"]
+    trainer.fit(x, y, epochs=1, weights=weights, progress=False)
+    for name, head in heads.items():
+        np.testing.assert_allclose(head["weights"], weights[name] / np.mean(weights[name]), rtol=1e-12)
+        assert head["value"] == pytest.approx(np.average(head["values"], weights=weights[name]))
+        assert head["value"] == pytest.approx(trainer.history[0][f"loss_{name}"])  # as W_k = W here
+
+
+def test_with_weights_of_entries_the_loss_of_each_entry_is_recorded():
+    loss = cross_attention().trace().step(0)["loss"]
+    assert (loss["values"].shape, loss["gradient"].shape) == ((2, 3), (2, 3, 5))
+    counts = np.array([[1.0, 2.0, 0.0], [1.0, 1.0, 0.0]]) / [[3], [2]]  # the last target is ignored
+    assert loss["value"] == pytest.approx(np.sum(counts * loss["values"]) / (1.0 + 5.0 / 3.0))
 
 
 @pytest.mark.parametrize("keywords", [{}, {"weights": WEIGHTS}], ids=["plain", "weighted"])

@@ -151,6 +151,10 @@ def test_damaged_steps_and_arrays_are_refused(path, value):
         (("layers", 1, "class"), ["Dense"], "each with the name of its class"),
         (("layers", 1), None, "each with the name of its class"),
         (("steps",), [], "expected at least one step"),
+        (("loss", "heads"), {"price": {}}, "a record of each loss in each step"),
+        (("loss", "heads"), [], "a record of each loss in each step"),
+        (("steps", 0, "loss", "heads"), {"price": 0}, "a record of each loss in each step"),
+        (("steps", 0, "loss"), 0, "expected losses, each with the name of its class"),
     ],
 )
 def test_values_that_no_trace_holds_are_refused(path, value, message):

@@ -5,18 +5,24 @@ import warnings
 import pytest
 
 from multinn import (
+    LSTM,
+    Add,
+    Bidirectional,
     BinaryCrossEntropy,
     BinaryFocal,
+    Concatenate,
     Dense,
     Dropout,
     Flatten,
     Focal,
     HalfSquaredError,
+    Heads,
     Hinge,
     Identity,
     KLDivergence,
     MeanSquaredError,
     MultiClassHinge,
+    Parallel,
     Poisson,
     ReLU,
     Residual,
@@ -28,6 +34,7 @@ from multinn import (
     Tanh,
     Trainer,
 )
+from multinn.sklearn import MLPClassifier, MLPRegressor
 
 LOGITS = "expects logits: remove"
 OF_CLASSES = [SoftmaxCrossEntropy(), KLDivergence(), Focal(), MultiClassHinge()]
@@ -49,8 +56,9 @@ OF_LABELS = [BinaryCrossEntropy(), BinaryFocal(), Hinge()]
         lambda last: last,
         lambda last: Sequential([Dense(2), last]),
         lambda last: Sequential([Sequential([Dense(2), last]), Flatten(), Sequential([Identity()])]),
+        lambda last: Sequential([Dense(4), Concatenate([Sequential([Dense(1), last]), last])]),
     ],
-    ids=["alone", "last", "nested"],
+    ids=["alone", "last", "nested", "branches"],
 )
 def test_an_activation_before_a_loss_that_includes_it_gives_a_warning(model, last, loss, expected):
     with pytest.warns(UserWarning, match="^Trainer: the model ends in ") as caught:
@@ -70,6 +78,9 @@ def test_an_activation_before_a_loss_that_includes_it_gives_a_warning(model, las
         (Sequential([Dense(2), Tanh()]), Hinge()),
         (Sequential([Dense(2), ReLU(), Dropout()]), BinaryCrossEntropy()),
         (Residual(Sequential([Dense(2), Sigmoid()])), BinaryCrossEntropy()),
+        (Residual(Dense(2), shortcut=Sigmoid()), BinaryCrossEntropy()),
+        (Add([Sigmoid(), Sigmoid()]), BinaryCrossEntropy()),
+        (Bidirectional(LSTM(2)), SoftmaxCrossEntropy()),
         (Sequential([Flatten()]), SoftmaxCrossEntropy()),
     ],
 )
@@ -77,3 +88,23 @@ def test_other_pairs_give_no_warning(model, loss):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Trainer(model, loss)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_estimators_give_no_warning(kind):
+    """They choose the loss and the last layer themselves, also with the hidden activation sigmoid."""
+    estimator = kind(hidden_layer_sizes=2, activation="logistic")
+    classes = {"classes": [0, 1]} if kind is MLPClassifier else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        estimator.partial_fit([[0.0], [1.0]], [0, 1], **classes)
+
+
+def test_the_head_of_a_model_is_named_by_its_own_loss():
+    model = Sequential([Dense(4), Parallel({"a": Dense(1), "b": Sequential([Dense(3), Softmax()])})])
+    losses = {"b": SoftmaxCrossEntropy(), "a": MeanSquaredError()}
+    with pytest.warns(UserWarning, match="ends in Softmax, but SoftmaxCrossEntropy expects logits"):
+        Trainer(model, Heads(losses))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Trainer(model, Heads(dict.fromkeys(losses, MeanSquaredError())))

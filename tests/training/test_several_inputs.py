@@ -103,7 +103,7 @@ IDS = np.arange(10)[:, None] % 5
         (A, "x: expected a dict with the keys 'a', 'ids', as in training, got one array"),
         ({"a": A, "ids": IDS + 1}, r"x: Select\(entry='ids'\): Embedding: .* 5 at row 4, column 0"),
         ({"a": A[:, 0], "ids": IDS}, r"x\['a'\]: expected an array of shape \(examples, features"),
-        ({}, "x: expected at least one array, got an empty dict"),
+        ({}, "x: expected at least one entry, got an empty dict"),
     ],
 )
 def test_an_error_names_the_entry(x, message):
@@ -115,7 +115,7 @@ def test_an_error_names_the_entry(x, message):
 
 
 def test_keys_are_strings():
-    with pytest.raises(TypeError, match="x: expected strings as the keys of a dict of arrays, got 1"):
+    with pytest.raises(TypeError, match="x: expected strings as the keys of a dict, got 1"):
         make_trainer(MODEL, "numpy").fit({1: A}, Y, epochs=1)
 
 

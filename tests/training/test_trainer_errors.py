@@ -69,7 +69,12 @@ def with_value(array: np.ndarray, place: tuple[int, ...], value: float) -> np.nd
             r"validation x: .* shape \(3,\), as in training",
         ),
         ({"validation_data": X}, (TypeError, ValueError), "validation_data: expected"),
-        ({"validation_data": (X, Y, Y)}, (TypeError, ValueError), "validation_data: expected"),
+        (
+            {"validation_data": (X,)},
+            ValueError,
+            r"validation_data: expected \(x, y\) or \(x, y, weights\)",
+        ),
+        ({"validation_data": (X, Y, -X[:, 0])}, ValueError, "validation weights: expected 0 or more"),
         ({"epochs": 0}, ValueError, "epochs: expected at least 1, got 0"),
         ({"batch_size": -3}, ValueError, "batch_size: expected at least 1, got -3"),
         ({"report_every": 0}, ValueError, "report_every: expected at least 1, got 0"),

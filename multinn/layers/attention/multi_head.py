@@ -10,6 +10,7 @@ import numpy as np
 from backends import Array, Backend, Shape, Tree
 from multinn import functional
 from multinn.descriptions.bounds import check_fractions, check_integers, check_positive
+from multinn.host.trees import is_one_shape
 from multinn.layers.base import Layer, Masked, mask_of, values_of, with_mask
 from multinn.layers.dense import Dense
 from multinn.layers.dropout import Dropout
@@ -216,8 +217,13 @@ class MultiHeadAttention(Layer):
 
     def _checked_shapes(self, input_shape: Any) -> tuple[Shape, Shape]:
         """Return the shapes of queries and context."""
-        several = bool(input_shape) and isinstance(input_shape[0], tuple)
+        several = not is_one_shape(input_shape)
         shapes = input_shape if several else (input_shape, input_shape)
+        if isinstance(shapes, dict) or not all(map(is_one_shape, shapes)):
+            raise ValueError(
+                "MultiHeadAttention: expected one array, or a tuple (queries, context) of arrays, got "
+                f"arrays of shapes {input_shape}, without the batch; make a pair with Parallel"
+            )
         sequences, bias = shapes[:2], shapes[2:]
         if len(shapes) not in (2, 3) or any(len(shape) != 2 or min(shape) < 1 for shape in sequences):
             got = [("batch", *shape) for shape in shapes] if several else ("batch", *input_shape)

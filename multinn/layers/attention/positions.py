@@ -52,33 +52,52 @@ def _sinusoids(time: int, features: int) -> HostArray:
 class PositionEmbedding(Layer):
     """y = x + P with a learned vector for each step.
 
-    Shapes: x and y (batch, time, features), P (time, features).
+    Shapes: x and y (batch, time, features), P (steps, features), of which the first rows are used.
 
     With dy = ∂L/∂y, and the index n over the batch, y_ntj = x_ntj + P_tj gives
         dx = dy
-        ∂L/∂P_tj = Σ_n dy_ntj
+        ∂L/∂P_tj = Σ_n dy_ntj for t < time, and 0 for the other rows
     Source: J. Gehring et al., Convolutional sequence to sequence learning, ICML 2017, section 3.1.
 
     Attributes:
         weight_initializer: draws P.
+        steps: the number of steps of the longest sequence, or None for that of the examples in `init`,
+            from which all sequences then have the same length.
+
+    Raises:
+        ValueError: steps is below 1.
     """
 
     weight_initializer: Initializer = Uniform()
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps is not None:
+            check_integers(self, "steps")
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
-        """Draw P (time, features), and return the shape unchanged."""
+        """Draw P (steps, features), and return the shape unchanged."""
         check_axes(self, input_shape, "sequences", "time", "features")
-        return {"P": self.weight_initializer(generator, input_shape, *input_shape)}, input_shape
+        time, features = input_shape
+        shape = (time if self.steps is None else self.steps, features)
+        if time > shape[0]:
+            raise ValueError(
+                f"PositionEmbedding: expected sequences of at most {self.steps} steps, got {time}; "
+                "increase steps, or shorten the sequences"
+            )
+        return {"P": self.weight_initializer(generator, shape, *shape)}, input_shape
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y = x + P, and no cache."""
-        return x + params["P"], None
+        return x + params["P"][: x.shape[1], :], None
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx = dy, and {"P": Σ dy}."""
-        return dy, {"P": backend.xp.sum(dy, axis=0)}
+        """Return dx = dy, and {"P": Σ dy}, with zeros for the steps that were not used."""
+        xp = backend.xp
+        dP, unused = xp.sum(dy, axis=0), params["P"][dy.shape[1] :, :]
+        return dy, {"P": xp.concat((dP, xp.zeros_like(unused))) if unused.shape[0] else dP}
 
 
 @dataclass(frozen=True)

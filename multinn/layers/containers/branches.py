@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn.descriptions.named_parts import named_parts
 from multinn.host.checks import is_integer
+from multinn.host.trees import is_one_shape
 from multinn.layers.base import Layer, mask_of, values_of, with_mask
 from multinn.layers.basic import Identity
 from multinn.layers.containers.sequential import Container, init_child, layers_of
@@ -26,12 +27,19 @@ class Branches(Container):
     If outputs of branches have masks, a step of y counts if it counts in all of these masks.
     """
 
+    _joins_trees: ClassVar[bool] = False
+
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw the parameters of each branch, in order, and return the shape of the output."""
         params, shapes = [], []
         for index, branch in enumerate(self.children):
             place = f"branch {index} of {type(self).__name__}"
             own, shape = init_child(place, branch, generator, input_shape)
+            if not (self._joins_trees or is_one_shape(shape)):
+                raise ValueError(
+                    f"{place}: expected one array as its output, got a {type(shape).__name__} of arrays "
+                    f"of shapes {shape}, without the batch; choose one with Select"
+                )
             params.append(own)
             shapes.append(shape)
         return tuple(params), self._output_shape(shapes)
@@ -242,17 +250,27 @@ class Parallel(_ListOfBranches):
     """
 
     names: tuple[str, ...] | None = None
+    _joins_trees: ClassVar[bool] = True
 
     def __init__(
-        self, branches: Iterable[Layer] | Mapping[str, Layer], names: Iterable[str] | None = None
+        self, branches: Iterable[Layer] | Mapping[str, Layer], names: Sequence[str] | None = None
     ) -> None:
         parts, given = named_parts("Parallel", branches, names)
         super().__init__(parts)
         object.__setattr__(self, "names", given)
         if given is not None and len(given) != len(self.branches):
             raise ValueError(
-                f"Parallel: expected a name for each of {len(self.branches)} branches, got {given}"
+                f"Parallel: expected names: one for each of {len(self.branches)} branches, got {given}"
             )
+
+    @property
+    def keeps_values(self) -> bool:  # type: ignore[override]  # it depends on the branches
+        """Whether all branches keep values."""
+        return all(branch.keeps_values for branch in self.branches)
+
+    def kept_values(self, inputs: Any) -> Any:
+        """Return what each branch passes on."""
+        return self._with_names([branch.kept_values(inputs) for branch in self.branches])
 
     def _output_shape(self, shapes: list[Shape]) -> Any:
         return self._with_names(shapes)

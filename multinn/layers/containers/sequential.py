@@ -1,18 +1,17 @@
 """The base class of containers, which are layers made of layers, and Sequential."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import random
 from multinn.descriptions.types import check_type
-from multinn.host.trees import is_one_shape
-from multinn.layers.base import Layer, Masked, mask_of, values_of
+from multinn.layers.base import Layer, Masked, check_takes, mask_of, values_of
 from multinn.random import Key
 
 
@@ -20,6 +19,9 @@ class Container(Layer):
     """A layer made of layers: parameters, state and gradients are tuples with one entry per child.
 
     A subclass returns its `children` and implements `forward_with_state`.
+
+    An index gives a child: ``model[i]`` has the parameters ``params[i]``. `len` counts the children, and
+    a loop goes through them.
     """
 
     takes_mask: ClassVar[bool] = True
@@ -29,6 +31,15 @@ class Container(Layer):
     @abstractmethod
     def children(self) -> Sequence[Layer]:
         """The layers inside."""
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.children[index]
+
+    def __len__(self) -> int:
+        return len(self.children)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.children)
 
     @abstractmethod
     def child_caches(self, cache: Tree) -> Sequence[Tree]:
@@ -109,21 +120,6 @@ def init_child(
         raise ValueError(f"{place}: {error}") from error
 
 
-def check_takes(layer: Layer, input_shape: Any) -> None:
-    """Raise ValueError if the input is several arrays, and the layer takes one.
-
-    Args:
-        layer: the layer.
-        input_shape: the shape of one example, or a tuple or a dict of such shapes.
-    """
-    if not (layer.takes_tuple or is_one_shape(input_shape)):
-        raise ValueError(
-            f"{type(layer).__name__}: expected one array, got a {type(input_shape).__name__} of arrays "
-            f"of shapes {input_shape}, without the batch; choose one with Select, or join them: use "
-            "Concatenate or Add, not Parallel"
-        )
-
-
 def check_keeps_steps(layer: Layer) -> None:
     """Raise ValueError if the layer would mix padding into steps that count."""
     if layer.mixes_steps:
@@ -160,7 +156,8 @@ class Sequential(Container):
     """y = f_k(... f_2(f_1(x))): layers in sequence.
 
     By the chain rule, from the last layer to the first, dx of a layer is dy of the layer before it.
-    Parameters, caches and gradients are tuples with one entry per layer.
+    Parameters, caches and gradients are tuples with one entry per layer. A slice is a Sequential of some
+    of the layers.
 
     Attributes:
         layers: the layers in order, at least one.
@@ -173,12 +170,28 @@ class Sequential(Container):
     >>> params, shape = Sequential([Dense(3), ReLU(), Dense(2)]).init(np.random.default_rng(0), (4,))
     >>> shape, params[0]["W"].shape, params[1]
     ((2,), (4, 3), {})
+    >>> model = Sequential([Dense(3), ReLU(), Dense(2)])
+    >>> model[1], len(model[:-1])
+    (ReLU(), 2)
     """
 
     layers: tuple[Layer, ...]
 
     def __init__(self, layers: Iterable[Layer]) -> None:
         object.__setattr__(self, "layers", layers_of("Sequential", "layers", layers))
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+    def __getitem__(self, index: int | slice) -> "Layer | Sequential":
+        """Return a layer, or some of the layers as a Sequential.
+
+        Raises:
+            IndexError: there is no such layer.
+            ValueError: the slice has no layers.
+        """
+        return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
     def init(self, generator: np.random.Generator, input_shape: Shape) -> tuple[Tree, Shape]:
         """Draw the parameters of each layer, in order, and return the shape of the last output."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from backends import Array, Backend, Shape, Tree
+from backends import Array, Backend, HostArray, Shape, Tree
 from multinn.layers.base import Layer, check_axes
 from multinn.random import Key
 
@@ -26,6 +26,10 @@ class ChannelsLast(Layer):
         check_axes(self, input_shape, "images", "channels", "height", "width", minimum=0)
         channels, height, width = input_shape
         return {}, (height, width, channels)
+
+    def kept_values(self, inputs: HostArray) -> HostArray:
+        """Return y, as the next layer may choose columns of it."""
+        return np.moveaxis(inputs, 1, -1)
 
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None

@@ -1,11 +1,15 @@
 """Gradient cases of attention."""
 
 from multinn import (
+    Add,
     Dense,
+    Embedding,
     Identity,
+    Masking,
     MultiHeadAttention,
     Parallel,
     RelativePositionBias,
+    Select,
     Sequential,
     SiLU,
     Tanh,
@@ -41,6 +45,21 @@ _SMALL_CROSS = Sequential(
     ]
 )
 
+# Two inputs: steps that may be padding, and ids, of which 0 is padding. The sum has a residual branch.
+_TWO_INPUTS = Sequential(
+    [
+        Parallel([Sequential([Select(0), Masking()]), Sequential([Select(1), Embedding(3, 2, 0)])]),
+        Add([Select(0), MultiHeadAttention(1, use_bias=False)]),
+    ]
+)
+
+
+def _block_across(features: int, first: bool) -> TransformerBlock:
+    return TransformerBlock(
+        *(features, 1, 2), activation=SiLU(), pre_normalization=first, cross_attention=True
+    )
+
+
 CASES: tuple[LayerCase, ...] = (
     LayerCase("RelativePositionBias", RelativePositionBias(2), (2, 3, 2), lengths=(3, 2)),
     # In the second example, all steps are padding.
@@ -75,6 +94,13 @@ CASES: tuple[LayerCase, ...] = (
         smaller=LayerCase("small", _SMALL_BIASED, (1, 2, 1)),
     ),
     LayerCase(
+        "MultiHeadAttention of two inputs",
+        _TWO_INPUTS,
+        ((2, 2, 2), (2, 3)),
+        ids=(None, 3),
+        smaller=LayerCase("small", _TWO_INPUTS, ((1, 1, 2), (1, 2)), ids=(None, 3)),
+    ),
+    LayerCase(
         "TransformerBlock",
         TransformerBlock(4, 2, 5, activation=SiLU()),
         (2, 3, 4),
@@ -94,5 +120,14 @@ CASES: tuple[LayerCase, ...] = (
             (1, 2, 1),
             training=True,
         ),
+    ),
+    *(
+        LayerCase(
+            f"TransformerBlock across {'first' if first else 'last'}",
+            _block_across(4, first),
+            ((2, 3, 4), (2, 2, 3)),
+            smaller=LayerCase("small", _block_across(1, first), ((1, 2, 1), (1, 2, 1))),
+        )
+        for first in (True, False)
     ),
 )

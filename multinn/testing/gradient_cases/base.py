@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import Layer, Loss, random
+from multinn.host.trees import is_one_shape, map_shapes
 from multinn.layers.base import values_of, with_mask
 
 _MARGIN = 0.05
@@ -90,17 +92,23 @@ class LayerCase(Case):
 
     Attributes:
         layer: the layer.
-        shape: the shape (batch, ...) of x.
+        shape: the shape (batch, ...) of x, or a tuple or a dict of shapes.
         training: whether the layer gets a key.
         lengths: the number of time steps that count in each example, or None for no mask.
-        ids: the number of ids if x are ids, which have no gradient; else None.
+        ids: the number of ids if x are ids, which have no gradient; else None. For several inputs, a
+            tuple or a dict of these.
     """
 
     layer: Layer
-    shape: Shape
+    shape: Any = field(hash=False)  # a dict has no hash
     training: bool = field(default=False, kw_only=True)
     lengths: tuple[int, ...] | None = field(default=None, kw_only=True)
-    ids: int | None = field(default=None, kw_only=True)
+    ids: Any = field(default=None, kw_only=True, hash=False)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of one example, without the batch, or a tuple or a dict of shapes."""
+        return map_shapes(lambda shape: shape[1:], self.shape)
 
     def value(self, backend: Backend, variables: Tree, constants: Tree) -> Array:
         """Return the sum of dy y."""
@@ -112,47 +120,66 @@ class LayerCase(Case):
         arguments = (backend, variables["params"], cache, constants["dy"])
         dx, gradients = self.layer.backward(*arguments)
         twins = gradients, self.layer.parameter_gradients(*arguments)
-        of_inputs = {} if self.ids else {"x": dx}
-        return Evaluation(value, {"params": gradients} | of_inputs, twins)
+        dx = _paired(lambda leaf, own: None if leaf is None else own, variables["x"], dx)
+        return Evaluation(value, {"params": gradients, "x": dx}, twins)
 
     def _forward(self, backend: Backend, variables: Tree, constants: Tree) -> tuple[Array, Tree]:
         key = None if constants["key"] is None else random.Key(constants["key"])
-        x = with_mask((constants if self.ids else variables)["x"], constants["mask"])
+        x = with_mask(x_of(Point(variables, constants)), constants["mask"])
         y, cache = self.layer.forward_with_state(
             backend, variables["params"], constants["state"], x, key
         )
-        dy = constants["dy"]
-        if not isinstance(dy, tuple):
-            return backend.xp.sum(dy * values_of(y)), cache
-        products = [backend.xp.sum(d * values_of(each)) for d, each in zip(dy, y, strict=True)]
+        products = [
+            backend.xp.sum(d * each)
+            for d, each in zip(tree.leaves(constants["dy"]), tree.leaves(values_of(y)), strict=True)
+        ]
         return sum(products[1:], start=products[0]), cache
 
     def _draw(self, generator: np.random.Generator) -> Point:
-        initial, output_shape = self.layer.init(generator, self.shape[1:])
+        batch = tree.leaves(map_shapes(lambda shape: shape[0], self.shape))[0]
+        initial, output_shape = self.layer.init(generator, self.input_shape)
         # Biases of 0 and scales of 1 would hide errors in terms that multiply them.
         params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
         state = self.layer.init_state(initial)
         seed = int(generator.integers(2**31))
         constants = {
-            "dy": self._draw_outputs(generator, output_shape),
+            "dy": map_shapes(lambda shape: generator.normal(size=(batch, *shape)), output_shape),
             "key": random.step_words(seed, 0, 1)[0] if self.training else None,
             "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
-            "mask": self._mask(),
+            "mask": _mask(self.shape, self.lengths),
         }
-        if self.ids:
-            constants["x"] = generator.integers(self.ids, size=self.shape, dtype=np.int32)
-            return Point({"params": params}, constants)
-        return Point({"params": params, "x": generator.normal(size=self.shape)}, constants)
+        x = _draw_x(generator, self.shape, self.ids)
+        constants["x"] = tree.map(lambda leaf: leaf if leaf.dtype.kind == "i" else None, x)
+        of_x = tree.map(lambda leaf: leaf if leaf.dtype.kind == "f" else None, x)
+        return Point({"params": params, "x": of_x}, constants)
 
-    def _draw_outputs(self, generator: np.random.Generator, output_shape: Any) -> Tree:
-        if output_shape and isinstance(output_shape[0], tuple):  # a layer with several outputs
-            return tuple(self._draw_outputs(generator, shape) for shape in output_shape)
-        return generator.normal(size=(self.shape[0], *output_shape))
 
-    def _mask(self) -> HostArray | None:
-        if self.lengths is None:
-            return None
-        return np.arange(self.shape[1]) < np.array(self.lengths)[:, None]
+def _mask(shape: Shape, lengths: tuple[int, ...] | None) -> HostArray | None:
+    return None if lengths is None else np.arange(shape[1]) < np.array(lengths)[:, None]
+
+
+def x_of(point: Point) -> Tree:
+    """Return x of a `LayerCase`: its variables, and ids, which are constants."""
+    variables, constants = point
+    return _paired(lambda leaf, ids: ids if leaf is None else leaf, variables["x"], constants["x"])
+
+
+def _draw_x(generator: np.random.Generator, shape: Any, ids: Any) -> Tree:
+    """Return normal numbers, or integers for ids, for each array."""
+    if isinstance(shape, dict):
+        return {name: _draw_x(generator, own, (ids or {}).get(name)) for name, own in shape.items()}
+    if not is_one_shape(shape):
+        return tuple(map(partial(_draw_x, generator), shape, ids or (None,) * len(shape)))
+    return generator.integers(ids, size=shape, dtype=np.int32) if ids else generator.normal(size=shape)
+
+
+def _paired(function: Callable[[Any, Any], Any], one: Tree, other: Tree) -> Tree:
+    """Apply a function to each leaf of a tree and what is there in the other; None is a leaf."""
+    if isinstance(one, dict):
+        return {key: _paired(function, own, other[key]) for key, own in one.items()}
+    if isinstance(one, tuple):
+        return tuple(map(partial(_paired, function), one, other))
+    return function(one, other)
 
 
 def normal(generator: np.random.Generator, shape: Shape) -> HostArray:
@@ -166,40 +193,57 @@ class LossCase(Case):
 
     Attributes:
         loss: the loss.
-        shape: the shape (batch, ...) of the outputs.
+        shape: the shape (batch, ...) of the outputs, or a tuple or a dict of shapes.
         targets: draws the targets.
         weighted: whether the examples have weights, one of which is 0.
+        entries: the shape of the weights, or a tuple or a dict of shapes; None for (batch,).
+        lengths: the number of time steps that count in each example, or None for no mask.
     """
 
     loss: Loss
-    shape: Shape
+    shape: Any = field(hash=False)  # a dict has no hash
     targets: Draw = normal
     weighted: bool = field(default=False, kw_only=True)
+    entries: Any = field(default=None, kw_only=True, hash=False)
+    lengths: tuple[int, ...] | None = field(default=None, kw_only=True)
 
     def value(self, backend: Backend, variables: Tree, constants: Tree) -> Array:
         """Return the loss."""
-        return self.loss.value(backend, variables["outputs"], *_targets_and_weights(constants))
+        return self.loss.value(backend, *_arguments_of_loss(variables, constants))
 
     def evaluate(self, backend: Backend, variables: Tree, constants: Tree) -> Evaluation:
         """Return the loss, its gradient, and as twins the loss in two ways."""
-        value, gradient = self.loss(backend, variables["outputs"], *_targets_and_weights(constants))
+        value, gradient = self.loss(backend, *_arguments_of_loss(variables, constants))
         return Evaluation(
             value, {"outputs": gradient}, (value, self.value(backend, variables, constants))
         )
 
     def _draw(self, generator: np.random.Generator) -> Point:
         targets = self.targets(generator, self.shape)
-        weights = generator.uniform(0.5, 2.0, size=self.shape[:1])
-        weights[0] = 0.0
+        batch = tree.leaves(map_shapes(lambda shape: shape[0], self.shape))[0]
+        weights = map_shapes(partial(_draw_weights, generator), self.entries or (batch,))
+        output_shape = map_shapes(lambda shape: shape[1:], self.shape)
         constants = {
-            "targets": self.loss.prepare_targets(targets, self.shape[1:], "float64"),
+            "targets": self.loss.prepare_targets(targets, output_shape, "float64"),
             "weights": weights if self.weighted else None,
+            "mask": _mask(self.shape, self.lengths),
         }
-        return Point({"outputs": generator.normal(size=self.shape)}, constants)
+        outputs = map_shapes(lambda shape: generator.normal(size=shape), self.shape)
+        return Point({"outputs": outputs}, constants)
 
 
-def _targets_and_weights(constants: Tree) -> tuple[Array, Array | None]:
-    return constants["targets"], constants["weights"]
+def _draw_weights(generator: np.random.Generator, shape: Shape) -> HostArray:
+    """Return weights: 0 for the first example and for the first entry of the second one."""
+    weights = generator.uniform(0.5, 2.0, size=shape)
+    weights[0] = 0.0
+    if weights.ndim > 1:
+        weights[1, ..., 0] = 0.0
+    return weights
+
+
+def _arguments_of_loss(variables: Tree, constants: Tree) -> tuple[Any, Array, Array | None]:
+    outputs = with_mask(variables["outputs"], constants["mask"])
+    return outputs, constants["targets"], constants["weights"]
 
 
 def _to_single_precision(leaf: HostArray) -> HostArray:

@@ -6,10 +6,12 @@ from multinn import (
     GELU,
     Add,
     AveragePool2D,
+    Columns,
     Concatenate,
     Conv2D,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     Identity,
     LayerNorm,
@@ -17,6 +19,7 @@ from multinn import (
     Parallel,
     ReLU,
     Residual,
+    Select,
     Sequential,
     SiLU,
     Tanh,
@@ -64,6 +67,20 @@ _SMALL_CONVOLUTIONAL = Sequential(
     ]
 )
 
+_INPUTS_AND_HEADS = Sequential(
+    [
+        Concatenate(
+            [
+                Sequential([Select("numbers"), Columns((0, 2))]),
+                Sequential([Select("city"), Embedding(3, 2), Flatten()]),
+            ]
+        ),
+        Dense(3),
+        Tanh(),
+        Parallel({"price": Dense(1), "kind": Parallel([Dense(2), Identity()])}),
+    ]
+)
+
 CASES: tuple[LayerCase, ...] = (
     LayerCase("Identity", Identity(), (2, 3)),
     LayerCase("Masking", Masking(), (2, 3, 2)),
@@ -73,6 +90,15 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("Concatenate", Concatenate([Dense(2), Identity(), Dense(1)]), (4, 3)),
     LayerCase("Concatenate axis 1", Concatenate([Dense(3), Identity()], axis=1), (2, 4, 3)),
     LayerCase("Parallel", Parallel([Dense(2), Tanh()]), (4, 3)),
+    LayerCase("Select a key", Select("b"), {"a": (3, 2), "b": (3, 1, 2)}),
+    LayerCase("Select an index", Select(1), ((3, 2), {"a": (3, 1), "b": (3, 2)})),
+    LayerCase("Columns", Columns((3, 0)), (2, 3, 4)),
+    LayerCase(
+        "Parallel of inputs and heads",
+        _INPUTS_AND_HEADS,
+        {"numbers": (4, 3), "city": (4, 1)},
+        ids={"city": 3},
+    ),
     LayerCase(
         "Sequential convolutional",
         _CONVOLUTIONAL,

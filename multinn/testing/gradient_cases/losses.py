@@ -18,16 +18,18 @@ from multinn import (
     CosineSimilarity,
     Focal,
     HalfSquaredError,
+    Heads,
     Hinge,
     Huber,
     KLDivergence,
+    Loss,
     MeanAbsoluteError,
     MeanSquaredError,
     MultiClassHinge,
     Poisson,
     SoftmaxCrossEntropy,
 )
-from multinn.testing.gradient_cases.base import Draw, LossCase, Point
+from multinn.testing.gradient_cases.base import Draw, LossCase, Point, normal
 
 
 def zeros_and_ones(generator: np.random.Generator, shape: Shape) -> HostArray:
@@ -80,6 +82,17 @@ def labels(blank: int) -> Draw:
     return draw
 
 
+def of_heads(*draws: Draw, **named: Draw) -> Callable[[np.random.Generator, Any], Any]:
+    """Return a function that draws the targets of each output: a tuple or, with names, a dict."""
+
+    def draw(generator: np.random.Generator, shape: Any) -> Any:
+        if named:
+            return {name: own(generator, shape[name]) for name, own in named.items()}
+        return tuple(own(generator, each) for own, each in zip(draws, shape, strict=True))
+
+    return draw
+
+
 def _one_label(generator: np.random.Generator, shape: Shape) -> HostArray:
     return np.zeros((shape[0], 1))
 
@@ -110,6 +123,19 @@ def _margins_of(margin: float) -> Callable[[Point], HostArray]:
 
 
 _weighted = partial(LossCase, weighted=True)
+
+
+def _entries(loss: Loss, shape: Any, targets: Draw = normal, **options: Any) -> LossCase:
+    """Return a case with a weight for each entry."""
+    return _weighted(f"{type(loss).__name__} weighted entries", loss, shape, targets, **options)
+
+
+_TWO_HEADS = Heads(
+    {"price": MeanSquaredError(), "kind": SoftmaxCrossEntropy()}, {"price": 1.0, "kind": 0.5}
+)
+_PRICE_AND_KIND = {"price": (3, 1), "kind": (3, 3)}
+_PRICES_AND_KINDS = of_heads(price=normal, kind=classes)
+_SUMS = Heads([HalfSquaredError(), HalfSquaredError()], [2.0, 0.5])
 
 _IGNORING = SoftmaxCrossEntropy(0.1, ignored_class=-1)
 _SQUARED = MultiClassHinge(0.5, squared=True)
@@ -160,5 +186,40 @@ CASES: tuple[LossCase, ...] = (
         (3, 6, 4),
         labels(1),
         smaller=LossCase("small", CTC(blank=1), (1, 3, 2), _one_label),
+    ),
+    _entries(MeanSquaredError(), (3, 2, 2), entries=(3, 2)),
+    _entries(HalfSquaredError(), (3, 2), entries=(3, 2)),
+    _entries(BinaryCrossEntropy(), (3, 2), zeros_and_ones, entries=(3, 2)),
+    _entries(SoftmaxCrossEntropy(), (3, 2, 3), classes, entries=(3, 2)),
+    _weighted(
+        "SoftmaxCrossEntropy ignored entries", _IGNORING, (4, 3, 3), padded_classes, entries=(4, 3)
+    ),
+    _entries(KLDivergence(), (2, 2, 3), distributions, entries=(2, 2)),
+    _entries(Focal(), (2, 2, 3), classes, entries=(2, 2)),
+    _entries(CosineSimilarity(), (2, 2, 3), entries=(2, 2)),
+    LossCase("Heads", _TWO_HEADS, _PRICE_AND_KIND, _PRICES_AND_KINDS),
+    _weighted("Heads weighted", _TWO_HEADS, _PRICE_AND_KIND, _PRICES_AND_KINDS),
+    _weighted(
+        "Heads own weights",
+        _TWO_HEADS,
+        _PRICE_AND_KIND,
+        _PRICES_AND_KINDS,
+        entries={"price": (3, 1), "kind": (3,)},
+    ),
+    LossCase("Heads sums", _SUMS, ((3, 1), (3, 2)), of_heads(normal, normal)),
+    _weighted(
+        "Heads sums own weights",
+        _SUMS,
+        ((3, 1), (3, 2)),
+        of_heads(normal, normal),
+        entries=((3,), (3, 2)),
+    ),
+    _weighted(
+        "CTC masked weighted",
+        CTC(blank=1),
+        (3, 8, 4),
+        labels(1),
+        lengths=(7, 8, 5),
+        smaller=LossCase("small", CTC(blank=1), (1, 3, 2), _one_label, lengths=(2,)),
     ),
 )

@@ -56,6 +56,7 @@ CASES: tuple[LayerCase, ...] = (
     LayerCase("Embedding", Embedding(4, 2), (3, 4), ids=4),
     LayerCase("PositionalEncoding", PositionalEncoding(), (2, 3, 5)),
     LayerCase("PositionEmbedding", PositionEmbedding(), (2, 3, 2)),
+    LayerCase("PositionEmbedding steps", PositionEmbedding(steps=4), (2, 3, 2)),
     LayerCase("SimpleRNN", SimpleRNN(2), _SHAPE),
     LayerCase("SimpleRNN backwards", SimpleRNN(2, go_backwards=True), _SHAPE, lengths=_LENGTHS),
     LayerCase("SimpleRNN relu", SimpleRNN(2, activation="relu"), _SHAPE, kink=_inputs_of_relu),

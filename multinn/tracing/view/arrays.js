@@ -80,10 +80,22 @@ function framesOf(data, step, number) {
   // A Sequential computes nothing itself.
   const layers = (kind) => step[kind].filter((layer) => !data.layers[layer].sequential).map((layer) => ({ step: number, kind, layer }));
   const updates = step.updates ? [{ step: number, kind: "update" }] : [];
-  return [...layers("forward"), { step: number, kind: "loss" }, ...layers("backward"), ...updates];
+  const losses = headsOf(step.loss).map((head) => ({ step: number, kind: "loss", head }));
+  return [...layers("forward"), ...losses, ...layers("backward"), ...updates];
 }
 
-const isMasked = (x) => x?.constructor === Object && "values" in x;
+/** Return the keys that lead to each loss within a loss, and last those of the loss itself, which are none. */
+const headsOf = ({ heads }) =>
+  [...Object.entries(heads ?? {}).flatMap(([key, each]) => headsOf(each).map((keys) => [key, ...keys])), []];
+
+/** Return a loss within a loss. */
+export const headAt = (loss, keys) => keys.reduce(({ heads }, key) => heads[key], loss);
+
+/** Return the name of a part: its class, and of a Select also the entry. */
+export const titleOf = ({ class: name, hyperparameters }) =>
+  (name === "Select" ? `${name} ${hyperparameters.entry}` : name);
+
+const isMasked = (x) => x?.mask?.dtype === "bool" && "values" in x; // a model may call its own inputs so
 
 /** Return the smallest, the largest and the mean number of an array, and the size of the largest finite one. */
 export function extremes(array) {
@@ -116,3 +128,33 @@ export function entries(name, array) {
     variable(name, indices, indices.every(Number.isInteger) ? array.at(...indices) : NaN);
   return Object.assign(entry, { shape: array.shape, at: (...indices) => array.at(...indices), array });
 }
+
+/**
+ * Return a tree of `NumberArray`s as a tree of functions from indices to variables.
+ *
+ * `join` returns the name of an entry from that of the tree and a key, which is a number in an array.
+ */
+export function tree(name, found, join = (own, key) => (typeof key === "number" ? own : `${own}${key}`)) {
+  const value = valuesOf(found);
+  if (value === null || value === undefined) return value;
+  if (value instanceof NumberArray) return entries(name, value);
+  if (Array.isArray(value)) return value.map((child, key) => tree(join(name, key), child, join));
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, tree(join(name, key), child, join)]));
+}
+
+/** Return a name with a label, such as "x age", or "x b.c" from "x b" and "c". */
+export const withLabel = (name, label) => [name, label].filter((each) => each !== "").join(name.includes(" ") ? "." : " ");
+
+/** Return the same for inputs or outputs of several arrays, whose names have labels. */
+export const labelled = (name, found) => tree(name, found, withLabel);
+
+/** Return each array of a tree with its path, such as "0.W", and the keys in it. */
+export function leaves(found, keys = []) {
+  const value = valuesOf(found);
+  if (value === null || value === undefined) return [];
+  if (value instanceof NumberArray) return [[keys.join("."), value, keys]];
+  return Object.entries(value).flatMap(([key, child]) => leaves(child, [...keys, key]));
+}
+
+/** Return the entry of a tree to which keys lead. */
+export const entryAt = (found, keys) => keys.reduce((entry, key) => entry?.[key], found);

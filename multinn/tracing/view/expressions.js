@@ -20,6 +20,15 @@ function symbolMarkup(name) {
   return /^d?\p{L}[′₁₂kqvo]?$/u.test(name) ? row(...[...name].map(mi)) : mi(name);
 }
 
+/** Return a name with its indices. "x age" is x with the label "age", its entry in a dict of arrays. */
+function nameMarkup(name, indices) {
+  const [, base, label] = /^(d?\p{L}) (.+)$/su.exec(name) ?? [name, name, ""];
+  const below = indices.length ? indexMarkup(indices) : "";
+  if (!label) return below ? `<msub>${symbolMarkup(base)}${below}</msub>` : symbolMarkup(base);
+  const above = `<mtext>${escape(/^\d/.test(label) ? `(${label})` : label)}</mtext>`; // a number is no exponent
+  return below ? `<msubsup>${symbolMarkup(base)}${below}${above}</msubsup>` : `<msup>${symbolMarkup(base)}${above}</msup>`;
+}
+
 /** Return indices, with commas unless they are one or two letters or digits. */
 function indexMarkup(indices) {
   const isShort = indices.length < 3 && indices.every((index) => String(index).length === 1);
@@ -89,8 +98,7 @@ const asNode = (part) => (typeof part === "number" ? number(part) : part);
 
 /** A variable with indices, such as x_ni, and its value. */
 export function variable(name, indices, value) {
-  const symbols = () =>
-    (indices.length ? `<msub>${symbolMarkup(name)}${indexMarkup(indices)}</msub>` : symbolMarkup(name));
+  const symbols = () => nameMarkup(name, indices);
   // Sums have many variables, and a literal is made much faster than a copy of another object.
   return {
     precedence: ATOM, parts: [], name, value: () => value, symbols, numbers: () => numberMarkup(value),

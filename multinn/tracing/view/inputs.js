@@ -2,12 +2,11 @@
 //
 // `isParameter` tells arrays without an axis of examples; `edit` tells what may be changed, for `onEdit`.
 
-import { NumberArray, maskOf, valuesOf } from "./arrays.js";
-import { leaves } from "./results.js";
+import { NumberArray, headAt, leaves, maskOf, valuesOf, withLabel } from "./arrays.js";
 
 /** Return each array of a tree; `more` is added to each, and its path to what may be changed. */
 const all = (value, name, meaning, { edit, ...more } = {}) => leaves(value).map(([path, array]) =>
-  ({ name: `${name} ${path}`.trim(), meaning, array, edit: edit && { ...edit, path }, ...more }));
+  ({ name: withLabel(name, path), meaning, array, edit: edit && { ...edit, path }, ...more }));
 
 const INPUTS = {
   forward: (trace, frame) => {
@@ -21,11 +20,23 @@ const INPUTS = {
     ];
   },
   loss: (trace, frame) => {
-    const { outputs, targets, weights } = trace.steps[frame.step].loss;
+    const name = (letter) => withLabel(letter, frame.head.join("."));
+    const { outputs, targets, weights, heads } = headAt(trace.steps[frame.step].loss, frame.head);
+    if (heads) {
+      const ofHeads = Object.entries(heads).flatMap(([key, { value, dy }]) => {
+        const ofHead = (letter) => withLabel(name(letter), key);
+        return [
+          { name: ofHead("L"), meaning: "loss of one output", array: value, isParameter: true },
+          ...all(dy, ofHead("dL"), "gradient of that loss"),
+        ];
+      });
+      return [...ofHeads, ...all(weights, name("w"), "weights")];
+    }
     return [
-      ...all(outputs, "y", "outputs"),
-      ...all(targets, "t", "targets", { edit: { kind: "targets", layer: null } }),
-      ...all(weights, "w", "weights of examples"),
+      ...all(outputs, name("y"), "outputs"),
+      ...all(maskOf(outputs), "mask", "which entries count"),
+      ...all(targets, name("t"), "targets", { edit: { kind: "targets", layer: null } }),
+      ...all(weights, name("w"), "weights"),
     ];
   },
   backward: (trace, frame) => {

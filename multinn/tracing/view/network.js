@@ -1,7 +1,7 @@
 // The network: its units where each layer has a row of them, otherwise its layers as boxes.
 
 import { formatNumber } from "./expressions.js";
-import { valuesOf } from "./arrays.js";
+import { leaves, titleOf, valuesOf, withLabel } from "./arrays.js";
 import { html, shapeText, shortened } from "./elements.js";
 import { isDrawnAlone, planesOf } from "./planes.js";
 import { heatMap } from "./drawing.js";
@@ -21,15 +21,18 @@ export function drawNetwork(trace, number, example, go) {
 /** Return the input of an example as an image if its numbers fill a square, else null. */
 function drawImage(record, example) {
   if (!isDrawnAlone(valuesOf(record.x))) return null;
-  return html("figure", {}, picture(record, "x", example), html("figcaption", { class: "mn-note" }, "x as an image"));
+  return html("figure", {},
+    picture(record, "x", valuesOf(record.x), example), html("figcaption", { class: "mn-note" }, "x as an image"));
 }
 
-/** Return what is known in a frame: the layers that ran in each pass, whether the loss did, and the update. */
+/** Return what is known in a frame: the layers and the heads of the loss that ran, all of the loss, and the update. */
 function knownAt(trace, number) {
-  const known = { forward: new Set(), backward: new Set(), loss: false, update: false, frame: trace.frames[number] };
-  for (const { step, kind, layer } of trace.frames.slice(0, number + 1)) {
+  const [frame, ran] = [trace.frames[number], { forward: new Set(), backward: new Set(), heads: new Set() }];
+  const known = { ...ran, loss: false, update: false, frame };
+  for (const { step, kind, layer, head } of trace.frames.slice(0, number + 1)) {
     if (step !== known.frame.step) continue;
-    if (layer === undefined) known[kind] = true;
+    if (head?.length) known.heads.add(head.join("."));
+    else if (layer === undefined) known[kind] = true;
     else known[kind].add(layer);
   }
   return known;
@@ -51,8 +54,13 @@ function drawBoxes(trace, step, known, example, go) {
   const look = (isKnown, isCurrent) => `mn-layer ${isKnown ? "mn-known" : "mn-unknown"} ${isCurrent ? "mn-current" : ""}`;
   const inside = (parent) => layers.flatMap((layer, index) => (layer.parent === parent ? [box(index)] : []));
   const box = (index) => {
+    const { branch } = layers[index];
+    return branch ? html("div", {}, html("div", { class: "mn-note" }, shortened(branch, 20)), boxOf(index)) : boxOf(index);
+  };
+  const boxOf = (index) => {
     const inner = inside(index);
-    const { class: name, sequential } = layers[index];
+    const { sequential } = layers[index];
+    const name = titleOf(layers[index]);
     if (sequential) return html("div", { class: "mn-chain", role: "group", "aria-label": name }, inner);
     const attributes = {
       class: look(known.forward.has(index), known.frame.layer === index), onclick: () => go(frameOf(trace, known, index)),
@@ -63,19 +71,24 @@ function drawBoxes(trace, step, known, example, go) {
     if (!inner.length) return button;
     return html("div", { class: "mn-container" }, button, html("div", { class: "mn-branches" }, inner));
   };
-  const loss = html("span", { class: look(known.loss, known.frame.kind === "loss") },
-    html("b", {}, "loss"), known.loss ? formatNumber(step.loss.value.numbers[0]) : "?");
+  const lossBox = ({ value }, keys, isKnown) =>
+    html("span", { class: look(isKnown, known.frame.head?.join(".") === keys.join(".")) },
+      html("b", {}, withLabel("loss", keys.join("."))), isKnown ? formatNumber(value.numbers[0]) : "?");
+  const heads = Object.entries(step.loss.heads ?? {}).map(([key, head]) => lossBox(head, [key], known.heads.has(key)));
+  const loss = lossBox(step.loss, [], known.loss);
   return html("div", { class: "mn-scroll mn-boxes", role: "group", "aria-label": "The layers of the network" },
-    html("div", { class: "mn-chain" }, inputBox(step, example), inside(layers[0].sequential ? 0 : null), loss));
+    html("div", { class: "mn-chain" }, column(inputBoxes(step, example)), inside(layers[0].sequential ? 0 : null),
+      column(heads), loss));
 }
 
-/** Return the input of the network as a box, or null if the trace leaves it out. */
-function inputBox({ layers: [record] }, example) {
-  const values = valuesOf(record.x);
-  if (!values?.shape) return null;
-  return html("span", { class: "mn-layer mn-known" },
-    html("b", {}, "x"), html("span", {}, shapeText(values.shape.slice(1))), picture(record, "x", example));
-}
+/** Return boxes one below the other; null if there are none. */
+const column = (boxes) => (boxes.length ? html("div", { class: "mn-branches" }, boxes) : null);
+
+/** Return a box for each input of the network that the trace has. */
+const inputBoxes = ({ layers: [record] }, example) => leaves(record.x).map(([path, array]) =>
+  html("span", { class: "mn-layer mn-known" },
+    html("b", {}, withLabel("x", path)), html("span", {}, shapeText(array.shape.slice(1))),
+    picture(record, `x ${path}`, array, example)));
 
 /** Return the frame of a layer in the pass that is shown. */
 function frameOf(trace, known, layer) {
@@ -84,25 +97,23 @@ function frameOf(trace, known, layer) {
     frame.step === known.frame.step && frame.kind === kind && frame.layer === layer);
 }
 
-/** Return the shape of an output, and small pictures of the output and its gradient where they are known. */
+/** Return the shape of each output, and small pictures of the output and its gradient where they are known. */
 function contents(record, known, layer, example) {
-  const values = valuesOf(record.y);
-  if (!values?.shape) return [];
-  const isBack = record.dy?.shape && known.backward.has(layer);
-  return [
-    html("span", {}, shapeText(values.shape.slice(1))),
+  const gradients = Object.fromEntries(known.backward.has(layer) ? leaves(record.dy) : []);
+  return leaves(record.y).flatMap(([path, array]) => [
+    html("span", {}, path ? `${shortened(path, 16)}: ` : "", shapeText(array.shape.slice(1))),
     html("span", { class: "mn-pictures" },
-      known.forward.has(layer) ? picture(record, "y", example) : null,
-      isBack ? html("span", {}, "∂ ", picture(record, "dy", example)) : null),
-  ];
+      known.forward.has(layer) ? picture(record, `y ${path}`, array, example) : null,
+      gradients[path] ? html("span", {}, "∂ ", picture(record, `dy ${path}`, gradients[path], example)) : null),
+  ]);
 }
 
 const pictures = new WeakMap(); // of the records of layers, as drawing takes longer than moving
 
-/** Return a small picture of an example of an array of a layer. */
-function picture(record, name, example) {
+/** Return a small picture of an example of an array of a layer; the name tells it from the others. */
+function picture(record, name, array, example) {
   if (!pictures.has(record)) pictures.set(record, {});
-  return (pictures.get(record)[`${name} ${example}`] ??= drawPictureOf(valuesOf(record[name]), example));
+  return (pictures.get(record)[`${name} ${example}`] ??= drawPictureOf(array, example));
 }
 
 function drawPictureOf(array, example) {

@@ -1,39 +1,24 @@
 // The results of a frame: each recorded array, and the formula of any of its entries.
 //
 // Formulas of a layer:      y(c, ...indices), dx(c, ...indices), gradients: { W(c, ...indices), ... }
-// Formulas of a loss:       values(c, n), the loss of an example; gradient(c, n, ...indices)
+// Formulas of a loss:       values(c, n), the loss of an example; gradient(c, n, ...indices); one of several outputs
+//                           has value(c) and dy(c, ...indices)
 // Formulas of an optimizer: params(c, ...indices), state: { m(c, ...indices), ... }; one that wraps another may
 //                           have gradient(c, ...indices), which that one gets
-// They return expressions. `c`, the context, has an entry for each recorded array. If x or y is a tuple of
-// arrays, `c.path` is the number of the array in it; else it is "".
+// They return expressions. `c`, the context, has an entry for each recorded array. If x or y is a tuple or an
+// object of arrays, `c.path` is the place of the array in it, such as "0" or "age", and `c.own(y)` is the entry of
+// another one at that place; else `c.path` is "", and `c.own(y)` is y.
 
-import { divide, formulas, largestTerm, lazy, multiply, number, sum } from "./expressions.js";
-import { NumberArray, entries, extremes, maskOf, valuesOf } from "./arrays.js";
-
-/** Return a tree of `NumberArray`s as a tree of functions from indices to variables. */
-function tree(name, found) {
-  const value = valuesOf(found);
-  if (value === null || value === undefined) return value;
-  if (value instanceof NumberArray) return entries(name, value);
-  if (Array.isArray(value)) return value.map((child) => tree(name, child));
-  return Object.fromEntries(Object.entries(value).map(([key, child]) =>
-    [key, tree(name ? `${name}${key}` : key, child)]));
-}
-
-/** Return each array of a tree with its path, such as "0.W". */
-export function leaves(found, path = "") {
-  const value = valuesOf(found);
-  if (value === null || value === undefined) return [];
-  if (value instanceof NumberArray) return [[path, value]];
-  return Object.entries(value).flatMap(([key, child]) => leaves(child, path ? `${path}.${key}` : key));
-}
+import { formulas, largestTerm, lazy } from "./expressions.js";
+import { NumberArray, entryAt, extremes, headAt, labelled, leaves, maskOf, tree, withLabel } from "./arrays.js";
+import { LOSS, lossContext, ofEntry } from "./losses.js";
 
 /** Return what a formula of a layer sees: x, y, dy, dx, params, gradients, cache, state, options. */
 export function layerContext(trace, frame) {
   const { x, y, dy, dx, params, gradients, cache, state } = trace.steps[frame.step].layers[frame.layer];
   return {
-    x: tree("x", x), mask: tree("mask", maskOf(x)), y: tree("y", y),
-    dy: tree("dy", dy), dx: tree("dx", dx), cache: tree("", cache), state: tree("", state),
+    x: labelled("x", x), mask: tree("mask", maskOf(x)), y: labelled("y", y),
+    dy: labelled("dy", dy), dx: labelled("dx", dx), cache: tree("", cache), state: tree("", state),
     params: tree("", params), gradients: tree("d", gradients),
     options: trace.data.layers[frame.layer].hyperparameters, trace, frame,
     inner: innerLayers(trace, frame),
@@ -57,16 +42,6 @@ function innerLayers(trace, frame) {
     (layer.parent === frame.layer ? [guarded(layerContext(trace, { ...frame, layer: index }))] : []));
 }
 
-/** Return what a formula of a loss sees. */
-export function lossContext(trace, frame) {
-  const { outputs, targets, weights, values, gradient, value, dy } = trace.steps[frame.step].loss;
-  return {
-    y: tree("y", outputs), t: tree("t", targets), weights: tree("w", weights), values: tree("l", values),
-    gradient: tree("g", gradient), value, dy: tree("dy", dy), options: trace.data.loss.hyperparameters,
-    reduction: trace.data.loss.reduction,
-  };
-}
-
 /** Return what a formula of an optimizer sees of the parameter with that path. */
 export function updateContext(trace, frame, index, path) {
   const update = trace.steps[frame.step].updates[index];
@@ -80,21 +55,6 @@ export function updateContext(trace, frame, index, path) {
     inner: () => updateContext(trace, frame, index - 1, path), // a wrapped optimizer returns right before
   };
 }
-
-/** Return an expression times the weight of example n in the loss: 1 / N, or its share of all weights. */
-function weighted(c, n, expression) {
-  const count = c.y.shape[0];
-  const isSum = c.reduction === "sum";
-  if (!c.weights) return isSum ? expression : multiply(divide(1, count), expression);
-  if (isSum) return multiply(c.weights(n), expression);
-  const total = sum("k", count, (k) => c.weights(k));
-  return multiply(divide(c.weights(n), total.value() > 0 ? total : number(1)), expression);
-}
-
-const LOSS = {
-  value: (c) => sum("n", c.values.shape[0], (n) => weighted(c, n, c.values(n))),
-  dy: (c, n, ...indices) => weighted(c, n, c.gradient(n, ...indices)),
-};
 
 /** Return a result; whether its formula can be worked out is found when it is asked for. */
 function result(name, array, formula, context) {
@@ -115,25 +75,30 @@ function isKnown(ofEntry, array) {
   }
 }
 
-/** Return the result for one array of a tuple, or for the only one, whose path is "". */
-const part = (name, path, array, formula, context) =>
-  result(`${name} ${path}`.trim(), array, path.includes(".") ? null : formula, { ...context, path });
+/** Return the results for each array of a tree, or for the only one, whose path is "". */
+const parts = (name, found, formula, context) => leaves(found).map(([path, array, keys]) => {
+  const own = (other) => entryAt(other, keys);
+  return result(withLabel(name, path), array, formula, { ...context, path, keys, own });
+});
 
 const RESULTS = {
   forward(trace, frame, own) {
     const record = trace.steps[frame.step].layers[frame.layer];
     const context = layerContext(trace, frame);
     return [
-      ...leaves(record.y).map(([path, array]) => part("y", path, array, own.y, context)),
+      ...parts("y", record.y, own.y, context),
       ...(own.mask ? [result("mask", maskOf(record.y), own.mask, context)] : []),
     ];
   },
   loss(trace, frame, own) {
-    const { values, gradient, value, dy } = trace.steps[frame.step].loss;
+    const { values, gradient, value, dy } = headAt(trace.steps[frame.step].loss, frame.head);
     const context = lossContext(trace, frame);
+    const name = (letter) => withLabel(letter, context.label);
     return [
-      result("l", values, own.values, context), result("L", value, LOSS.value, context),
-      result("g", gradient, own.gradient, context), result("dy", dy, LOSS.dy, context),
+      result(name("l"), values, own.values && ofEntry(own.values), context),
+      result(name("L"), value, own.value ?? LOSS.value, context),
+      result(name("g"), gradient, own.gradient && ofEntry(own.gradient), context),
+      ...parts(context.label ? name("dL") : "dy", dy, own.dy ?? LOSS.dy, context),
     ];
   },
   backward(trace, frame, own) {
@@ -142,7 +107,7 @@ const RESULTS = {
     const ownGradients = leaves(record.params).length ? leaves(record.gradients) : [];
     const inner = trace.data.layers.some((layer) => layer.parent === frame.layer);
     return [
-      ...leaves(record.dx).map(([path, array]) => part("dx", path, array, own.dx, context)),
+      ...parts("dx", record.dx, own.dx, context),
       ...(inner ? [] : ownGradients).map(([path, array]) =>
         result(`d${path}`, array, own.gradients?.[path], context)),
     ];
@@ -176,10 +141,11 @@ function resultsOfUpdate(trace, frame, index, path) {
   ];
 }
 
-/** Return the class of the part that computes in a frame. */
+/** Return the part that computes in a frame. */
 export function partOf(trace, frame) {
   const { layers, loss, optimizers } = trace.data;
-  return { loss, update: optimizers.at(-1) }[frame.kind] ?? layers[frame.layer];
+  if (frame.kind === "loss") return headAt(loss, frame.head);
+  return frame.kind === "update" ? optimizers.at(-1) : layers[frame.layer];
 }
 
 /**

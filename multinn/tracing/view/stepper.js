@@ -1,7 +1,7 @@
 // The view of a trace, in which one goes from frame to frame.
 
 import { formatNumber, range } from "./expressions.js";
-import { Trace } from "./arrays.js";
+import { Trace, leaves, titleOf, withLabel } from "./arrays.js";
 import { partOf, resultsOf } from "./results.js";
 import { cacheOf, inputsOf, parameterName, parameterPaths } from "./inputs.js";
 import { html, placeOfLargest, reveal } from "./elements.js";
@@ -10,10 +10,11 @@ import { MOST_CELLS, drawArray } from "./drawing.js";
 import { drawNetwork } from "./network.js";
 import { drawCode, drawDocumentation, explain } from "./explanation.js";
 
-const PER_EXAMPLE = /^(y|dx|mask|l|g|dy)( |$)/; // the results whose first axis are the examples
+const PER_EXAMPLE = /^(y|dx|mask|l|g|dy|dL)( |$)/; // the results whose first axis are the examples
 const MEANINGS = {
   y: "output", mask: "which entries count", dx: "gradient of the input",
-  l: "loss of each example", L: "loss", g: "gradient of each example's loss", dy: "gradient of the output",
+  l: "loss of each example", L: "loss", g: "gradient of each l", dy: "gradient of the output",
+  dL: "gradient of this loss",
 };
 const PANELS = ["The network", "Results", "Explanation", "Computed from"];
 const MOST_FORMULAS = 3; // that are shown before an entry is chosen, beside that of an updated parameter
@@ -28,6 +29,9 @@ const EXPLANATIONS = {
   forward: "The layer computes its output y from its input x, and keeps what its backward pass needs.",
   loss: "The loss L measures how far the outputs y are from the targets t. Its gradient dy = ∂L/\u2060∂y starts the backward "
     + "pass.",
+  head: "This loss measures how far one of the outputs is from its targets. The loss of the network adds such losses up.",
+  heads: "The loss L is the sum of the losses of all outputs, each times its coefficient c. Each output is in only one of "
+    + "them, so its gradient dy is the gradient dL of that loss times c.",
   backward: "The layer gets dy = ∂L/\u2060∂y. By the chain rule it computes dx = ∂L/\u2060∂x, which is dy of the layer before it, "
     + "and the gradients of its parameters.",
   update: "The optimizer computes new parameters from the gradients.",
@@ -175,7 +179,8 @@ class View {
   }
 
   drawExampleChoice() {
-    const count = this.trace.steps[0].loss.outputs.shape[0]; // a loss may not have values
+    const [[, outputs]] = leaves(this.trace.steps[0].loss.outputs); // a loss may not have values
+    const [count] = outputs.shape;
     this.example = Math.min(this.example, count - 1);
     const choose = (number) => {
       this.example = Number(number);
@@ -209,9 +214,11 @@ class View {
     const { steps } = this.trace;
     const { number, loss } = steps[frame.step];
     const step = steps.length > 1 ? `Step ${frame.step + 1} of ${steps.length}` : `Step ${grouped(number + 1)}`;
-    this.where.textContent = `${step} · ${PASSES[frame.kind]} · ${this.nameOf(frame)}`;
+    this.where.textContent = `${step} · ${passOf(frame)} · ${this.nameOf(frame)}`;
     const before = steps.length > 1 && number !== frame.step ? ` · after ${grouped(number)} steps of training` : "";
-    this.loss.textContent = `loss ${formatNumber(loss.value.numbers[0])}${before}`;
+    const text = ({ value }) => formatNumber(value.numbers[0]);
+    const heads = Object.entries(loss.heads ?? {}).map(([key, head]) => `${key} ${text(head)}`).join(", ");
+    this.loss.textContent = `loss ${text(loss)}${heads && ` (${heads})`}${before}`;
     if (steps.length > 1) this.stepChoice.value = frame.step;
     const [isFirst, isLast] = [this.frame === 0, this.frame === this.frames - 1];
     const isEnd = {
@@ -223,8 +230,9 @@ class View {
   }
 
   nameOf(frame) {
-    const part = partOf(this.trace, frame);
-    return part.place?.length ? `layer ${part.place.map((k) => k + 1).join(".")}, ${part.class}` : part.class;
+    const { place = [], branch, ...part } = partOf(this.trace, frame);
+    const where = [place.map((k) => k + 1).join("."), ...(branch ? [`(${branch})`] : [])].join(" ");
+    return place.length ? `layer ${where}, ${titleOf(part)}` : titleOf(part);
   }
 
   /** Draw the frames of a step, and mark the one that is shown. */
@@ -250,16 +258,17 @@ class View {
   drawFrames(step) {
     const frames = [...this.trace.frames.entries()].filter(([, frame]) => frame.step === step);
     const layers = frames.filter(([, { kind }]) => kind === "forward").map(([, { layer }]) => layer);
-    const cell = ({ kind, layer }) => ({
-      forward: [layers.indexOf(layer) + 1, 1], backward: [layers.indexOf(layer) + 1, 2],
-      loss: [layers.length + 1, "1 / 3"], update: [layers.length + 2, "1 / 3"],
-    }[kind]);
+    const both = frames.filter(([, { kind }]) => kind === "loss" || kind === "update").map(([, frame]) => frame);
+    const cell = (frame) => ({
+      forward: [layers.indexOf(frame.layer) + 1, 1], backward: [layers.indexOf(frame.layer) + 1, 2],
+    }[frame.kind] ?? [layers.length + both.indexOf(frame) + 1, "1 / 3"]);
     return frames.map(([number, frame]) => {
       const [column, row] = cell(frame);
-      const name = partOf(this.trace, frame).class;
-      const text = { forward: `→ ${name}`, backward: `← ${name}` }[frame.kind] ?? frame.kind;
+      const name = titleOf(partOf(this.trace, frame));
+      const text = { forward: `→ ${name}`, backward: `← ${name}` }[frame.kind]
+        ?? withLabel(frame.kind, frame.head?.join(".") ?? "");
       const attributes = {
-        "data-frame": number, "aria-label": `${PASSES[frame.kind]}, ${this.nameOf(frame)}`,
+        "data-frame": number, "aria-label": `${passOf(frame)}, ${this.nameOf(frame)}`,
         style: { "grid-column": column, "grid-row": row }, onclick: () => this.go(number),
       };
       return html("button", attributes, html("span", {}, text));
@@ -308,7 +317,9 @@ class View {
   drawResult(result) {
     const { name, array, formula } = result;
     const isUpdate = this.trace.frames[this.frame].kind === "update";
-    const meaning = isUpdate ? "" : MEANINGS[name] ?? `gradient of ${name.slice(1)}`;
+    const [letter] = name.split(" ");
+    const ofEntries = letter === "l" && array.shape.length > 1 && "loss of each entry";
+    const meaning = isUpdate ? "" : ofEntries || (MEANINGS[letter] ?? `gradient of ${name.slice(1)}`);
     return drawArray({
       name: isUpdate ? `${stateName(name) ?? parameterName(name)} after` : name,
       ...this.drawn(array, meaning, PER_EXAMPLE.test(name)),
@@ -362,17 +373,22 @@ class View {
   }
 
   /** Draw the words, the formulas and the code of a frame; what is unfolded stays so. */
-  drawExplanation({ kind, ...frame }, isCodeOpen) {
-    const part = partOf(this.trace, { kind, ...frame });
+  drawExplanation(frame, isCodeOpen) {
+    const { kind } = frame;
+    const part = partOf(this.trace, frame);
+    const what = (part.heads && "heads") || (frame.head?.length && "head") || kind;
     const folds = () => [...this.explanation.querySelectorAll("details[class]")];
     const unfolded = new Map(folds().map((fold) => [fold.className, fold.open]));
     this.explanation.replaceChildren(
-      html("p", {}, EXPLANATIONS[kind]), html("p", {}, html("b", {}, `${part.class}: `), part.formula), this.formulas,
+      html("p", {}, EXPLANATIONS[what]), html("p", {}, html("b", {}, `${part.class}: `), part.formula), this.formulas,
       ...drawCode(this.trace, part, kind === "loss" ? "forward" : kind, isCodeOpen),
       ...drawDocumentation(part));
     for (const fold of folds()) fold.open = unfolded.get(fold.className) ?? fold.open;
   }
 }
+
+/** Return the pass of a frame in words. */
+const passOf = ({ kind, head }) => (head?.length ? `the loss of ${head.join(".")}` : PASSES[kind]);
 
 const grouped = (number) => number.toLocaleString("en");
 

@@ -196,14 +196,15 @@ def _program(content: Content, backend: Backend) -> TrainingProgram:
     metrics = _entry(content, "metrics")
     if not isinstance(metrics, Mapping):
         raise ValueError(f"expected a dict of metrics by name, got {metrics!r}")
-    check_names(metrics)
+    loss = Loss.from_dict(_entry(content, "loss"))
+    check_names(metrics, loss.reductions)
     dtype = _entry(content, "dtype")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"expected the dtype 'float32' or 'float64', got {dtype!r}")
     return TrainingProgram(
         backend,
         Layer.from_dict(_entry(content, "model")),
-        Loss.from_dict(_entry(content, "loss")),
+        loss,
         Optimizer.from_dict(_entry(content, "optimizer")),
         {name: build_metric(metric) for name, metric in metrics.items()},
         dtype,

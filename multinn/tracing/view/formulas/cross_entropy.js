@@ -25,7 +25,7 @@ function crossEntropy(c, at) {
 
 /** Return the positions of example n that count, or null if all do. */
 function countedPositions({ y, t, options }, n) {
-  if (options.ignored_class === null) return null;
+  if (options.ignored_class === null || y.entry) return null;
   return places(y.shape.slice(1, -1)).filter((at) => t.at(n, ...at) !== options.ignored_class);
 }
 

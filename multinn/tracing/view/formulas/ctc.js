@@ -1,4 +1,4 @@
-import { add, exp, formulas, log, negate, number, range, stably, subtract, sum, variable } from "../expressions.js";
+import { add, cases, exp, formulas, log, negate, number, range, stably, subtract, sum, variable } from "../expressions.js";
 import { probabilities } from "./distributions.js";
 import { intermediate, once } from "./intermediates.js";
 
@@ -18,26 +18,33 @@ function classesOf({ t, options: { blank } }, n) {
   return [blank, ...labels.flatMap((label) => [label, blank])];
 }
 
+const counts = ({ mask }, n, t) => !mask || Boolean(mask.at(n, t));
+
 /** Return log p, α, β and γ of example n as functions of the time and a state, and the states. */
 const pathsOf = (c, n) => once(c, n, () => {
   const classes = classesOf(c, n);
-  const [states, last] = [range(classes.length), c.y.shape[1] - 1];
+  const states = range(classes.length);
+  const times = range(c.y.shape[1]).filter((t) => counts(c, n, t));
+  const before = (t) => times[times.indexOf(t) - 1];
+  const after = (t) => times[times.indexOf(t) + 1];
   const ends = states.slice(-2);
   const canFollow = (later, s) => later === s || later === s + 1 || (later === s + 2 && classes[later] !== classes[s]);
-  const distributions = range(last + 1).map((t) => probabilities(c, [n, t]));
+  const distributions = range(c.y.shape[1]).map((t) => probabilities(c, [n, t]));
   const logP = (t, s) => distributions[t].logP(classes[s] ?? `c(${s})`);
   const plain = (name, found) => (t, s) => variable(name, [t, s], found(t, s).value());
   const alpha = intermediate("α", (t, s) => {
-    if (t === 0) return s < 2 ? logP(t, s) : number(-Infinity);
+    if (t === times[0]) return s < 2 ? logP(t, s) : number(-Infinity);
     const sources = states.filter((from) => canFollow(s, from));
-    return add(logP(t, s), logOfSum("s′", sources, (from) => plain("α", alpha)(t - 1, from)));
+    return add(logP(t, s), logOfSum("s′", sources, (from) => plain("α", alpha)(before(t), from)));
   });
   const beta = intermediate("β", (t, s) => {
-    if (t === last) return number(ends.includes(s) ? 0 : -Infinity);
+    if (t === times.at(-1)) return number(ends.includes(s) ? 0 : -Infinity);
     const next = states.filter((later) => canFollow(later, s));
-    return logOfSum("s″", next, (later) => add(plain("β", beta)(t + 1, later), logP(t + 1, later)));
+    return logOfSum("s″", next, (later) => add(plain("β", beta)(after(t), later), logP(after(t), later)));
   });
-  const logProbability = logOfSum("s", ends, (s) => alpha(last, s));
+  const logProbability = times.length
+    ? logOfSum("s", ends, (s) => alpha(times.at(-1), s))
+    : number(classes.length > 1 ? -Infinity : 0); // without steps there can be no label
   const loss = variable("l", [n], -logProbability.value());
   const gamma = intermediate("γ", (t, s) => exp(add(alpha(t, s), beta(t, s), loss)));
   return { classes, states, distributions, logProbability, gamma };
@@ -47,6 +54,7 @@ formulas.CTC = {
   values: (c, n) => negate(pathsOf(c, n).logProbability),
   gradient(c, n, t, j) {
     const { classes, states, distributions, gamma } = pathsOf(c, n);
+    if (!counts(c, n, t)) return cases(["at padding", true, 0]);
     const ofClass = states.filter((s) => classes[s] === j);
     return subtract(distributions[t].p(j), sum("s", ofClass, (s) => gamma(t, s)));
   },

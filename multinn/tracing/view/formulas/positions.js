@@ -16,7 +16,7 @@ formulas.PositionalEncoding = {
 formulas.PositionEmbedding = {
   y: ({ x, params: { P } }, n, t, j) => add(x(n, t, j), P(t, j)),
   dx: ({ dy }, ...at) => dy(...at),
-  gradients: { P: ({ dy }, t, j) => sum("n", dy.shape[0], (n) => dy(n, t, j)) },
+  gradients: { P: ({ dy }, t, j) => (t < dy.shape[1] ? sum("n", dy.shape[0], (n) => dy(n, t, j)) : number(0)) },
 };
 
 formulas.RelativePositionBias = {

@@ -11,8 +11,8 @@ formulas.ChannelsLast = {
 };
 
 formulas.Identity = {
-  y: ({ x, path }, ...at) => (path ? x[path] : x)(...at),
-  dx: ({ dy, path }, ...at) => (path ? dy[path] : dy)(...at),
+  y: ({ x, own }, ...at) => own(x)(...at),
+  dx: ({ dy, own }, ...at) => own(dy)(...at),
 };
 
 formulas.Masking = {

@@ -1,7 +1,7 @@
 // Optimizers that wrap another one. `c.inner()` is the context of the wrapped optimizer.
 
 import { add, cases, define, divide, formulas, multiply, power, stably, subtract, variable } from "../expressions.js";
-import { leaves } from "../results.js";
+import { leaves } from "../arrays.js";
 
 /** ‖g‖, the length of all gradients as one vector. */
 function globalNorm({ update }) {
