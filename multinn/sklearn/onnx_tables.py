@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from backends import HostArray
+from multinn.host.checks import DTYPES
 from multinn.host.text import shorten
 from multinn.onnx.model import IR_VERSION, OPSET
 from multinn.sklearn.tables import FIRST, MISSING, UNKNOWN, Categories
@@ -128,21 +129,27 @@ def _codes(kind: str, values: HostArray) -> dict[str, Any]:
     return {f"keys_{kind}": keys, "values_int64s": ids, "default_int64": UNKNOWN}
 
 
-def with_table(network: "onnx.ModelProto", inputs: list[Input], categories: Categories) -> None:
+def with_table(network: "onnx.ModelProto", names: list[str], categories: Categories) -> None:
     """Put the encoding of a table before a network, in place.
 
     Args:
         network: a model with one input.
-        inputs: the inputs of the result.
+        names: the names of the columns, which become inputs.
         categories: the categorical columns.
 
     Raises:
-        ValueError: the name of an input is used in the graph.
+        ValueError: the input of the network is not of floats, or a name is used in the graph.
     """
     import onnx
 
     (given,) = network.graph.input
     dtype = onnx.helper.tensor_dtype_to_np_dtype(given.type.tensor_type.elem_type).name
+    if dtype not in DTYPES:
+        raise ValueError(
+            f"onnx: input_dtype: expected None, {' or '.join(DTYPES)}, as each column of a table has a "
+            f"dtype of its own, got {dtype}"
+        )
+    inputs = column_inputs(names, categories, dtype)
     table = table_proto(inputs, categories, dtype)
     table.graph.node[-1].output[0] = given.name
     used = {

@@ -9,7 +9,7 @@ from backends import Backend, Tree
 from multinn.layers import Sequential
 from multinn.sklearn import conversion, saving
 from multinn.sklearn.export import plain_network
-from multinn.sklearn.onnx_tables import column_inputs, with_table
+from multinn.sklearn.onnx_tables import with_table
 from multinn.sklearn.tables import Categories
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training.checkpoints import PathLike
@@ -118,9 +118,7 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     def _complete_onnx(self, proto: Any) -> None:
         """Put the encoding of a table with categories before the network."""
         if self._categories is not None:
-            dtype = self.trainer_.dtype
-            names = _check_feature_names_in(self).tolist()
-            with_table(proto, column_inputs(names, self._categories, dtype), self._categories)
+            with_table(proto, _check_feature_names_in(self).tolist(), self._categories)
 
     def _classes_sharing_output(self) -> int | None:
         """Return the number of classes that share one output; None if each has its own."""

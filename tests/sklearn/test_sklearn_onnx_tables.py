@@ -78,6 +78,10 @@ def test_each_column_of_a_table_is_an_input(path):
     (p,) = run(session, EXAMPLES)
     np.testing.assert_allclose(p, model.predict_proba(EXAMPLES), rtol=1e-9)
     assert len(np.unique(p[:2], axis=0)) == 2
+    export(model, path, dtype="float32")
+    session = onnxruntime.InferenceSession(path)
+    assert types(session)["size"] == "tensor(float)"
+    np.testing.assert_allclose(run(session, EXAMPLES)[0], p, rtol=1e-4)
 
 
 def test_the_columns_of_an_array_have_numbers_as_names(path):
@@ -104,6 +108,8 @@ def test_columns_and_categories_that_onnx_cannot_take_raise(path):
     model = MLPRegressor(**SETTINGS, categorical_features=[0])
     with pytest.raises(ValueError, match="columns with other names than 'output'"):
         export(model.fit(TABLE[["city"]].set_axis(["output"], axis=1), Y), path)
+    with pytest.raises(ValueError, match="input_dtype: expected None, float32 or float64"):
+        export(model.fit(TABLE[["city"]], Y), path, input_dtype="int64")
     close = TABLE[["grade"]].fillna(0.5 + 1e-12)
     with pytest.raises(ValueError, match="expected categories that differ in float32"):
         export(model.fit(close, Y), path)
