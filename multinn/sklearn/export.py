@@ -1,6 +1,7 @@
 """The trained network of an estimator as ordinary layers that output probabilities or predictions."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from multinn.layers import Concatenate, Dense, Embedding, Layer, Sequential, Sig
 from multinn.layers.base import ParameterFree
 from multinn.onnx import Graph, Value
 from multinn.onnx.basic import dense
+from multinn.onnx.registry import convert
 from multinn.random import Key
 from multinn.sklearn.network import CategoryEmbedding, PenalizedDense, dense_indices
 from multinn.training.program import ModelState
@@ -39,6 +41,14 @@ def _exponential(graph: Graph, layer: Exponential, params: Tree, state: Tree, x:
 @onnx.converts(PenalizedDense)
 def _penalized_dense(graph: Graph, layer: Dense, params: Tree, state: Tree, x: Value) -> Value:
     return dense(graph, params, x)
+
+
+@onnx.converts(CategoryEmbedding)
+def _category_embedding(
+    graph: Graph, layer: CategoryEmbedding, params: Tree, state: Tree, x: Value
+) -> Any:
+    embedding, params = _plain_embedding(layer, params, state)
+    return convert(graph, embedding, params, {}, x)
 
 
 def plain_network(
@@ -73,17 +83,22 @@ def plain_network(
 
 def _plain_table(table: Concatenate, params: Tree, state: Tree) -> tuple[Concatenate, Tree]:
     """Return the first layer for a table with the embeddings of inference in ordinary layers."""
-    numpy = get_backend("numpy:eager")
     branches: list[Layer] = list(table.branches)
     params = list(params)
     for index, branch in enumerate(branches):
         if isinstance(branch, Sequential):
             columns, embedding, flatten = branch.layers
-            assert isinstance(embedding, CategoryEmbedding)
-            W = embedding.table(numpy, params[index][1]["W"], state[index][1]["counts"])
-            plain = Embedding(embedding.vocabulary_size, embedding.dimension)
-            branches[index], params[index] = Sequential([columns, plain, flatten]), ({}, {"W": W}, {})
+            plain, own = _plain_embedding(embedding, params[index][1], state[index][1])
+            branches[index], params[index] = Sequential([columns, plain, flatten]), ({}, own, {})
     return Concatenate(branches), tuple(params)
+
+
+def _plain_embedding(layer: Any, params: Tree, state: Tree) -> tuple[Embedding, Tree]:
+    """Return the embedding at inference as an ordinary layer."""
+    W = params["W"]
+    if state is not None:
+        W = layer.table(get_backend("numpy:eager"), W, state["counts"])
+    return Embedding(layer.vocabulary_size, layer.dimension), {"W": W}
 
 
 def _one_output_per_class(params: Tree, classes: int) -> tuple[Dense, Tree]:

@@ -96,6 +96,14 @@ def test_the_columns_of_an_array_have_numbers_as_names(path):
     np.testing.assert_allclose(predictions[:, 0], model.predict(examples.to_numpy()), rtol=1e-5)
 
 
+def test_the_trainer_of_an_estimator_takes_ids(path):
+    model = MLPRegressor(**SETTINGS, categorical_features=["city"]).fit(TABLE[["size", "city"]], Y)
+    export(model.trainer_, path)
+    ids = model._categories.encode(EXAMPLES[["size", "city"]])
+    (outputs,) = onnxruntime.InferenceSession(path).run(None, {"input": ids})
+    np.testing.assert_allclose(outputs[:, 0], model.predict(EXAMPLES[["size", "city"]]), rtol=1e-9)
+
+
 def test_an_empty_text_that_is_a_category_is_not_missing(path):
     table = TABLE[["city"]].fillna("")
     model = MLPRegressor(**SETTINGS, categorical_features=["city"]).fit(table, Y)
