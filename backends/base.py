@@ -112,6 +112,17 @@ class Backend(ABC):
             PrecisionError: the library or the device lacks that dtype.
         """
 
+    def derivative(self, function: Callable[[Tree], Array], at: Tree) -> Tree:
+        """Return the gradient of a function as the library itself derives it, or None if it cannot.
+
+        Training never calls this. It is for checks of gradients that were derived by hand.
+
+        Args:
+            function: takes a tree like ``at``, and returns an array of shape ().
+            at: a tree of floats, where to differentiate.
+        """
+        return None
+
     def keep_compiled(self, folder: Path) -> None:  # noqa: B027  # most libraries keep nothing
         """Keep compiled programs in a folder from one process to the next, if the library can.
 

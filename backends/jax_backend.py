@@ -61,6 +61,10 @@ class JaxBackend(Backend):
         carry, ys = jax.lax.scan(step, carry, xs)
         return carry, ys
 
+    def derivative(self, function: Callable[[Tree], Array], at: Tree) -> Tree:
+        value, pull_back = jax.vjp(function, at)
+        return pull_back(jnp.ones_like(value))[0]
+
     def sync(self, tree: Tree) -> Tree:
         return jax.block_until_ready(tree)  # type: ignore[no-untyped-call]
 

@@ -1,5 +1,6 @@
 """PyTorch: eager, on the CPU or a GPU."""
 
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -8,6 +9,7 @@ import array_api_compat.torch as torch_namespace
 import numpy as np
 import torch
 
+from backends import tree as trees
 from backends.base import Array
 from backends.eager import EagerBackend
 from backends.errors import DeviceNotFoundError, PrecisionError
@@ -42,6 +44,13 @@ class TorchBackend(EagerBackend):
 
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
         return table.index_add(0, ids, rows)
+
+    def derivative(self, function: Callable[[Tree], Array], at: Tree) -> Tree:
+        variables = trees.map(lambda leaf: leaf.detach().requires_grad_(), at)
+        leaves = trees.leaves(variables)
+        derived = torch.autograd.grad(function(variables), leaves, materialize_grads=True)
+        by_id = dict(zip(map(id, leaves), derived, strict=True))
+        return trees.map(lambda leaf: by_id[id(leaf)], variables)
 
     def sync(self, tree: Tree) -> Tree:
         if self._device.type == "cuda":

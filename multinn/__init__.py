@@ -143,9 +143,9 @@ from multinn.optimizers import ScaledLearningRate as ScaledLearningRate
 from multinn.tracing.trace import Trace as Trace
 from multinn.training.batches import ShuffledBatches as ShuffledBatches
 from multinn.training.compiled import Seconds as Seconds
+from multinn.training.gradients import value_and_gradients as value_and_gradients
 from multinn.training.history import History as History
 from multinn.training.program import Examples as Examples
-from multinn.training.program import value_and_gradients as value_and_gradients
 from multinn.training.range_test import LearningRateRange as LearningRateRange
 from multinn.training.trainer import Trainer as Trainer
 from multinn.training.trainer import trace_steps as trace_steps

@@ -25,7 +25,9 @@ PACKAGES = (
     "multinn.exchange",
     "multinn.onnx",
     "multinn.sklearn",
+    "multinn.testing",
     "multinn.testing.gradients",
+    "multinn.testing.oracles",
     "multinn.testing.gradient_cases",
     "backends",
     "backends.tree",
@@ -35,7 +37,7 @@ PACKAGES = (
 # Bases with an entry of their own; members of other bases are shown with the class that inherits them.
 _DESCRIBED = (
     "BaseException, Backend, Callback, Hyperparameters, Initializer, Layer, Loss, Optimizer, Recurrent, "
-    "Schedule, list, object, tuple"
+    "Schedule, list, object, str, tuple"
 )
 
 

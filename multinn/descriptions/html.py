@@ -11,6 +11,22 @@ _TEXT = "margin:0.3em 0;font-size:0.9em;line-height:1.35"
 _CODE = "padding:0;background:none;color:inherit;font-size:inherit"
 
 
+class Shown(str):
+    """A text that consoles show as it is, and notebooks as HTML.
+
+    Attributes:
+        html: the HTML.
+    """
+
+    html: str
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
 class Cell(NamedTuple):
     """A cell of a table.
 

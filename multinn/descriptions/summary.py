@@ -9,7 +9,7 @@ import numpy as np
 
 from backends import Shape, Tree, tree
 from multinn.descriptions.brief import brief_without_parts, formula, parts_of
-from multinn.descriptions.html import Cell, table
+from multinn.descriptions.html import Cell, Shown, table
 from multinn.descriptions.instrumented import instrumented
 from multinn.host.checks import check_dtype, check_shape
 from multinn.host.text import shorten
@@ -19,20 +19,12 @@ _WIDTHS = (38, 25, 13)  # with two spaces between columns, 80 characters in all
 _WIDTHS_WITHOUT_SHAPES = (32, 46)
 
 
-class Summary(str):
+class Summary(Shown):
     """A table of layers: a string that a console and a notebook show as the table itself.
 
     Attributes:
         html: the table for notebooks, with the formulas and the hyperparameters of the layers.
     """
-
-    html: str
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return self.html
 
 
 def summarize(layer: Any, input_shape: Any, dtype: str = "float32") -> Summary:

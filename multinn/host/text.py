@@ -1,12 +1,41 @@
-"""Text in a limited width."""
+"""Text in a limited width, and tables."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def shorten(text: str, width: int) -> str:
     """Return the text, truncated to ``width`` characters with "…" at the end if it is longer."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 1) -> str:
+    r"""Return a table as text.
+
+    Args:
+        columns: the headings; one may have several lines.
+        rows: the cells of each row.
+        text_columns: how many columns, from the left, are left-aligned; the others are right-aligned.
+
+    >>> print(format_table(["backend", "seconds\nto train"], [["numpy", "0.5"], ["jax", "12.25"]]))
+              seconds
+    backend  to train
+    -------  --------
+    numpy         0.5
+    jax         12.25
+    """
+    headings = [column.split("\n") for column in columns]
+    height = max(map(len, headings))
+    above = zip(*([""] * (height - len(lines)) + lines for lines in headings), strict=True)
+    head: list[Sequence[str]] = list(above)
+    widths = [max(len(row[i]) for row in [*head, *rows]) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if index < text_columns else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in [*head, ["-" * width for width in widths], *rows]
+    )
 
 
 def number(value: float) -> str:

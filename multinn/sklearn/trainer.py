@@ -24,8 +24,9 @@ from multinn.training import checkpoints
 from multinn.training.checkpoints import Owner, PathLike, Progress, with_current_entries
 from multinn.training.compiled import RecentPrograms
 from multinn.training.examples import PlacedExamples, check_examples
+from multinn.training.gradients import value_and_gradients
 from multinn.training.inference import InputChunks, input_chunks, predict
-from multinn.training.program import Examples, TrainingProgram, TrainingState, value_and_gradients
+from multinn.training.program import Examples, TrainingProgram, TrainingState
 from multinn.training.trainer import Trainer
 
 _CHUNK = 1024  # examples that are predicted at once

@@ -146,26 +146,6 @@ def first_state(
     return TrainingState(params, layer_state, optimizer.init(params))
 
 
-def value_and_gradients(
-    backend: Backend, model: Layer, loss: Loss, params: Tree, examples: Examples, key: Key | None = None
-) -> tuple[Array, Array, Tree]:
-    """Return the loss, the model's outputs, and the gradients with respect to the parameters.
-
-    For models whose layers have no state.
-
-    Args:
-        backend: the backend of all arrays.
-        model: a layer, such as Sequential.
-        loss: called on the model's outputs.
-        params: the model's parameters.
-        examples: the batch.
-        key: a key to train, None to run the model as at inference.
-    """
-    y, cache = model.forward(backend, params, examples.x, key)
-    value, dy = loss(backend, outputs_for(loss, y), examples.targets, examples.weights)
-    return value, values_of(y), model.parameter_gradients(backend, params, cache, dy)
-
-
 @dataclass(frozen=True)
 class TrainingProgram:
     """A training run as pure functions of arrays.

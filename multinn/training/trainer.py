@@ -1,6 +1,6 @@
 """The trainer: a model, a loss and an optimizer, on one backend."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,8 +23,9 @@ from multinn.training.examples import (
     check_examples,
     check_validation_data,
 )
+from multinn.training.gradients import input_gradients, parameter_gradients
 from multinn.training.history import History
-from multinn.training.program import TrainingState, first_state, make_plan
+from multinn.training.program import ModelState, TrainingState, first_state, make_plan
 from multinn.training.range_test import LearningRateRange, check_range, run_range_test
 from multinn.training.run import Run, check_callbacks
 from multinn.training.tracing import chosen_rows, plan_of_steps
@@ -291,6 +292,78 @@ class Trainer(BaseTrainer):
                 leave_out=leave_out,
                 most_bytes=int(most_bytes),
             )
+
+    def gradients(self, x: Any, y: Any, *, weights: Any = None, batch_size: int = 1024) -> Tree:
+        """Return the gradients of the loss over all examples with respect to the parameters.
+
+        They are the gradients at ``params`` of the loss that `evaluate` returns: at inference, without
+        dropout and with the running statistics of a BatchNorm. Models without such layers have the same
+        ones in a training step. `trace` shows those of the next steps of any model.
+
+        Args:
+            x: (examples, ...), as in training.
+            y: the targets, as the loss takes them.
+            weights: as in `evaluate`.
+            batch_size: examples at a time.
+
+        Returns:
+            A tree like ``params``, of NumPy arrays.
+
+        Raises:
+            NotInitializedError: there are no parameters yet.
+            TypeError, ValueError: the data do not fit the model or the loss.
+
+        >>> import numpy as np
+        >>> from multinn import Dense, MeanSquaredError
+        >>> trainer = Trainer(Dense(1), MeanSquaredError(), backend="numpy")
+        >>> trainer.initialize((1,), params={"W": np.array([[2.0]]), "b": np.array([1.0])})
+        >>> trainer.gradients([[3.0], [0.0]], [[5.0], [1.0]])["W"].tolist()  # (2 · 2 · 3 + 0) / 2
+        [[6.0]]
+        """
+        state = ModelState(self.params, self.state.layer_state)
+        return self._over_chunks(parameter_gradients, state, x, y, weights, batch_size)
+
+    def input_gradients(self, x: Any, y: Any, *, weights: Any = None, batch_size: int = 1024) -> Any:
+        """Return the gradient of the loss over all examples with respect to x, at inference.
+
+        It says how the loss changes with each number in x. Where its magnitude is large, the loss
+        depends on that number most; as a picture, this is a saliency map. A mean loss divides by the
+        number n of examples: n times the gradient is that of the loss of each single example. Integers,
+        such as ids for Embedding, have a gradient of 0.
+        Source: K. Simonyan, A. Vedaldi and A. Zisserman, Deep inside convolutional networks, 2013,
+        section 3; they take the score of a class in place of the loss.
+
+        Args:
+            x: (examples, ...), as in training.
+            y: the targets, as the loss takes them.
+            weights: as in `evaluate`.
+            batch_size: examples at a time.
+
+        Returns:
+            A NumPy array in the shape of x; for several inputs, a dict or a tuple of these.
+
+        Raises:
+            NotInitializedError: there are no parameters yet.
+            TypeError, ValueError: the data do not fit the model or the loss.
+
+        >>> import numpy as np
+        >>> from multinn import Dense, MeanSquaredError
+        >>> trainer = Trainer(Dense(1), MeanSquaredError(), backend="numpy")
+        >>> trainer.initialize((1,), params={"W": np.array([[2.0]]), "b": np.array([1.0])})
+        >>> trainer.input_gradients([[3.0]], [[5.0]]).tolist()  # 2 · (7 - 5) · 2
+        [[8.0]]
+        """
+        return self._over_chunks(input_gradients, self.model_state, x, y, weights, batch_size)
+
+    def _over_chunks(
+        self, gradients: Callable[..., Tree], state: ModelState, x: Any, y: Any, weights: Any, size: Any
+    ) -> Tree:
+        check_integers(batch_size=size)
+        inputs = check_inputs(x, self.dtype)
+        examples = check_examples(self.program, inputs, y, weights, self._known_shapes())
+        with self.backend.precision(self.dtype):
+            chunks = self._chunks(examples, int(size))
+            return gradients(self.program, self.programs, state, chunks, count_of(inputs))
 
     @checks_arguments
     def learning_rate_range_test(

@@ -9,6 +9,7 @@ import numpy as np
 
 import backends
 import multinn
+import multinn.testing
 from backends import Backend
 from multinn import (
     LSTM,
@@ -29,7 +30,7 @@ from multinn import (
 MODULES = (
     *(multinn, multinn.layers, multinn.losses, multinn.metrics, multinn.optimizers, multinn.schedules),
     *(multinn.initializers, multinn.callbacks, multinn.random, multinn.functional, multinn.exchange),
-    *(multinn.onnx, multinn.tracing, backends),
+    *(multinn.onnx, multinn.testing, multinn.tracing, backends),
 )
 
 # Classes whose methods are not called in every training step: their arguments are checked, too.
@@ -53,6 +54,7 @@ NOT_CALLED_BY_USERS = {
     "multinn.onnx.Graph": "made by to_onnx",
     "multinn.onnx.Value": "made by to_onnx",
     "multinn.onnx.convert_child": "called by a converter with what it got",
+    "multinn.testing.GradientTable": "made by check_gradients",
     "multinn.Layer.init": "called by the trainer or by a container with a checked shape",
     "multinn.Layer.init_state": "called by the trainer with its own parameters",
     "multinn.Layer.check_inputs": "called by the trainer with checked inputs",
@@ -78,6 +80,7 @@ _TRACE = _TRAINER.trace(X, Y)
 # The right arguments by the names of parameters without a default, and of those that save time.
 RIGHT: dict[str, Any] = {
     "backend": "numpy:eager",
+    "backends": [],
     "batches": [(X, Y)],
     "branches": [Dense(2)],
     "columns": (0, 2),
@@ -118,6 +121,7 @@ RIGHT: dict[str, Any] = {
     "outputs": 2,
     "params": _PARAMS,
     "path": "file",
+    "part": Dense(2),
     "paths": ("0.W",),
     "peak": 0.1,
     "progress": False,
@@ -204,15 +208,15 @@ def _is_public(module: ModuleType, name: str, thing: Any) -> bool:
 
 
 def _calls(name: str, thing: Any) -> Iterator[Call]:
-    parameters = inspect.signature(thing).parameters
     is_abstract = inspect.isabstract(thing) or thing in (Callback, Backend, Container)
-    if is_abstract or name in NOT_CALLED_BY_USERS or not parameters:
+    if is_abstract or name in NOT_CALLED_BY_USERS:
         return
-    if next(iter(parameters)) == "backend" and not name.endswith("get_backend"):
+    parameters = inspect.signature(thing).parameters
+    if not parameters or (next(iter(parameters)) == "backend" and not name.endswith("get_backend")):
         return
     several, right = (), {}
     for each in parameters.values():
-        is_needed = each.default is each.empty or each.name in ("progress", "backend")
+        is_needed = each.default is each.empty or each.name in ("progress", "backend", "backends")
         value = OWN_RIGHT.get(f"{name}.{each.name}", RIGHT.get(each.name, _MISSING))
         if each.kind is each.VAR_POSITIONAL:
             several = (value,)

@@ -20,7 +20,6 @@ from experiments.check_gradients.oracles import (
     FORM64,
     VJP,
     GradientChecker,
-    central_differences,
 )
 from multinn import (
     GELU,
@@ -40,6 +39,7 @@ from multinn import (
 from multinn.testing.gradient_cases import CASES, LAYERS, LOSSES, Case, LayerCase, LossCase, Point
 from multinn.testing.gradient_cases.losses import between_0_and_1
 from multinn.testing.gradients import evaluate, relative_error, tree_error
+from multinn.testing.oracles import central_differences
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

@@ -10,6 +10,7 @@ from multinn.exchange import to_state_dict
 from multinn.exchange.rules import Place, places
 from multinn.testing.gradient_cases.base import x_of
 from multinn.testing.gradients import evaluate
+from multinn.testing.oracles import derivative
 from tests.support.random_runs import SEEDS, case_of, reference
 
 torch = pytest.importorskip("torch")
@@ -40,11 +41,8 @@ def gradients_of(value: "torch.Tensor", tensors: Tree) -> Tree:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_gradients_are_those_that_torch_derives_from_our_forward(seed):
     case, backend = case_of(seed), get_backend("torch")
-    point = case.draw(0)
-    with backend.precision("float64"):
-        variables = tree.map(tensor, point.variables)
-        value = case.value(backend, variables, backend.from_numpy(point.constants))
-        close(reference(seed).gradients, gradients_of(value, variables))
+    if tree.leaves(case.draw(0).variables):
+        close(reference(seed).gradients, derivative(case, backend, case.draw(0)))
 
 
 @pytest.mark.parametrize("seed", PEERS)

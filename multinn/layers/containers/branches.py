@@ -76,11 +76,13 @@ class Branches(Container):
         return dx, tuple(gradients)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return the gradients of all branches."""
-        return tuple(
-            self.children[index].parameter_gradients(backend, params[index], cache[0][index], own_dy)
-            for index, own_dy in enumerate(self._split(backend, cache[1], dy))
-        )
+        """Return the gradients of all branches. Those without parameters compute no dx."""
+        gradients = list(params)
+        for index, own_dy in enumerate(self._split(backend, cache[1], dy)):
+            own = (backend, params[index], cache[0][index], own_dy)
+            if tree.leaves(params[index]):
+                gradients[index] = self.children[index].parameter_gradients(*own)
+        return tuple(gradients)
 
     @abstractmethod
     def _output_shape(self, shapes: list[Shape]) -> Shape:

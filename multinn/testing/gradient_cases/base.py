@@ -67,7 +67,7 @@ class Case(ABC):
         """Draw a point away from kinks; the same seed and name give the same point."""
         generator = np.random.default_rng([seed, *self.name.encode()])
         for _ in range(_ATTEMPTS):
-            point: Point = tree.map(_to_single_precision, self._draw(generator))
+            point: Point = tree.map(to_single_precision, self._draw(generator))
             if self.kink is None or np.abs(self.kink(point)).min() > _MARGIN:
                 return point
         raise RuntimeError(f"case {self.name!r}: {_ATTEMPTS} points drawn, all of them near a kink")
@@ -137,17 +137,10 @@ class LayerCase(Case):
 
     def _draw(self, generator: np.random.Generator) -> Point:
         batch = tree.leaves(map_shapes(lambda shape: shape[0], self.shape))[0]
-        initial, output_shape = self.layer.init(generator, self.input_shape)
-        # Biases of 0 and scales of 1 would hide errors in terms that multiply them.
-        params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
-        state = self.layer.init_state(initial)
-        seed = int(generator.integers(2**31))
-        constants = {
-            "dy": map_shapes(lambda shape: generator.normal(size=(batch, *shape)), output_shape),
-            "key": random.step_words(seed, 0, 1)[0] if self.training else None,
-            "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
-            "mask": _mask(self.shape, self.lengths),
-        }
+        params, constants = draw_around(
+            generator, self.layer, batch, self.input_shape, training=self.training
+        )
+        constants["mask"] = _mask(self.shape, self.lengths)
         x = _draw_x(generator, self.shape, self.ids)
         constants["x"] = tree.map(lambda leaf: leaf if leaf.dtype.kind == "i" else None, x)
         of_x = tree.map(lambda leaf: leaf if leaf.dtype.kind == "f" else None, x)
@@ -180,6 +173,30 @@ def _paired(function: Callable[[Any, Any], Any], one: Tree, other: Tree) -> Tree
     if isinstance(one, tuple):
         return tuple(map(partial(_paired, function), one, other))
     return function(one, other)
+
+
+def draw_around(
+    generator: np.random.Generator, layer: Layer, batch: int, input_shape: Any, *, training: bool
+) -> tuple[Tree, dict[str, Tree]]:
+    """Draw the point of a `LayerCase` around x: the parameters, and "dy", "key" and "state".
+
+    Args:
+        generator: the source of randomness.
+        layer: the layer.
+        batch: the number of examples.
+        input_shape: the shape of one example, without the batch axis, or a tuple or a dict of shapes.
+        training: whether there is a key.
+    """
+    initial, output_shape = layer.init(generator, input_shape)
+    # Biases of 0 and scales of 1 would hide errors in terms that multiply them.
+    params = tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), initial)
+    state = layer.init_state(initial)
+    seed = int(generator.integers(2**31))
+    return params, {
+        "dy": map_shapes(lambda shape: generator.normal(size=(batch, *shape)), output_shape),
+        "key": random.step_words(seed, 0, 1)[0] if training else None,
+        "state": tree.map(lambda leaf: leaf + generator.uniform(0.1, 0.5, leaf.shape), state),
+    }
 
 
 def normal(generator: np.random.Generator, shape: Shape) -> HostArray:
@@ -246,7 +263,7 @@ def _arguments_of_loss(variables: Tree, constants: Tree) -> tuple[Any, Array, Ar
     return outputs, constants["targets"], constants["weights"]
 
 
-def _to_single_precision(leaf: HostArray) -> HostArray:
+def to_single_precision(leaf: HostArray) -> HostArray:
     """Round floats to float32 precision, so both dtypes compute at the same point."""
     return leaf.astype(np.float32).astype(np.float64) if leaf.dtype.kind == "f" else leaf
 
