@@ -171,7 +171,7 @@ def default_size(categories: int) -> int:
     Up to 40 categories have as many numbers, and begin as a one-hot encoding. More have three times
     their fourth root, rounded up.
     Source of the fourth root: TensorFlow team, Introducing TensorFlow feature columns, Google Developers
-    Blog, 2017. The factor and the limit gave the best scores in `experiments.compare_tables`.
+    Blog, 2017. The factor and the limit were chosen by scores on drawn tables.
 
     >>> [default_size(n) for n in (2, 40, 41, 200, 1000)]
     [2, 40, 8, 12, 17]
