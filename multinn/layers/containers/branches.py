@@ -271,7 +271,7 @@ class Parallel(_ListOfBranches):
         return all(branch.keeps_values for branch in self.branches)
 
     def kept_values(self, inputs: Any) -> Any:
-        """Return what each branch passes on."""
+        """Return what each branch passes on, None if it keeps no values."""
         return self._with_names([branch.kept_values(inputs) for branch in self.branches])
 
     def _output_shape(self, shapes: list[Shape]) -> Any:
