@@ -11,6 +11,7 @@ from multinn import functional
 from multinn.descriptions.named_parts import named_parts
 from multinn.descriptions.types import check_type
 from multinn.host.checks import check_number, kind_text
+from multinn.host.trees import is_tree
 from multinn.losses.base import Loss, outputs_for
 
 
@@ -39,7 +40,8 @@ class Heads(Loss):
     Raises:
         TypeError: something in ``losses`` is no loss, a coefficient no number, or a name no string.
         ValueError: there are no losses; some are means and others are sums; there is not one coefficient
-            and one name for each; a coefficient is negative or not finite, or all are 0.
+            and one name for each; a coefficient is negative or not finite, or all are 0; or losses would
+            have the same name in a report, as "b" inside of "a" and "a_b".
 
     >>> from multinn import MeanSquaredError, SoftmaxCrossEntropy
     >>> Heads({"price": MeanSquaredError(), "kind": SoftmaxCrossEntropy()}, {"price": 1.0, "kind": 0.5})
@@ -79,6 +81,11 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
             raise ValueError(
                 "Heads: expected losses that are all means over the examples, or all sums, got "
                 f"{found}; use MeanSquaredError in place of HalfSquaredError"
+            )
+        if len(self.reductions) <= sum(len(loss.reductions) for loss in self.losses):
+            raise ValueError(
+                "Heads: expected names whose losses have different names in reports, got twice the same "
+                f"among {', '.join(self.reductions)}; rename an output"
             )
 
     @property
@@ -188,8 +195,7 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
             all_zero: whether all weights may be 0, as in one batch of many.
             name: the name of the weights in messages.
         """
-        is_tuple = isinstance(weights, tuple) and all(getattr(each, "shape", ()) for each in weights)
-        if not (is_tuple or isinstance(weights, Mapping)):
+        if not is_tree(weights):
             return super().prepare_weights(
                 weights, examples, output_shape, dtype, all_zero=all_zero, name=name
             )

@@ -180,6 +180,11 @@ def test_a_brief_text_shows_the_losses_and_the_names():
         (([MSE], [np.inf]), ValueError, "Heads: expected coefficients: 1 finite numbers"),
         (([MSE], [0.0]), ValueError, "Heads: expected coefficients: 1 finite numbers .* not all 0"),
         (
+            ({"a": Heads({"b": MSE}), "a_b": MSE},),
+            ValueError,
+            "twice the same among .* loss_a_b; rename",
+        ),
+        (
             ({"a": MSE, "b": HalfSquaredError()},),
             ValueError,
             "Heads: .* all means .* the mean MeanSquaredError of 'a', the sum HalfSquaredError of 'b'",
@@ -236,6 +241,11 @@ def test_weights_are_those_of_the_examples_or_of_each_loss():
     assert prepare(UNNAMED, (1, 1, 0, 0, 0, 0)).shape == (6,)
     tree.map(np.testing.assert_array_equal, prepare(NAMED, KNOWN), tree.map(np.float32, KNOWN))
     assert {leaf.dtype.name for leaf in prepare(UNNAMED, as_tuple(KNOWN))} == {"float32"}
+    inner = as_tuple(KNOWN)
+    nested = Heads([UNNAMED, MSE]).prepare_weights(
+        (inner, KNOWN["price"]), 6, (as_tuple(SHAPES), (2,)), "float64"
+    )
+    tree.map(np.testing.assert_array_equal, nested, (inner, KNOWN["price"]))
 
 
 @pytest.mark.parametrize(
