@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
-from multinn.host.trees import check_keys, count_of, entries_of, map_entries
+from multinn.host.trees import check_keys, entries_of, entries_text, map_entries
 
 DTYPES = ("float32", "float64")  # of parameters and computations
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
@@ -27,9 +27,11 @@ def check_inputs(x: Any, dtype: str, name: str = "x") -> Tree:
             a dict or a tuple have different numbers of examples.
     """
     inputs = map_entries(partial(_check_input, dtype=dtype), entries_of(x, name), name)
-    examples = count_of(inputs)
-    same_length = partial(_check_length, examples=examples, like=f"the first array of {name}")
-    map_entries(same_length, inputs, name)
+    named: list[tuple[str, HostArray]] = []
+    map_entries(lambda array, entry: named.append((entry, array)), inputs, name)
+    first, array = named[0]
+    for entry, other in named[1:]:
+        _check_length(other, entry, len(array), first)
     return inputs
 
 
@@ -293,8 +295,10 @@ def as_host_array(values: Any, name: str) -> HostArray:
     try:
         return np.asarray(values)
     except ValueError as error:
+        is_several = isinstance(values, list) and all(hasattr(each, "shape") for each in values)
+        remedy = "; several arrays are a tuple or a dict of arrays" if is_several else ""
         raise ValueError(
-            f"{name}: expected one array, or rows of one common length, got {kind_text(values)}"
+            f"{name}: expected one array, or rows of one common length, got {kind_text(values)}{remedy}"
         ) from error
     except (TypeError, RuntimeError) as error:  # PyTorch raises RuntimeError
         kind = f"{type(values).__module__}.{type(values).__name__}"
@@ -304,8 +308,10 @@ def as_host_array(values: Any, name: str) -> HostArray:
 
 
 def kind_text(values: Any) -> str:
-    """Return the type of a value, and of a list or a tuple what is in it, for messages."""
+    """Return the type of a value, and what is in a dict, a list or a tuple, for messages."""
     name = type(values).__name__
+    if isinstance(values, Mapping):
+        return entries_text(values) if values else f"an empty {name}"
     if isinstance(values, list | tuple):
         sizes = [*map(_size_text, values[:4]), *(["..."] if len(values) > 4 else [])]
         return f"a {name} of {len(values)}: {', '.join(sizes)}"

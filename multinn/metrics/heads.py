@@ -8,6 +8,8 @@ from backends import Array, Backend, Tree
 from multinn import functional
 from multinn.descriptions.hyperparameters import Description, Hyperparameters
 from multinn.errors import DescriptionError
+from multinn.host.trees import entries_text, entry_names
+from multinn.layers.base import values_of
 from multinn.losses import Loss
 from multinn.losses.base import outputs_for
 from multinn.metrics.base import Metric, Reduction, check_metric, reduction_of
@@ -68,11 +70,10 @@ class OfHead(Hyperparameters):
             weights: None, (batch,), or a dict or a tuple of the weights of each output.
         """
         of_head = itemgetter(self.entry)
-        is_tuple = isinstance(outputs, tuple)
-        known = range(len(outputs)) if is_tuple else outputs if isinstance(outputs, dict) else ()
-        if self.entry not in known:
-            found = f"the entries {[*known]}" if known else "one array"
-            raise ValueError(f"OfHead: expected outputs with the entry {self.entry!r}, got {found}")
+        if self.entry not in (entry_names(values_of(outputs)) or ()):
+            raise ValueError(
+                f"OfHead: expected outputs with the entry {self.entry!r}, got {entries_text(outputs)}"
+            )
         own_outputs = outputs_for(self._function, of_head(outputs))
         if not isinstance(weights, dict | tuple):
             return self._function(backend, own_outputs, of_head(targets), weights)

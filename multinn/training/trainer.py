@@ -276,7 +276,7 @@ class Trainer(BaseTrainer):
         rows = chosen_rows(examples, count_of(inputs))
         chosen = rows_of(checked, rows)
         if chosen.weights is not None:
-            name = "weights of the chosen examples"
+            name = "chosen weights"
             self.program.loss.prepare_weights(
                 chosen.weights, len(rows), shapes[1], self.dtype, name=name
             )
