@@ -38,13 +38,13 @@ def first_entry(values: Any, *, numbers: bool) -> str | None:
         wrong = ~np.isfinite(array)
     else:
         array = np.fromiter(array.flat, object, array.size).reshape(array.shape)
-        wrong = np.frompyfunc(_is_no_number if numbers else _is_missing, 1, 1)(array).astype(bool)
+        wrong = np.frompyfunc(_is_no_number if numbers else is_missing, 1, 1)(array).astype(bool)
     if not wrong.any():
         return None
     index, where = first_place(wrong, columns=column_names(values))
     entry = array[index]
     shown = repr(str(entry)) if isinstance(entry, str) else str(entry)
-    return f"{shorten(shown, 60)} at {where}; {IMPUTE if _is_missing(entry) else _ENCODE}"
+    return f"{shorten(shown, 60)} at {where}; {IMPUTE if is_missing(entry) else _ENCODE}"
 
 
 def column_names(values: Any) -> list[Any]:
@@ -80,17 +80,18 @@ def _first_of_sparse(coo: Any) -> str | None:
 
 
 def _is_no_number(entry: Any) -> bool:
-    return _is_missing(entry) or not _is_number(entry)
+    return is_missing(entry) or not is_number(entry)
 
 
-def _is_number(entry: Any) -> bool:
+def is_number(entry: Any) -> bool:
+    """Return whether an entry is a real number, a boolean among them."""
     return isinstance(entry, SupportsFloat) and not isinstance(entry, _NO_NUMBERS)
 
 
-def _is_missing(entry: Any) -> bool:
+def is_missing(entry: Any) -> bool:
     """Return whether an entry is NaN, infinite, None, or the NA or NaT of a library."""
     try:
-        return not math.isfinite(entry) if _is_number(entry) else entry is None or bool(entry != entry)
+        return not math.isfinite(entry) if is_number(entry) else entry is None or bool(entry != entry)
     except OverflowError:  # an integer beyond all floats
         return True
     except TypeError:  # pandas.NA is neither equal nor unequal to itself

@@ -27,6 +27,9 @@ class Estimator(Protocol):
     def network_(self) -> tuple[Layer, Tree, Tree]:
         """The model, its parameters and the state of its layers."""
 
+    def _complete_onnx(self, proto: Any) -> None:
+        """Add what comes before the model, such as the encoding of a table with categories."""
+
 
 def export(
     trained: Trainer | Estimator | tuple[Layer, Tree] | tuple[Layer, Tree, Tree],
@@ -44,7 +47,10 @@ def export(
             they are the probabilities of `predict_proba`, also for two classes; for a regressor, the
             predictions (batch, outputs), also for one output. The metadata of the file hold the classes
             of a classifier, as a JSON list under "classes" and their dtype under "classes_dtype":
-            ``numpy.array(json.loads(classes), classes_dtype)`` is ``classes_``.
+            ``numpy.array(json.loads(classes), classes_dtype)`` is ``classes_``. With
+            ``categorical_features``, each column is an input (batch, 1) named as in the table, or x0, x1
+            and so on: text as strings, with "" for a missing one; categories that are whole numbers as
+            int64, if none was missing in the fit; all else as floats.
         path: the path of the file, usually ending in ".onnx". An existing file is replaced.
         input_shape: as in `to_onnx`; None takes that of the trainer.
         dtype: as in `to_onnx`; None takes that of training, or "float32" for a model.
@@ -59,7 +65,7 @@ def export(
         ValueError: as in `to_onnx`, or input_shape is missing.
     """
     check_target(path)
-    classes = None
+    estimator, classes = None, None
     if isinstance(trained, Trainer):
         input_shape = trained.input_shape if input_shape is None else input_shape
         trees = (trained.inference_parameters, trained.state.layer_state)
@@ -80,6 +86,8 @@ def export(
         )
     dtype = default if dtype is None else dtype
     proto = to_onnx(model, params, layer_state, input_shape, dtype, input_dtype=input_dtype)
+    if estimator is not None:
+        estimator._complete_onnx(proto)
     if classes is not None:
         labels = describe_labels(classes, "classes_")
         proto.metadata_props.add(key="classes", value=json.dumps(labels["classes"]))

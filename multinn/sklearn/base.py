@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from backends import HostArray, tree
 from multinn.host.checks import check_weights
@@ -23,18 +23,20 @@ from multinn.sklearn.data import (
     Data,
     Validation,
     check_sample_weight,
+    encoded_by_weights,
     given_validation,
-    locate_errors,
     to_dense,
     unchanged_on_error,
     validate,
+    validate_inputs,
 )
 from multinn.sklearn.epochs import NOT_FINITE, fit_stochastic, reset_curves
-from multinn.sklearn.network import build, draw
+from multinn.sklearn.network import build, draw, table_layer
 from multinn.sklearn.optimizers import make_optimizer
 from multinn.sklearn.parameters import CONSTRAINTS, SOLVERS, hidden_sizes
 from multinn.sklearn.portable import PortableEstimator
 from multinn.sklearn.stopping import HeldOut
+from multinn.sklearn.tables import FIRST, embedding_sizes
 from multinn.sklearn.trainer import Coefficients, PenalizedTrainer
 from multinn.training.program import Examples
 
@@ -61,6 +63,9 @@ class BaseMLP(PortableEstimator):
 
     _parameter_constraints = CONSTRAINTS
     _y_numeric: ClassVar[bool]
+    # Estimators that were pickled before these parameters existed lack them.
+    categorical_features: Any = None
+    embedding_size: Any = None
     _doc_link_module = "multinn"
     _doc_link_template = "{address}"
 
@@ -127,7 +132,8 @@ class BaseMLP(PortableEstimator):
         Invalid input raises and leaves the estimator unchanged.
 
         Args:
-            X: (examples, features), dense or sparse. A sparse X is converted to one dense array.
+            X: (examples, features), dense or sparse. A sparse X is converted to one dense array. With
+                ``categorical_features``, an array or a table of numbers and categories.
             y: the targets.
             sample_weight: (examples,) numbers of 0 or more, or None.
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
@@ -172,7 +178,7 @@ class BaseMLP(PortableEstimator):
         20 ms longer with NumPy, and about a second with JAX.
 
         Args:
-            X: (examples, features), dense or sparse.
+            X: (examples, features), as in `fit`.
             y: the targets.
             sample_weight: (examples,) numbers of 0 or more, or None.
             validation_data: as in `fit`.
@@ -208,6 +214,25 @@ class BaseMLP(PortableEstimator):
     def intercepts_(self, arrays: Any) -> None:
         self._trainer().set_dense_parameters("b", arrays)
 
+    @property
+    def is_categorical_(self) -> HostArray | None:
+        """Whether each feature is categorical, (features,) booleans; None if none is."""
+        self._trainer()
+        if self._categories is None:
+            return None
+        return np.isin(np.arange(self.n_features_in_), self._categories.columns)
+
+    @property
+    def categories_(self) -> list[HostArray]:
+        """The categories of each categorical feature in ascending order, without the missing one."""
+        self._trainer()
+        return [] if self._categories is None else self._categories.values
+
+    @property
+    def embeddings_(self) -> list[HostArray]:
+        """The embeddings of the `categories_`, (categories, length), of each categorical feature."""
+        return [table[FIRST:] for table in self._trainer().embeddings]
+
     def _coefficients(self, name: str) -> Coefficients:
         trainer = self._trainer()
         set_all = partial(trainer.set_dense_parameters, name)
@@ -231,9 +256,12 @@ class BaseMLP(PortableEstimator):
     ) -> Any:
         with unchanged_on_error(self):
             examples, held_out = self._prepare(X, y, sample_weight, validation, incremental, classes)
+        if incremental and self._stopped_early:
+            return self
+        self.trainer_.count_categories(examples)
         if self.solver == "lbfgs":
             self._fit_lbfgs(examples)
-        elif not (incremental and self._stopped_early):
+        else:
             self.trainer_.set_strength(self._strength(examples))
             fit_stochastic(self, examples, held_out, incremental=incremental)
         if not all(np.isfinite(array).all() for array in self.coefs_ + self.intercepts_):
@@ -284,6 +312,7 @@ class BaseMLP(PortableEstimator):
     def _check_data(
         self, X: Any, y: Any, sample_weight: Any, *, new_model: bool, incremental: bool
     ) -> Data:
+        table = X
         X, y = validate(self, X, y, reset=new_model)
         weights = check_sample_weight(sample_weight, X)
         y = self._check_y(y, new_model=new_model, incremental=incremental)
@@ -291,6 +320,8 @@ class BaseMLP(PortableEstimator):
         if class_weights is not None:
             check_weights(class_weights, X.shape[0], "float64", name="class_weight")
             weights = class_weights if weights is None else class_weights * weights
+        if new_model and self._categories is not None and weights is not None and not weights.all():
+            X = encoded_by_weights(self, table, weights)
         return Data(to_dense(X), y, weights)
 
     def _check_validation(self, validation: Validation) -> Data:
@@ -344,6 +375,15 @@ class BaseMLP(PortableEstimator):
             reset_curves(self)
 
     def _model(self, outputs: int) -> Sequential:
+        categories = self._categories
+        first = []
+        if categories is not None:
+            names = list(getattr(self, "feature_names_in_", ()))
+            sizes = embedding_sizes(self.embedding_size, categories, self.n_features_in_, names)
+            ids = [FIRST + len(values) for values in categories.values]
+            embedded = zip(categories.columns, ids, sizes, strict=True)
+            numbers = [i for i in range(self.n_features_in_) if i not in categories.columns]
+            first = [table_layer(numbers, embedded)]
         return build(
             hidden_sizes(self.hidden_layer_sizes),
             outputs,
@@ -351,6 +391,7 @@ class BaseMLP(PortableEstimator):
             self.dropout,
             batch_norm=self.batch_norm,
             layer_norm=self.layer_norm,
+            first=first,
         )
 
     def _new_trainer(self, loss: Loss, outputs: int, dtype: str) -> PenalizedTrainer:
@@ -413,8 +454,7 @@ class BaseMLP(PortableEstimator):
     def _outputs(self, X: Any) -> HostArray:
         """Return the outputs of the model, (examples, outputs)."""
         check_is_fitted(self, "trainer_")
-        with locate_errors({"X": X}):
-            X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        X = validate_inputs(self, X)
         if not hasattr(X, "toarray"):
             return self.trainer_.predict_checked(X)
         chunks = [
@@ -427,13 +467,13 @@ class BaseMLP(PortableEstimator):
         """Return predictions.
 
         Args:
-            X: (examples, features), dense or sparse. A sparse X is converted in chunks.
+            X: (examples, features), as in `fit`. A sparse X is converted in chunks.
         """
         return self._predictions(self._outputs(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = isinstance(self.categorical_features, str | None)
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

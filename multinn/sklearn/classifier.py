@@ -21,8 +21,9 @@ from multinn.host.checks import check_number
 from multinn.host.entries import first_place
 from multinn.losses import Loss, SoftmaxCrossEntropy
 from multinn.sklearn.base import OVERFLOWS, BaseMLP, has_epochs
-from multinn.sklearn.data import given_validation, locate_errors, without_left_out
+from multinn.sklearn.data import given_validation, without_left_out
 from multinn.sklearn.documentation import document
+from multinn.sklearn.errors import locate_errors
 from multinn.sklearn.losses import BINARY_LOG_LOSS, CLASS_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
 
@@ -96,6 +97,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         dropout: Any = 0.0,
         batch_norm: bool = False,
         layer_norm: bool = False,
+        categorical_features: Any = None,
+        embedding_size: Any = None,
         callbacks: Any = None,
         backend: Any = None,
         loss: Any = "log_loss",
@@ -119,7 +122,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         """Train for one more epoch, as `MLPRegressor.partial_fit` does.
 
         Args:
-            X: (examples, features), dense or sparse.
+            X: (examples, features), as in `fit`.
             y: the classes, or an indicator matrix of labels.
             sample_weight: (examples,) numbers of 0 or more, or None.
             classes: all classes that can occur; required in the first call.
@@ -142,7 +145,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         """Return the accuracy of the predictions for X; for several labels, all of them must be right.
 
         Args:
-            X: (examples, features), dense or sparse.
+            X: (examples, features), as in `fit`.
             y: the classes, or an indicator matrix of labels.
             sample_weight: (examples,) numbers of 0 or more, or None. Examples of weight 0 are left out.
 
@@ -160,7 +163,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         An output that is NaN, because X overflows, gives a probability of NaN.
 
         Args:
-            X: (examples, features), dense or sparse.
+            X: (examples, features), as in `fit`.
         """
         return self._probabilities(self._outputs(X))
 
@@ -168,7 +171,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         """Return the logarithms of the probabilities, computed from the logits: none is -inf.
 
         Args:
-            X: (examples, features), dense or sparse.
+            X: (examples, features), as in `fit`.
         """
         outputs = self._outputs(X)
         numpy = get_backend("numpy:eager")

@@ -95,6 +95,11 @@ def _unfitted(ours: Any) -> Any:
                 f"to_sklearn: {name}: scikit-learn's {sklearn_class.__name__} has no such parameter: "
                 f"expected {default!r}, got {value!r}"
             )
+    if ours._categories is not None:  # and the parameter has changed since the fit
+        raise ValueError(
+            "to_sklearn: expected a network without embeddings, which scikit-learn's "
+            f"{sklearn_class.__name__} has not: fit again with categorical_features=None"
+        )
     theirs = sklearn_class(**{name: given[name] for name in known})
     theirs._validate_params()
     program = ours.trainer_.program

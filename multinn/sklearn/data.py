@@ -1,27 +1,21 @@
 """Checks of the data of a fit, by scikit-learn."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_sample_weight, _num_samples, validate_data
+from sklearn.utils.validation import _check_sample_weight, _num_samples, check_X_y, validate_data
 
 from backends import HostArray
-from multinn.host.checks import as_host_array, check_not_masked, check_weights, kind_text
-from multinn.host.entries import first_entry
+from multinn.host.checks import check_weights, kind_text
+from multinn.sklearn.errors import locate_errors
+from multinn.sklearn.tables import as_table, categorical_columns, learn_categories
 from multinn.training.examples import counting_rows
 
-# Parts of messages of scikit-learn and Python.
-_NO_LABELS = (
-    "not supported between",
-    "did not contain a loop",
-    "Unknown label type",
-    "Mix of label input types",
-    "can't handle a mix of",
-)
-_NO_NUMBER = ("could not convert string to float", "Complex data not supported")
+FLOATS = (np.float64, np.float32)  # the dtypes of inputs that are kept
 
 
 class Data(NamedTuple):
@@ -73,23 +67,70 @@ def validate(estimator: Any, X: Any, y: Any, *, reset: bool) -> tuple[Any, HostA
 
     Args:
         estimator: the estimator to fit.
-        X: (examples, features), dense or sparse.
+        X: (examples, features), dense or sparse, or a table with categories.
         y: the targets.
-        reset: whether the estimator learns the number and names of the features, or compares them.
+        reset: whether the estimator learns the number, the names and the categories of the features, or
+            compares them.
     """
+    table = encoded_table(estimator, X, reset=reset)
+    X = X if table is None else table
     numbers, labels = ({"X": X, "y": y}, {}) if estimator._y_numeric else ({"X": X}, {"y": y})
     with locate_errors(numbers, labels):
-        checked: tuple[Any, HostArray] = validate_data(
-            estimator,
+        check = partial(validate_data, estimator, reset=reset) if table is None else check_X_y
+        checked: tuple[Any, HostArray] = check(
             X,
             y,
             accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=estimator._y_numeric,
-            dtype=(np.float64, np.float32),
-            reset=reset,
+            dtype=FLOATS,
         )
     return checked
+
+
+def validate_inputs(estimator: Any, X: Any) -> Any:
+    """Return the inputs of a fitted estimator after scikit-learn's checks, dense or sparse."""
+    table = encoded_table(estimator, X, reset=False)
+    if table is not None:
+        return table
+    with locate_errors({"X": X}):
+        return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=False)
+
+
+def encoded_table(estimator: Any, X: Any, *, reset: bool) -> HostArray | None:
+    """Return a table as an array of floats, with ids of categories; None without categories.
+
+    Args:
+        estimator: the estimator.
+        X: the inputs of `fit` or `predict`.
+        reset: whether the estimator learns the number, the names and the categories of the features, or
+            compares them.
+    """
+    if reset:
+        given = estimator.categorical_features
+        vars(estimator).pop("_categories", None)  # of an earlier fit
+        if given is None or (isinstance(given, str) and not hasattr(X, "dtypes")):
+            return None
+    elif estimator._categories is None:
+        return None
+    X = as_table(X)
+    columns = categorical_columns(given, X) if reset else estimator._categories.columns
+    if not columns:
+        return None
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
+    if reset:
+        estimator._categories = learn_categories(X, columns)
+    encoded: HostArray = estimator._categories.encode(X)
+    return encoded
+
+
+def encoded_by_weights(estimator: Any, X: Any, weights: HostArray) -> HostArray:
+    """Return a checked table as `encoded_table` does; examples of weight 0 add no categories."""
+    X = as_table(X)
+    counting = _safe_indexing(X, np.flatnonzero(weights))
+    estimator._categories = learn_categories(counting, estimator._categories.columns)
+    encoded: HostArray = estimator._categories.encode(X)
+    return encoded
 
 
 def check_sample_weight(sample_weight: Any, X: Any) -> HostArray | None:
@@ -133,78 +174,6 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(attributes)
         raise
-
-
-@contextmanager
-def locate_errors(numbers: Mapping[str, Any], labels: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Add the position of a wrong entry, and advice, to the errors of scikit-learn.
-
-    Args:
-        numbers: the arrays of numbers that are checked in the context, by name.
-        labels: the arrays whose entries can be text or dates, too, by name.
-
-    Raises:
-        TypeError: an array of numbers holds dates or durations, which scikit-learn would take for
-            numbers in their unit.
-        ValueError: an array has masked entries, which scikit-learn would ignore.
-    """
-    given = {**numbers, **(labels or {})}
-    arrays = {name: array for name, array in given.items() if array is not None}
-    for name, array in arrays.items():
-        check_not_masked(array, name)
-    for name, array in numbers.items():
-        if _has_dates(array):
-            raise TypeError(f"{name}: expected numbers, got {first_entry(array, numbers=True)}")
-    try:
-        yield
-    except (TypeError, ValueError, OverflowError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        problem = str(error).partition("\n")[0].rstrip(".")
-        where = _wrong_entry(error, problem, numbers, arrays)
-        if where:
-            raise kind(f"{problem}: {where}") from error
-        if "inhomogeneous shape" in problem:
-            _check_arrays(arrays)
-        if "inconsistent numbers of samples" in problem:
-            others = " and ".join(name for name in given if name != "X")
-            raise ValueError(f"{problem}: expected as many rows of {others} as of X") from error
-        if labels and any(each in problem for each in _NO_LABELS):
-            raise kind(
-                f"{problem}: {next(iter(labels))}: expected only text, only whole numbers, only "
-                "booleans or only dates, in an array of such a dtype: convert it first"
-            ) from error
-        raise
-    except RuntimeError:  # from PyTorch, for a tensor that NumPy cannot read
-        _check_arrays(arrays)
-        raise
-
-
-def _check_arrays(arrays: Mapping[str, Any]) -> None:
-    """Raise the error of the first array that NumPy cannot read."""
-    for name, array in arrays.items():
-        as_host_array(array, name)
-
-
-def _wrong_entry(
-    error: Exception, problem: str, numbers: Mapping[str, Any], arrays: Mapping[str, Any]
-) -> str | None:
-    """Return the entry that causes an error, with the name of its array; None for other errors."""
-    if any(each in problem for each in ("contains NaN", "contains infinity", *_NO_LABELS)):
-        numbers = {}
-    elif not (isinstance(error, TypeError | OverflowError) or problem.startswith(_NO_NUMBER)):
-        return None
-    for name, array in arrays.items():
-        found = first_entry(array, numbers=name in numbers)
-        if found:
-            return f"{name}: {found}"
-    return None
-
-
-def _has_dates(array: Any) -> bool:
-    """Return whether an array, or a column of a table, holds dates or durations."""
-    dtypes = getattr(array, "dtypes", None)
-    columns = [getattr(array, "dtype", None)] if dtypes is None else np.atleast_1d(dtypes)
-    return any(getattr(dtype, "kind", None) in ("M", "m") for dtype in columns)
 
 
 def to_dense(X: Any) -> HostArray:

@@ -78,6 +78,20 @@ _PARAMETERS: Final[Entries] = {
         "bool",
         "Whether each hidden layer is normalized over its units, before its activation.",
     ),
+    "categorical_features": (
+        "None, 'from_dtype', or sequence of int, str or bool",
+        "The features that are categories, text or numbers: their indices, their names in a table, or a "
+        "mask. 'from_dtype' takes the columns of a table whose dtype is categorical. Each category has "
+        "an embedding, a vector that is trained. Missing entries, such as None, are a category of their "
+        "own. A category that no training example has gets the mean embedding of these examples.",
+    ),
+    "embedding_size": (
+        "int, dict or None",
+        "The length of the embeddings: of all, or by the index or name of a feature. None is the number "
+        "of categories if there are at most 40, else three times its fourth root, rounded up. "
+        "Embeddings as long as there are categories begin as a one-hot encoding, and others with random "
+        "numbers.",
+    ),
     "callbacks": (
         "callback, callable, list of these, or None",
         "A callback, such as ``multinn.EarlyStopping()``; or a function of the estimator, which is "
@@ -92,11 +106,25 @@ _PARAMETERS: Final[Entries] = {
 _ATTRIBUTES: Final[Entries] = {
     "coefs_": (
         "list of arrays (inputs, units)",
-        "The weights of each dense layer. Assign to an entry, or to all, to set them.",
+        "The weights of each dense layer. Assign to an entry, or to all, to set them. The inputs of the "
+        "first layer are the features that are numbers, and then the embeddings of the others.",
     ),
     "intercepts_": (
         "list of arrays (units,)",
         "The biases of each dense layer. Assign to an entry, or to all, to set them.",
+    ),
+    "is_categorical_": (
+        "array of bool (features,) or None",
+        "Whether each feature is categorical; None if none is.",
+    ),
+    "categories_": (
+        "list of arrays (categories,)",
+        "The categories of each categorical feature in ascending order, text or float64, without the "
+        "missing one.",
+    ),
+    "embeddings_": (
+        "list of arrays (categories, length)",
+        "The embeddings of the categories of each categorical feature.",
     ),
     "loss_": ("float", "The last loss, with the penalty."),
     "best_loss_": ("float or None", "The smallest loss; None with early_stopping. Not with lbfgs."),

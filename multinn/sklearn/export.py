@@ -1,17 +1,19 @@
 """The trained network of an estimator as ordinary layers that output probabilities or predictions."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, Tree, get_backend
 from multinn import onnx
-from multinn.layers import Dense, Sequential, Sigmoid, Softmax
+from multinn.layers import Concatenate, Dense, Embedding, Layer, Sequential, Sigmoid, Softmax
 from multinn.layers.base import ParameterFree
 from multinn.onnx import Graph, Value
 from multinn.onnx.basic import dense
+from multinn.onnx.registry import convert
 from multinn.random import Key
-from multinn.sklearn.network import PenalizedDense, dense_indices
+from multinn.sklearn.network import CategoryEmbedding, PenalizedDense, dense_indices
 from multinn.training.program import ModelState
 
 
@@ -41,6 +43,14 @@ def _penalized_dense(graph: Graph, layer: Dense, params: Tree, state: Tree, x: V
     return dense(graph, params, x)
 
 
+@onnx.converts(CategoryEmbedding)
+def _category_embedding(
+    graph: Graph, layer: CategoryEmbedding, params: Tree, state: Tree, x: Value
+) -> Any:
+    embedding, params = _plain_embedding(layer, params, state)
+    return convert(graph, embedding, params, {}, x)
+
+
 def plain_network(
     model: Sequential, state: ModelState, out_activation: str, *, classes: int | None
 ) -> tuple[Sequential, Tree, Tree]:
@@ -53,6 +63,9 @@ def plain_network(
         classes: the number of classes that share one output, 1 or 2; None if each has its own.
     """
     layers, params, layer_state = list(model.layers), list(state.params), list(state.layer_state)
+    if isinstance(layers[0], Concatenate):
+        layers[0], params[0] = _plain_table(layers[0], params[0], layer_state[0])
+        layer_state[0] = layers[0].init_state(params[0])
     for index in dense_indices(model):
         layer = layers[index]
         layers[index] = Dense(**{field.name: getattr(layer, field.name) for field in fields(Dense)})
@@ -66,6 +79,26 @@ def plain_network(
         params.append({})
         layer_state.append({})
     return Sequential(layers), tuple(params), tuple(layer_state)
+
+
+def _plain_table(table: Concatenate, params: Tree, state: Tree) -> tuple[Concatenate, Tree]:
+    """Return the first layer for a table with the embeddings of inference in ordinary layers."""
+    branches: list[Layer] = list(table.branches)
+    params = list(params)
+    for index, branch in enumerate(branches):
+        if isinstance(branch, Sequential):
+            columns, embedding, flatten = branch.layers
+            plain, own = _plain_embedding(embedding, params[index][1], state[index][1])
+            branches[index], params[index] = Sequential([columns, plain, flatten]), ({}, own, {})
+    return Concatenate(branches), tuple(params)
+
+
+def _plain_embedding(layer: Any, params: Tree, state: Tree) -> tuple[Embedding, Tree]:
+    """Return the embedding at inference as an ordinary layer."""
+    W = params["W"]
+    if state is not None:
+        W = layer.table(get_backend("numpy:eager"), W, state["counts"])
+    return Embedding(layer.vocabulary_size, layer.dimension), {"W": W}
 
 
 def _one_output_per_class(params: Tree, classes: int) -> tuple[Dense, Tree]:

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from backends import HostArray, tree
 from multinn.host.progress import progress
 from multinn.sklearn.epochs import NOT_FINITE
+from multinn.sklearn.network import penalized_paths
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training.examples import PlacedExamples
 
@@ -52,7 +53,7 @@ def minimize_loss(
     """
     backend, dtype = trainer.backend, trainer.dtype
     start = backend.to_numpy(trainer.params)
-    paths = {f"{index}.W" for index in trainer.dense_indices}
+    paths = {f"{path}.W" for path in penalized_paths(trainer.program.model)}
     mask = _flatten(
         tree.map_with_paths(lambda path, leaf: np.full(leaf.shape, float(path in paths)), start)
     )

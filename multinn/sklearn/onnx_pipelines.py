@@ -10,6 +10,7 @@ from multinn.host.extras import extra
 from multinn.layers import Layer, Sequential
 from multinn.onnx.model import OPSET, to_onnx
 from multinn.sklearn.classifier import MLPClassifier
+from multinn.sklearn.onnx_tables import Input, table_proto
 from multinn.sklearn.regressor import MLPRegressor
 
 
@@ -111,13 +112,22 @@ def _add_network(
     import onnx
     from skl2onnx.common.data_types import guess_numpy_type, guess_tensor_type
 
-    given = operator.inputs[0].type
+    given, categories = _float_source(operator), operator.raw_operator._categories
     input_dtype, dtype = (
         np.dtype(guess_numpy_type(kind)).name for kind in (given, guess_tensor_type(given))
     )
     features = (operator.raw_operator.n_features_in_,)
+    x = operator.inputs[0].full_name
+    if categories is not None:
+        input_dtype = dtype
+        inputs = [
+            Input(each.full_name, _kind(each.type), each.type.shape[1]) for each in operator.inputs
+        ]
+        x = scope.get_unique_variable_name("table")
+        names = {each.name: each.name for each in inputs} | {"table": x}
+        _add(scope, container, table_proto(inputs, categories, dtype), names)
     proto = to_onnx(model, params, state, features, dtype, input_dtype=input_dtype)
-    _add(scope, container, proto, {"input": operator.inputs[0].full_name, "output": output})
+    _add(scope, container, proto, {"input": x, "output": output})
     return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
@@ -125,9 +135,10 @@ def _add(scope: Any, container: Any, proto: Any, names: dict[str, str]) -> None:
     """Add the operators of a model, with these names of its input and output."""
     import onnx
 
-    if container.target_opset_onnx > OPSET:  # below, the operators are the same, or do not exist
+    # Below, the operators are the same, or do not exist. Those of tables are the same above, too.
+    if container.target_opset_onnx > OPSET and len(proto.opset_import) == 1:
         proto = onnx.version_converter.convert_version(proto, container.target_opset_onnx)
-    graph = proto.graph
+    graph, versions = proto.graph, {each.domain: each.version for each in proto.opset_import}
     for tensor in graph.initializer:
         names[tensor.name] = scope.get_unique_variable_name(tensor.name)
         values = onnx.numpy_helper.to_array(tensor)
@@ -140,32 +151,83 @@ def _add(scope: Any, container: Any, proto: Any, names: dict[str, str]) -> None:
             [names[name] for name in node.input],
             [names[name] for name in node.output],
             name=scope.get_unique_operator_name(node.op_type),
+            op_domain=node.domain,
+            op_version=versions.get(node.domain) if node.domain else None,
             **{each.name: onnx.helper.get_attribute_value(each) for each in node.attribute},
         )
 
 
 def _examples(operator: Any) -> tuple[Any, Any]:
-    """Return the number of examples, if it is known, and the type of floats; check the input.
+    """Return the number of examples, if it is known, and the type of floats; check the inputs.
 
     Raises:
         NotFittedError: the estimator is not fitted yet.
-        RuntimeError: there are several inputs, or they are not numbers.
+        RuntimeError: there are several inputs, or they are not numbers, and no feature is categorical.
+        ValueError: the inputs are not the columns of the table of the fit.
     """
-    from skl2onnx.common.data_types import (
-        BooleanTensorType,
-        DoubleTensorType,
-        FloatTensorType,
-        Int64TensorType,
-        guess_tensor_type,
-    )
+    from skl2onnx.common.data_types import guess_tensor_type
     from skl2onnx.common.utils import check_input_and_output_numbers, check_input_and_output_types
 
-    check_is_fitted(operator.raw_operator, "trainer_")
-    check_input_and_output_numbers(operator, input_count_range=1)
-    numbers = [BooleanTensorType, DoubleTensorType, FloatTensorType, Int64TensorType]
-    check_input_and_output_types(operator, good_input_types=numbers)
-    (x,) = operator.inputs
-    return x.get_first_dimension(), type(guess_tensor_type(x.type))
+    estimator = operator.raw_operator
+    check_is_fitted(estimator, "trainer_")
+    if estimator._categories is None:
+        check_input_and_output_numbers(operator, input_count_range=1)
+        check_input_and_output_types(operator, good_input_types=_numbers())
+    else:
+        _check_columns(estimator, operator.inputs)
+    return operator.inputs[0].get_first_dimension(), type(guess_tensor_type(_float_source(operator)))
+
+
+def _numbers() -> list[Any]:
+    """Return the types of numbers."""
+    from skl2onnx.common import data_types
+
+    return [getattr(data_types, f"{kind}TensorType") for kind in ("Boolean", "Double", "Float", "Int64")]
+
+
+def _check_columns(estimator: Any, inputs: Any) -> None:
+    """Raise ValueError unless there are as many columns as in the fit, with text where the fit had text.
+
+    Numbers may be text, too: skl2onnx makes one array of text of all that a ColumnTransformer joins.
+    """
+    from skl2onnx.common.data_types import StringTensorType
+
+    features, categories = estimator.n_features_in_, estimator._categories
+    texts = {
+        column
+        for column, values in zip(categories.columns, categories.values, strict=True)
+        if values.dtype.kind == "O"
+    }
+    given = [
+        isinstance(each.type, StringTensorType)
+        for each in inputs
+        for _ in range(each.type.shape[1] if len(each.type.shape) == 2 else 0)
+    ]
+    if len(given) != features or not all(given[column] for column in texts):
+        raise ValueError(
+            f"skl2onnx: expected inputs with {features} columns as in the fit, and text in the columns "
+            f"{sorted(texts)}, got {[each.type for each in inputs]}"
+        )
+
+
+def _float_source(operator: Any) -> Any:
+    """Return the type of the first input of floats; without one, that of the first of numbers."""
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+
+    types = [each.type for each in operator.inputs]
+    floats = [each for each in types if isinstance(each, DoubleTensorType | FloatTensorType)]
+    numbers = [each for each in types if not isinstance(each, StringTensorType)]
+    return next(iter([*floats, *numbers, FloatTensorType()]))
+
+
+def _kind(given: Any) -> int:
+    """Return a type of skl2onnx as a number of ONNX."""
+    from onnx import TensorProto, helper
+    from skl2onnx.common.data_types import StringTensorType, guess_numpy_type
+
+    if isinstance(given, StringTensorType):
+        return int(TensorProto.STRING)
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(guess_numpy_type(given))))
 
 
 def _is_multilabel(operator: Any) -> bool:

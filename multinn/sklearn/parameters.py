@@ -39,6 +39,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
     "batch_norm": ["boolean"],
     "layer_norm": ["boolean"],
+    "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+    "embedding_size": [Interval(Integral, 1, None, closed="left"), dict, None],
     "callbacks": [Callback, callable, list, tuple, None],
     "backend": [str, Backend, None],
 }

@@ -3,12 +3,14 @@
 from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from backends import Backend, Tree
 from multinn.layers import Sequential
 from multinn.sklearn import conversion, saving
 from multinn.sklearn.export import plain_network
+from multinn.sklearn.onnx_tables import with_table
+from multinn.sklearn.tables import Categories
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training.checkpoints import PathLike
 from multinn.training.program import ModelState
@@ -21,6 +23,7 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     _out_activations: ClassVar[tuple[str, ...]]
 
     trainer_: PenalizedTrainer
+    _categories: Categories | None = None
 
     def _copy_targets(self, estimator: Any) -> None:
         """Copy what an estimator of scikit-learn has learned about its targets."""
@@ -103,13 +106,19 @@ class PortableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
         Its outputs are those of `predict_proba`, or of a regressor's `predict`, always of shape
         (examples, outputs). `multinn.onnx.export`, with an ``input_shape``, and `multinn.exchange`
-        accept it.
+        accept it. With ``categorical_features``, the inputs are those of the training: a category is 0
+        if it is unknown, 1 if it is missing, else its index in ``categories_`` plus 2.
         """
         check_is_fitted(self, "trainer_")
         trainer = self.trainer_
         state = ModelState(*trainer.snapshot()[:2])
         model: Any = trainer.model
         return plain_network(model, state, self.out_activation_, classes=self._classes_sharing_output())
+
+    def _complete_onnx(self, proto: Any) -> None:
+        """Put the encoding of a table with categories before the network."""
+        if self._categories is not None:
+            with_table(proto, _check_feature_names_in(self).tolist(), self._categories)
 
     def _classes_sharing_output(self) -> int | None:
         """Return the number of classes that share one output; None if each has its own."""

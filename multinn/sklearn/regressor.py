@@ -14,8 +14,9 @@ from multinn import functional
 from multinn.host.checks import check_finite
 from multinn.losses import Loss
 from multinn.sklearn.base import OVERFLOWS, BaseMLP
-from multinn.sklearn.data import locate_errors, without_left_out
+from multinn.sklearn.data import without_left_out
 from multinn.sklearn.documentation import document
+from multinn.sklearn.errors import locate_errors
 from multinn.sklearn.losses import REGRESSION_LOSSES
 from multinn.sklearn.parameters import CONSTRAINTS
 
@@ -86,6 +87,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         dropout: Any = 0.0,
         batch_norm: bool = False,
         layer_norm: bool = False,
+        categorical_features: Any = None,
+        embedding_size: Any = None,
         callbacks: Any = None,
         backend: Any = None,
     ) -> None:
@@ -138,7 +141,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         """Return the coefficient of determination R² of the predictions for X.
 
         Args:
-            X: (examples, features), dense or sparse.
+            X: (examples, features), as in `fit`.
             y: the targets.
             sample_weight: (examples,) numbers of 0 or more, or None. Examples of weight 0 are left out.
 

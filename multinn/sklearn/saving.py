@@ -11,8 +11,9 @@ from backends import Backend, get_backend
 from multinn.descriptions.hyperparameters import Hyperparameters, build
 from multinn.errors import DescriptionError
 from multinn.layers import Sequential
-from multinn.sklearn.network import PenalizedDense, dense_indices
+from multinn.sklearn.network import PenalizedDense, dense_indices, embedded_columns, part_at
 from multinn.sklearn.stopping import Improvement
+from multinn.sklearn.tables import FIRST, restored_categories
 from multinn.sklearn.trainer import PenalizedTrainer
 from multinn.training import checkpoints
 from multinn.training.checkpoints import Owner, PathLike
@@ -56,6 +57,11 @@ def save(estimator: Any, path: PathLike) -> None:
         },
         "targets": estimator._describe_targets(),
     }
+    if estimator._categories is not None:
+        description["categories"] = {
+            str(column): describe_value(encoder.categories_[0], "categories")
+            for column, encoder in zip(*vars(estimator._categories).values(), strict=True)
+        }
     if "feature_names_in_" in attributes:
         description["feature_names"] = estimator.feature_names_in_.tolist()
     if "_improvement" in attributes:
@@ -79,6 +85,7 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
         estimator.n_layers_ = len(dense_indices(model)) + 1
         _restore_learned(estimator, description)
         estimator._restore_targets(description.get("targets"))
+        _restore_categories(estimator, _build_values(description, "categories", {}), model)
     if hasattr(estimator, "loss_curve_"):
         estimator._best_state = owner.best
     estimator.trainer_ = PenalizedTrainer(
@@ -94,8 +101,8 @@ def load(kind: Any, path: PathLike, backend: str | Backend | None, callbacks: An
     return estimator
 
 
-def _build_values(description: dict[str, Any], name: str) -> dict[str, Any]:
-    values = description.get(name)
+def _build_values(description: dict[str, Any], name: str, default: Any = None) -> dict[str, Any]:
+    values = description.get(name, default)
     if not isinstance(values, dict):
         raise ValueError(f"{name}: expected a dict, got {values!r}")
     return {key: build_value(value) for key, value in values.items()}
@@ -122,6 +129,21 @@ def _restore_learned(estimator: Any, description: dict[str, Any]) -> None:
         if names.shape != (estimator.n_features_in_,):
             raise ValueError(f"expected {estimator.n_features_in_} feature names, got {names!r}")
         estimator.feature_names_in_ = names
+
+
+def _restore_categories(estimator: Any, values: dict[str, Any], model: Sequential) -> None:
+    """Set the categories of each categorical column, which have to fit the embeddings of the model."""
+    columns = embedded_columns(model)
+    if [*values] != [str(column) for column in columns.values()]:
+        raise ValueError(f"expected categories of the columns {[*columns.values()]}, got {[*values]}")
+    if not columns:
+        return
+    categories = restored_categories(columns.values(), values.values())
+    for path, known in zip(columns, categories.values, strict=True):
+        expected = part_at(model, path).vocabulary_size
+        if len(known) + FIRST != expected:
+            raise ValueError(f"expected {expected - FIRST} categories for layer {path}, got {known}")
+    estimator._categories = categories
 
 
 def describe_value(value: Any, name: str) -> Any:

@@ -7,12 +7,18 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from backends import Array, HostArray, Tree
+from backends import Array, HostArray, Tree, get_backend, tree
 from multinn.host.checks import check_parameter, rounded
 from multinn.layers import Sequential
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
-from multinn.sklearn.network import dense_indices, match_dropout
+from multinn.sklearn.network import (
+    dense_indices,
+    embedded_columns,
+    match_dropout,
+    part_at,
+    penalized_paths,
+)
 from multinn.sklearn.optimizers import transfer_state
 from multinn.training import checkpoints
 from multinn.training.checkpoints import Owner, PathLike, Progress, with_current_entries
@@ -51,7 +57,7 @@ class Coefficients(list[Any]):
 
 
 class PenalizedProgram(TrainingProgram):
-    """A training program that adds the penalty of the dense layers, a / (2 n) Σ W², to the loss."""
+    """A training program that adds the penalty of its layers, a / (2 n) Σ W², to the loss."""
 
     def step(
         self, examples: Examples, state: TrainingState, rows_and_key: tuple[Array | None, Array]
@@ -59,9 +65,9 @@ class PenalizedProgram(TrainingProgram):
         """Take one step; the recorded loss includes the penalty."""
         next_state, record = super().step(examples, state, rows_and_key)
         xp = self.backend.xp
-        indices = dense_indices(self.model)  # type: ignore[arg-type]
-        flat = [xp.reshape(state.params[index]["W"], (-1,)) for index in indices]
-        strength = xp.reshape(state.layer_state[indices[0]]["strength"], ())
+        paths = penalized_paths(self.model)
+        flat = [xp.reshape(part_at(state.params, path)["W"], (-1,)) for path in paths]
+        strength = xp.reshape(part_at(state.layer_state, paths[0])["strength"], ())
         size = (examples.x if rows_and_key[0] is None else rows_and_key[0]).shape[0]
         penalty = strength * (0.5 / size) * sum(xp.vecdot(W, W) for W in flat)
         return next_state, record | {"loss": record["loss"] + penalty}
@@ -121,10 +127,40 @@ class PenalizedTrainer(Trainer):
     def set_strength(self, strength: float) -> None:
         """Set the strength a of the penalty."""
         value = self._arrays(np.array([strength], self.dtype))
-        layer_state = list(self.state.layer_state)
-        for index in self.dense_indices:
-            layer_state[index] = {"strength": value}
-        self.state = self.state._replace(layer_state=tuple(layer_state))
+        paths = penalized_paths(self.program.model)
+        layer_state = _replaced(self.state.layer_state, {f"{path}.strength": value for path in paths})
+        self.state = self.state._replace(layer_state=layer_state)
+
+    def count_categories(self, examples: Examples) -> None:
+        """Add these training examples to the counts of the embeddings, each by its weight.
+
+        A category that they are the first to have begins with the mean embedding.
+        """
+        numpy, model = get_backend("numpy:eager"), self.program.model
+        params, layer_state = self.backend.to_numpy((self.params, self.state.layer_state))
+        tables, counts = {}, {}
+        for path, column in embedded_columns(model).items():
+            W, c = part_at(params, path)["W"], part_at(layer_state, path)["counts"]
+            ids = examples.x[:, column].astype(np.int64)
+            more = np.bincount(ids, examples.weights, len(c))
+            table = part_at(model, path).table(numpy, W, c)
+            tables[f"{path}.W"] = self._arrays(np.where(more[:, None] > 0.0, table, W))
+            counts[f"{path}.counts"] = self._arrays((c + more).astype(self.dtype))
+        self.state = self.state._replace(
+            params=_replaced(self.params, tables), layer_state=_replaced(self.state.layer_state, counts)
+        )
+
+    @property
+    def embeddings(self) -> list[HostArray]:
+        """The embeddings at inference, (ids, length), of each categorical column."""
+        numpy, model = get_backend("numpy:eager"), self.program.model
+        params, layer_state = self.backend.to_numpy((self.params, self.state.layer_state))
+        return [
+            part_at(model, path).table(
+                numpy, part_at(params, path)["W"], part_at(layer_state, path)["counts"]
+            )
+            for path in embedded_columns(model)
+        ]
 
     @property
     def rate(self) -> float:
@@ -272,6 +308,11 @@ class PenalizedTrainer(Trainer):
                 "decorate its class with @dataclass(frozen=True)"
             ) from error
         self.programs.share(_PROGRAMS, family)
+
+
+def _replaced(arrays: Tree, others: dict[str, Array]) -> Tree:
+    """Return the tree with other arrays at these paths."""
+    return tree.map_with_paths(lambda path, leaf: others.get(path, leaf), arrays) if others else arrays
 
 
 @lru_cache(maxsize=64)

@@ -28,6 +28,7 @@ from multinn import (
     Layer,
     LeakyReLU,
     Loss,
+    OfHead,
     Optimizer,
     Precision,
     Recall,
@@ -78,7 +79,16 @@ _PLAIN = [
     if issubclass(kind, Optimizer) and not issubclass(kind, optimizers.wrappers.Wrapper)
     if not name.startswith("sklearn.")
 ]
-_METRICS = [Accuracy(), Accuracy(-1), F1("macro"), Precision(), Recall("micro"), R2(), TopK(3)]
+_METRICS = [
+    Accuracy(),
+    Accuracy(-1),
+    F1("macro"),
+    OfHead("price", R2()),
+    Precision(),
+    Recall("micro"),
+    R2(),
+    TopK(3),
+]
 INSTANCES: list[Any] = [
     *[case.layer for case in LAYERS],
     *[case.loss for case in LOSSES],

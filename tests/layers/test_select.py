@@ -232,7 +232,7 @@ def test_inputs_that_do_not_fit_are_named(layer, shape, message):
             "Parallel: expected names only with a list",
         ),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_wrong_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):

@@ -27,7 +27,7 @@ from multinn.descriptions.names import named, registered_classes
 from multinn.layers.base import ParameterFree
 from multinn.sklearn import MLPClassifier, MLPRegressor
 from multinn.sklearn.losses import REGRESSION_LOSSES
-from multinn.sklearn.network import PenalizedDense
+from multinn.sklearn.network import CategoryEmbedding, PenalizedDense
 from multinn.sklearn.optimizers import MomentumDescent, ScaledAdam
 from tests.support.estimator_runs import BINARY, NUMBERS, TARGETS, X, Y, assert_same_estimators
 from tests.support.forgeries import resealed
@@ -364,6 +364,7 @@ def test_parameters_that_a_file_lacks_have_their_defaults(path, saved):
 
 OWN: list[Hyperparameters] = [
     PenalizedDense(3),
+    CategoryEmbedding(5, 2),
     MomentumDescent(0.1, 0.9, True),
     ScaledAdam(),
     *REGRESSION_LOSSES.values(),
