@@ -62,7 +62,7 @@ def check_targets(y: Any, examples: int, name: str = "y") -> Tree:
 
 def _check_target(y: Any, name: str, examples: int) -> HostArray:
     array = _as_numeric(y, name)
-    _check_length(array, name, examples)
+    _check_length(array, name, examples, remedy=_several(y))
     check_finite(array, name, table=y)
     return array
 
@@ -92,7 +92,7 @@ def check_weights(
         ValueError: the shape is wrong, a weight is negative, NaN or infinite, or all are zero.
     """
     array = _as_numeric(weights, name)
-    _check_length(array, name, examples)
+    _check_length(array, name, examples, remedy=_several(weights))
     shapes = [(examples, *entries[:axes]) for axes in range(len(entries) + 1)]
     if array.shape not in shapes:
         raise ValueError(f"{name}: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
@@ -288,17 +288,18 @@ def as_host_array(values: Any, name: str) -> HostArray:
     """Return an array of any library, or nested lists of numbers, as a NumPy array.
 
     Raises:
-        TypeError: NumPy cannot read the array, for example because it is on a GPU.
+        TypeError: NumPy cannot read the array, for example because it is on a GPU; or it is a dict.
         ValueError: the rows have different lengths, or entries are masked.
     """
     check_not_masked(values, name)
+    if isinstance(values, Mapping):
+        raise TypeError(f"{name}: expected one array, got {kind_text(values)}")
     try:
         return np.asarray(values)
     except ValueError as error:
-        is_several = isinstance(values, list) and all(hasattr(each, "shape") for each in values)
-        remedy = "; several arrays are a tuple or a dict of arrays" if is_several else ""
         raise ValueError(
-            f"{name}: expected one array, or rows of one common length, got {kind_text(values)}{remedy}"
+            f"{name}: expected one array, or rows of one common length, got {kind_text(values)}"
+            f"{_several(values)}"
         ) from error
     except (TypeError, RuntimeError) as error:  # PyTorch raises RuntimeError
         kind = f"{type(values).__module__}.{type(values).__name__}"
@@ -335,7 +336,14 @@ def check_not_masked(values: Any, name: str) -> None:
         )
 
 
-def _check_length(array: HostArray, name: str, examples: int, like: str = "x") -> None:
+def _check_length(array: HostArray, name: str, examples: int, like: str = "x", remedy: str = "") -> None:
     rows = array.shape[0] if array.ndim else "a single number"
     if rows != examples:
-        raise ValueError(f"{name}: expected {examples} rows, as many as {like} has, got {rows}")
+        raise ValueError(f"{name}: expected {examples} rows, as many as {like} has, got {rows}{remedy}")
+
+
+def _several(values: Any) -> str:
+    """Return the remedy for a list of arrays, which is read as the rows of one array."""
+    if isinstance(values, list) and values and all(getattr(each, "shape", ()) for each in values):
+        return "; several arrays are a tuple or a dict of arrays"
+    return ""

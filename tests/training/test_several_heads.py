@@ -141,6 +141,11 @@ def test_nothing_depends_on_a_target_of_weight_0(wrong):
         ({"price": Y["price"]}, None, "y: expected a dict with the keys 'price', 'sold'"),
         (Y | {"sold": Y["sold"][:9]}, None, r"y\['sold'\]: expected 11 rows"),
         (Y | {"sold": Y["sold"] + 1}, None, r"y\['sold'\]: BinaryCrossEntropy: expected targets in"),
+        (
+            [Y["sold"], Y["sold"]],
+            None,
+            "y: expected 11 rows, .* 2; several arrays are a tuple or a dict",
+        ),
         (Y, {"price": np.ones(11)}, r"weights: .*'price', 'sold'.*numpy.ones\(examples\)"),
         (Y, {"price": np.ones(11), "sold": np.ones(10)}, r"weights\['sold'\]: expected 11 rows"),
         (Y, {"price": np.ones(11), "sold": np.zeros(11)}, r"weights\['sold'\]: .* only zeros"),

@@ -144,3 +144,8 @@ def test_weights_of_classes_need_one_array():
         ValueError, match=r"class_weights: expected y as one array .*a tuple of 1; give weights"
     ):
         trainer.fit(A, (Y,), epochs=1, class_weights="balanced")
+
+
+def test_weights_of_several_outputs_need_several_outputs():
+    with pytest.raises(TypeError, match="weights: expected one array, got a dict with the keys 'a'"):
+        make_trainer(Dense(1), "numpy").fit(A, Y, epochs=1, weights={"a": np.ones(10)})
