@@ -44,8 +44,8 @@ class Loss(Hyperparameters):
             outputs: (batch, ...) floats.
             targets: as `prepare_targets` returns them.
             weights: (batch,) floats of 0 or more, one per example, or None; for a `LossOfEntries` also
-                (batch, ...). If all are 0, L is 0. What has weight 0 adds 0 and has the gradient 0, even
-                if its loss is not finite.
+                (batch, ...). If all are 0, L is 0. An example or an entry of weight 0 adds 0 to L and
+                has the gradient 0, even if its loss is not finite.
 
         Raises:
             ValueError: the weights have a shape that the loss does not take.
