@@ -40,7 +40,8 @@ class Heads(Loss):
     Raises:
         TypeError: something in ``losses`` is no loss, a coefficient no number, or a name no string.
         ValueError: there are no losses; some are means and others are sums; there is not one coefficient
-            and one name for each; a coefficient is negative or not finite, or all are 0.
+            and one name for each; two losses would be reported by the same name; a coefficient is
+            negative or not finite, or all are 0.
 
     >>> from multinn import MeanSquaredError, SoftmaxCrossEntropy
     >>> Heads({"price": MeanSquaredError(), "kind": SoftmaxCrossEntropy()}, {"price": 1.0, "kind": 0.5})
@@ -80,6 +81,11 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
             raise ValueError(
                 "Heads: expected losses that are all means over the examples, or all sums, got "
                 f"{found}; use MeanSquaredError in place of HalfSquaredError"
+            )
+        if len(self.reductions) <= sum(len(loss.reductions) for loss in self.losses):
+            raise ValueError(
+                f"Heads: expected different names of all losses, got only {[*self.reductions]}; rename one "
+                f"of the outputs {self.keys}"
             )
 
     @property
