@@ -4,8 +4,6 @@ import math
 
 from multinn.training.history import Record
 
-_LOSSES = ("loss", "validation_loss")  # smaller is better; the user names the metrics
-
 
 class Monitor:
     """The best value so far of a loss or a metric in the records.
@@ -28,7 +26,8 @@ class Monitor:
             ValueError: the mode is invalid, or None for a metric; or min_delta is not 0 or more.
         """
         if mode is None:
-            if name not in _LOSSES:
+            # Heads reports losses such as "loss_price". The user names the metrics.
+            if name.removeprefix("validation_").split("_")[0] != "loss":
                 raise ValueError(
                     f"{owner}: expected a mode for {name!r}: 'min' if smaller is better, or 'max' if "
                     "larger is, as for an accuracy or a score"

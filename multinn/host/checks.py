@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
-from multinn.host.trees import check_keys, count_of, entries_of, map_entries
+from multinn.host.trees import check_keys, entries_of, entries_text, map_entries
 
 DTYPES = ("float32", "float64")  # of parameters and computations
 _CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
@@ -27,9 +27,11 @@ def check_inputs(x: Any, dtype: str, name: str = "x") -> Tree:
             a dict or a tuple have different numbers of examples.
     """
     inputs = map_entries(partial(_check_input, dtype=dtype), entries_of(x, name), name)
-    examples = count_of(inputs)
-    same_length = partial(_check_length, examples=examples, like=f"the first array of {name}")
-    map_entries(same_length, inputs, name)
+    named: list[tuple[str, HostArray]] = []
+    map_entries(lambda array, entry: named.append((entry, array)), inputs, name)
+    first, array = named[0]
+    for entry, other in named[1:]:
+        _check_length(other, entry, len(array), first)
     return inputs
 
 
@@ -60,8 +62,8 @@ def check_targets(y: Any, examples: int, name: str = "y") -> Tree:
 
 def _check_target(y: Any, name: str, examples: int) -> HostArray:
     array = _as_numeric(y, name)
-    _check_length(array, name, examples)
-    check_finite(array, name, table=y)
+    _check_length(array, name, examples, remedy=_several(y))
+    check_finite(array, name, f"{IMPUTE}, or replace them by any number of weight 0", table=y)
     return array
 
 
@@ -90,7 +92,7 @@ def check_weights(
         ValueError: the shape is wrong, a weight is negative, NaN or infinite, or all are zero.
     """
     array = _as_numeric(weights, name)
-    _check_length(array, name, examples)
+    _check_length(array, name, examples, remedy=_several(weights))
     shapes = [(examples, *entries[:axes]) for axes in range(len(entries) + 1)]
     if array.shape not in shapes:
         raise ValueError(f"{name}: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
@@ -286,15 +288,18 @@ def as_host_array(values: Any, name: str) -> HostArray:
     """Return an array of any library, or nested lists of numbers, as a NumPy array.
 
     Raises:
-        TypeError: NumPy cannot read the array, for example because it is on a GPU.
+        TypeError: NumPy cannot read the array, for example because it is on a GPU; or it is a dict.
         ValueError: the rows have different lengths, or entries are masked.
     """
     check_not_masked(values, name)
+    if isinstance(values, Mapping):
+        raise TypeError(f"{name}: expected one array, got {kind_text(values)}")
     try:
         return np.asarray(values)
     except ValueError as error:
         raise ValueError(
             f"{name}: expected one array, or rows of one common length, got {kind_text(values)}"
+            f"{_several(values)}"
         ) from error
     except (TypeError, RuntimeError) as error:  # PyTorch raises RuntimeError
         kind = f"{type(values).__module__}.{type(values).__name__}"
@@ -304,8 +309,10 @@ def as_host_array(values: Any, name: str) -> HostArray:
 
 
 def kind_text(values: Any) -> str:
-    """Return the type of a value, and of a list or a tuple what is in it, for messages."""
+    """Return the type of a value, and what is in a dict, a list or a tuple, for messages."""
     name = type(values).__name__
+    if isinstance(values, Mapping):
+        return entries_text(values) if values else f"an empty {name}"
     if isinstance(values, list | tuple):
         sizes = [*map(_size_text, values[:4]), *(["..."] if len(values) > 4 else [])]
         return f"a {name} of {len(values)}: {', '.join(sizes)}"
@@ -329,7 +336,14 @@ def check_not_masked(values: Any, name: str) -> None:
         )
 
 
-def _check_length(array: HostArray, name: str, examples: int, like: str = "x") -> None:
+def _check_length(array: HostArray, name: str, examples: int, like: str = "x", remedy: str = "") -> None:
     rows = array.shape[0] if array.ndim else "a single number"
     if rows != examples:
-        raise ValueError(f"{name}: expected {examples} rows, as many as {like} has, got {rows}")
+        raise ValueError(f"{name}: expected {examples} rows, as many as {like} has, got {rows}{remedy}")
+
+
+def _several(values: Any) -> str:
+    """Return the remedy for a list of arrays, which is read as the rows of one array."""
+    if isinstance(values, list) and values and all(getattr(each, "shape", ()) for each in values):
+        return "; several arrays are a tuple or a dict of arrays"
+    return ""

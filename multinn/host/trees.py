@@ -58,24 +58,30 @@ def check_entries(values: Tree, expected: Any, name: str, like: str = "as in tra
         name: the name of the values, for messages.
         like: where the expectation comes from.
     """
-    names = _entry_names(values)
-    expected_names = None if is_one_shape(expected) else _entry_names(expected)
-    if names != expected_names:
+    names = entry_names(values)
+    if names != entry_names(expected):
         raise ValueError(
-            f"{name}: expected {_entries_text(expected_names)}, {like}, got {_entries_text(names)}"
+            f"{name}: expected {entries_text(expected)}, {like}, got {entries_text(values)}"
         )
     for index in names or ():
         check_entries(values[index], expected[index], f"{name}[{index!r}]", like)
 
 
-def _entry_names(values: Any) -> Any:
-    """Return the set of the keys of a dict, the indices of a tuple, or None for one array."""
-    if isinstance(values, dict):
+def entry_names(values: Any) -> Any:
+    """Return the keys of a dict, the indices of a tuple, or None for one array or the shape of one."""
+    if isinstance(values, Mapping):
         return values.keys()
-    return range(len(values)) if isinstance(values, tuple) else None
+    is_several = isinstance(values, tuple) and not all(isinstance(each, int) for each in values)
+    return range(len(values)) if is_several else None
 
 
-def _entries_text(names: Any) -> str:
+def entries_text(values: Any) -> str:
+    """Return which entries several arrays, or their shapes, have, for messages.
+
+    >>> entries_text({"age": (1,), "image": (8, 8)}), entries_text(((1,), (8, 8))), entries_text((8, 8))
+    ("a dict with the keys 'age', 'image'", 'a tuple of 2', 'one array')
+    """
+    names = entry_names(values)
     if names is None:
         return "one array"
     if isinstance(names, range):

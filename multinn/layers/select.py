@@ -8,7 +8,7 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn.descriptions.types import check_type
 from multinn.host.checks import is_integer
-from multinn.host.trees import is_one_shape
+from multinn.host.trees import entries_text, entry_names
 from multinn.layers.base import Layer, check_features, values_of
 from multinn.random import Key
 
@@ -42,18 +42,10 @@ class Select(Layer):
 
     def init(self, generator: np.random.Generator, input_shape: Any) -> tuple[Tree, Shape]:
         """Return no parameters, and the shape of the entry."""
-        if is_one_shape(input_shape):
+        if self.entry not in (entry_names(input_shape) or ()):
             raise ValueError(
-                f"Select: expected a dict or a tuple of arrays with the entry {self.entry!r}, got one "
-                f"array of shape {('batch', *input_shape)}"
-            )
-        is_dict = isinstance(input_shape, dict)
-        entries = list(input_shape) if is_dict else list(range(len(input_shape)))
-        if self.entry not in entries:
-            kind = "dict" if is_dict else "tuple"
-            raise ValueError(
-                f"Select: expected one of the entries of a {kind}, {', '.join(map(repr, entries))}, "
-                f"got {self.entry!r}"
+                f"Select: expected a dict or a tuple of arrays with the entry {self.entry!r}, got "
+                f"{entries_text(input_shape)}"
             )
         return {}, input_shape[self.entry]
 

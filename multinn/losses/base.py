@@ -11,6 +11,7 @@ from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
 from multinn.host.checks import check_weights, rounded
 from multinn.host.entries import first_place
+from multinn.host.trees import entries_text
 from multinn.layers.base import Masked, values_of
 
 
@@ -43,8 +44,8 @@ class Loss(Hyperparameters):
             outputs: (batch, ...) floats.
             targets: as `prepare_targets` returns them.
             weights: (batch,) floats of 0 or more, one per example, or None; for a `LossOfEntries` also
-                (batch, ...). If all are 0, L is 0. What has weight 0 adds 0 and has the gradient 0, even
-                if its loss is not finite.
+                (batch, ...). If all are 0, L is 0. An example or an entry of weight 0 adds 0 to L and
+                has the gradient 0, even if its loss is not finite.
 
         Raises:
             ValueError: the weights have a shape that the loss does not take.
@@ -97,7 +98,13 @@ class Loss(Hyperparameters):
     def value(
         self, backend: Backend, outputs: Array, targets: Array, weights: Array | None = None
     ) -> Array:
-        """Return only the loss L, so that a loss can serve as a metric."""
+        """Return only the loss L, so that a loss can serve as a metric.
+
+        Raises:
+            ValueError: there are several outputs, but the loss takes one.
+        """
+        if not self.takes_tuple:
+            check_one_array(type(self).__name__, values_of(outputs))
         return self(backend, outputs, targets, weights)[0]
 
     def prepare_targets(self, targets: HostArray, output_shape: Shape, dtype: str) -> HostArray:
@@ -281,6 +288,15 @@ def check_shape(name: str, targets: HostArray, output_shape: Shape) -> None:
         raise ValueError(
             f"{name}: expected targets of shape {('examples', *output_shape)}, as "
             f"the model's outputs, got {targets.shape}; reshape one of them"
+        )
+
+
+def check_one_array(name: str, outputs: Any) -> None:
+    """Raise ValueError unless the outputs are one array, as a metric of a single output expects."""
+    if isinstance(outputs, dict | tuple):
+        raise ValueError(
+            f"{name}: expected one array of outputs, got {entries_text(outputs)}; use OfHead for the "
+            "metric of one output"
         )
 
 

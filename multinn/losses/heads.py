@@ -11,7 +11,7 @@ from multinn import functional
 from multinn.descriptions.named_parts import named_parts
 from multinn.descriptions.types import check_type
 from multinn.host.checks import check_number, kind_text
-from multinn.host.trees import is_tree
+from multinn.host.trees import entries_text, is_tree
 from multinn.losses.base import Loss, outputs_for
 
 
@@ -40,8 +40,8 @@ class Heads(Loss):
     Raises:
         TypeError: something in ``losses`` is no loss, a coefficient no number, or a name no string.
         ValueError: there are no losses; some are means and others are sums; there is not one coefficient
-            and one name for each; a coefficient is negative or not finite, or all are 0; or losses would
-            have the same name in a report, as "b" inside of "a" and "a_b".
+            and one name for each; two losses would be reported by the same name; a coefficient is
+            negative or not finite, or all are 0.
 
     >>> from multinn import MeanSquaredError, SoftmaxCrossEntropy
     >>> Heads({"price": MeanSquaredError(), "kind": SoftmaxCrossEntropy()}, {"price": 1.0, "kind": 0.5})
@@ -84,8 +84,8 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
             )
         if len(self.reductions) <= sum(len(loss.reductions) for loss in self.losses):
             raise ValueError(
-                "Heads: expected names whose losses have different names in reports, got twice the same "
-                f"among {', '.join(self.reductions)}; rename an output"
+                f"Heads: expected different names of all losses, got only {[*self.reductions]}; rename "
+                f"one of the outputs {self.keys}"
             )
 
     @property
@@ -163,8 +163,8 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
         shapes = output_shape.values() if isinstance(output_shape, dict) else output_shape
         if not (self._fits(output_shape) and all(isinstance(shape, tuple | dict) for shape in shapes)):
             raise ValueError(
-                f"Heads: expected a model with {self._expected()}, as `Parallel` has, got outputs of "
-                f"shape {output_shape}, without the batch"
+                f"Heads: expected a model whose outputs are {self._expected}, as those of Parallel, got "
+                f"outputs of shape {output_shape}, without the batch"
             )
         self._check(targets, "targets")
         prepared = []
@@ -200,6 +200,8 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
                 weights, examples, output_shape, dtype, all_zero=all_zero, name=name
             )
         remedy = "; an output whose examples all count the same gets numpy.ones(examples)"
+        if isinstance(weights, Mapping):
+            weights = {key: own for key, own in weights.items() if own is not None}
         self._check(weights, name, remedy)
         return self._tree(
             loss.prepare_weights(
@@ -219,7 +221,7 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
             given = [given[key] for key in self.keys]
         if isinstance(given, Mapping | str) or not isinstance(given, Iterable):
             raise TypeError(
-                f"Heads: expected coefficients: numbers, as {self._expected()}, got {given!r:.100}"
+                f"Heads: expected coefficients: numbers, as {self._expected}, got {given!r:.100}"
             )
         coefficients = tuple(given)
         for coefficient in coefficients:
@@ -256,13 +258,13 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
     def _check(self, values: Any, name: str, remedy: str = "") -> None:
         """Raise ValueError unless there is an entry for each loss."""
         if not self._fits(values):
-            found = f"the entries {[*values]}" if isinstance(values, Mapping) else kind_text(values)
-            raise ValueError(f"Heads: expected {name}: {self._expected()}, got {found}{remedy}")
+            raise ValueError(
+                f"Heads: expected {name}: {self._expected}, got {kind_text(values)}{remedy}"
+            )
 
+    @property
     def _expected(self) -> str:
-        if self.names is None:
-            return f"a tuple of {len(self.losses)}"
-        return f"a dict with the entries {', '.join(map(repr, self.names))}"
+        return entries_text(self._tree(self.losses))
 
 
 def _losses(losses: Any) -> tuple[Loss, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from backends import Array, Backend, HostArray
 from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
+from multinn.losses.base import check_one_array
 
 Metric = Callable[[Backend, Array, Array, Array | None], Array]
 Reduction = str | Callable[[HostArray], HostArray]  # "mean", "sum", or CombinedMetric.combine
@@ -121,7 +122,8 @@ def target_classes(backend: Backend, outputs: Array, targets: Array) -> Array:
 
 
 def check_same_shape(name: str, outputs: Array, targets: Array, remedy: str = "") -> None:
-    """Raise ValueError unless the targets have the outputs' shape."""
+    """Raise ValueError unless the outputs are one array, and the targets have its shape."""
+    check_one_array(name, outputs)
     if outputs.shape != targets.shape:
         raise ValueError(
             f"{name}: expected targets of shape {tuple(outputs.shape)}, as the outputs, got "
@@ -131,6 +133,7 @@ def check_same_shape(name: str, outputs: Array, targets: Array, remedy: str = ""
 
 def check_classes(name: str, outputs: Array, least: int, remedy: str = "") -> None:
     """Raise ValueError unless the outputs are (batch, ..., classes), with at least that many classes."""
+    check_one_array(name, outputs)
     if outputs.ndim < 2 or outputs.shape[-1] < least:
         raise ValueError(
             f"{name}: expected scores of at least {least} classes along the last axis, got outputs of "

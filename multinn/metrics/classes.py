@@ -64,16 +64,16 @@ class ClassCounts(CombinedMetric):
     def _one_hot(self, backend: Backend, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Return which classes are predicted and which are present, each (batch, positions, classes)."""
         xp = backend.xp
-        name, batch = type(self).__name__, outputs.shape[0]
+        name = type(self).__name__
         if self.average == "binary":
             check_same_shape(name, outputs, targets, "; for scores of classes use average='macro'")
             hot = (xp.astype(outputs > 0.0, outputs.dtype), xp.astype(targets > 0.5, outputs.dtype))
-            return tuple(xp.reshape(values, (batch, -1, 1)) for values in hot)
+            return tuple(xp.reshape(values, (values.shape[0], -1, 1)) for values in hot)
         check_classes(name, outputs, 2, "; for logits of one class use average='binary'")
         targets = target_classes(backend, outputs, targets)
         labels = (xp.argmax(outputs, axis=-1), targets)
         hot = tuple(functional.one_hot(backend, each, outputs.shape[-1], outputs) for each in labels)
-        return tuple(xp.reshape(values, (batch, -1, outputs.shape[-1])) for values in hot)
+        return tuple(xp.reshape(values, (outputs.shape[0], -1, outputs.shape[-1])) for values in hot)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from backends import Array, Backend, HostArray, Tree
 from multinn import functional
 from multinn.descriptions.hyperparameters import Description, Hyperparameters
 from multinn.errors import DescriptionError
-from multinn.host.trees import count_of
+from multinn.host.trees import count_of, entries_text, entry_names
+from multinn.layers.base import values_of
 from multinn.losses import Loss
 from multinn.losses.base import outputs_for
 from multinn.metrics.base import Metric, Reduction, check_metric, mean_of_batches, reduction_of
@@ -70,11 +71,10 @@ class OfHead(Hyperparameters):
             weights: None, (batch,), or a dict or a tuple of the weights of each output.
         """
         of_head = itemgetter(self.entry)
-        is_tuple = isinstance(outputs, tuple)
-        known = range(len(outputs)) if is_tuple else outputs if isinstance(outputs, dict) else ()
-        if self.entry not in known:
-            found = f"the entries {[*known]}" if known else "one array"
-            raise ValueError(f"OfHead: expected outputs with the entry {self.entry!r}, got {found}")
+        if self.entry not in (entry_names(values_of(outputs)) or ()):
+            raise ValueError(
+                f"OfHead: expected outputs with the entry {self.entry!r}, got {entries_text(outputs)}"
+            )
         own_outputs, own_targets = outputs_for(self._function, of_head(outputs)), of_head(targets)
         own_weights = of_head(weights) if isinstance(weights, dict | tuple) else weights
         value = self._function(backend, own_outputs, own_targets, own_weights)

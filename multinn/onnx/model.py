@@ -42,8 +42,8 @@ def to_onnx(
 
     The input is called "input" and the output "output", of shape (batch, ...) with any batch size. The
     arrays of a tuple are called "input_0", "input_1" and so on, and those of a dict by their keys;
-    "kind_0" is in a tuple with the key "kind". An output with the name of an input, such as "image",
-    becomes "output_image". Images have the channels last, as in multinn.
+    "kind_0" is the first array of a tuple with the key "kind". An output with the name of an input, such
+    as "image", becomes "output_image". Images have the channels last, as in multinn.
 
     Args:
         model: the model.

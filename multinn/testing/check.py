@@ -107,7 +107,8 @@ def check_gradients(
     Raises:
         AssertionError: a gradient is wrong, or has another shape or dtype than its variable; the message
             names the worst entry.
-        TypeError, ValueError: the arguments do not fit the layer or the loss.
+        TypeError, ValueError: the arguments do not fit the layer or the loss; or a method of the layer
+            does not return what it should, such as a pair.
 
     >>> from multinn import Dense
     >>> table = check_gradients(Dense(2), [[1.0, -2.0, 0.5]], backends=["numpy"])

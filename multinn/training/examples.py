@@ -9,7 +9,7 @@ import numpy as np
 
 from backends import HostArray, Tree, tree
 from multinn.host.checks import check_inputs, check_number, check_targets, kind_text
-from multinn.host.trees import check_entries, count_of, is_one_shape, rows_of, shape_of
+from multinn.host.trees import check_entries, count_of, entries_text, is_one_shape, rows_of, shape_of
 from multinn.layers import Layer
 from multinn.training.program import Examples, TrainingProgram
 from multinn.training.shapes import output_shape_for
@@ -67,7 +67,11 @@ def check_examples(
         dtype = program.dtype if class_weights is None else "float64"
         weights = checked(weights, dtype=dtype, all_zero=all_zero, name=f"{name}weights")
     if class_weights is not None:
-        check_entries(targets, (), f"class_weights: {name}y", "with one class for each example")
+        if isinstance(targets, dict | tuple):
+            raise ValueError(
+                f"class_weights: expected {name}y as one array of classes, got {entries_text(targets)}; "
+                "give weights in place of class_weights, with an array for each output"
+            )
         weights = checked(with_class_weights(targets, class_weights, weights), dtype=program.dtype)
     return Examples(inputs, prepared, weights)
 

@@ -95,13 +95,19 @@ class StepCallbacks:
         if all(self._done % every for every in self._periods):
             return state
         before = trainer.state, trainer.epoch, trainer.step
+        reductions = trainer.program.reductions
         trainer.state, trainer.epoch, trainer.step = state, epoch, step
         try:
             for callback, every in zip(self._callbacks, self._periods, strict=True):
                 if self._done % every == 0:
                     last = {name: each[:, -every:] for name, each in self._columns[0].items()}
-                    metrics = combine_steps(last, self._sizes[-every:], trainer.program.reductions)
+                    metrics = combine_steps(last, self._sizes[-every:], reductions)
                     callback.on_steps(trainer, step, metrics.record(0))
+                    if trainer.program.reductions.keys() != reductions.keys():
+                        raise ValueError(
+                            f"{type(callback).__name__}.on_steps: expected the same loss and metrics "
+                            "as before, got others; set them between two runs"
+                        )
             return trainer.state
         finally:
             with uninterrupted():

@@ -276,7 +276,7 @@ class Trainer(BaseTrainer):
         rows = chosen_rows(examples, count_of(inputs))
         chosen = rows_of(checked, rows)
         if chosen.weights is not None:
-            name = "weights of the chosen examples"
+            name = "chosen weights"
             self.program.loss.prepare_weights(
                 chosen.weights, len(rows), shapes[1], self.dtype, name=name
             )
@@ -297,8 +297,8 @@ class Trainer(BaseTrainer):
         """Return the gradients of the loss over all examples with respect to the parameters.
 
         They are the gradients at ``params`` of the loss that `evaluate` returns: at inference, without
-        dropout and with the running statistics of a BatchNorm. Models without such layers have the same
-        ones in a training step. `trace` shows those of the next steps of any model.
+        dropout and with the running statistics of a BatchNorm. Without such layers, a training step has
+        the same gradients. `trace` shows the gradients of the next steps of any model.
 
         Args:
             x: (examples, ...), as in training.

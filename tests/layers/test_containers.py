@@ -291,3 +291,10 @@ def test_a_slice_computes_with_a_slice_of_the_parameters():
 )
 def test_an_index_of_a_container_is_that_of_its_parameters(container, children):
     assert [container[index] for index in range(len(container))] == list(container) == children
+
+
+def test_a_name_gives_a_branch_of_parallel():
+    heads = Parallel({"price": Dense(1), "kind": Dense(3)})
+    assert heads["kind"] is heads[1] is heads.branches[1]
+    with pytest.raises(KeyError, match=r"expected one of the names .*, got 'size'"):
+        heads["size"]

@@ -188,6 +188,29 @@ def test_a_wrong_shape_is_named():
         check_gradients(Transposed(), X, backends=[])
 
 
+@pytest.mark.parametrize(
+    ("method", "wrong", "message"),
+    [
+        ("init", lambda *_: ({}, (2,)), r"Other.forward: expected y of shape \(4, 2\), as init says"),
+        (
+            "forward",
+            lambda self, backend, params, x, key=None: x,
+            "Other.forward: expected a tuple of y",
+        ),
+        ("backward", lambda self, backend, params, x, dy: dy, "Other.backward: expected a tuple of dx"),
+        (
+            "backward",
+            lambda self, backend, params, x, dy: ({"one": dy}, {}),
+            "Other.backward: dx: expected a dict with the keys 'one', 'other', as x, got a dict",
+        ),
+    ],
+)
+def test_a_method_that_returns_something_else_is_named(method, wrong, message):
+    layer = type("Other", (Product,), {method: wrong})()
+    with pytest.raises((TypeError, ValueError), match=message):
+        check_gradients(layer, {"one": X, "other": X}, backends=[])
+
+
 def test_a_mistake_on_one_backend_is_named():
     class Other(EagerBackend):
         name = "other"
@@ -298,7 +321,7 @@ def test_arguments_are_checked(part, arguments, message):
 
 
 def test_inputs_of_different_lengths_raise():
-    with pytest.raises(ValueError, match=r"x\[.other.\]: expected 4 rows"):
+    with pytest.raises(ValueError, match=r"x\[.other.\]: expected 4 rows, as many as x\[.one.\]"):
         check_gradients(Product(), {"one": X, "other": X[:3]}, backends=[])
 
 

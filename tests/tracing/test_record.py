@@ -168,7 +168,7 @@ def test_the_chosen_examples_are_the_batch():
 
 def test_chosen_examples_that_all_have_the_weight_0_are_refused():
     weights = [1.0] + 9 * [0.0]
-    with pytest.raises(ValueError, match=r"weights of the chosen examples: .* got only zeros"):
+    with pytest.raises(ValueError, match=r"chosen weights: .* got only zeros"):
         make_trainer().trace(X, Y, examples=[7, 2], weights=weights)
 
 

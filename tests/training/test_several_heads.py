@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from multinn import (
+    F1,
     R2,
     SGD,
     BinaryCrossEntropy,
     Dense,
+    EarlyStopping,
     Heads,
     Loss,
     MeanSquaredError,
@@ -18,6 +20,7 @@ from multinn import (
     Parallel,
     ShuffledBatches,
     Trainer,
+    accuracy,
     binary_accuracy,
 )
 from tests.support.small_runs import assert_same_bits
@@ -138,6 +141,11 @@ def test_nothing_depends_on_a_target_of_weight_0(wrong):
         ({"price": Y["price"]}, None, "y: expected a dict with the keys 'price', 'sold'"),
         (Y | {"sold": Y["sold"][:9]}, None, r"y\['sold'\]: expected 11 rows"),
         (Y | {"sold": Y["sold"] + 1}, None, r"y\['sold'\]: BinaryCrossEntropy: expected targets in"),
+        (
+            [Y["sold"], Y["sold"]],
+            None,
+            "y: expected 11 rows, .* 2; several arrays are a tuple or a dict",
+        ),
         (Y, {"price": np.ones(11)}, r"weights: .*'price', 'sold'.*numpy.ones\(examples\)"),
         (Y, {"price": np.ones(11), "sold": np.ones(10)}, r"weights\['sold'\]: expected 11 rows"),
         (Y, {"price": np.ones(11), "sold": np.zeros(11)}, r"weights\['sold'\]: .* only zeros"),
@@ -154,3 +162,23 @@ def test_an_error_names_the_head(y, weights, message):
 def test_a_metric_must_not_have_the_name_of_the_loss_of_a_head():
     with pytest.raises(ValueError, match="'loss_price' is reserved"):
         Trainer(Parallel(MODELS), Heads(LOSSES), metrics={"loss_price": OfHead("price", R2())})
+
+
+@pytest.mark.parametrize(
+    "metric", [accuracy, binary_accuracy, F1(), F1("macro"), R2(), MeanSquaredError().value]
+)
+def test_a_metric_of_one_array_says_how_to_measure_one_output(metric):
+    trainer = trainer_of_heads("numpy:eager", metrics=False)
+    trainer.metrics = {"metric": metric}
+    trainer.initialize((3,))
+    with pytest.raises(ValueError, match=r": expected one array .* keys 'price', 'sold'; use OfHead"):
+        trainer.evaluate(X, Y)
+
+
+def test_the_loss_of_a_head_is_better_if_it_is_smaller():
+    stopping = EarlyStopping("validation_loss_price", patience=1)
+    trainer = trainer_of_heads("numpy:eager", metrics=False)
+    trainer.optimizer = SGD(30.0)  # the loss rises
+    history = trainer.fit(X, Y, epochs=9, validation_data=(X, Y), callbacks=[stopping], progress=False)
+    assert history.stopped
+    assert len(history) == 2

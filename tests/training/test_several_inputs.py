@@ -95,7 +95,7 @@ IDS = np.arange(10)[:, None] % 5
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        ({"a": A, "ids": IDS[:9]}, r"x\['ids'\]: expected 10 rows, as many as the first array of x"),
+        ({"ids": IDS, "a": A[:9]}, r"x\['a'\]: expected 10 rows, as many as x\['ids'\] has, got 9"),
         ({"a": A * np.nan, "ids": IDS}, r"x\['a'\]: expected finite numbers, got nan at row 0"),
         ({"a": B, "ids": IDS}, r"x\['a'\]: expected examples of shape \(2,\), as in training"),
         ({"a": A}, "x: expected a dict with the keys 'a', 'ids', as in training, .* the keys 'a'$"),
@@ -104,6 +104,7 @@ IDS = np.arange(10)[:, None] % 5
         ({"a": A, "ids": IDS + 1}, r"x: Select\(entry='ids'\): Embedding: .* 5 at row 4, column 0"),
         ({"a": A[:, 0], "ids": IDS}, r"x\['a'\]: expected an array of shape \(examples, features"),
         ({}, "x: expected at least one entry, got an empty dict"),
+        ([A, IDS], "x: .* ndarray of shape .*; several arrays are a tuple or a dict of arrays"),
     ],
 )
 def test_an_error_names_the_entry(x, message):
@@ -124,8 +125,8 @@ def test_keys_are_strings():
     [
         (Dense(1), {"a": A}, Y, "Dense: expected one array, got a dict of arrays of shapes"),
         (MODEL, A, Y, "branch 0 of Concatenate: Select: expected a dict or a tuple of arrays with"),
-        (MODEL, {"a": A, "id": IDS}, Y, "one of the entries of a dict, 'a', 'id', got 'ids'"),
-        (Select(2), (A, B), Y, "one of the entries of a tuple, 0, 1, got 2"),
+        (MODEL, {"a": A, "id": IDS}, Y, "with the entry 'ids', got a dict with the keys 'a', 'id'"),
+        (Select(2), (A, B), Y, "with the entry 2, got a tuple of 2"),
         (Dense(1), A, {"a": Y}, "y: expected one array, as the model's outputs, got a dict"),
         (Parallel([Dense(1), Dense(1)]), A, (Y, Y), "MeanSquaredError: .* one output.*use Heads"),
     ],
@@ -139,5 +140,12 @@ def test_a_model_that_takes_or_gives_something_else_is_named(model, x, y, messag
 
 def test_weights_of_classes_need_one_array():
     trainer = Trainer(Parallel([Dense(1)]), Heads([MeanSquaredError()]), backend="numpy")
-    with pytest.raises(ValueError, match="class_weights: y: expected one array"):
+    with pytest.raises(
+        ValueError, match=r"class_weights: expected y as one array .*a tuple of 1; give weights"
+    ):
         trainer.fit(A, (Y,), epochs=1, class_weights="balanced")
+
+
+def test_weights_of_several_outputs_need_several_outputs():
+    with pytest.raises(TypeError, match="weights: expected one array, got a dict with the keys 'a'"):
+        make_trainer(Dense(1), "numpy").fit(A, Y, epochs=1, weights={"a": np.ones(10)})

@@ -206,3 +206,17 @@ def test_a_trainer_without_such_callbacks_calls_none():
             raise AssertionError
 
     assert isinstance(fit(make_trainer(), 1, callbacks=[Unasked()]), Trainer)
+
+
+def test_other_metrics_within_a_run_are_an_error():
+    class WithoutMetrics(Callback):
+        every_steps = 2
+
+        def on_steps(self, trainer, step, record):
+            trainer.metrics = {}
+
+    trainer = make_trainer("numpy:eager")
+    trainer.metrics = {"error": HalfSquaredError().value}
+    with pytest.raises(ValueError, match=r"WithoutMetrics.on_steps: .* between two runs"):
+        fit(trainer, 2, callbacks=[WithoutMetrics()])
+    assert trainer.epoch == 0

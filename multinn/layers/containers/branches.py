@@ -257,8 +257,11 @@ class Parallel(_ListOfBranches):
         ValueError: ``branches`` is empty, or there is not one name for each branch.
 
     >>> from multinn import Dense
-    >>> Parallel({"price": Dense(1), "kind": Dense(3)}).init(np.random.default_rng(0), (5,))[1]
+    >>> heads = Parallel({"price": Dense(1), "kind": Dense(3)})
+    >>> heads.init(np.random.default_rng(0), (5,))[1]
     {'price': (1,), 'kind': (3,)}
+    >>> heads["price"] is heads[0]
+    True
     """
 
     names: tuple[str, ...] | None = None
@@ -274,6 +277,19 @@ class Parallel(_ListOfBranches):
             raise ValueError(
                 f"Parallel: expected names: one for each of {len(self.branches)} branches, got {given}"
             )
+
+    def __getitem__(self, index: int | str) -> Layer:
+        """Return a branch by its index or its name.
+
+        Raises:
+            IndexError, KeyError: there is no such branch.
+        """
+        if not isinstance(index, str):
+            return self.branches[index]
+        names = self.names or ()
+        if index not in names:
+            raise KeyError(f"Parallel: expected one of the names {names}, got {index!r}")
+        return self.branches[names.index(index)]
 
     @property
     def keeps_values(self) -> bool:  # type: ignore[override]  # it depends on the branches

@@ -10,7 +10,8 @@ import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import Layer, Loss, random
-from multinn.host.trees import is_one_shape, map_shapes
+from multinn.host.checks import kind_text
+from multinn.host.trees import check_entries, is_one_shape, map_shapes
 from multinn.layers.base import values_of, with_mask
 
 _MARGIN = 0.05
@@ -118,22 +119,39 @@ class LayerCase(Case):
         """Return the value, the gradients, and as twins the parameters' gradients in two ways."""
         value, cache = self._forward(backend, variables, constants)
         arguments = (backend, variables["params"], cache, constants["dy"])
-        dx, gradients = self.layer.backward(*arguments)
+        dx, gradients = self._pair("backward", "dx and gradients", self.layer.backward(*arguments))
         twins = gradients, self.layer.parameter_gradients(*arguments)
+        check_entries(dx, x_of(Point(variables, constants)), f"{self._owner}.backward: dx", "as x")
         dx = _paired(lambda leaf, own: None if leaf is None else own, variables["x"], dx)
         return Evaluation(value, {"params": gradients, "x": dx}, twins)
 
     def _forward(self, backend: Backend, variables: Tree, constants: Tree) -> tuple[Array, Tree]:
         key = None if constants["key"] is None else random.Key(constants["key"])
         x = with_mask(x_of(Point(variables, constants)), constants["mask"])
-        y, cache = self.layer.forward_with_state(
-            backend, variables["params"], constants["state"], x, key
-        )
+        arguments = (backend, variables["params"], constants["state"], x, key)
+        y, cache = self._pair("forward", "y and a cache", self.layer.forward_with_state(*arguments))
+        expected, got = (_shapes(each) for each in (constants["dy"], values_of(y)))
+        if expected != got:
+            raise ValueError(
+                f"{self._owner}.forward: expected y of shape {expected}, as init says, got {got}"
+            )
         products = [
             backend.xp.sum(d * each)
             for d, each in zip(tree.leaves(constants["dy"]), tree.leaves(values_of(y)), strict=True)
         ]
         return sum(products[1:], start=products[0]), cache
+
+    @property
+    def _owner(self) -> str:
+        return type(self.layer).__name__
+
+    def _pair(self, method: str, expected: str, returned: Any) -> tuple[Any, Any]:
+        """Return the result of a method, or raise TypeError unless it is a tuple of two."""
+        if isinstance(returned, tuple) and len(returned) == 2:
+            return returned
+        raise TypeError(
+            f"{self._owner}.{method}: expected a tuple of {expected}, got {kind_text(returned)}"
+        )
 
     def _draw(self, generator: np.random.Generator) -> Point:
         batch = tree.leaves(map_shapes(lambda shape: shape[0], self.shape))[0]
@@ -145,6 +163,10 @@ class LayerCase(Case):
         constants["x"] = tree.map(lambda leaf: leaf if leaf.dtype.kind == "i" else None, x)
         of_x = tree.map(lambda leaf: leaf if leaf.dtype.kind == "f" else None, x)
         return Point({"params": params, "x": of_x}, constants)
+
+
+def _shapes(arrays: Tree) -> Tree:
+    return tree.map(lambda leaf: tuple(leaf.shape), arrays)
 
 
 def _mask(shape: Shape, lengths: tuple[int, ...] | None) -> HostArray | None:
