@@ -176,7 +176,6 @@ def test_a_brief_text_shows_the_losses_and_the_names():
         (([MSE], [-1.0]), ValueError, "Heads: expected coefficients: 1 finite numbers of 0 or more"),
         (([MSE], [np.inf]), ValueError, "Heads: expected coefficients: 1 finite numbers"),
         (([MSE], [0.0]), ValueError, "Heads: expected coefficients: 1 finite numbers .* not all 0"),
-        (({"a": Heads({"b": MSE}), "a_b": MSE},), ValueError),
         (
             ({"a": MSE, "b": HalfSquaredError()},),
             ValueError,
