@@ -4,6 +4,7 @@ One array is a tree of one leaf, and so most functions here are no special case 
 """
 
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 from backends import Shape, Tree, tree
@@ -71,7 +72,7 @@ def entry_names(values: Any) -> Any:
     """Return the keys of a dict, the indices of a tuple, or None for one array or the shape of one."""
     if isinstance(values, Mapping):
         return values.keys()
-    is_several = isinstance(values, tuple) and not all(isinstance(each, int) for each in values)
+    is_several = isinstance(values, tuple) and not all(isinstance(each, Integral) for each in values)
     return range(len(values)) if is_several else None
 
 

@@ -149,3 +149,9 @@ def test_weights_of_classes_need_one_array():
 def test_weights_of_several_outputs_need_several_outputs():
     with pytest.raises(TypeError, match="weights: expected one array, got a dict with the keys 'a'"):
         make_trainer(Dense(1), "numpy").fit(A, Y, epochs=1, weights={"a": np.ones(10)})
+
+
+def test_lengths_of_a_shape_may_be_integers_of_numpy():
+    trainer = Trainer(Dense(1), MeanSquaredError(), backend="numpy")
+    trainer.initialize((np.int64(2),))
+    trainer.fit(A, Y, epochs=1, progress=False)
