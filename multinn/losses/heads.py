@@ -84,8 +84,8 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
             )
         if len(self.reductions) <= sum(len(loss.reductions) for loss in self.losses):
             raise ValueError(
-                f"Heads: expected different names of all losses, got only {[*self.reductions]}; rename one "
-                f"of the outputs {self.keys}"
+                f"Heads: expected different names of all losses, got only {[*self.reductions]}; rename "
+                f"one of the outputs {self.keys}"
             )
 
     @property

@@ -296,5 +296,5 @@ def test_an_index_of_a_container_is_that_of_its_parameters(container, children):
 def test_a_name_gives_a_branch_of_parallel():
     heads = Parallel({"price": Dense(1), "kind": Dense(3)})
     assert heads["kind"] is heads[1] is heads.branches[1]
-    with pytest.raises(KeyError, match="expected one of the names .*, got 'size'"):
+    with pytest.raises(KeyError, match=r"expected one of the names .*, got 'size'"):
         heads["size"]
