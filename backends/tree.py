@@ -60,11 +60,20 @@ def leaves(tree: Tree) -> list[Any]:
     >>> leaves({"b": 2, "W": 1, "rest": (3, None, [4])})
     [1, 2, 3, 4]
     """
+    found: list[Any] = []
+    _collect(tree, found)
+    return found
+
+
+def _collect(tree: Tree, found: list[Any]) -> None:
     if isinstance(tree, dict):
-        tree = [tree[key] for key in sorted(tree)]
-    if isinstance(tree, _SEQUENCES):
-        return [leaf for child in tree for leaf in leaves(child)]
-    return [] if tree is None else [tree]
+        for key in sorted(tree):
+            _collect(tree[key], found)
+    elif isinstance(tree, _SEQUENCES):
+        for child in tree:
+            _collect(child, found)
+    elif tree is not None:
+        found.append(tree)
 
 
 def leaves_with_paths(tree: Tree) -> list[tuple[str, Any]]:

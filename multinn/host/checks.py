@@ -63,7 +63,7 @@ def check_targets(y: Any, examples: int, name: str = "y") -> Tree:
 def _check_target(y: Any, name: str, examples: int) -> HostArray:
     array = _as_numeric(y, name)
     _check_length(array, name, examples, remedy=_several(y))
-    check_finite(array, name, table=y)
+    check_finite(array, name, f"{IMPUTE}, or replace them by any number of weight 0", table=y)
     return array
 
 

@@ -144,8 +144,8 @@ class Layer(Hyperparameters):
         """
 
     def kept_values(self, inputs: Any) -> Any:
-        """Return the inputs, on the host, that a layer which keeps values passes on."""
-        return inputs
+        """Return the inputs, on the host, that the layer passes on; None if it keeps no values."""
+        return inputs if self.keeps_values else None
 
     def summary(self, input_shape: Any, dtype: str = "float32") -> Summary:
         """Return a table of the layer and its parts, at most 80 columns wide.

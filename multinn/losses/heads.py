@@ -11,7 +11,7 @@ from multinn import functional
 from multinn.descriptions.named_parts import named_parts
 from multinn.descriptions.types import check_type
 from multinn.host.checks import check_number, kind_text
-from multinn.host.trees import entries_text
+from multinn.host.trees import entries_text, is_tree
 from multinn.losses.base import Loss, outputs_for
 
 
@@ -195,8 +195,7 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
             all_zero: whether all weights may be 0, as in one batch of many.
             name: the name of the weights in messages.
         """
-        is_tuple = isinstance(weights, tuple) and all(getattr(each, "shape", ()) for each in weights)
-        if not (is_tuple or isinstance(weights, Mapping)):
+        if not is_tree(weights):
             return super().prepare_weights(
                 weights, examples, output_shape, dtype, all_zero=all_zero, name=name
             )

@@ -5,6 +5,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from backends import Array, Backend, HostArray
 from multinn import functional
 from multinn.descriptions.hyperparameters import Hyperparameters
@@ -77,6 +79,18 @@ def reduction_of(metric: Metric) -> Reduction:
     owner = getattr(metric, "__self__", metric)  # the loss of ``SomeLoss().value``
     reduction: Reduction = getattr(owner, "reduction", "mean")
     return reduction
+
+
+def mean_of_batches(values: HostArray, weights: HostArray) -> HostArray:
+    """Return the mean over the last axis, the batches, on the host; 0 if all weights are 0.
+
+    Args:
+        values: (..., batches), the means of the batches.
+        weights: (..., batches), the sum of the weights of each batch; one of weight 0 is left out.
+    """
+    total = weights.sum(axis=-1, keepdims=True)
+    shares = weights / np.where(total > 0.0, total, 1.0)
+    return np.asarray(np.sum(np.where(weights > 0.0, values, 0.0) * shares, axis=-1))
 
 
 def check_names(names: Iterable[str], losses: Iterable[str]) -> None:

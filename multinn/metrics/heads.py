@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import ClassVar
 
-from backends import Array, Backend, Tree
+from backends import Array, Backend, HostArray, Tree
 from multinn import functional
 from multinn.descriptions.hyperparameters import Description, Hyperparameters
 from multinn.errors import DescriptionError
-from multinn.host.trees import entries_text, entry_names
+from multinn.host.trees import count_of, entries_text, entry_names
 from multinn.layers.base import values_of
 from multinn.losses import Loss
 from multinn.losses.base import outputs_for
-from multinn.metrics.base import Metric, Reduction, check_metric, reduction_of
+from multinn.metrics.base import Metric, Reduction, check_metric, mean_of_batches, reduction_of
 from multinn.metrics.descriptions import build_metric, describe_metric, loss_of
 
 
@@ -20,8 +20,8 @@ from multinn.metrics.descriptions import build_metric, describe_metric, loss_of
 class OfHead(Hyperparameters):
     """A metric of one of several outputs, and of its targets.
 
-    If each output has weights of its own, a metric that is a mean is multiplied by W_k / W, as the loss
-    of the output is in `multinn.Heads`, so that its mean over many batches is weighted correctly.
+    A call with a metric that is a mean returns it together with the sum of its weights, by which the
+    means of several batches are weighted, as each output may have weights of its own.
 
     Attributes:
         entry: the key of the output in a dict, or its index in a tuple.
@@ -57,11 +57,12 @@ class OfHead(Hyperparameters):
 
     @property
     def reduction(self) -> Reduction:
-        """How the values of several batches are combined, as by `reduction_of` the metric."""
-        return reduction_of(self._function)
+        """How the values of several batches are combined: a mean by its weights."""
+        reduction = reduction_of(self._function)
+        return _combined_means if reduction == "mean" else reduction
 
     def __call__(self, backend: Backend, outputs: Tree, targets: Tree, weights: Tree = None) -> Array:
-        """Return the metric of the output with that key.
+        """Return the metric of the output with that key; for a mean, also the sum of its weights, (2,).
 
         Args:
             backend: the backend of all arrays.
@@ -74,14 +75,22 @@ class OfHead(Hyperparameters):
             raise ValueError(
                 f"OfHead: expected outputs with the entry {self.entry!r}, got {entries_text(outputs)}"
             )
-        own_outputs = outputs_for(self._function, of_head(outputs))
-        if not isinstance(weights, dict | tuple):
-            return self._function(backend, own_outputs, of_head(targets), weights)
-        value = self._function(backend, own_outputs, of_head(targets), of_head(weights))
-        if self.reduction != "mean":
+        own_outputs, own_targets = outputs_for(self._function, of_head(outputs)), of_head(targets)
+        own_weights = of_head(weights) if isinstance(weights, dict | tuple) else weights
+        value = self._function(backend, own_outputs, own_targets, own_weights)
+        if reduction_of(self._function) != "mean":
             return value
-        return value * functional.head_share(backend, weights, self.entry)
+        xp = backend.xp
+        total = xp.full_like(value, count_of(own_targets))
+        if own_weights is not None:
+            total = xp.sum(functional.example_weights(backend, own_weights))
+        return xp.stack([value, total])
 
     @property
     def _function(self) -> Metric:
         return self.metric.value if isinstance(self.metric, Loss) else self.metric  # type: ignore[return-value]
+
+
+def _combined_means(batches: HostArray) -> HostArray:
+    """Return the mean over all batches of means and sums of weights, (..., batches, 2)."""
+    return mean_of_batches(batches[..., 0], batches[..., 1])

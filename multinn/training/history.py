@@ -12,7 +12,7 @@ from multinn.descriptions.plots import plot_records
 from multinn.descriptions.records import curves_of, table_of
 from multinn.host.extras import package
 from multinn.host.text import figures
-from multinn.training.program import Reduction
+from multinn.metrics.base import Reduction, mean_of_batches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -199,8 +199,6 @@ def _combine(values: HostArray, weights: HostArray, reduction: Reduction) -> Hos
     """Combine along the axis of the batches."""
     if callable(reduction):
         return reduction(values)
-    if reduction == "mean":
-        total = weights.sum(axis=-1, keepdims=True)
-        values = np.where(weights > 0.0, values, 0.0)  # a batch of weight 0 is left out
-        values = values * (weights / np.where(total > 0.0, total, 1.0))  # the sum of weights may be 0
-    return np.asarray(np.sum(values, axis=-1))
+    return (
+        mean_of_batches(values, weights) if reduction == "mean" else np.asarray(np.sum(values, axis=-1))
+    )

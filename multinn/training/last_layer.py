@@ -20,9 +20,11 @@ def warn_of_last_layer(model: Layer, loss: Loss) -> None:
     Called in the constructor of a trainer, or where its loss is set: the warning points to the caller of
     that.
     """
-    for last, own_loss in dict.fromkeys(_last_layers(model, loss)):
+    warned: list[tuple[Layer, Loss]] = []
+    for last, own_loss in _last_layers(model, loss):
         expected, activations = _EXPECTED.get(own_loss.output_activation, ("", ()))
-        if isinstance(last, activations):
+        if isinstance(last, activations) and (last, own_loss) not in warned:
+            warned.append((last, own_loss))
             name = type(last).__name__
             warnings.warn(
                 f"Trainer: the model ends in {name}, but {type(own_loss).__name__} expects {expected}: "

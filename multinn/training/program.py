@@ -16,7 +16,7 @@ from multinn.layers.base import values_of
 from multinn.losses import Loss
 from multinn.losses.base import outputs_for
 from multinn.metrics import Metric, reduction_of
-from multinn.metrics.base import Reduction as Reduction
+from multinn.metrics.base import Reduction
 from multinn.optimizers import Optimizer
 from multinn.random import Key
 

@@ -181,7 +181,7 @@ NOT_FINITE = [
         "NaN in y, Trainer.fit",
         lambda s: fit(s.trainer, 1, y=with_value(Y, (9, 1), NAN)),
         ValueError,
-        NAN_X._replace(thing="y:", got="nan at row 9, column 1"),
+        NAN_X._replace(thing="y:", got="nan at row 9, column 1", remedy="any number of weight 0"),
     ),
     Fault(
         "NaN in the weights, Trainer.fit",

@@ -121,8 +121,23 @@ def test_columns_may_be_an_array_of_numpy():
             X,
             "Embedding: .* got 2",
         ),
+        (
+            Sequential(
+                [
+                    Parallel([Sequential([Select("city"), Dense(2), Columns((0,))]), Select("city")]),
+                    Concatenate([Select(0), Sequential([Select(1), Embedding(2, 2)])]),
+                ]
+            ),
+            X,
+            "Embedding: .* got 2",
+        ),
+        (
+            Sequential([Concatenate([Select("city"), Select("city")]), Embedding(2, 2)]),
+            X,
+            "Embedding: .* got 2",
+        ),
     ],
-    ids=["Select", "Columns", "Flatten", "ChannelsLast", "Parallel"],
+    ids=["Select", "Columns", "Flatten", "ChannelsLast", "Parallel", "beside a Dense", "Concatenate"],
 )
 def test_ids_are_checked_where_they_are_chosen(model, x, place):
     with pytest.raises(ValueError, match=place):

@@ -233,6 +233,11 @@ def test_weights_are_those_of_the_examples_or_of_each_loss():
     assert prepare(UNNAMED, (1, 1, 0, 0, 0, 0)).shape == (6,)
     tree.map(np.testing.assert_array_equal, prepare(NAMED, KNOWN), tree.map(np.float32, KNOWN))
     assert {leaf.dtype.name for leaf in prepare(UNNAMED, as_tuple(KNOWN))} == {"float32"}
+    inner = as_tuple(KNOWN)
+    nested = Heads([UNNAMED, MSE]).prepare_weights(
+        (inner, KNOWN["price"]), 6, (as_tuple(SHAPES), (2,)), "float64"
+    )
+    tree.map(np.testing.assert_array_equal, nested, (inner, KNOWN["price"]))
 
 
 @pytest.mark.parametrize(

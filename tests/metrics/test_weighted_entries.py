@@ -13,10 +13,14 @@ from multinn import (
     Accuracy,
     HalfSquaredError,
     Heads,
+    Identity,
+    MeanAbsoluteError,
     MeanSquaredError,
     OfHead,
+    Parallel,
     SoftmaxCrossEntropy,
     TopK,
+    Trainer,
     accuracy,
     binary_accuracy,
 )
@@ -117,23 +121,24 @@ def test_a_metric_of_a_head_is_the_metric_of_its_arrays(backend, entry, metric):
     assert found == measure(backend, metric, OUTPUTS[entry], TARGETS[entry], None)
 
 
-@pytest.mark.parametrize(
-    ("metric", "has_share"),
-    [(accuracy, True), (F1("macro"), False), (SoftmaxCrossEntropy().value, True)],
-)
-def test_a_mean_is_multiplied_by_the_share_of_the_head(backend, metric, has_share):
+@pytest.mark.parametrize("metric", [accuracy, F1("macro"), SoftmaxCrossEntropy().value])
+def test_a_metric_of_a_head_uses_its_own_weights(backend, metric):
     found = measure(backend, OfHead("kind", metric), OUTPUTS, TARGETS, OF_HEADS)
-    sums = [WEIGHTS.mean(axis=1).sum(), OF_HEADS["price"].sum()]
-    share = sums[0] / np.mean(sums) if has_share else 1.0
-    expected = share * measure(backend, metric, SCORES, CLASSES, WEIGHTS)
-    assert found == pytest.approx(expected, rel=1e-6)
+    assert found == measure(backend, metric, SCORES, CLASSES, WEIGHTS)
 
 
-def test_the_loss_of_a_head_is_what_heads_report():
-    numpy, loss = get_backend("numpy"), SoftmaxCrossEntropy()
-    heads = Heads({"kind": loss, "price": MeanSquaredError()})
-    report, _ = heads.report(numpy, OUTPUTS, TARGETS, OF_HEADS)
-    assert OfHead("kind", loss)(numpy, OUTPUTS, TARGETS, OF_HEADS) == report["loss_kind"]
+def test_means_of_a_head_are_exact_over_batches_and_for_losses_that_are_sums():
+    """Weights for such losses are not divided by their means, and differ from head to head."""
+    loss = HalfSquaredError()
+    metrics = {name: OfHead(name, MeanAbsoluteError().value) for name in ("a", "b")}
+    heads = Parallel({"a": Identity(), "b": Identity()})
+    trainer = Trainer(heads, Heads({"a": loss, "b": loss}), metrics=metrics, backend="numpy")
+    x, zeros = np.array([[1.0], [2.0], [3.0], [6.0]]), np.zeros((4, 1))
+    weights = {"a": np.array([1.0, 1.0, 0.0, 0.0]), "b": np.array([0.0, 0.0, 8.0, 4.0])}
+    trainer.initialize((1,))
+    found = trainer.evaluate(x, {"a": zeros, "b": zeros}, weights=weights, batch_size=3)
+    assert found["a"] == (1.0 + 2.0) / 2.0
+    assert found["b"] == (8.0 * 3.0 + 4.0 * 6.0) / 12.0
 
 
 def test_a_sum_of_a_head_has_no_share():
@@ -142,14 +147,8 @@ def test_a_sum_of_a_head_has_no_share():
     assert found == metric(numpy, LOGITS, LABELS, OF_HEADS["price"])
 
 
-def own(backend, outputs, targets, weights):
-    """A metric that is not registered."""
-    return accuracy(backend, outputs, targets, weights)
-
-
 @pytest.mark.parametrize(
-    ("metric", "reduction"),
-    [(accuracy, "mean"), (own, "mean"), (SUM, "sum"), (MACRO, MACRO.combine), (OfHead(0, SUM), "sum")],
+    ("metric", "reduction"), [(SUM, "sum"), (MACRO, MACRO.combine), (OfHead(0, SUM), "sum")]
 )
 def test_batches_of_a_head_are_combined_as_those_of_the_metric(metric, reduction):
     assert reduction_of(metric) == reduction_of(OfHead("kind", metric)) == reduction

@@ -17,16 +17,26 @@ from multinn import (
     Adagrad,
     Adam,
     AdamW,
+    Add,
+    BinaryCrossEntropy,
     ClipByGlobalNorm,
+    Concatenate,
     Dense,
     Dropout,
+    Embedding,
     ExponentialMovingAverage,
+    Flatten,
+    Heads,
     LayerNorm,
     LeakyReLU,
     Loss,
     MeanSquaredError,
+    MultiHeadAttention,
     Optimizer,
+    Parallel,
+    PositionEmbedding,
     RMSProp,
+    Select,
     Sequential,
     Sigmoid,
     SiLU,
@@ -56,6 +66,36 @@ CURVED = Sequential(
 )
 KINKED = Sequential([Dense(6), LeakyReLU(), Dense(6), ELU(), Dense(3), Softmax()])
 
+# Numbers and categories, and two outputs, of which the second is known for half of the examples.
+TABLE = Sequential(
+    [
+        Concatenate([Select("numbers"), Sequential([Select("city"), Embedding(3, 2), Flatten()])]),
+        Dense(5),
+        Tanh(),
+        Parallel({"price": Dense(1), "sold": Dense(1)}),
+    ]
+)
+CITIES = RNG.integers(0, 3, size=(50, 1))
+SOLD = {"price": TARGETS[:, :1], "sold": CLASSES[:, None] > 0}
+KNOWN = {"price": np.ones(50), "sold": np.arange(50) % 2}
+
+# Words are written in reverse order; 0 is padding, and the beginning of what is written.
+READ = RNG.integers(1, 5, size=(50, 4)) * (np.arange(4) < RNG.integers(2, 5, size=(50, 1)))
+REVERSED = READ[:, ::-1]
+TRANSLATION = Sequential(
+    [
+        Parallel(
+            [
+                Sequential([Select("written"), Embedding(5, 4), PositionEmbedding()]),
+                Sequential([Select("read"), Embedding(5, 4, padding_id=0), PositionEmbedding()]),
+            ]
+        ),
+        Add([Select(0), MultiHeadAttention(2)]),
+        Dense(5),
+    ]
+)
+WRITTEN = np.pad(REVERSED[:, :-1], ((0, 0), (1, 0)))
+
 # Each is 200 steps: 40 epochs of 5 batches of at most 12 examples, the last of 2.
 RUNS: dict[str, tuple[Sequential, Loss, Optimizer]] = {
     "momentum": (SMOOTH, SoftmaxCrossEntropy(), SGD(0.05, momentum=0.9)),
@@ -72,6 +112,17 @@ RUNS: dict[str, tuple[Sequential, Loss, Optimizer]] = {
         MeanSquaredError(),
         AccumulateGradients(ExponentialMovingAverage(LAMB(0.02), 0.9), 2),
     ),
+    "several outputs": (
+        TABLE,
+        Heads({"price": MeanSquaredError(), "sold": BinaryCrossEntropy()}, {"price": 1.0, "sold": 0.5}),
+        Adam(0.01),
+    ),
+    "several inputs": (TRANSLATION, SoftmaxCrossEntropy(), Adam(0.003)),
+}
+# Inputs, targets and weights other than X, and CLASSES or TARGETS, without weights.
+DATA: dict[str, tuple[Any, Any, Any]] = {
+    "several outputs": ({"numbers": X, "city": CITIES}, SOLD, KNOWN),
+    "several inputs": ({"read": READ, "written": WRITTEN}, REVERSED, (REVERSED > 0).astype(float)),
 }
 
 
@@ -88,8 +139,9 @@ class SumOfOutputs(Loss):
 def run(backend: Backend, name: str, dtype: str) -> Trainer:
     model, loss, optimizer = RUNS[name]
     trainer = Trainer(model, loss, optimizer, backend=backend, dtype=dtype, seed=3)
-    y: Any = CLASSES if isinstance(loss, SoftmaxCrossEntropy) else TARGETS
-    trainer.fit(X, y, epochs=40, batch_size=12, report_every=40, progress=False)
+    usual = (X, CLASSES if isinstance(loss, SoftmaxCrossEntropy) else TARGETS, None)
+    x, y, weights = DATA.get(name, usual)
+    trainer.fit(x, y, weights=weights, epochs=40, batch_size=12, report_every=40, progress=False)
     assert trainer.step == 200
     return trainer
 

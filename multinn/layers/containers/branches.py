@@ -203,6 +203,16 @@ class Concatenate(_ListOfBranches):
             raise ValueError(f"Concatenate: expected an axis other than 0, the batch, got {axis!r}")
         object.__setattr__(self, "axis", int(axis))
 
+    @property
+    def keeps_values(self) -> bool:  # type: ignore[override]  # it depends on the branches
+        """Whether all branches keep values."""
+        return all(branch.keeps_values for branch in self.branches)
+
+    def kept_values(self, inputs: Any) -> Any:
+        """Return what the branches pass on, concatenated; None if one keeps no values."""
+        kept = [branch.kept_values(inputs) for branch in self.branches]
+        return None if any(each is None for each in kept) else np.concatenate(kept, axis=self.axis)
+
     def _output_shape(self, shapes: list[Shape]) -> Shape:
         dimensions = len(shapes[0]) + 1
         axis = self.axis % dimensions - 1 if -dimensions < self.axis < dimensions else -1
@@ -287,7 +297,7 @@ class Parallel(_ListOfBranches):
         return all(branch.keeps_values for branch in self.branches)
 
     def kept_values(self, inputs: Any) -> Any:
-        """Return what each branch passes on."""
+        """Return what each branch passes on, None if it keeps no values."""
         return self._with_names([branch.kept_values(inputs) for branch in self.branches])
 
     def _output_shape(self, shapes: list[Shape]) -> Any:

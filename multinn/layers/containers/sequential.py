@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, ClassVar, overload
 
 import numpy as np
@@ -225,15 +224,17 @@ class Sequential(Container):
                 layer.check_inputs(inputs)
             except ValueError as error:
                 raise ValueError(f"{chosen_by}{error}") from None
-            if not layer.keeps_values:
-                break
             kept = layer.kept_values(inputs)
+            if kept is None:
+                break
             chosen_by += "" if kept is inputs else f"{layer!r}: "
             inputs = kept
 
     def kept_values(self, inputs: Any) -> Any:
-        """Return what the last layer passes on."""
-        return reduce(lambda kept, layer: layer.kept_values(kept), self.layers, inputs)
+        """Return what the last layer passes on; None if a layer keeps no values."""
+        for layer in self.layers:
+            inputs = None if inputs is None else layer.kept_values(inputs)
+        return inputs
 
     def forward_with_state(
         self, backend: Backend, params: Tree, state: Tree, x: Array, key: Key | None = None

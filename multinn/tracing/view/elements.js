@@ -63,11 +63,10 @@ export function tint(value, size) {
   return { class: kind, style: { "--mn-share": size ? Math.min(1, Math.abs(value) / size).toFixed(3) : 0 } };
 }
 
-/** Scroll a box, and nothing else, so that an element in it is visible. */
+/** Scroll a box, and nothing else, so that an element in it is visible, or its beginning if it is larger than the box. */
 export function reveal(box, element) {
   const [outer, inner] = [box.getBoundingClientRect(), element.getBoundingClientRect()];
-  if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left - 8;
-  if (inner.right > outer.right) box.scrollLeft += inner.right - outer.right + 8;
-  if (inner.top < outer.top) box.scrollTop += inner.top - outer.top - 8;
-  if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom + 8;
+  const distance = (start, end) => start < 0 ? start - 8 : end > 0 ? Math.max(0, Math.min(start - 8, end + 8)) : 0;
+  box.scrollLeft += distance(inner.left - outer.left, inner.right - outer.right);
+  box.scrollTop += distance(inner.top - outer.top, inner.bottom - outer.bottom);
 }
