@@ -281,7 +281,7 @@ def _draw_weights(generator: np.random.Generator, shape: Shape) -> HostArray:
 
 
 def _arguments_of_loss(variables: Tree, constants: Tree) -> tuple[Any, Array, Array | None]:
-    outputs = with_mask(variables["outputs"], constants["mask"])
+    outputs = with_mask(variables["outputs"], constants.get("mask"))
     return outputs, constants["targets"], constants["weights"]
 
 
