@@ -1,7 +1,8 @@
 """Kill a run at random moments, and resume from its checkpoint each time.
 
-A process trains, and saves a checkpoint after each epoch. It is killed, another one resumes, and so on.
-The final network must have the same bits as a network that was trained without a break.
+A process trains a network with two inputs and two heads, and saves a checkpoint after each epoch. It is
+killed, another one resumes, and so on. The final network must have the same bits as a network that was
+trained without a break.
 """
 
 import argparse
@@ -24,10 +25,17 @@ from experiments.shared.tables import paragraph
 from multinn import (
     Adam,
     BatchNorm,
+    Concatenate,
     Dense,
     Dropout,
+    Embedding,
+    Flatten,
+    Heads,
     MeanSquaredError,
+    Parallel,
+    Select,
     Sequential,
+    SoftmaxCrossEntropy,
     Tanh,
     Trainer,
     schedules,
@@ -35,8 +43,9 @@ from multinn import (
 from multinn.host.progress import Advance, progress
 
 _RNG = np.random.default_rng(0)
-_X = _RNG.normal(size=(100, 8))
-_Y = _RNG.normal(size=(100, 2))
+_X = {"numbers": _RNG.normal(size=(100, 8)), "word": _RNG.integers(20, size=(100, 1))}
+_Y = {"size": _RNG.normal(size=(100, 2)), "kind": _RNG.integers(3, size=100)}
+_WEIGHTS = {"size": _RNG.integers(2, size=(100, 2)), "kind": np.arange(100) % 3}
 _KILLED = -signal.SIGKILL if os.name == "posix" else 1  # the exit status of a killed process
 _SAVED = "saved"  # a worker prints this after its first epoch
 
@@ -111,13 +120,18 @@ def _train(path: Path, backend: Backend, epochs: int) -> None:
 
 
 def _new_trainer(backend: Backend) -> Trainer:
-    model = Sequential([Dense(32), BatchNorm(), Tanh(), Dropout(0.2), Dense(2)])
+    word = Sequential([Select("word"), Embedding(20, 4), Flatten()])
+    hidden = [Dense(32), BatchNorm(), Tanh(), Dropout(0.2)]
+    heads = Parallel({"size": Dense(2), "kind": Dense(3)})
+    model = Sequential([Concatenate([Select("numbers"), word]), *hidden, heads])
+    loss = Heads({"size": MeanSquaredError(), "kind": SoftmaxCrossEntropy()})
     optimizer = Adam(schedules.CosineDecay(0.01, 1000, 50))
-    return Trainer(model, MeanSquaredError(), optimizer, backend=backend)
+    return Trainer(model, loss, optimizer, backend=backend)
 
 
 def _fit(trainer: Trainer, epochs: int) -> None:
-    raise_if_interrupted(trainer.fit(_X, _Y, epochs=epochs, batch_size=32, progress=False))
+    history = trainer.fit(_X, _Y, weights=_WEIGHTS, epochs=epochs, batch_size=32, progress=False)
+    raise_if_interrupted(history)
 
 
 def _are_same(one: Trainer, other: Trainer) -> bool:
