@@ -18,7 +18,7 @@ PAGES = {
     for path in sorted(FOLDER.glob("*.md"))
     if path.stem != "index"
 }
-ON_ALL_BACKENDS = ("xor-by-hand", "classroom-xor", "mnist-from-scratch", "one-step", "own-layer")
+ON_ALL_BACKENDS = ("xor-by-hand", "classroom-xor", "mnist-from-scratch", "one-step")
 HEADER = """\
 ---
 jupytext:
