@@ -101,9 +101,15 @@ def check_weights(
         index, where = first_place(array < 0)
         raise ValueError(f"{name}: expected 0 or more, got {array[index]} at {where}")
     array = rounded(array, dtype, name)
-    if not (all_zero or array.any()):
-        raise ValueError(f"{name}: expected at least one above 0, got only zeros")
+    if not all_zero:
+        check_some_count(array, name)
     return array
+
+
+def check_some_count(weights: HostArray, name: str) -> None:
+    """Raise ValueError if all weights are 0."""
+    if not weights.any():
+        raise ValueError(f"{name}: expected at least one above 0, got only zeros")
 
 
 def check_shape(shape: Any, name: str = "input_shape") -> Any:

@@ -6,8 +6,8 @@ from typing import Any
 
 from backends import Backend, Tree
 from multinn.descriptions.types import checks_arguments
-from multinn.host.checks import check_flags, check_inputs, check_integers
-from multinn.host.trees import count_of, rows_of, shape_of
+from multinn.host.checks import check_flags, check_inputs, check_integers, check_some_count
+from multinn.host.trees import count_of, map_entries, rows_of, shape_of
 from multinn.layers import Layer
 from multinn.losses import Loss
 from multinn.optimizers import Optimizer
@@ -276,10 +276,7 @@ class Trainer(BaseTrainer):
         rows = chosen_rows(examples, count_of(inputs))
         chosen = rows_of(checked, rows)
         if chosen.weights is not None:
-            name = "chosen weights"
-            self.program.loss.prepare_weights(
-                chosen.weights, len(rows), shapes[1], self.dtype, name=name
-            )
+            map_entries(check_some_count, chosen.weights, "chosen weights")
         plan = plan_of_steps(self, len(rows), int(steps), batch_size, shuffle=shuffle)
         with self.backend.precision(self.dtype):
             return record(

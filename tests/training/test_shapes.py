@@ -187,3 +187,15 @@ def test_one_of_several_inputs_may_have_another_length():
 def test_a_generator_of_shapes_draws_nothing():
     drawn = Orthogonal()(ShapesOnly(), (4, 3), 4, 3)
     np.testing.assert_array_equal(drawn, np.zeros((4, 3)))
+
+
+def test_a_trace_of_another_length_takes_weights_of_its_steps():
+    trainer = Trainer(GRU(1, return_sequences=True), MeanSquaredError(), backend="numpy")
+    trainer.initialize((5, 2))
+    x, weights = np.ones((3, 4, 2)), np.array([[1, 1, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0]])
+    trace = trainer.trace(x, np.zeros((3, 4, 1)), weights=weights, examples=[0, 2])
+    assert trace.losses[0] == pytest.approx(
+        trainer.evaluate(x, np.zeros((3, 4, 1)), weights=weights)["loss"]
+    )
+    with pytest.raises(ValueError, match=r"chosen weights: .* got only zeros"):
+        trainer.trace(x, np.zeros((3, 4, 1)), weights=weights, examples=[1])
