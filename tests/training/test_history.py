@@ -3,6 +3,8 @@
 import json
 import sys
 
+import matplotlib
+import pandas
 import pytest
 
 from multinn import History
@@ -86,7 +88,6 @@ def test_a_notebook_shows_curves_and_the_last_record():
 @pytest.fixture
 def pyplot():
     """Matplotlib without a window; closes the figures."""
-    matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")
     from matplotlib import pyplot
 
@@ -121,7 +122,6 @@ def test_a_plot_needs_records():
 
 
 def test_a_history_becomes_a_table_of_pandas():
-    pandas = pytest.importorskip("pandas")
     frame = History(RECORDS).to_pandas()
     expected = {"epoch": [1, 3], "loss": [0.5, 0.25], "validation_loss": [None, 0.75]}
     pandas.testing.assert_frame_equal(frame, pandas.DataFrame(expected))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -115,7 +116,6 @@ def test_a_minimum_at_an_end_gives_no_suggestion(losses):
 
 
 def test_a_plot_shows_the_losses_and_the_suggestion():
-    matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")
     result = LearningRateRange((1.0, 10.0, 100.0), (2.0, 1.0, 1e9), 1, diverged=True)
     axes = result.plot()
