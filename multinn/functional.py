@@ -181,19 +181,22 @@ def example_weights(backend: Backend, weights: Tree) -> Array:
     return backend.xp.mean(weights, axis=tuple(range(1, weights.ndim)))
 
 
-def head_share(backend: Backend, weights: Tree, key: str | int) -> Array:
-    """Return W_k / W: the sum of the examples' weights for one head, divided by the mean over all heads.
+def head_shares(backend: Backend, weights: Tree) -> dict[str | int, Array]:
+    """Return W_k / W by key: the sum of the examples' weights for each head, divided by their mean.
 
     If all weights are 0, it is 0.
 
     Args:
         backend: the backend of the arrays.
         weights: a dict or a tuple, as for `example_weights`.
-        key: k, the key or the index of the head.
     """
     xp = backend.xp
-    own, mean = (xp.sum(example_weights(backend, each)) for each in (weights[key], weights))
-    return own / xp.maximum(mean, float(xp.finfo(mean.dtype).smallest_normal))
+    keys = weights if isinstance(weights, dict) else range(len(weights))
+    sums = {key: xp.sum(example_weights(backend, weights[key])) for key in keys}
+    first, *others = sums.values()
+    mean = sum(others, start=first) * (1.0 / len(sums))
+    divisor = xp.maximum(mean, float(xp.finfo(mean.dtype).smallest_normal))
+    return {key: own / divisor for key, own in sums.items()}
 
 
 def product(backend: Backend, factors: Array, values: Array) -> Array:

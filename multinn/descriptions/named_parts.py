@@ -1,6 +1,6 @@
 """Parts that are given as a list, or as a dict by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 
@@ -30,3 +30,21 @@ def named_parts(owner: str, parts: Any, names: Any) -> tuple[Any, tuple[str, ...
     if len(set(names)) < len(names) or "" in names:
         raise ValueError(f"{owner}: expected names that differ, none of them empty, got {names}")
     return parts, tuple(names)
+
+
+def check_one_name_each(owner: str, what: str, parts: Sized, names: tuple[str, ...] | None) -> None:
+    """Raise ValueError unless there are no names, or one for each part.
+
+    Args:
+        owner: the name of the class, for messages.
+        what: what the parts are, for messages.
+        parts: the parts.
+        names: their names, or None.
+    """
+    if names is not None and len(names) != len(parts):
+        raise ValueError(f"{owner}: expected names: one for each of {len(parts)} {what}, got {names}")
+
+
+def with_names(parts: Iterable[Any], names: tuple[str, ...] | None) -> Any:
+    """Return parts as a tuple or, with names, as a dict."""
+    return tuple(parts) if names is None else dict(zip(names, parts, strict=True))

@@ -8,6 +8,7 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.exchange.rules import Path, Place
+from multinn.host.shapes_only import ShapesOnly
 from multinn.host.trees import map_shapes
 from multinn.layers import (
     AveragePool1D,
@@ -117,7 +118,7 @@ def _follow(layer: Layer, path: Path, flow: Any, orders: dict[Path, Order]) -> A
         for index, child in enumerate(layer.layers):
             flow = _follow(child, (*path, index), flow, orders)
         return flow
-    params, shape = layer.init(np.random.default_rng(0), tree.map(lambda own: own.shape, flow))
+    params, shape = layer.init(ShapesOnly(), tree.map(lambda own: own.shape, flow))
     if isinstance(layer, Container):
         return _follow_branches(layer, path, flow, shape, orders)
     flows = tree.leaves(flow)

@@ -9,6 +9,7 @@ import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
 from multinn.host.checks import as_host_array, check_shape
+from multinn.host.shapes_only import ShapesOnly
 from multinn.host.text import shorten
 from multinn.layers import GRU, Container, Layer, MultiHeadAttention
 from multinn.layers.base import check_takes
@@ -95,7 +96,7 @@ def initial_trees(model: Layer, input_shape: Any, dtype: DType) -> tuple[Tree, T
     """Return initial parameters and layer states of a model, for their structure, shapes and dtype."""
     input_shape = check_shape(input_shape)
     check_takes(model, input_shape)
-    drawn, _ = model.init(np.random.default_rng(0), input_shape)
+    drawn, _ = model.init(ShapesOnly(), input_shape)
     params = tree.map(lambda leaf: leaf.astype(dtype), drawn)
     return params, model.init_state(params)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from backends import Array, Backend, Tree, tree
 from multinn import functional
-from multinn.descriptions.named_parts import named_parts
+from multinn.descriptions.named_parts import check_one_name_each, named_parts, with_names
 from multinn.descriptions.types import check_type
 from multinn.host.checks import check_number, kind_text
 from multinn.host.trees import entries_text, is_tree
@@ -65,10 +65,7 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
         parts, own_names = named_parts("Heads", losses, names)
         object.__setattr__(self, "losses", _losses(parts))
         object.__setattr__(self, "names", own_names)
-        if own_names is not None and len(own_names) != len(self.losses):
-            raise ValueError(
-                f"Heads: expected names: one for each of {len(self.losses)} losses, got {own_names}"
-            )
+        check_one_name_each("Heads", "losses", self.losses, own_names)
         if coefficients is not None:
             coefficients = self._coefficients(coefficients)
         object.__setattr__(self, "coefficients", coefficients)
@@ -133,15 +130,16 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
             weights: None, (batch,), or a dict or a tuple of the weights of each output.
         """
         has_own_weights = isinstance(weights, dict | tuple)
+        is_mean_of_own = has_own_weights and self.reduction == "mean"
+        shares = functional.head_shares(backend, weights) if is_mean_of_own else {}
         report: dict[str, Array] = {}
         values, gradients = [], []
         for key, loss in zip(self.keys, self.losses, strict=True):
             own_weights = weights[key] if has_own_weights else weights
             own_outputs = outputs_for(loss, outputs[key])
             own, gradient = loss.report(backend, own_outputs, targets[key], own_weights)
-            if has_own_weights and self.reduction == "mean":
-                share = functional.head_share(backend, weights, key)
-                own, gradient = _times(share, own), _times(share, gradient)
+            if shares:
+                own, gradient = _times(shares[key], own), _times(shares[key], gradient)
             values.append(own["loss"])
             gradients.append(gradient)
             report |= {_name(key, name): value for name, value in own.items()}
@@ -247,7 +245,7 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
         return sum(terms[1:], start=terms[0]), self._tree(scaled)
 
     def _tree(self, parts: Iterable[Any]) -> Tree:
-        return tuple(parts) if self.names is None else dict(zip(self.names, parts, strict=True))
+        return with_names(parts, self.names)
 
     def _fits(self, values: Any) -> bool:
         """Return whether these are a dict, or a tuple, with an entry for each loss."""
@@ -269,7 +267,7 @@ coefficients=(1.0, 0.5), names=('price', 'kind'))
 
 def _losses(losses: Any) -> tuple[Loss, ...]:
     """Return the losses as a tuple, or raise TypeError or ValueError."""
-    if not isinstance(losses, Iterable) or isinstance(losses, str):
+    if not isinstance(losses, Iterable) or isinstance(losses, str | Loss):
         raise TypeError(f"Heads: expected losses: a dict or a tuple of losses, got {losses!r}")
     checked: tuple[Loss, ...] = tuple(losses)
     if not checked:

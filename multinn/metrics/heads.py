@@ -71,9 +71,10 @@ class OfHead(Hyperparameters):
             weights: None, (batch,), or a dict or a tuple of the weights of each output.
         """
         of_head = itemgetter(self.entry)
-        if self.entry not in (entry_names(values_of(outputs)) or ()):
+        known = values_of(outputs)
+        if self.entry not in (entry_names(known) or ()):
             raise ValueError(
-                f"OfHead: expected outputs with the entry {self.entry!r}, got {entries_text(outputs)}"
+                f"OfHead: expected outputs with the entry {self.entry!r}, got {entries_text(known)}"
             )
         own_outputs, own_targets = outputs_for(self._function, of_head(outputs)), of_head(targets)
         own_weights = of_head(weights) if isinstance(weights, dict | tuple) else weights

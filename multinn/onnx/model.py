@@ -10,6 +10,7 @@ import numpy as np
 from backends import Shape, Tree, tree
 from multinn.host.checks import DTYPES, check_dtype, check_parameters, check_shape, rounded
 from multinn.host.extras import extra
+from multinn.host.shapes_only import ShapesOnly
 from multinn.host.trees import is_one_shape, map_shapes
 from multinn.layers import Layer
 from multinn.layers.base import check_takes
@@ -71,7 +72,7 @@ def to_onnx(
     check_dtype(dtype)
     check_takes(model, input_shape)
     input_dtypes = _dtypes(input_shape, input_dtype, dtype)
-    drawn, output_shape = model.init(np.random.default_rng(0), input_shape)
+    drawn, output_shape = model.init(ShapesOnly(), input_shape)
     params = _in_dtype(check_parameters(drawn, params), dtype, "parameter")
     if layer_state is not None:
         initial = model.init_state(drawn)

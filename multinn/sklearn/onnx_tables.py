@@ -57,7 +57,7 @@ def column_inputs(names: list[str], categories: Categories, dtype: str) -> list[
 def table_proto(inputs: list[Input], categories: Categories, dtype: str) -> "onnx.ModelProto":
     """Return a model that encodes a table as `Categories.encode` does, with the output "table".
 
-    NaN is missing, and so is an empty text, unless it is a category.
+    NaN and infinity are missing, and so is an empty text, unless it is a category.
 
     Args:
         inputs: the inputs, in the order of the columns.
@@ -92,7 +92,8 @@ def table_proto(inputs: list[Input], categories: Categories, dtype: str) -> "onn
             return add("LabelEncoder", whole, domain=_DOMAIN, **_codes("int64s", values))
         number = add("Cast", x, to=TensorProto.FLOAT)
         codes = add("LabelEncoder", number, domain=_DOMAIN, **_codes("floats", values))
-        return add("Where", add("IsNaN", number), constant([[MISSING]]), codes)
+        # x - x is NaN for NaN and for infinity, both of which are missing.
+        return add("Where", add("IsNaN", add("Sub", number, number)), constant([[MISSING]]), codes)
 
     parts, column = [], 0
     for name, kind, width in inputs:
@@ -152,9 +153,9 @@ def with_table(network: "onnx.ModelProto", names: list[str], categories: Categor
     inputs = column_inputs(names, categories, dtype)
     table = table_proto(inputs, categories, dtype)
     table.graph.node[-1].output[0] = given.name
-    used = {
-        name for graph in (table.graph, network.graph) for node in graph.node for name in node.output
-    }
+    graphs = (table.graph, network.graph)
+    used = {name for graph in graphs for node in graph.node for name in node.output}
+    used |= {constant.name for graph in graphs for constant in graph.initializer}
     for each in inputs:
         if each.name in used:
             raise ValueError(

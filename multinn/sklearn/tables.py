@@ -63,10 +63,7 @@ class Categories:
                         f"X: expected {expected} in {_place(X, column)}, as in the fit, got {given}"
                     )
                 entries = entries.astype(object)
-            if len(known):
-                encoded[:, column] = encoder.transform(entries[:, None])[:, 0] + FIRST
-            else:  # the fit had only missing entries
-                encoded[:, column] = [MISSING if entry != entry else UNKNOWN for entry in entries]
+            encoded[:, column] = encoder.transform(entries[:, None])[:, 0] + FIRST
         return encoded
 
 

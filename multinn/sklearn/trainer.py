@@ -137,9 +137,12 @@ class PenalizedTrainer(Trainer):
         A category that they are the first to have begins with the mean embedding.
         """
         numpy, model = get_backend("numpy:eager"), self.program.model
+        columns = embedded_columns(model)
+        if not columns:
+            return
         params, layer_state = self.backend.to_numpy((self.params, self.state.layer_state))
         tables, counts = {}, {}
-        for path, column in embedded_columns(model).items():
+        for path, column in columns.items():
             W, c = part_at(params, path)["W"], part_at(layer_state, path)["counts"]
             ids = examples.x[:, column].astype(np.int64)
             more = np.bincount(ids, examples.weights, len(c))

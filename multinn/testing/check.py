@@ -161,8 +161,8 @@ def _layer_at(
     are_floats = map_entries(lambda leaf, name: np.asarray(leaf).dtype.kind == "f", given, "x")
     shapes = shape_of(inputs)
     check_takes(layer, shapes)
-    layer.check_inputs(inputs)
     drawn, constants = draw_around(generator, layer, count_of(inputs), shapes, training=training)
+    layer.check_inputs(inputs)
     if params is not None:
         drawn = tree.map(_as_float, check_parameters(drawn, params))
     if state is not None:

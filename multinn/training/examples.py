@@ -120,7 +120,7 @@ def without_left_out(examples: Examples) -> Examples:
         return examples
     if not counts.any():
         return examples._replace(x=tree.map(np.zeros_like, examples.x))
-    x, targets = rows_of((examples.x, examples.targets), counting_rows(examples.weights))
+    x, targets = rows_of((examples.x, examples.targets), counting_rows(counts))
     return Examples(x, targets, examples.weights)
 
 

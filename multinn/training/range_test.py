@@ -14,6 +14,7 @@ from multinn.host.checks import check_integers, check_number
 from multinn.host.text import number
 from multinn.optimizers import Optimizer, ScaledLearningRate
 from multinn.optimizers.base import SCALE
+from multinn.optimizers.scaled import with_learning_rate_scale
 from multinn.optimizers.wrappers import Wrapper
 from multinn.training.compiled import CompiledPrograms, Seconds
 from multinn.training.program import Examples, Plan, TrainingProgram, TrainingState
@@ -164,7 +165,7 @@ def run_range_test(
     losses: list[float] = []
     recent: list[float] = []
     diverged = False
-    own_state = state.optimizer_state
+    own_state = with_learning_rate_scale(backend, state.optimizer_state, 1.0)
     for rate, rows_and_key in zip(rates, _full_batches(plan), strict=False):
         scale = backend.from_numpy(np.full((1,), rate / high, program.dtype))
         scaled = {"optimizer": own_state, SCALE: scale}

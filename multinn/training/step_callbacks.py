@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -88,13 +89,15 @@ class StepCallbacks:
         epochs, count = steps["loss"].shape
         self._done += epochs * count
         flat = {name: np.reshape(each, (1, -1, *each.shape[2:])) for name, each in steps.items()}
-        most = max(self._periods)
-        joined = join([*self._columns, flat], 1)
-        self._columns = [{name: each[:, -most:] for name, each in joined.items()}]
-        self._sizes = [*self._sizes, *list(batch_sizes) * epochs][-most:]
+        self._columns.append(flat)
+        self._sizes += list(batch_sizes) * epochs
         if all(self._done % every for every in self._periods):
             return state
-        before = trainer.state, trainer.epoch, trainer.step
+        most = max(self._periods)
+        joined = join(self._columns, 1)
+        self._columns = [{name: each[:, -most:] for name, each in joined.items()}]
+        self._sizes = self._sizes[-most:]
+        before, optimizer = (trainer.state, trainer.epoch, trainer.step), trainer.optimizer
         reductions = trainer.program.reductions
         trainer.state, trainer.epoch, trainer.step = state, epoch, step
         try:
@@ -112,3 +115,7 @@ class StepCallbacks:
         finally:
             with uninterrupted():
                 trainer.state, trainer.epoch, trainer.step = before
+                chosen = trainer.optimizer
+                if chosen is not optimizer:  # this state is one of the former optimizer
+                    trainer.program = replace(trainer.program, optimizer=optimizer)
+                    trainer.optimizer = chosen

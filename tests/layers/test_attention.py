@@ -304,6 +304,11 @@ def test_an_activation_that_is_no_layer_raises():
             ((5, 6), (3, 4)),
             r"shape \(batch, time, 4\), got \('batch', 5, 6\)",
         ),
+        (
+            TransformerBlock(4, 2, 3, cross_attention=True),
+            ({"a": (5, 4), "b": (5, 4)}, (3, 4)),
+            r"with cross_attention a pair \(x, context\)",
+        ),
     ],
 )
 def test_invalid_shapes_raise(layer, shape, message):

@@ -204,6 +204,8 @@ def test_containers_hold_layers_and_at_least_one(container: type[Container]):
     name = container.__name__
     with pytest.raises(TypeError, match=f"{name}: expected .*: a list of layers, got Identity"):
         container(Identity())
+    with pytest.raises(TypeError, match=f"{name}: expected .*: a list of layers, got Residual"):
+        container(Residual(Dense(3)))  # a container is iterable, but no list
     with pytest.raises(ValueError, match=f"{name}: expected .*: at least one layer, got none"):
         container([])
     with pytest.raises(TypeError, match=rf"{name}: expected .*\[1\]: Layer, got 3"):

@@ -173,3 +173,21 @@ def test_other_columns_than_in_the_fit_raise():
     for columns in (["size"], ["city", "size"]):
         with pytest.raises(ValueError, match=r"2 columns as in the fit, and text in the columns \[1\]"):
             converted(model, TABLE[columns].dropna())
+
+
+def test_infinity_is_missing_as_in_predict(tmp_path):
+    regressor = MLPRegressor(categorical_features=["grade"], **SETTINGS)
+    table = TABLE[["size", "grade"]]
+    regressor.fit(table, TABLE["size"])
+    strange = table.assign(grade=np.resize([np.inf, -np.inf, np.nan, 9.5, 0.5], COUNT))
+    export(regressor, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    np.testing.assert_allclose(run(session, strange)[0].ravel(), regressor.predict(strange), atol=1e-5)
+
+
+def test_a_column_with_the_name_of_a_weight_is_an_error(tmp_path):
+    table = TABLE[["size", "city"]].rename(columns={"size": "3.W"})
+    regressor = MLPRegressor(categorical_features=["city"], **SETTINGS).fit(table, TABLE["size"])
+    with pytest.raises(ValueError, match=r"expected columns with other names than '3\.W'"):
+        export(regressor, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()

@@ -10,6 +10,7 @@ from multinn import (
     LSTM,
     BatchNorm,
     BinaryCrossEntropy,
+    Columns,
     Concatenate,
     Dense,
     Dropout,
@@ -339,3 +340,19 @@ def test_a_library_derives_a_gradient(backend):
 
 def test_numpy_derives_no_gradient():
     assert get_backend("numpy").derivative(lambda x: x, X) is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            Sequential([Select("b"), Dense(1)]),
+            "Select: expected a dict or a tuple of arrays with the entry 'b'",
+        ),
+        (Sequential([Select("a"), Columns([5]), Dense(1)]), "Columns: expected columns from 0 to 2"),
+    ],
+    ids=["an entry", "a column"],
+)
+def test_inputs_of_another_shape_are_named(layer, message):
+    with pytest.raises(ValueError, match=message):
+        check_gradients(layer, {"a": X}, backends=[])

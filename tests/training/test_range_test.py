@@ -18,8 +18,10 @@ from multinn import (
     HalfSquaredError,
     LearningRateRange,
     Optimizer,
+    ScaledLearningRate,
     Trainer,
 )
+from multinn.optimizers.scaled import with_learning_rate_scale
 from multinn.schedules import CosineDecay
 from multinn.training.range_test import with_learning_rate
 from tests.support.small_runs import PLAIN, X, Y, assert_same_bits, fit, make_trainer
@@ -163,3 +165,12 @@ def test_a_loss_that_is_not_finite_at_first_is_a_divergence():
     trainer.initialize((1,), {"W": np.array([[1e300]])})
     with pytest.raises(DivergenceError):
         trainer.learning_rate_range_test(**QUADRATIC)
+
+
+def test_a_scale_of_the_learning_rate_does_not_change_the_rates():
+    trainer = quadratic(optimizer=ScaledLearningRate(SGD()))
+    expected = trainer.learning_rate_range_test([[2.0]], [[2.0]])
+    trainer.initialize((1,))
+    scaled = with_learning_rate_scale(trainer.backend, trainer.optimizer_state, 0.01)
+    trainer.state = trainer.state._replace(optimizer_state=scaled)
+    assert trainer.learning_rate_range_test([[2.0]], [[2.0]]) == expected

@@ -5,7 +5,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from backends import tree
-from multinn import SGD, Callback, DivergenceError, HalfSquaredError, ShuffledBatches, Trainer
+from multinn import SGD, Adam, Callback, DivergenceError, HalfSquaredError, ShuffledBatches, Trainer
 from multinn.schedules import StepDecay
 from multinn.sklearn import MLPClassifier
 from multinn.training.tracing import plan_of_steps
@@ -220,3 +220,25 @@ def test_other_metrics_within_a_run_are_an_error():
     with pytest.raises(ValueError, match=r"WithoutMetrics.on_steps: .* between two runs"):
         fit(trainer, 2, callbacks=[WithoutMetrics()])
     assert trainer.epoch == 0
+
+
+@pytest.mark.parametrize("batches", [False, True], ids=["fit", "fit_batches"])
+def test_an_optimizer_that_is_set_fits_the_state_also_after_an_interrupt(batches):
+    class Changes(Callback):
+        every_steps = 1
+
+        def on_steps(self, trainer, step, record):
+            if step == 4:
+                trainer.optimizer = Adam(0.01)
+            if step == 5:
+                raise KeyboardInterrupt
+
+    trainer = make_trainer(optimizer=SGD(0.1, momentum=0.9))
+    settings = {"epochs": 3, "progress": False, "callbacks": [Changes()]}
+    read = ShuffledBatches(X, Y, batch_size=4)
+    with pytest.warns(UserWarning, match="begins anew"):
+        _ = trainer.fit_batches(read, **settings) if batches else fit(trainer, **settings)
+    assert trainer.epoch == 1
+    assert isinstance(trainer.optimizer, Adam)
+    fit(trainer, 1)
+    assert trainer.epoch == 2

@@ -109,7 +109,7 @@ class TransformerBlock(Sequential):
         """Draw the parameters of the layers, in order, and return the shape of x."""
         shape = input_shape
         if self.cross_attention:
-            if not isinstance(shape, tuple) or is_one_shape(shape) or len(shape) != 2:
+            if not (isinstance(shape, tuple) and len(shape) == 2 and all(map(is_one_shape, shape))):
                 raise ValueError(
                     "TransformerBlock: expected with cross_attention a pair (x, context) of arrays, got "
                     f"{shape}, without the batch; make a pair with Parallel"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backends import Array, Backend, HostArray, Shape, Tree, tree
-from multinn.descriptions.named_parts import named_parts
+from multinn.descriptions.named_parts import check_one_name_each, named_parts, with_names
 from multinn.host.checks import is_integer
 from multinn.host.trees import is_one_shape
 from multinn.layers.base import Layer, mask_of, values_of, with_mask
@@ -273,10 +273,7 @@ class Parallel(_ListOfBranches):
         parts, given = named_parts("Parallel", branches, names)
         super().__init__(parts)
         object.__setattr__(self, "names", given)
-        if given is not None and len(given) != len(self.branches):
-            raise ValueError(
-                f"Parallel: expected names: one for each of {len(self.branches)} branches, got {given}"
-            )
+        check_one_name_each("Parallel", "branches", self.branches, given)
 
     def __getitem__(self, index: int | str) -> Layer:
         """Return a branch by its index or its name.
@@ -298,19 +295,16 @@ class Parallel(_ListOfBranches):
 
     def kept_values(self, inputs: Any) -> Any:
         """Return what each branch passes on, None if it keeps no values."""
-        return self._with_names([branch.kept_values(inputs) for branch in self.branches])
+        return with_names([branch.kept_values(inputs) for branch in self.branches], self.names)
 
     def _output_shape(self, shapes: list[Shape]) -> Any:
-        return self._with_names(shapes)
+        return with_names(shapes, self.names)
 
     def _join(self, backend: Backend, outputs: list[Array]) -> tuple[Any, Tree]:
-        return self._with_names(outputs), None
+        return with_names(outputs, self.names), None
 
     def _split(self, backend: Backend, cache: Tree, dy: Any) -> Sequence[Array]:
         return list(dy) if self.names is None else [dy[name] for name in self.names]
-
-    def _with_names(self, parts: list[Any]) -> Any:
-        return tuple(parts) if self.names is None else dict(zip(self.names, parts, strict=True))
 
 
 def _common_shape(name: str, shapes: list[Shape], free: int | None = None) -> Shape:

@@ -128,6 +128,13 @@ def check_keeps_steps(layer: Layer) -> None:
         )
 
 
+def _checks_inputs(layer: Layer) -> bool:
+    """Return whether a layer, or one in it, looks at the numbers of the examples."""
+    if type(layer).check_inputs is Layer.check_inputs:
+        return False
+    return not isinstance(layer, Container) or any(map(_checks_inputs, layer.children))
+
+
 def layers_of(owner: str, name: str, layers: Any) -> tuple[Layer, ...]:
     """Return the layers as a tuple.
 
@@ -140,7 +147,7 @@ def layers_of(owner: str, name: str, layers: Any) -> tuple[Layer, ...]:
         TypeError: ``layers`` is no list of layers.
         ValueError: ``layers`` is empty.
     """
-    if not isinstance(layers, Iterable) or isinstance(layers, str):
+    if not isinstance(layers, Iterable) or isinstance(layers, str | Layer):
         raise TypeError(f"{owner}: expected {name}: a list of layers, got {layers!r}")
     checked: tuple[Layer, ...] = tuple(layers)
     if not checked:
@@ -219,11 +226,13 @@ class Sequential(Container):
     def check_inputs(self, inputs: HostArray) -> None:
         """Check the examples in the first layer, and in the next as long as the values are kept."""
         chosen_by = ""
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             try:
                 layer.check_inputs(inputs)
             except ValueError as error:
                 raise ValueError(f"{chosen_by}{error}") from None
+            if not any(map(_checks_inputs, self.layers[index + 1 :])):
+                break  # to choose or to join the values would copy all of them
             kept = layer.kept_values(inputs)
             if kept is None:
                 break

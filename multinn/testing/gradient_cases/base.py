@@ -11,7 +11,7 @@ import numpy as np
 from backends import Array, Backend, HostArray, Shape, Tree, tree
 from multinn import Layer, Loss, random
 from multinn.host.checks import kind_text
-from multinn.host.trees import check_entries, is_one_shape, map_shapes
+from multinn.host.trees import check_entries, is_one_shape, map_entries, map_shapes
 from multinn.layers.base import values_of, with_mask
 
 _MARGIN = 0.05
@@ -122,7 +122,7 @@ class LayerCase(Case):
         dx, gradients = self._pair("backward", "dx and gradients", self.layer.backward(*arguments))
         twins = gradients, self.layer.parameter_gradients(*arguments)
         check_entries(dx, x_of(Point(variables, constants)), f"{self._owner}.backward: dx", "as x")
-        dx = _paired(lambda leaf, own: None if leaf is None else own, variables["x"], dx)
+        dx = map_entries(lambda leaf, _, own: None if leaf is None else own, variables["x"], "x", dx)
         return Evaluation(value, {"params": gradients, "x": dx}, twins)
 
     def _forward(self, backend: Backend, variables: Tree, constants: Tree) -> tuple[Array, Tree]:
@@ -176,7 +176,8 @@ def _mask(shape: Shape, lengths: tuple[int, ...] | None) -> HostArray | None:
 def x_of(point: Point) -> Tree:
     """Return x of a `LayerCase`: its variables, and ids, which are constants."""
     variables, constants = point
-    return _paired(lambda leaf, ids: ids if leaf is None else leaf, variables["x"], constants["x"])
+    x, ids = variables["x"], constants["x"]
+    return map_entries(lambda leaf, _, own_ids: own_ids if leaf is None else leaf, x, "x", ids)
 
 
 def _draw_x(generator: np.random.Generator, shape: Any, ids: Any) -> Tree:
@@ -186,15 +187,6 @@ def _draw_x(generator: np.random.Generator, shape: Any, ids: Any) -> Tree:
     if not is_one_shape(shape):
         return tuple(map(partial(_draw_x, generator), shape, ids or (None,) * len(shape)))
     return generator.integers(ids, size=shape, dtype=np.int32) if ids else generator.normal(size=shape)
-
-
-def _paired(function: Callable[[Any, Any], Any], one: Tree, other: Tree) -> Tree:
-    """Apply a function to each leaf of a tree and what is there in the other; None is a leaf."""
-    if isinstance(one, dict):
-        return {key: _paired(function, own, other[key]) for key, own in one.items()}
-    if isinstance(one, tuple):
-        return tuple(map(partial(_paired, function), one, other))
-    return function(one, other)
 
 
 def draw_around(

@@ -45,14 +45,14 @@ export const ofEntry = (formula) => (c, n, ...at) => {
   return isIgnored(c, [n, ...entry]) ? cases(["if t is ignored: it does not count", true, recorded(n, ...at)]) : own;
 };
 
-const productOfLengths = (lengths) => lengths.reduce((product, length) => product * length, 1);
+export const productOf = (lengths) => lengths.reduce((product, length) => product * length, 1);
 
 /** Return Σ w, times the number of entries of example n that count in its mean for each weight of the example. */
 function sumOfShares(c, n) {
   const total = c.total();
   const [, ...entry] = c.values.shape;
   if (!entry.length) return total;
-  const perExample = productOfLengths(c.weights.shape.slice(1));
+  const perExample = productOf(c.weights.shape.slice(1));
   const count = places(entry).filter((at) => !isIgnored(c, [n, ...at])).length || 1;
   if (Number.isInteger(c.options.ignored_class)) {
     return multiply(divide(variable("m", [n], count), perExample), total);
@@ -79,6 +79,6 @@ export function sumOfWeights(weights, name) {
   const isArray = typeof weights === "function";
   const parts = isArray ? [] : Object.keys(weights).map((key) => sumOfWeights(weights[key], withLabel(name, key)));
   const total = isArray ? sumOver(weights, weights) : add(...parts);
-  const count = isArray ? productOfLengths(weights.shape.slice(1)) : parts.length;
+  const count = isArray ? productOf(weights.shape.slice(1)) : parts.length;
   return define(name, [], count === 1 ? total : divide(total, count));
 }

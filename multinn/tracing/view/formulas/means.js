@@ -1,9 +1,9 @@
 // Means over the entries, or over the positions, of one example in a loss.
 
 import { divide, sum } from "../expressions.js";
+import { productOf } from "../losses.js";
 
 const ENTRY_NAMES = ["j", "k", "l", "m"], POSITION_NAMES = ["r", "c", "d"];
-const productOf = (lengths) => lengths.reduce((total, length) => total * length, 1);
 
 // `entry` are the indices of the entry whose own loss is wanted instead, if there is one.
 function meanOver(names, lengths, term, entry) {
