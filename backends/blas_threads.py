@@ -69,8 +69,8 @@ def limit_blas_threads() -> None:
 def thread_count() -> int:
     """Return the number of threads that NumPy's BLAS uses, at most the usable cores; 1 if it is unknown.
 
-    It follows the limits of threadpoolctl, the CPU affinity, and the quota of CPU time as it was when this
-    was first called. A call takes a microsecond.
+    It follows the limits of threadpoolctl and the CPU affinity; the quota of CPU time is read once. A
+    call takes a microsecond.
     """
     blas, cores = _once()
     return min(blas.num_threads, cores, _affinity()) if blas else 1
