@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from backends import convolution
-from backends.convolution import Margins, Pair
 from backends.errors import PrecisionError
 from backends.tree import Tree
 from backends.tree import scan_length as scan_length
+from backends.windows import Margins, Pair
 
 Array = Any
 HostArray = np.ndarray[Any, np.dtype[Any]]  # a NumPy array on the host

@@ -8,9 +8,10 @@ document processing, IWFHR 2006, section 3.
 import math
 from typing import Any
 
+from backends import windows
+from backends.windows import Margins, Pair
+
 Array = Any
-Pair = tuple[int, int]
-Margins = tuple[Pair, Pair]
 
 
 def convolve(
@@ -24,12 +25,12 @@ def convolve(
     groups: int,
 ) -> Array:
     """Return y, as `Backend.convolve` defines it."""
-    X = padded(xp, _spread_out(xp, x, spread), padding)
+    X = windows.padded(xp, _spread_out(xp, x, spread), padding)
     P = _windows_of_groups(xp, X, weights.shape[:2], stride, dilation, groups)
     *size, channels, filters = weights.shape
     W = xp.reshape(weights, (math.prod(size) * channels, groups, filters // groups))
     Y = P @ xp.permute_dims(W, (1, 0, 2))  # (groups, windows, filters of a group)
-    shape = (x.shape[0], *count(X.shape[1:3], size, stride, dilation), filters)
+    shape = (x.shape[0], *windows.count(X.shape[1:3], size, stride, dilation), filters)
     return xp.reshape(xp.permute_dims(Y, (1, 0, 2)), shape)
 
 
@@ -37,59 +38,16 @@ def convolve_weights(
     xp: Any, x: Array, dy: Array, size: Pair, stride: Pair, padding: Margins, dilation: Pair, groups: int
 ) -> Array:
     """Return the gradient of the weights, as `Backend.convolve_weights` defines it."""
-    P = _windows_of_groups(xp, padded(xp, x, padding), size, stride, dilation, groups)
+    P = _windows_of_groups(xp, windows.padded(xp, x, padding), size, stride, dilation, groups)
     filters = dy.shape[3]
     dY = xp.permute_dims(xp.reshape(dy, (-1, groups, filters // groups)), (1, 0, 2))
     dW = xp.permute_dims(P.mT @ dY, (1, 0, 2))  # (places · channels of a group, groups, filters)
     return xp.reshape(dW, (*size, x.shape[3] // groups, filters))
 
 
-def count(shape: Any, size: Any, stride: Pair, dilation: Pair) -> Pair:
-    """Return the number of windows on padded images (height, width), as (rows, columns)."""
-    axes = zip(shape, size, stride, dilation, strict=True)
-    rows, columns = (max(0, (n - d * (k - 1) - 1) // s + 1) for n, k, s, d in axes)
-    return rows, columns
-
-
-def padded(xp: Any, x: Array, padding: Margins, fill: float = 0.0) -> Array:
-    """Return images with margins of the fill; a negative number removes rows or columns."""
-    for axis, (before, after) in zip((1, 2), padding, strict=True):
-        removed = slice(max(-before, 0), x.shape[axis] - max(-after, 0))
-        x = x[:, removed, ...] if axis == 1 else x[:, :, removed, ...]
-        sides = [
-            xp.full((*x.shape[:axis], max(n, 0), *x.shape[axis + 1 :]), fill, dtype=x.dtype)
-            for n in (before, after)
-        ]
-        if before > 0 or after > 0:
-            x = xp.concat([sides[0], x, sides[1]], axis=axis)
-    return x
-
-
-def windows(X: Array, size: Pair, stride: Pair, dilation: Pair) -> list[Array]:
-    """Return the entries of all windows, one view for each place in a window, row by row.
-
-    Args:
-        X: padded images (batch, height, width, channels), no smaller than a window.
-        size: the places of a window, (down, across).
-        stride: the distances between windows.
-        dilation: the distances between the places of a window.
-
-    Returns:
-        Arrays (batch, rows of windows, columns of windows, channels).
-    """
-    rows, columns = count(X.shape[1:3], size, stride, dilation)
-    down, across = stride
-    ends = [max(0, (rows - 1) * down + 1), max(0, (columns - 1) * across + 1)]
-    return [
-        X[:, i : i + ends[0] : down, j : j + ends[1] : across, :]
-        for i in range(0, size[0] * dilation[0], dilation[0])
-        for j in range(0, size[1] * dilation[1], dilation[1])
-    ]
-
-
 def _windows_of_groups(xp: Any, X: Array, size: Any, stride: Pair, dilation: Pair, groups: int) -> Array:
     """Return all windows as rows, (groups, windows, places · channels of a group)."""
-    places = xp.stack(windows(X, size, stride, dilation), axis=3)
+    places = xp.stack(windows.windows(X, size, stride, dilation), axis=3)
     *shape, _, channels = places.shape
     parts = xp.reshape(places, (math.prod(shape), math.prod(size), groups, channels // groups))
     windows_first = xp.permute_dims(parts, (2, 0, 1, 3))

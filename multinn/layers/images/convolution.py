@@ -48,13 +48,13 @@ class _Convolution(BaseConvolution):
         return (y + params["b"] if self.use_bias else y), (x,)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx, and {"W": Pᵀ dY, "b": Σ dY}."""
+        """Return dx, and {"W": P dYᵀ, "b": Σ dY}."""
         x = cache[0]
         dx = self._convolve_back(backend, dy, params["W"], height_and_width(x))
         return dx, self.parameter_gradients(backend, params, cache, dy)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return {"W": Pᵀ dY, "b": Σ dY}."""
+        """Return {"W": P dYᵀ, "b": Σ dY}."""
         dW = self._weights_gradient(backend, cache[0], dy, params["W"].shape)
         return self._gradients(backend, dW, dy)
 
@@ -68,14 +68,14 @@ class Conv2D(_Convolution):
     dilation d, where e = d (k - 1) + 1. Here height and width include the padding, which is zeros.
     (As in other libraries, this is strictly a cross-correlation: W is not flipped.)
 
-    Let each row of the matrix P be a window of the batch, with the columns m = (i, j, c). With W as a
-    matrix (m, f) and Y as a matrix (windows, f),
-        Y = P W + b.
+    Let row m = (i, j, c) of the matrix P hold the entries of all windows of the batch at place (i, j) in
+    channel c. With W as a matrix (m, f) and Y as a matrix (f, windows),
+        Y = Wᵀ P + b.
     This is a fully connected layer, so with dY = ∂L/∂Y
-        dW = Pᵀ dY      db = the sum of the rows of dY      dP = dY Wᵀ
+        dW = P dYᵀ      db = the sum of the columns of dY      dP = W dY
     and, as P copies entries of x, dx is the sum of dP over all copies of an entry. That sum is again a
     convolution, of dY with the turned kernel: dx_p = Σ_i W_i dY_(p - d i) / s, over all i for which s
-    divides p - d i. The backend computes these products without making the whole of P.
+    divides p - d i. The backend computes all three without the whole of P in memory.
     With groups, the channels and the filters are divided, in order, into groups of equal size, and each
     group of filters sees only its group of channels: W is (k, k, channels / groups, filters). With as
     many groups as channels, this is a depthwise convolution.
@@ -129,8 +129,8 @@ class Conv1D(_Convolution):
     y (batch, (length - e) // s + 1, filters), for a kernel of size k, stride s and dilation d, where
     e = d (k - 1) + 1. Here the length includes the padding, which is zeros.
 
-    A sequence is an image of height 1, so Y = P W + b, where P has the columns m = (i, c), and
-        dW = Pᵀ dY      db = the sum of the rows of dY      dP = dY Wᵀ
+    A sequence is an image of height 1, so Y = Wᵀ P + b, where P has the rows m = (i, c), and
+        dW = P dYᵀ      db = the sum of the columns of dY      dP = W dY
     and dx is the sum of dP over all copies of an entry.
     Time steps that a mask marks as padding count as zeros, and their dx is 0. y has the mask of x and so
     must be as long as x: with a mask, use stride 1 and "same" or "causal" padding.
@@ -195,7 +195,7 @@ class Conv1D(_Convolution):
         return with_mask(y, mask_of(x)), (values, mask)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx, and {"W": Pᵀ dY, "b": Σ dY}."""
+        """Return dx, and {"W": P dYᵀ, "b": Σ dY}."""
         dx, gradients = super().backward(backend, params, cache, dy)
         return zero_padding(backend, dx, cache[1]), gradients
 

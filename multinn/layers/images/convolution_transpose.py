@@ -48,12 +48,12 @@ class _ConvolutionTranspose(BaseConvolution):
         return (y + params["b"] if self.use_bias else y), (x,)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx, the convolution of dy, and {"W": dQᵀ X, "b": Σ dy}."""
+        """Return dX = Wᵀ dQ in the shape of x, and {"W": dQ Xᵀ, "b": Σ dy}."""
         dx = self._convolve(backend, dy, params["W"])
         return dx, self.parameter_gradients(backend, params, cache, dy)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return {"W": dQᵀ X, "b": Σ dy}."""
+        """Return {"W": dQ Xᵀ, "b": Σ dy}."""
         dW = self._weights_gradient(backend, dy, cache[0], params["W"].shape)
         return self._gradients(backend, dW, dy)
 
@@ -119,15 +119,15 @@ class ConvTranspose2D(_ConvolutionTranspose):
     output padding. The layer restores the size of images that a `Conv2D` with the same hyperparameters
     makes smaller.
 
-    Let the rows of X (pixels, channels) be the pixels of x. Each pixel contributes to a window of y: the
-    place (i, j) in filter f gets column m = (i, j, f) of
-        Q = X Wᵀ,
+    Let the columns of X (channels, pixels) be the pixels of x. Each pixel contributes to a window of y:
+    the place (i, j) in filter f gets row m = (i, j, f) of
+        Q = W X,
     and y = T(Q) + b, where T sums the contributions to each pixel of y and drops those to the padding.
-    `Conv2D` uses the same T: its dx is T(dP) with dP = dY Wᵀ. The adjoint of T copies to each place of
+    `Conv2D` uses the same T: its dx is T(dP) with dP = W dY. The adjoint of T copies to each place of
     each window the entry of dy there, so dQ = Tᵀ(dy) is the P of `Conv2D`, for dy instead of x. As Q is
     the output of a fully connected layer,
-        dX = dQ W      dW = dQᵀ X      db = the sum of dy over all axes but the last.
-    So y is computed as dx of `Conv2D`, and dx as y of `Conv2D`.
+        dX = Wᵀ dQ      dW = dQ Xᵀ      db = the sum of dy over all axes but the last.
+    So y without b is what `Conv2D` computes as dx, and dX is what it computes as y.
     Groups are as in `Conv2D`, and W is (k, k, filters / groups, channels).
     Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
     chapter 4.
@@ -181,8 +181,8 @@ class ConvTranspose1D(_ConvolutionTranspose):
     y (batch, (length - 1) s - p + e + o, filters), for a kernel of size k, stride s and dilation d,
     where e = d (k - 1) + 1, p is the total padding, and o the output padding.
 
-    A sequence is an image of height 1, so with Q = X Wᵀ and y = T(Q) + b as in `ConvTranspose2D`,
-        dQ = Tᵀ(dy)      dX = dQ W      dW = dQᵀ X      db = the sum of dy over all axes but the last.
+    A sequence is an image of height 1, so with Q = W X and y = T(Q) + b as in `ConvTranspose2D`,
+        dQ = Tᵀ(dy)      dX = Wᵀ dQ      dW = dQ Xᵀ      db = the sum of dy over all axes but the last.
     Source: as `ConvTranspose2D`.
 
     Attributes:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from backends import Array, Shape
-from backends.convolution import Margins as Margins
-from backends.convolution import Pair as Pair
-from backends.convolution import count
+from backends.windows import Margins as Margins
+from backends.windows import Pair as Pair
+from backends.windows import count
 from multinn.host.checks import is_integer
 from multinn.layers.base import Layer, check_axes
 

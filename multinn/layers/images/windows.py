@@ -2,7 +2,8 @@
 
 import math
 
-from backends import Array, Backend, convolution
+from backends import Array, Backend
+from backends import windows as images
 from multinn.layers.images.geometry import Geometry, Pair
 
 
@@ -23,8 +24,8 @@ def windows(backend: Backend, x: Array, geometry: Geometry, fill: float = 0.0) -
     Returns:
         Arrays (batch, rows of windows, columns of windows, channels).
     """
-    X = convolution.padded(backend.xp, x, geometry.margins(x.shape[1:3]), fill)
-    return convolution.windows(X, geometry.size, geometry.stride, geometry.dilation)
+    X = images.padded(backend.xp, x, geometry.margins(x.shape[1:3]), fill)
+    return images.windows(X, geometry.size, geometry.stride, geometry.dilation)
 
 
 def sum_windows(backend: Backend, parts: list[Array], geometry: Geometry, shape: Pair) -> Array:
@@ -81,7 +82,7 @@ def _sum_shifted(
         margin = (position, length - position - part.shape[axis])
         margins = (margin, (0, 0)) if axis == 1 else ((0, 0), margin)
         # Adding -0.0 changes no bit of any number, not even of 0.0 and -0.0.
-        shifted = convolution.padded(backend.xp, part, margins, -0.0)
+        shifted = images.padded(backend.xp, part, margins, -0.0)
         total = shifted if total is None else total + shifted
     return total
 
