@@ -4,8 +4,11 @@ import functools
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -61,19 +64,69 @@ def limit_blas_threads() -> None:
     blas = _numpy_blas()
     if blas is None or blas.num_threads <= cores.count or _variable(blas):
         return
-    blas.set_num_threads(cores.count)
-    # threadpoolctl 3.8 and later would let no other Python thread set a limit.
-    getattr(blas, "clear_controlling_thread", lambda: None)()
+    _set_threads(blas, cores.count)
 
 
 def thread_count() -> int:
     """Return the number of threads that NumPy's BLAS uses, at most the usable cores; 1 if it is unknown.
 
     It follows the limits of threadpoolctl and the CPU affinity; the quota of CPU time is read once. A
-    call takes a microsecond.
+    call takes a microsecond. Within `one_blas_thread`, it is the number outside of it.
     """
     blas, cores = _once()
-    return min(blas.num_threads, cores, _affinity()) if blas else 1
+    return min(_outside.threads or blas.num_threads, cores, _affinity()) if blas else 1
+
+
+class _Outside:
+    """What applies outside of all contexts of `one_blas_thread`.
+
+    Attributes:
+        threads: the number of threads of NumPy's BLAS, 0 if there is no context.
+        contexts: the number of contexts.
+        lock: held while they change.
+    """
+
+    threads = contexts = 0
+    lock = Lock()
+
+
+_outside = _Outside()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Compute in one thread within NumPy's BLAS, as threads of our own share the work.
+
+    After a product in several threads, those of OpenBLAS spin for a tenth of a second, and take half of
+    a core from ours. Measured with OpenBLAS 0.3.31 on 2 cores: an epoch of 3-32-32-64 convolutions and a
+    dense layer takes 1.5 s, and 1.1 s with this limit.
+
+    The limit is for the whole process, so a product of another Python thread may have other last bits
+    meanwhile. Contexts may be nested, and those of several Python threads may overlap.
+    """
+    blas, _ = _once()
+    if blas is None:
+        yield
+        return
+    with _outside.lock:
+        _outside.contexts += 1
+        if _outside.contexts == 1:
+            _outside.threads = blas.num_threads
+            _set_threads(blas, 1)
+    try:
+        yield
+    finally:
+        with _outside.lock:
+            _outside.contexts -= 1
+            if not _outside.contexts:
+                _set_threads(blas, _outside.threads)
+                _outside.threads = 0
+
+
+def _set_threads(blas: Any, count: int) -> None:
+    blas.set_num_threads(count)
+    # threadpoolctl 3.8 and later would let no other Python thread set a limit.
+    getattr(blas, "clear_controlling_thread", lambda: None)()
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import numpy as np
 
 from backends import numpy_convolution, numpy_jit
 from backends.base import Array, Function, scan_length
-from backends.blas_threads import describe_blas, limit_blas_threads
+from backends.blas_threads import describe_blas, limit_blas_threads, one_blas_thread
 from backends.eager import EagerBackend
 from backends.tree import Tree
 from backends.windows import Pair
@@ -52,7 +52,7 @@ class NumpyBackend(EagerBackend):
 
     def jit(self, function: Function, *example: Tree) -> Function:
         limit_blas_threads()  # again: the process may have been moved to fewer cores
-        if example and self.device != "eager":
+        if example:
             return numpy_jit.compile_function(function, example)
         return super().jit(function, *example)
 
@@ -65,8 +65,13 @@ class NumpyBackend(EagerBackend):
 
 
 class _EagerNumpyBackend(NumpyBackend):
-    jit = EagerBackend.jit
     scan = EagerBackend.scan
+
+    def jit(self, function: Function, *example: Tree) -> Function:
+        quiet = EagerBackend.jit(self, function)
+        if example and numpy_jit.is_mainly_convolution(function, example):
+            return one_blas_thread()(quiet)  # as the compiled function, for the same bits
+        return quiet
 
     def __repr__(self) -> str:
         return f"NumpyBackend(device={self.device!r})"

@@ -1,14 +1,18 @@
 """A function, compiled for arrays of given shapes and dtypes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from backends import tree as trees
+from backends.blas_threads import one_blas_thread
 from backends.numpy_jit.recording import is_recorded, record_function
+from backends.numpy_jit.schedule import Schedule
 from backends.numpy_jit.scopes import Scope
+from backends.numpy_jit.work import mainly_convolves
 from backends.numpy_jit.writing import Writer
 from backends.tree import Tree
 
@@ -61,27 +65,45 @@ class _Program:
 
     Attributes:
         nbytes: the size of the buffers.
+        mainly_convolves: whether NumPy's BLAS gets one thread, as convolutions have threads of ours.
     """
 
     def __init__(self, function: Callable[..., Tree], example: tuple[Tree, ...]) -> None:
-        scope = Scope()
-        try:
-            with np.errstate(all="ignore"):
-                arguments, outputs = record_function(function, example, scope)
-                writer = Writer(trees.leaves(arguments), trees.leaves(outputs))
-                self._replay = writer.source.function()
-                self.nbytes = writer.nbytes
-        finally:
-            for value in scope.values:  # a cycle, which would keep the examples
-                value.maker = None
-            scope.values.clear()
-        self._places = _places(outputs)
+        with _recorded(function, example) as (arguments, outputs):
+            writer = Writer(trees.leaves(arguments), trees.leaves(outputs))
+            self._replay = writer.source.function()
+            self.nbytes = writer.nbytes
+            self.mainly_convolves = mainly_convolves(writer.schedule)
+            self._places = _places(outputs)
         self._lock = Lock()  # the buffers serve one call at a time
 
     def __call__(self, arguments: tuple[Tree, ...]) -> Tree:
-        with self._lock, np.errstate(all="ignore"):
+        blas = one_blas_thread() if self.mainly_convolves else nullcontext()
+        with self._lock, blas, np.errstate(all="ignore"):
             results = self._replay(*trees.leaves(arguments))
         return trees.map(lambda place: results[place], self._places)
+
+
+@contextmanager
+def _recorded(function: Callable[..., Tree], example: tuple[Tree, ...]) -> Iterator[tuple[Tree, Tree]]:
+    """Record a function; the context has the stand-ins for its arguments and its results."""
+    scope = Scope()
+    try:
+        with np.errstate(all="ignore"):
+            yield record_function(function, example, scope)
+    finally:
+        for value in scope.values:  # a cycle, which would keep the examples
+            value.maker = None
+        scope.values.clear()
+
+
+def is_mainly_convolution(function: Callable[..., Tree], example: tuple[Tree, ...]) -> bool:
+    """Return whether `compile_function` would find that a function `mainly_convolves`."""
+    try:
+        with _recorded(function, example) as (_, outputs):
+            return mainly_convolves(Schedule(trees.leaves(outputs)))
+    except (TypeError, ValueError):  # it cannot be compiled
+        return False
 
 
 def _places(tree: Tree) -> Tree:
