@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from backends import convolution
-from backends.convolution import Margins, Pair
+from backends.windows import Margins, Pair
 
 Array = Any
 
@@ -52,13 +52,7 @@ def convolve_weights(
 
 
 def convolve_on_cpu(
-    x: Array,
-    weights: Array,
-    stride: Pair,
-    padding: Margins,
-    dilation: Pair,
-    spread: Pair,
-    groups: int,
+    x: Array, weights: Array, stride: Pair, padding: Margins, dilation: Pair, spread: Pair, groups: int
 ) -> Array:
     """Return y, as `Backend.convolve` defines it."""
     size, (channels, filters) = weights.shape[:2], weights.shape[2:]
@@ -93,10 +87,10 @@ def convolve_weights_on_cpu(
     if groups > 1:
         together = _groups_together(channels, groups)
         bunches = groups // together
-        arrays = (jnp.split(array, bunches, axis=3) for array in (x, dy))
+        inputs, outputs = (jnp.split(array, bunches, axis=3) for array in (x, dy))
         parts = [
-            convolve_weights_on_cpu(*both, size, stride, padding, dilation, 1)
-            for both in zip(*arrays, strict=True)
+            convolve_weights_on_cpu(part, of_part, size, stride, padding, dilation, 1)
+            for part, of_part in zip(inputs, outputs, strict=True)
         ]
         shape = (*size, together, channels, bunches, together, filters // groups)
         dW = jnp.reshape(jnp.stack(parts, axis=3), shape)

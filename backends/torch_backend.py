@@ -12,7 +12,7 @@ import torch
 from backends import torch_convolution
 from backends import tree as trees
 from backends.base import Array
-from backends.convolution import Margins, Pair
+from backends.windows import Margins, Pair
 from backends.eager import EagerBackend
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree

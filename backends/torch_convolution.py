@@ -9,19 +9,13 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from backends.convolution import Margins, Pair
+from backends.windows import Margins, Pair
 
 Array = Any
 
 
 def convolve(
-    x: Array,
-    weights: Array,
-    stride: Pair,
-    padding: Margins,
-    dilation: Pair,
-    spread: Pair,
-    groups: int,
+    x: Array, weights: Array, stride: Pair, padding: Margins, dilation: Pair, spread: Pair, groups: int
 ) -> Array:
     """Return y, as `Backend.convolve` defines it."""
     if spread != (1, 1):
@@ -43,13 +37,7 @@ def convolve_weights(
 
 
 def _convolve_spread(
-    x: Array,
-    weights: Array,
-    stride: Pair,
-    padding: Margins,
-    dilation: Pair,
-    spread: Pair,
-    groups: int,
+    x: Array, weights: Array, stride: Pair, padding: Margins, dilation: Pair, spread: Pair, groups: int
 ) -> Array:
     """Return y by a transposed convolution, which multiplies none of the zeros between neighbors.
 

@@ -31,8 +31,9 @@ def test_the_functions_of_a_library_compute_the_default_composition(backend, cas
     dW = convolution.convolve_weights(np, x, dy, kernel[:2], **rest)
     with backend.precision(dtype):
         x, weights, dy = backend.from_numpy((x, weights, dy))
-        came = backend.convolve(x, weights, **options), backend.convolve_weights(
-            x, dy, kernel[:2], **options
+        came = (
+            backend.convolve(x, weights, **options),
+            backend.convolve_weights(x, dy, kernel[:2], **options),
         )
         came = backend.to_numpy(came)
     tolerance = 1e-5 if dtype == "float32" else 1e-12
