@@ -1,7 +1,9 @@
 """Limit the threads of NumPy's BLAS to the cores that this process may use."""
 
+import functools
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -64,6 +66,22 @@ def limit_blas_threads() -> None:
     getattr(blas, "clear_controlling_thread", lambda: None)()
 
 
+def thread_count() -> int:
+    """Return the number of threads that NumPy's BLAS uses, at most the usable cores; 1 if it is unknown.
+
+    It follows the limits of threadpoolctl and the CPU affinity; the quota of CPU time is read once. A
+    call takes a microsecond.
+    """
+    blas, cores = _once()
+    return min(blas.num_threads, cores, _affinity()) if blas else 1
+
+
+@functools.cache
+def _once() -> tuple[Any, int]:
+    """Return NumPy's BLAS and the cores of the quota, which cost more to find than to use."""
+    return _numpy_blas(), count_cores(sys.maxsize, sys.maxsize, cpu_quota()).count
+
+
 def describe_blas() -> str:
     """Return the name of NumPy's BLAS, its version and kernels, its number of threads and the reason.
 
@@ -103,11 +121,16 @@ def _reason(threads: int, variable: str, cores: Cores) -> str:
 def usable_cores() -> Cores:
     """Return the cores that this process may use, by its CPU affinity and its quota of CPU time."""
     if not hasattr(os, "sched_getaffinity"):
-        cores = os.cpu_count() or 1
-        return count_cores(cores, cores, None)
+        return count_cores(_affinity(), _affinity(), None)
     machine = os.sysconf("SC_NPROCESSORS_CONF")  # as OpenBLAS counts; os.cpu_count can be overridden
-    affinity = os.sched_getaffinity(os.getpid())  # of the main thread; others may be pinned
-    return count_cores(machine, len(affinity), cpu_quota())
+    return count_cores(machine, _affinity(), cpu_quota())
+
+
+def _affinity() -> int:
+    """Return the number of cores that the process may run on."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    return len(os.sched_getaffinity(os.getpid()))  # of the main thread; others may be pinned
 
 
 def count_cores(machine: int, affinity: int, quota: float | None) -> Cores:
