@@ -12,10 +12,10 @@ import torch
 from backends import torch_convolution
 from backends import tree as trees
 from backends.base import Array
-from backends.windows import Margins, Pair
 from backends.eager import EagerBackend
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
+from backends.windows import Margins, Pair
 
 _CREATE = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
 
