@@ -70,7 +70,8 @@ def _padded(x: Array, padding: Margins) -> tuple[Array, Pair]:
 
 
 def _channels_first(x: Array) -> Array:
-    return x.permute(0, 3, 1, 2)
+    # Of a transposed view, PyTorch would choose another function, and so other last bits.
+    return x.contiguous().permute(0, 3, 1, 2)
 
 
 def _channels_last(x: Array) -> Array:
