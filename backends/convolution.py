@@ -51,7 +51,7 @@ def _windows_of_groups(xp: Any, X: Array, size: Any, stride: Pair, dilation: Pai
     *shape, _, channels = places.shape
     parts = xp.reshape(places, (math.prod(shape), math.prod(size), groups, channels // groups))
     windows_first = xp.permute_dims(parts, (2, 0, 1, 3))
-    return xp.reshape(windows_first, (groups, math.prod(shape), -1))
+    return xp.reshape(windows_first, (groups, math.prod(shape), math.prod(size) * channels // groups))
 
 
 def _spread_out(xp: Any, x: Array, spread: Pair) -> Array:

@@ -15,9 +15,9 @@ from backends import jax_convolution
 from backends import tree as trees
 from backends.aligned import CACHE_LINE, aligned_bytes
 from backends.base import PRECISIONS, Array, Backend, Function, HostArray, unknown_precision
-from backends.convolution import Margins, Pair
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
+from backends.windows import Margins, Pair
 
 _LARGE = 2**22  # bytes; from this size on, NumPy requests huge pages
 

@@ -2,7 +2,8 @@
 
 XLA's function for the CPU is fast within loops only with the axes (batch, height, width, channels), in
 float32, without groups and with at least about 4 channels. All else is brought to this form, or to
-products of matrices.
+products of matrices. Blocks of columns, and groups computed together, multiply zeros too, so NaN and
+infinity in x also reach neighboring outputs of the same image.
 """
 
 import math
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from backends import convolution
-from backends.convolution import Margins, Pair
+from backends.windows import Margins, Pair
 
 Array = Any
 
@@ -76,7 +77,7 @@ def convolve_on_cpu(
     X = _columns_in_blocks(x, padding[1][0], size[1], columns, block)
     vertical = (stride[0], 1), (padding[0], (0, 0)), (dilation[0], 1), (spread[0], 1)
     Y = convolve(X, _weights_of_blocks(weights, block), *vertical)
-    return jnp.reshape(Y, (*Y.shape[:2], -1, filters))[:, :, :columns]
+    return jnp.reshape(Y, (*Y.shape[:2], Y.shape[2] * block, filters))[:, :, :columns]
 
 
 def convolve_weights_on_cpu(
@@ -87,10 +88,10 @@ def convolve_weights_on_cpu(
     if groups > 1:
         together = _groups_together(channels, groups)
         bunches = groups // together
-        arrays = (jnp.split(array, bunches, axis=3) for array in (x, dy))
+        inputs, outputs = (jnp.split(array, bunches, axis=3) for array in (x, dy))
         parts = [
-            convolve_weights_on_cpu(*both, size, stride, padding, dilation, 1)
-            for both in zip(*arrays, strict=True)
+            convolve_weights_on_cpu(part, of_part, size, stride, padding, dilation, 1)
+            for part, of_part in zip(inputs, outputs, strict=True)
         ]
         shape = (*size, together, channels, bunches, together, filters // groups)
         dW = jnp.reshape(jnp.stack(parts, axis=3), shape)

@@ -9,11 +9,13 @@ import array_api_compat.torch as torch_namespace
 import numpy as np
 import torch
 
+from backends import torch_convolution
 from backends import tree as trees
 from backends.base import Array
 from backends.eager import EagerBackend
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
+from backends.windows import Margins, Pair
 
 _CREATE = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
 
@@ -44,6 +46,32 @@ class TorchBackend(EagerBackend):
 
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
         return table.index_add(0, ids, rows)
+
+    def convolve(
+        self,
+        x: Array,
+        weights: Array,
+        *,
+        stride: Pair = (1, 1),
+        padding: Margins = ((0, 0), (0, 0)),
+        dilation: Pair = (1, 1),
+        spread: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Array:
+        return torch_convolution.convolve(x, weights, stride, padding, dilation, spread, groups)
+
+    def convolve_weights(
+        self,
+        x: Array,
+        dy: Array,
+        size: Pair,
+        *,
+        stride: Pair = (1, 1),
+        padding: Margins = ((0, 0), (0, 0)),
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Array:
+        return torch_convolution.convolve_weights(x, dy, size, stride, padding, dilation, groups)
 
     def derivative(self, function: Callable[[Tree], Array], at: Tree) -> Tree:
         variables = trees.map(lambda leaf: leaf.detach().requires_grad_(), at)
