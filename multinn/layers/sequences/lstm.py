@@ -69,21 +69,20 @@ class LSTM(Recurrent):
     ) -> tuple[tuple[Array, ...], Tree]:
         h, c = state
         z = self._by_gate(backend, a) + h @ self._by_gate(backend, params["U"])
-        i_f = functional.sigmoid(backend, z[:2, ...])
-        i, f = i_f[0, ...], i_f[1, ...]
+        i_and_f = functional.sigmoid(backend, z[:2, ...])
+        i, f = i_and_f[0, ...], i_and_f[1, ...]
         g = backend.xp.tanh(z[2, ...])
         o = functional.sigmoid(backend, z[3, ...])
         c = f * c + i * g
         tanh_c = backend.xp.tanh(c)
-        return (o * tanh_c, c), (i_f, g, o, tanh_c)
+        return (o * tanh_c, c), (i, f, g, o, tanh_c)
 
     def _slopes(
         self, backend: Backend, before: tuple[Array, ...], after: tuple[Array, ...], saved: Tree
     ) -> Tree:
         """Return the factors of dh in dc; of dc in dz_i, dz_f and dz_g; of dh in dz_o; and f."""
         _, c_before = before
-        i_f, g, o, tanh_c = saved
-        i, f = i_f[:, 0, ...], i_f[:, 1, ...]
+        i, f, g, o, tanh_c = saved
         return (
             o * (1.0 - tanh_c * tanh_c),
             g * i * (1.0 - i),
