@@ -6,6 +6,7 @@ finite.
 """
 
 import math
+from itertools import zip_longest
 
 from backends import Array, Backend, Tree
 
@@ -62,11 +63,19 @@ def log_sigmoid(backend: Backend, x: Array) -> Array:
     return xp.minimum(x, 0.0) - xp.log1p(xp.exp(-xp.abs(x)))
 
 
+def sum_of_columns(backend: Backend, x: Array) -> Array:
+    """Return the sum along the last axis, which keeps length 1.
+
+    As a product with ones it takes a fraction of the time of ``sum``, if the rows are short and many.
+    """
+    return x @ backend.xp.ones((x.shape[-1], 1), dtype=x.dtype)
+
+
 def softmax(backend: Backend, x: Array) -> Array:
     """Return exp(x) / sum(exp(x)) along the last axis, shifted by the maximum."""
     xp = backend.xp
     exponentials = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
-    return exponentials / xp.sum(exponentials, axis=-1, keepdims=True)
+    return exponentials / sum_of_columns(backend, exponentials)
 
 
 def softmax_parts(backend: Backend, x: Array) -> tuple[Array, Array, Array]:
@@ -97,7 +106,7 @@ def masked_softmax(backend: Backend, x: Array, hidden: Array) -> Array:
     # Where all entries are hidden, this bound keeps the exponentials, and so their sum, at 0.
     largest = xp.maximum(xp.max(x, axis=-1, keepdims=True), 0.5 * lowest)
     exponentials = xp.exp(x - largest)
-    return exponentials / xp.maximum(xp.sum(exponentials, axis=-1, keepdims=True), 0.5)
+    return exponentials / xp.maximum(sum_of_columns(backend, exponentials), 0.5)
 
 
 def logsumexp(backend: Backend, x: Array) -> Array:
@@ -232,22 +241,19 @@ def normal_cdf(backend: Backend, x: Array) -> Array:
     tail, where exp(-z²) loses digits.
 
     Φ(x) = erfc(-x / √2) / 2. For z = |x| / √2 and t = 2 / (2 + z), the complementary error function is
-    erfc(z) = t exp(-z² + P(t)), where P is a Chebyshev series, summed by Clenshaw's recurrence.
+    erfc(z) = t exp(-z² + P(2t - 1)), where P is a Chebyshev series, here in powers, by Horner's rule.
     """
     xp = backend.xp
     z = xp.minimum(xp.abs(x), _NORMAL_ENDS) * math.sqrt(0.5)
-    t = 2.0 / (2.0 + z)
-    argument = 2.0 * t - 1.0
-    twice = 2.0 * argument
-    first, *others = _coefficients(xp.finfo(x.dtype).eps)
-    current, previous = 0.0 * z + others[-1], 0.0 * z
-    for coefficient in reversed(others[:-1]):
-        current, previous = twice * current - previous + coefficient, current
-    series = argument * current - previous + first
-    tail = 0.5 * t * xp.exp(series - z * z)
-    # The same bits as where(x < 0, tail, 1 - tail), which NumPy computes slowly if the signs are random.
-    is_right = xp.astype(x >= 0.0, x.dtype)
-    return is_right + (1.0 - 2.0 * is_right) * tail
+    twice_t = 4.0 / (2.0 + z)
+    u = twice_t - 1.0
+    *others, first = _powers(_coefficients(xp.finfo(x.dtype).eps))
+    series = first * u + others.pop()
+    for coefficient in reversed(others):
+        series = series * u + coefficient
+    tail = twice_t * xp.exp(series - z * z)
+    # The same as where(x < 0, tail, 1 - tail), which NumPy computes slowly if the signs are random.
+    return xp.abs(xp.astype(x >= 0.0, x.dtype) - 0.25 * tail)
 
 
 def _coefficients(precision: float) -> list[float]:
@@ -257,6 +263,21 @@ def _coefficients(precision: float) -> list[float]:
     while dropped + abs(coefficients[-1]) < precision / 16.0:
         dropped += abs(coefficients.pop())
     return coefficients
+
+
+def _powers(coefficients: list[float]) -> list[float]:
+    """Return the coefficients of the powers of u in Σ_k c_k T_k(u): T_k+1 = 2 u T_k - T_k-1."""
+    result = [0.0] * len(coefficients)
+    before, current = [0.0, 1.0], [1.0]  # T_-1 = T_1 = u
+    for coefficient in coefficients:
+        for power, factor in enumerate(current):
+            result[power] += coefficient * factor
+        shifted = [0.0, *(2.0 * factor for factor in current)]
+        before, current = (
+            current,
+            [own - other for own, other in zip_longest(shifted, before, fillvalue=0.0)],
+        )
+    return result
 
 
 def normal_pdf(backend: Backend, x: Array) -> Array:

@@ -28,6 +28,8 @@ _MANY = 2**19  # numbers; a larger repeated constant would leave the cache
 _MANY_ROWS = 32
 _ROW = 512  # numbers, over which NumPy spends little of the time on the loop itself
 _VECTOR = 64  # bytes of a register
+_FEW_VECTORS = 4 * _VECTOR
+_BLOCK = 2**13  # numbers, which fit into the first cache
 
 
 def write_call(source: Source, call: Call, whole_array: Callable[[Value], Any]) -> None:
@@ -108,6 +110,12 @@ def _write_reduction(source: Source, call: Call, out: str) -> None:
         columns = source.constant(np.empty(array.shape[::-1], array.dtype))
         source.line(f"{columns}[...] = {array_text}.T")
         source.line(f"{reduce}({columns}, 0, None, {source.reshaped(result, array.shape[:1])})")
+        return
+    if call.function is not np.sum and _has_many_rows(call):
+        length, rows = array.shape[-1], array.size // array.shape[-1]
+        columns = source.constant(np.empty((length, _BLOCK // length), array.dtype))
+        args = [source.reshaped(array, (rows, length)), columns, source.reshaped(result, (rows,))]
+        source.line(f"{source.constant(_reduce_rows)}({reduce}, {', '.join(args)})")
         return
     parts = [array_text, source.constant(call.options.get("axis")), "None", out]
     parts += ["True"] if call.options.get("keepdims") else []
@@ -193,6 +201,33 @@ def _has_short_rows(call: Call) -> bool:
         and len(array) >= _MANY_ROWS
         and array[0].nbytes <= _VECTOR
     )
+
+
+def _has_many_rows(call: Call) -> bool:
+    """Return whether the call reduces each of many rows of a few registers of the processor."""
+    array = call.args[0].example
+    return bool(
+        array.flags.c_contiguous
+        and call.options.get("axis") in (array.ndim - 1, -1)
+        and array.shape[-1] * array.itemsize <= _FEW_VECTORS
+        and array.size >= 2 * _BLOCK
+    )
+
+
+def _reduce_rows(reduce: Any, rows: HostArray, columns: HostArray, results: HostArray) -> None:
+    """Write the maximum or minimum of each row, from blocks of rows that are transposed in the cache.
+
+    Among zeros of both signs, either may be the result of NumPy: it looks at such rows itself.
+    """
+    size = columns.shape[1]
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        transposed = columns[:, : len(block)]
+        transposed[...] = block.T
+        reduce(transposed, 0, None, results[start : start + size])
+    (zeros,) = np.nonzero(results == 0)
+    if len(zeros):
+        results[zeros] = reduce(rows[zeros], 1)
 
 
 def _is_plain_where(call: Call) -> bool:

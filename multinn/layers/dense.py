@@ -59,8 +59,9 @@ class Dense(Layer):
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = dy Wᵀ, and {"W": xᵀ dy, "b": Σ dy}."""
-        dx = dy @ params["W"].T
-        return dx, self.parameter_gradients(backend, params, cache, dy)
+        return input_gradient(backend, dy, params["W"]), self.parameter_gradients(
+            backend, params, cache, dy
+        )
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
         """Return {"W": xᵀ dy, "b": Σ dy}."""
@@ -69,3 +70,9 @@ class Dense(Layer):
         if self.use_bias:
             gradients["b"] = backend.xp.sum(dy, axis=0)
         return gradients
+
+
+def input_gradient(backend: Backend, dy: Array, W: Array) -> Array:
+    """Return dx = dy Wᵀ (batch, ..., inputs), as one matrix product."""
+    dx = as_matrix(backend, dy) @ W.T
+    return dx if dy.ndim == 2 else backend.xp.reshape(dx, (*dy.shape[:-1], W.shape[0]))

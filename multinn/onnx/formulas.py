@@ -6,13 +6,13 @@ backend, runs here on edges of a graph, and each function adds an operator that 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 
-from backends import Backend, Tree, tree
+from backends import Backend, Shape, Tree, tree
 from multinn.layers import Layer
 from multinn.onnx.graph import Graph
 
@@ -24,10 +24,12 @@ class Edge:
     Attributes:
         graph: the graph.
         name: the name of the edge.
+        shape: the shape without the batch, or () if the formula does not ask for it.
     """
 
     graph: Graph
     name: str
+    shape: Shape = ()
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -38,7 +40,7 @@ class Edge:
         """Add an operator of this edge and others, and return its output."""
         graph = self.graph
         names = [each.name if isinstance(each, Edge) else graph.constant(each) for each in others]
-        return Edge(graph, graph.add(operator, self.name, *names, **attributes))
+        return replace(self, name=graph.add(operator, self.name, *names, **attributes))
 
     def __neg__(self) -> "Edge":
         return self.add("Neg")
@@ -58,6 +60,9 @@ class Edge:
         return self.add("Mul", other)
 
     __rmul__ = __mul__
+
+    def __matmul__(self, other: "Edge | float") -> "Edge":
+        return self.add("MatMul", other)
 
     def __truediv__(self, other: "Edge | float") -> "Edge":
         return self.add("Div", other)
@@ -105,6 +110,7 @@ _XP = SimpleNamespace(
     maximum=_function("Max"),
     mean=_mean,
     minimum=_function("Min"),
+    ones=np.ones,
     sqrt=_function("Sqrt"),
     tanh=_function("Tanh"),
 )

@@ -38,7 +38,7 @@ def _batch_norm(graph: Graph, layer: BatchNorm, params: Tree, state: Tree, x: Va
 def _over_last_axes(
     graph: Graph, layer: LayerNorm | RMSNorm, params: Tree, state: Tree, x: Value
 ) -> Value:
-    return replace(x, name=formula(layer, params, Edge(graph, x.name)).name)
+    return replace(x, name=formula(layer, params, Edge(graph, x.name, x.shape)).name)
 
 
 @converts(GroupNorm, any_layout=True, takes_mask=True)

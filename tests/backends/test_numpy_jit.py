@@ -290,6 +290,9 @@ def test_the_largest_of_each_of_many_short_rows(dtype):
         for rows in (31, 64):
             x = generator.choice(special[: 8 if dtype.startswith("float") else 5], (rows, columns))
             assert_compiles(function, (x.astype(dtype),))
+    for columns in (8, 31, 32):  # blocks of rows, of which some have only zeros
+        x = generator.choice(special[:2] if columns == 31 else special[2:6], (3, 700, columns))
+        assert_compiles(lambda backend, x: backend.xp.max(x, axis=-1, keepdims=True), (x.astype(dtype),))
 
 
 def test_the_order_in_memory_may_change_between_calls():

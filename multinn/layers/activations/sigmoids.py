@@ -205,7 +205,7 @@ class Softmax(ParameterFree):
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = y (dy - Σ dy y)."""
         y = cache
-        return y * (dy - backend.xp.sum(dy * y, axis=-1, keepdims=True)), {}
+        return y * (dy - functional.sum_of_columns(backend, dy * y)), {}
 
 
 def _tanh_gate(backend: Backend, x: Array) -> Array:

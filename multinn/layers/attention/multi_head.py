@@ -12,7 +12,7 @@ from multinn import functional
 from multinn.descriptions.bounds import check_fractions, check_integers, check_positive
 from multinn.host.trees import is_one_shape
 from multinn.layers.base import Layer, Masked, mask_of, values_of, with_mask
-from multinn.layers.dense import Dense
+from multinn.layers.dense import Dense, input_gradient
 from multinn.layers.dropout import Dropout
 from multinn.layers.masked import expand_mask, zero_padding
 from multinn.random import Key
@@ -148,8 +148,11 @@ class MultiHeadAttention(Layer):
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Any, Tree]:
         """Return dx, (dX, dC) or (dX, dC, dB), and the gradients of query, key, value and output."""
         gradients, (dQ, dK, dV), dS = self._backward_to_projections(backend, params, cache, dy)
-        dX = dQ @ params["query"]["W"].T
-        dC = dK @ params["key"]["W"].T + dV @ params["value"]["W"].T
+        dX, of_key, of_value = (
+            input_gradient(backend, d, params[name]["W"])
+            for name, d in (("query", dQ), ("key", dK), ("value", dV))
+        )
+        dC = of_key + of_value
         if cache.C is None:
             return dX + dC, gradients
         if cache.B is None:
@@ -169,7 +172,7 @@ class MultiHeadAttention(Layer):
         C = X if C is None else C  # they differ in padding, where dK and dV are 0
         dA, d_output = _dense(params["output"]).backward(backend, params["output"], A, dY)
         dA = self._split(backend, dA)
-        sums = xp.sum(dA * self._split(backend, A), axis=-1, keepdims=True)
+        sums = functional.sum_of_columns(backend, dA * self._split(backend, A))
         dP = dA @ xp.matrix_transpose(V)
         dS = P * ((dP if m is None else dP * m) - sums)
         dV = xp.matrix_transpose(P if m is None else P * m) @ dA

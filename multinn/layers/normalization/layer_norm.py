@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from backends import Array, Backend, Shape, Tree
+from multinn import functional
 from multinn.descriptions.bounds import check_integers, check_positive
 from multinn.layers.base import Layer, Masked, check_features, mask_of, sum_of_rows, values_of, with_mask
 from multinn.layers.masked import expand_mask, zero_padding
@@ -43,7 +44,9 @@ class _OverLastAxes(Layer):
         return shape
 
     def _mean(self, backend: Backend, x: Array) -> Array:
-        return moments.mean(backend, x, -1 if self.axes == 1 else tuple(range(-self.axes, 0)))
+        if self.axes == 1 and len(x.shape) <= 3:  # a product would change the order of images in memory
+            return functional.sum_of_columns(backend, x) / x.shape[-1]
+        return moments.mean(backend, x, tuple(range(-self.axes, 0)))
 
     def _sum_of_examples(self, backend: Backend, x: Array) -> Array:
         """Return the sum over all other axes."""

@@ -68,23 +68,21 @@ class LSTM(Recurrent):
         self, backend: Backend, params: Tree, state: tuple[Array, ...], a: Array
     ) -> tuple[tuple[Array, ...], Tree]:
         h, c = state
-        n = self.units
-        z = a + h @ params["U"]
-        i_f = functional.sigmoid(backend, z[:, : 2 * n])
-        i, f = i_f[:, :n], i_f[:, n:]
-        g = backend.xp.tanh(z[:, 2 * n : 3 * n])
-        o = functional.sigmoid(backend, z[:, 3 * n :])
+        z = self._by_gate(backend, a) + h @ self._by_gate(backend, params["U"])
+        i_and_f = functional.sigmoid(backend, z[:2, ...])
+        i, f = i_and_f[0, ...], i_and_f[1, ...]
+        g = backend.xp.tanh(z[2, ...])
+        o = functional.sigmoid(backend, z[3, ...])
         c = f * c + i * g
         tanh_c = backend.xp.tanh(c)
-        return (o * tanh_c, c), (i_f, g, o, tanh_c)
+        return (o * tanh_c, c), (i, f, g, o, tanh_c)
 
     def _slopes(
         self, backend: Backend, before: tuple[Array, ...], after: tuple[Array, ...], saved: Tree
     ) -> Tree:
         """Return the factors of dh in dc; of dc in dz_i, dz_f and dz_g; of dh in dz_o; and f."""
         _, c_before = before
-        i_f, g, o, tanh_c = saved
-        i, f = i_f[..., : self.units], i_f[..., self.units :]
+        i, f, g, o, tanh_c = saved
         return (
             o * (1.0 - tanh_c * tanh_c),
             g * i * (1.0 - i),
@@ -102,3 +100,8 @@ class LSTM(Recurrent):
         dc = dc + dh * of_c
         da = backend.xp.concat([dc * of_i, dc * of_f, dc * of_g, dh * of_o], axis=1)
         return (da @ U_transposed, dc * f), (da, None)
+
+    def _by_gate(self, backend: Backend, x: Array) -> Array:
+        """Return (rows, gates · units) as (gates, rows, units): the numbers of a gate are adjacent."""
+        xp = backend.xp
+        return xp.permute_dims(xp.reshape(x, (-1, self.gates, self.units)), (1, 0, 2))
