@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from backends import convolution
+from backends import tree as trees
 from backends.errors import PrecisionError
 from backends.tree import Tree
 from backends.tree import scan_length as scan_length
@@ -175,6 +176,11 @@ class Backend(ABC):
             PrecisionError: the library or the device lacks that dtype.
         """
 
+    def all_finite(self, tree: Tree) -> Array:
+        """Return whether all numbers in a tree of at least one array are finite, as a boolean array."""
+        finite = [self.xp.all(self.xp.isfinite(leaf)) for leaf in trees.leaves(tree)]
+        return self.xp.all(self.xp.stack(finite))
+
     def derivative(self, function: Callable[[Tree], Array], at: Tree) -> Tree:
         """Return the gradient of a function as the library itself derives it, or None if it cannot.
 
@@ -189,10 +195,10 @@ class Backend(ABC):
     def keep_compiled(self, folder: Path) -> None:  # noqa: B027  # most libraries keep nothing
         """Keep compiled programs in a folder from one process to the next, if the library can.
 
-        The setting applies to the whole process: scripts may make it, libraries should not. A folder
-        that is already set stays. If the folder or its files are unusable, programs are silently
-        compiled as usual. Anyone who can write to the folder can have their code run, so it must belong
-        to the user.
+        The setting applies to the whole process: scripts and the environment variable
+        MULTINN_COMPILATION_CACHE may make it, libraries should not. A folder that is already set stays.
+        If the folder or its files are unusable, programs are silently compiled as usual. Anyone who can
+        write to the folder can have their code run, so it must belong to the user.
 
         Args:
             folder: created if missing; may be deleted at any time.

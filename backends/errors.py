@@ -5,7 +5,7 @@ class BackendError(Exception):
     """Base class of all errors about backends.
 
     Attributes:
-        origin: where the name of the backend came from; appended to the message.
+        origin: where the name of the backend or folder came from; appended to the message.
     """
 
     origin = ""

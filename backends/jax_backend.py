@@ -93,6 +93,13 @@ class JaxBackend(Backend):
         carry, ys = jax.lax.scan(step, carry, xs)
         return carry, ys
 
+    def all_finite(self, tree: Tree) -> Array:
+        # One sum: for a test of each leaf, XLA compiles several kernels, which takes a fifth of the
+        # time in which a small network compiles. 0 · ∞ and 0 · NaN are NaN.
+        floats = [leaf for leaf in trees.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+        numbers = jnp.concatenate([jnp.zeros(0), *map(jnp.ravel, floats)])
+        return jnp.sum(0.0 * numbers) == 0.0
+
     def derivative(self, function: Callable[[Tree], Array], at: Tree) -> Tree:
         value, pull_back = jax.vjp(function, at)
         return pull_back(jnp.ones_like(value))[0]

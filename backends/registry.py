@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from backends.base import Backend
@@ -17,6 +18,7 @@ from backends.errors import (
 )
 
 ENVIRONMENT_VARIABLE = "MULTINN_BACKEND"
+COMPILATION_CACHE_VARIABLE = "MULTINN_COMPILATION_CACHE"
 ENTRY_POINT_GROUP = "multinn.backends"
 
 _OWN = {
@@ -32,6 +34,9 @@ _INSTALL = {name: f'pip install "multinn[{name}]"' for name in ("jax", "torch", 
 def get_backend(backend: str | Backend | None = None) -> Backend:
     """Return the backend of that name; the same instance each time.
 
+    If the environment variable MULTINN_COMPILATION_CACHE names a folder, a new backend keeps its
+    compiled programs there, as `Backend.keep_compiled` describes.
+
     Args:
         backend: a name such as ``numpy``, ``jax``, ``jax:cpu`` or ``jax:gpu:1``; or a class that is not
             registered, as ``package.module:Class`` or ``package.module:Class:device``; or None for the
@@ -44,6 +49,7 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
         BackendNotInstalledError: the library that it needs is missing.
         BrokenBackendError: it fails to load, or does not keep the contract.
         DeviceNotFoundError: it has no such device.
+        BackendError: MULTINN_COMPILATION_CACHE names no folder, and none can be made there.
 
     >>> get_backend("numpy")
     NumpyBackend(device='cpu')
@@ -59,7 +65,7 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
     try:
         return _construct(os.environ.get(ENVIRONMENT_VARIABLE) or "numpy")
     except BackendError as error:
-        error.origin = f" (requested by the environment variable {ENVIRONMENT_VARIABLE})"
+        error.origin = error.origin or f" (requested by the environment variable {ENVIRONMENT_VARIABLE})"
         raise
 
 
@@ -90,6 +96,7 @@ def installed_backends() -> list[str]:
 def _construct(specification: str) -> Backend:
     entry, device = _find(specification)
     factory = _load(entry)
+    folder = _compilation_cache()
     try:
         backend = factory(device)
     except BackendError:
@@ -106,7 +113,24 @@ def _construct(specification: str) -> Backend:
             "expected an instance of backends.Backend; name a class that derives from it"
         )
     backend._remake = get_backend, (f"{entry.name}:{backend.device}",)
+    if folder:
+        backend.keep_compiled(folder)
     return backend
+
+
+def _compilation_cache() -> Path | None:
+    """Return the folder that the environment names for compiled programs, after making it, or None."""
+    named = os.environ.get(COMPILATION_CACHE_VARIABLE)
+    if not named:
+        return None
+    folder = Path(named).expanduser().absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        wrong = BackendError(f"expected a folder for compiled programs, got {named!r}: {error}")
+        wrong.origin = f" (requested by the environment variable {COMPILATION_CACHE_VARIABLE})"
+        raise wrong from error
+    return folder
 
 
 def _remedy(entry: EntryPoint, factory: Any) -> str:

@@ -1,5 +1,6 @@
-"""Checks of conversion from and to NumPy, of precision, and of `scatter_add`."""
+"""Checks of conversion from and to NumPy, of precision, of `scatter_add` and of `all_finite`."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,6 +167,15 @@ def scatter_in_jit(backend: Backend) -> None:
             )
             came = backend.to_numpy(backend.jit(backend.scatter_add, *arguments)(*arguments))
         require_same(came, np.array([[0], [2]], dtype), "a compiled scatter_add")
+
+
+@check("all_finite", "finds infinity and NaN in any array, and nothing else")
+def all_finite(backend: Backend) -> None:
+    rest = {"large": np.full((2, 3), 3e38, np.float32), "integers": np.array([2**31 - 1], np.int32)}
+    for number in (-3e38, 0.0, math.inf, -math.inf, math.nan):
+        own = backend.from_numpy((rest, np.array([1.0, number], np.float32)))
+        came = bool(backend.to_numpy(backend.jit(backend.all_finite, own)(own)))
+        require(came == math.isfinite(number), f"{not came} from all_finite with {number}", f"{came}")
 
 
 @check("from_numpy", "the NumPy array is unchanged")

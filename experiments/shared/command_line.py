@@ -19,6 +19,7 @@ from backends import (
     get_backend,
     installed_backends,
 )
+from backends.registry import COMPILATION_CACHE_VARIABLE
 from experiments.datasets import NAMES
 from experiments.datasets.cache import cache_path
 from experiments.datasets.mnist import DATA_VARIABLE
@@ -72,7 +73,8 @@ def make_parser(
             "--no-compilation-cache",
             dest="compilation_cache",
             action="store_false",
-            help="compile everything anew (default: what JAX compiles is kept for later runs)",
+            help="compile everything anew (default: what JAX compiles is kept for later runs, in the "
+            "folder of MULTINN_COMPILATION_CACHE, else in the user's cache folder)",
         )
     return parser
 
@@ -311,6 +313,8 @@ def run_script(
         arguments: None for those of the command line.
     """
     options = parser.parse_args(arguments)
+    if arguments is None and not getattr(options, "compilation_cache", True):
+        os.environ.pop(COMPILATION_CACHE_VARIABLE, None)  # also for the processes that it starts
     options.compilation_cache = arguments is None and getattr(options, "compilation_cache", True)
     try:
         _check_files(getattr(options, "out", None), getattr(options, "json", None))

@@ -125,7 +125,7 @@ class EpochMetrics:
         """Return the loss and the metrics of one epoch."""
         return {name: float(column[index]) for name, column in self.columns.items()}
 
-    def records(self, epochs: Sequence[int], indices: Sequence[int]) -> list[Record]:
+    def records(self, epochs: Sequence[int], indices: Sequence[int] | HostArray) -> list[Record]:
         """Return the records of some of the epochs, each with its number as ``epoch``.
 
         Args:
@@ -133,8 +133,9 @@ class EpochMetrics:
             indices: their indices in the columns.
         """
         records: list[Record] = [{"epoch": epoch} for epoch in epochs]
+        at = np.asarray(indices, np.int64)
         for name, column in self.columns.items():
-            for record, value in zip(records, column[list(indices)].tolist(), strict=True):
+            for record, value in zip(records, column[at].tolist(), strict=True):
                 record[name] = value
         return records
 

@@ -262,8 +262,7 @@ class TrainingProgram:
             records = records, None
         else:
             state, records = scan(epoch, state, plan)
-        finite = [xp.all(xp.isfinite(leaf)) for leaf in tree.leaves(state)]
-        return state, records, xp.all(xp.stack(finite))
+        return state, records, self.backend.all_finite(state)
 
     def evaluate(self, state: ModelState, examples: Examples) -> Tree:
         """Return the record of some examples at inference."""

@@ -150,8 +150,8 @@ class BaseRun:
     def _records(self, metrics: EpochMetrics, epochs: int) -> list[Record]:
         """Return the records of the next epochs that are due for a report."""
         last = self.done + epochs == self.epochs
-        due = due_epochs(self.done, epochs, self.report_every, last=last)
-        return metrics.records([self.trainer.epoch + 1 + index for index in due], due)
+        due = np.array(due_epochs(self.done, epochs, self.report_every, last=last), np.int64)
+        return metrics.records((self.trainer.epoch + 1 + due).tolist(), due)
 
     def _report(self, metrics: EpochMetrics) -> Record:
         """Evaluate the validation data and call the callbacks if a report is due.

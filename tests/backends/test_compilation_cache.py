@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from backends import get_backend
+from backends import BackendError, get_backend
 from experiments.xor import __main__ as xor
 from tests.support.helpers import run_experiment, run_python
 from tests.support.strict_backend import StrictBackend
@@ -22,8 +22,8 @@ from multinn import Dense, MeanSquaredError, Sequential, Tanh, Trainer
 events = []
 jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
 backend = get_backend("jax")
-for folder in {folders}:
-    backend.keep_compiled(Path(folder))
+if {another!r}:
+    backend.keep_compiled(Path({another!r}))
 x = np.linspace(-1.0, 1.0, 30).reshape(10, 3)
 for dtype in ("float32", "float64"):
     model = Sequential([Dense(4), Tanh(), Dense(1)])
@@ -34,9 +34,11 @@ print("found", events.count("/jax/compilation_cache/cache_hits"))
 """
 
 
-def train(*folders: Path) -> list[str]:
+def train(folder: Path, another: Path | str = "") -> list[str]:
     """Train in a new process that keeps compiled programs in the first folder; return its output."""
-    result = run_python(TRAIN.format(folders=[str(folder) for folder in folders]))
+    result = run_python(
+        TRAIN.format(another=str(another)), environment={"MULTINN_COMPILATION_CACHE": str(folder)}
+    )
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout.splitlines()
 
@@ -75,12 +77,24 @@ def test_a_damaged_folder_does_no_harm(first, tmp_path, damage: Callable[[Path],
     assert train(tmp_path) == printed
 
 
-def test_a_folder_that_cannot_be_made_does_no_harm(first, tmp_path):
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_variable(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    assert train(tmp_path / "file" / "folder") == first[1]
+    monkeypatch.setenv("MULTINN_COMPILATION_CACHE", str(tmp_path / "file" / "folder"))
+    monkeypatch.setenv("MULTINN_BACKEND", "tests.support.strict_backend:StrictBackend")
+    with pytest.raises(BackendError, match=r"folder.*file.*variable MULTINN_COMPILATION_CACHE\)$"):
+        get_backend()
 
 
-def learn_xor(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def test_a_folder_that_cannot_be_written_to_does_no_harm(first, tmp_path):
+    (tmp_path / "file").touch()
+    result = run_python(TRAIN.format(another=str(tmp_path / "file" / "folder")))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == first[1]
+
+
+def learn_xor(
+    folder: Path, *arguments: str, named: Path | str = ""
+) -> "subprocess.CompletedProcess[str]":
     result = run_experiment(
         "xor",
         "--backend",
@@ -88,14 +102,14 @@ def learn_xor(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str
         "--epochs",
         "5",
         *arguments,
-        environment={"MULTINN_CACHE": str(folder)},
+        environment={"MULTINN_CACHE": str(folder), "MULTINN_COMPILATION_CACHE": str(named)},
     )
     assert (result.returncode, result.stderr) == (0, "")
     return result
 
 
 def test_a_script_keeps_its_programs_unless_an_option_forbids_it(tmp_path):
-    learn_xor(tmp_path, "--no-compilation-cache")
+    learn_xor(tmp_path, "--no-compilation-cache", named=tmp_path / "named")
     assert not list(tmp_path.iterdir())
     learn_xor(tmp_path)
     assert any(file.name.startswith("jit_run-") for file in (tmp_path / "compiled").iterdir())

@@ -23,7 +23,7 @@ def run_python(
     Args:
         code: the program.
         path: folders to import from, before the project.
-        environment: variables to set; MULTINN_BACKEND is otherwise unset.
+        environment: variables to set; otherwise MULTINN_BACKEND and MULTINN_COMPILATION_CACHE are unset.
         seconds: the time after which the process is ended.
     """
     return _run_interpreter("-c", code, path=path, environment=environment, seconds=seconds)
@@ -52,7 +52,8 @@ def _run_interpreter(
     folder: Path | None = None,
     seconds: float = 120.0,
 ) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name != "MULTINN_BACKEND"}
+    ours = ("MULTINN_BACKEND", "MULTINN_COMPILATION_CACHE")
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=folder,
