@@ -33,8 +33,9 @@ class Timing:
         first_call: seconds of the preparation and the first run in the first process, compilation and
             the search for settings included; None if it failed before.
         compile: the part of these seconds that was spent compiling; None if unknown.
-        steady: the seconds of each timed run, by the competitor's clock.
-        wall: the seconds of each timed run by the wall clock.
+        calls: the seconds of each timed run, of `fit` or of the competitor's whole loop.
+        training: those of them that were spent in training, without the check and the copy of the
+            examples; empty if unknown.
         peak_megabytes: the rise of the memory above libraries and data, the maximum over the processes;
             None if unknown.
         versions: of the competitor's libraries.
@@ -49,8 +50,8 @@ class Timing:
     competitor: str
     first_call: float | None = None
     compile: float | None = None
-    steady: list[float] = field(default_factory=list)
-    wall: list[float] = field(default_factory=list)
+    calls: list[float] = field(default_factory=list)
+    training: list[float] = field(default_factory=list)
     peak_megabytes: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     failed: str | None = None
@@ -60,7 +61,12 @@ class Timing:
     @property
     def median(self) -> float | None:
         """The median of the timed runs; None if there are none."""
-        return statistics.median(self.steady) if self.steady else None
+        return statistics.median(self.calls) if self.calls else None
+
+    @property
+    def median_training(self) -> float | None:
+        """The median of the seconds of training; None if unknown."""
+        return statistics.median(self.training) if self.training else None
 
 
 def ratio(one: Timing, other: Timing | None) -> float | None:
@@ -68,7 +74,7 @@ def ratio(one: Timing, other: Timing | None) -> float | None:
     if other is None:
         return None
     # A competitor that failed or was interrupted has fewer rounds.
-    ratios = [own / base for own, base in zip(one.steady, other.steady, strict=False) if base]
+    ratios = [own / base for own, base in zip(one.calls, other.calls, strict=False) if base]
     return statistics.median(ratios) if ratios else None
 
 
@@ -160,8 +166,9 @@ class _Entrant:
 
     def timed_run(self) -> None:
         answer = self.process.ask("run")
-        self.timing.steady.append(answer["seconds"])
-        self.timing.wall.append(answer["wall"])
+        self.timing.calls.append(answer["call"])
+        if answer["training"] is not None:
+            self.timing.training.append(answer["training"])
 
     def end(self) -> None:
         peak = self.process.quit()["peak_megabytes"]
