@@ -177,12 +177,12 @@ def _deep_workloads(most: int | None) -> list[Workload]:
     blocks = Transformer((32, 64), heads=4, hidden_units=128, blocks=2)
     normalized = NormalizedMlp((256, 256, 256, 256, 256, 10))
     jobs: list[tuple[str, str, Network, int, int]] = [
-        ("convolutions", "3x3x32, 3x3x32, 3x3x64, 10", images, 64, 1024),
-        ("residual", "3x3x16, 2 residual blocks, 10", ResNet((32, 32, 3), 16, blocks=2), 64, 1024),
-        ("lstm", "16-64 over 50 steps, 10", lstm, 64, 1024),
-        ("gru", "16-64 over 50 steps, 10", gru, 64, 1024),
-        ("transformer", "2 blocks of 64, 32 steps, 10", blocks, 64, 1024),
-        ("batch_norm", "4 x 256 with batch norm, 10", normalized, 128, 8192),
+        ("convolutions", "3x3, 32-32-64-10", images, 64, 1024),
+        ("residual", "2 blocks of 16 channels", ResNet((32, 32, 3), 16, blocks=2), 64, 1024),
+        ("lstm", "16-64 over 50 steps", lstm, 64, 1024),
+        ("gru", "16-64 over 50 steps", gru, 64, 1024),
+        ("transformer", "2 blocks of 64 features", blocks, 64, 1024),
+        ("batch_norm", "4 x 256 normalized", normalized, 128, 8192),
     ]
     return [
         Workload(

@@ -133,7 +133,7 @@ def test_a_sweep_of_many_backends_fits_a_terminal():
     assert all(sum(line.count(name) for line in lines) >= 1 for name in names)
 
 
-def test_peers_that_are_not_installed_are_left_out_with_the_pip_line(monkeypatch, capsys):
+def test_a_group_of_jobs_without_the_peers_that_are_not_installed(monkeypatch, capsys):
     peers = {
         "needy": "tests.support.competitor_standins:Needy",
         "quick": "tests.support.competitor_standins:Standin",
@@ -142,8 +142,10 @@ def test_peers_that_are_not_installed_are_left_out_with_the_pip_line(monkeypatch
     monkeypatch.setattr(competitors, "PEERS", peers)
     measured = []
     monkeypatch.setattr(compare_backends, "measure", lambda _job, timings, *_: measured.extend(timings))
-    status = compare_backends.main(["--peers", "--workloads", "predict", "--backends", "numpy"])
+    status = compare_backends.main(["--peers", "--workloads", "predict,deep", "--backends", "numpy"])
     assert status == 0
-    assert [timing.competitor for timing in measured] == [NUMPY, "quick", FLOOR]
+    assert [timing.competitor for timing in measured] == 7 * [NUMPY, "quick", FLOOR]
+    deep = ["convolutions", "residual", "lstm", "gru", "transformer", "batch_norm"]
+    assert [timing.workload for timing in measured[::3]] == ["predict", *deep]
     error = capsys.readouterr().err
     assert "left out, not installed: needy: pip install a_library_that_is_nowhere" in error
