@@ -42,12 +42,12 @@ _PROTOTYPES: Final = 20
 _TEST_EXAMPLES: Final = 2000
 REFERENCE: Final = "scikit-learn"
 
-#: The highest ratio of the seconds by `--dataset`, solver, batch size and backend.
+#: The highest ratio of the seconds, by the size of the data, solver, batch size and backend.
 BOUNDS: Final[dict[tuple[str, str, int, str], float]] = {
-    ("mnist", "adam", 200, "numpy"): 0.55,
-    ("mnist", "adam", 200, "jax"): 0.55,
-    ("mnist", "adam", 64, "numpy"): 0.45,
-    ("mnist", "adam", 64, "jax"): 0.33,
+    ("large", "adam", 200, "numpy"): 0.55,
+    ("large", "adam", 200, "jax"): 0.55,
+    ("large", "adam", 64, "numpy"): 0.45,
+    ("large", "adam", 64, "jax"): 0.33,
     ("small", "adam", 200, "numpy"): 0.55,
     ("small", "lbfgs", 200, "numpy"): 1.0,
 }
@@ -180,7 +180,8 @@ def _estimators(
     fits = [Fits(dataset, REFERENCE, _maker(getattr(neural_network, kind), settings))]
     for name, backend in backends.items():
         make = _maker(getattr(multinn.sklearn, kind), settings | {"backend": backend})
-        case = (options.dataset, options.solver, options.batch_size, name)
+        size = "small" if options.dataset == "small" else "large"
+        case = (size, options.solver, options.batch_size, name)
         # No claim is about a quick look at few examples.
         bound = BOUNDS.get(case) if options.examples >= _EXAMPLES else None
         fits.append(Fits(dataset, f"multinn {name}", make, bound))

@@ -8,7 +8,12 @@ from contextlib import suppress
 from backends import get_backend, installed_backends
 from experiments.compare_backends import sweep as compare_backends_sweep
 from experiments.compare_backends.picture import draw_comparison
-from experiments.compare_backends.report import Comparison, make_report_record, print_report
+from experiments.compare_backends.report import (
+    Comparison,
+    make_report_record,
+    markdown_table,
+    print_report,
+)
 from experiments.compare_backends.runs import Rounds, Timing, compare_parameters, measure
 from experiments.competitors import (
     FLOOR,
@@ -87,8 +92,12 @@ def run(options: argparse.Namespace) -> int:
         interrupted = True
         print("interrupted: the tables show the finished runs", file=sys.stderr)
     print_report(comparison)
-    if options.out and draw_comparison(comparison, options.out) is None:
-        print("no picture: only the floor was measured", file=sys.stderr)
+    if options.out:
+        table = options.out / "compare_backends.md"
+        table.write_text(markdown_table(comparison), encoding="utf-8")
+        print(f"table: {table}")
+        if draw_comparison(comparison, options.out) is None:
+            print("no picture: only the floor was measured", file=sys.stderr)
     if options.json:
         write_json(options.json, make_report_record(comparison, options))
     return 130 if interrupted else 0

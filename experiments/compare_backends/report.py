@@ -92,6 +92,19 @@ def print_report(comparison: Comparison) -> None:
         print(f"\nClaims, with a tolerance of 5 % for noise\n\n{_claims_table(verdicts)}")
 
 
+def markdown_table(comparison: Comparison) -> str:
+    """Return the median seconds of all competitors and jobs, as a table in Markdown."""
+    jobs = list(comparison.workloads)
+    rows = [["", *jobs], ["---"] * (len(jobs) + 1)]
+    for name in dict.fromkeys(timing.competitor for timing in comparison.timings):
+        timings = [comparison.of(job).get(name, Timing(job, name)) for job in jobs]
+        rows.append([name, *(seconds_text(timing.median) for timing in timings)])
+        if any(timing.training for timing in timings):
+            training = [seconds_text(timing.median_training) for timing in timings]
+            rows.append([f"{name}, training alone", *training])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
 def make_report_record(comparison: Comparison, options: argparse.Namespace) -> dict[str, Any]:
     """Return the record of the measurements so far, ready for `write_json`."""
     timings = comparison.timings
@@ -182,7 +195,7 @@ def _verdict(timing: Timing, reference: str) -> str:
 def _claims_table(verdicts: Sequence[Verdict]) -> str:
     rows = [
         [
-            shorten(verdict.claim, 50),
+            shorten(verdict.claim, 55),
             f"{verdict.bound:g}{verdict.unit}",
             f"{verdict.measured:.3g}{verdict.unit}",
             "yes" if verdict.holds else "NO",

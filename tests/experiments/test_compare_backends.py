@@ -99,13 +99,23 @@ def test_the_claims_that_can_be_judged_are(comparison):
 
 def test_the_tables_fit_a_terminal(comparison):
     printed, _, _ = comparison
-    assert all(len(line) <= 80 for line in printed.splitlines() if not line.startswith("picture:"))
+    assert all(
+        len(line) <= 80 for line in printed.splitlines() if not line.startswith(("picture:", "table:"))
+    )
     assert all(f"\n{job}: " in printed for job in JOBS)
 
 
-def test_the_chart_is_drawn(comparison):
-    _, _, folder = comparison
+def test_the_chart_is_drawn_and_the_table_written(comparison):
+    _, record, folder = comparison
     assert (folder / "compare_backends.png").stat().st_size > 10_000
+    heading, _, *rows = (folder / "compare_backends.md").read_text().splitlines()
+    assert heading == "|  | xor | lenet | predict |"
+    names = ["multinn numpy", "multinn numpy, training alone", "multinn jax"]
+    assert [row.split(" | ")[0] for row in rows] == [
+        f"| {name}" for name in (*names, "multinn jax, training alone", "floor")
+    ]
+    medians = [each["median"] for each in record["results"] if each["competitor"] == "multinn jax"]
+    assert rows[2] == f"| multinn jax | {' | '.join(map(seconds_text, medians))} |"
 
 
 def test_the_rounds_are_shared_by_processes():
@@ -156,7 +166,7 @@ def test_a_failure_is_a_line_and_the_others_go_on(tmp_path):
         assert min(noisy["calls"]) >= 0.001
     lines = result.stdout.splitlines()
     assert lines.count(f"{STANDINS}:Dies: failed: ended with status 3") == 2
-    assert all(len(line) <= 80 for line in lines if not line.startswith("picture:"))
+    assert all(len(line) <= 80 for line in lines if not line.startswith(("picture:", "table:")))
 
 
 def test_the_sweep_has_a_table_a_picture_and_a_record(tmp_path):
