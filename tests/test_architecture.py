@@ -54,7 +54,7 @@ BACKENDS = {
 # Files that may import an array library, in a function, and the reason.
 LAZY_IMPORTS = {
     "experiments/competitors/jax_grad_optax.py": "a competitor in measurements of speed",
-    "experiments/compare_jax_grad/plain_jax.py": "a competitor in measurements of speed",
+    "experiments/competitors/plain_jax.py": "a competitor in measurements of speed",
     "experiments/competitors/torch_models.py": "a competitor in measurements of speed",
 }
 

@@ -8,7 +8,12 @@ from contextlib import suppress
 from backends import get_backend, installed_backends
 from experiments.compare_backends import sweep as compare_backends_sweep
 from experiments.compare_backends.picture import draw_comparison
-from experiments.compare_backends.report import Comparison, make_report_record, print_report
+from experiments.compare_backends.report import (
+    Comparison,
+    make_report_record,
+    markdown_table,
+    print_report,
+)
 from experiments.compare_backends.runs import Rounds, Timing, compare_parameters, measure
 from experiments.competitors import (
     FLOOR,
@@ -19,7 +24,7 @@ from experiments.competitors import (
     multinn_name,
     pip_line,
 )
-from experiments.competitors.workloads import Workload, all_workloads
+from experiments.competitors.workloads import GROUPS, Workload, all_workloads
 from experiments.shared.command_line import (
     add_backends,
     add_count,
@@ -45,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         times_compilation=True,
     )
     add_backends(parser, "all that are installed; none if --competitors is given")
-    add_names(parser, "--workloads", "jobs", all_workloads())
+    add_names(parser, "--workloads", "jobs, or a group of jobs", [*all_workloads(), *GROUPS])
     parser.add_argument(
         "--peers", action="store_true", help="compare with all other libraries that are installed"
     )
@@ -74,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         return compare_backends_sweep.run(options)
     if options.batch_sizes or options.widths:
         raise UsageError("--batch-sizes and --widths are only for --sweep")
-    workloads = select(all_workloads(options.examples), options.workloads, "workload")
+    workloads = _select_workloads(options)
     competitors = _select_competitors(options)
     ours = {name: backend_of(name) for name in competitors}
     comparison = Comparison(
@@ -87,11 +92,29 @@ def run(options: argparse.Namespace) -> int:
         interrupted = True
         print("interrupted: the tables show the finished runs", file=sys.stderr)
     print_report(comparison)
-    if options.out and draw_comparison(comparison, options.out) is None:
-        print("no picture: only the floor was measured", file=sys.stderr)
+    if options.out:
+        table = options.out / "compare_backends.md"
+        table.write_text(markdown_table(comparison), encoding="utf-8")
+        print(f"table: {table}")
+        if draw_comparison(comparison, options.out) is None:
+            print("no picture: only the floor was measured", file=sys.stderr)
     if options.json:
         write_json(options.json, make_report_record(comparison, options))
     return 130 if interrupted else 0
+
+
+def _select_workloads(options: argparse.Namespace) -> dict[str, Workload]:
+    """Return the jobs of ``--workloads`` by name, in that order; all if none is named.
+
+    Raises:
+        UsageError: there is no such job or group.
+    """
+    known = all_workloads(options.examples)
+    groups = {name: {name: job} for name, job in known.items()}
+    for group in GROUPS:
+        groups[group] = {name: job for name, job in known.items() if job.group == group}
+    chosen = select(groups, options.workloads or GROUPS, "workload")
+    return {name: job for jobs in chosen.values() for name, job in jobs.items()}
 
 
 def _select_competitors(options: argparse.Namespace) -> list[str]:

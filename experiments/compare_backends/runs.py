@@ -33,15 +33,15 @@ class Timing:
         first_call: seconds of the preparation and the first run in the first process, compilation and
             the search for settings included; None if it failed before.
         compile: the part of these seconds that was spent compiling; None if unknown.
-        steady: the seconds of each timed run, by the competitor's clock.
-        wall: the seconds of each timed run by the wall clock.
+        calls: the seconds of each timed run, of `fit` or of the competitor's whole loop.
+        training: those of them that were spent in training, without the check and the copy of the
+            examples; empty if unknown.
         peak_megabytes: the rise of the memory above libraries and data, the maximum over the processes;
             None if unknown.
         versions: of the competitor's libraries.
         failed: the reason of a failure, or None.
         difference: for our backends, the largest difference of a parameter to that of the first backend
-            after one run in float64, relative to the largest parameter of the array; None if not
-            compared.
+            after one run in float64, relative to the largest parameter; None if not compared.
         not_compared: the reason why there was no run in float64, or None.
     """
 
@@ -49,8 +49,8 @@ class Timing:
     competitor: str
     first_call: float | None = None
     compile: float | None = None
-    steady: list[float] = field(default_factory=list)
-    wall: list[float] = field(default_factory=list)
+    calls: list[float] = field(default_factory=list)
+    training: list[float] = field(default_factory=list)
     peak_megabytes: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     failed: str | None = None
@@ -60,7 +60,12 @@ class Timing:
     @property
     def median(self) -> float | None:
         """The median of the timed runs; None if there are none."""
-        return statistics.median(self.steady) if self.steady else None
+        return statistics.median(self.calls) if self.calls else None
+
+    @property
+    def median_training(self) -> float | None:
+        """The median of the seconds of training; None if unknown."""
+        return statistics.median(self.training) if self.training else None
 
 
 def ratio(one: Timing, other: Timing | None) -> float | None:
@@ -68,7 +73,7 @@ def ratio(one: Timing, other: Timing | None) -> float | None:
     if other is None:
         return None
     # A competitor that failed or was interrupted has fewer rounds.
-    ratios = [own / base for own, base in zip(one.steady, other.steady, strict=False) if base]
+    ratios = [own / base for own, base in zip(one.calls, other.calls, strict=False) if base]
     return statistics.median(ratios) if ratios else None
 
 
@@ -160,8 +165,9 @@ class _Entrant:
 
     def timed_run(self) -> None:
         answer = self.process.ask("run")
-        self.timing.steady.append(answer["seconds"])
-        self.timing.wall.append(answer["wall"])
+        self.timing.calls.append(answer["call"])
+        if answer["training"] is not None:
+            self.timing.training.append(answer["training"])
 
     def end(self) -> None:
         peak = self.process.quit()["peak_megabytes"]
@@ -197,9 +203,13 @@ def compare_parameters(
             timing.not_compared = f"{type(error).__name__}: {' '.join(str(error).split())}"
             continue
         reference = params if reference is None else reference
-        timing.difference = max(tree.leaves(tree.map(_difference, params, reference)))
+        timing.difference = _difference(tree.leaves(params), tree.leaves(reference))
 
 
-def _difference(own: HostArray, other: HostArray) -> float:
-    largest = max(float(np.max(np.abs(other))), 1e-30)
-    return float(np.max(np.abs(own - other))) / largest
+def _difference(own: Sequence[HostArray], other: Sequence[HostArray]) -> float:
+    """Return the largest difference relative to the largest of all parameters.
+
+    Biases before a batch normalization are zero up to rounding, so each array's own scale is too small.
+    """
+    largest = max(float(np.max(np.abs(array))) for array in other)
+    return max(float(np.max(np.abs(a - b))) for a, b in zip(own, other, strict=True)) / largest

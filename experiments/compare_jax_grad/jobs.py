@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from backends import HostArray
-from experiments.compare_jax_grad import plain_jax
-from experiments.compare_jax_grad.plain_jax import Forward, PlainLoss
+from experiments.competitors import plain_jax
+from experiments.competitors.plain_jax import Forward, PlainLoss
 from experiments.convnet import ARCHITECTURES, CLASSES, make_model
 from experiments.sequence import models as sequence_models
 from experiments.sequence.adding_problem import draw_sequences

@@ -11,7 +11,7 @@ import numpy as np
 
 from backends import Backend
 from experiments.compare_jax_grad.jobs import LEARNING_RATE, Job
-from experiments.compare_jax_grad.plain_jax import PlainTraining
+from experiments.competitors.plain_jax import PlainTraining
 from experiments.shared.interrupted import raise_if_interrupted
 from multinn import Adam, History, Trainer
 from multinn.host.progress import Advance

@@ -1,6 +1,5 @@
 """The interface of competitors: ways to do a workload's job, each timed in a process of its own."""
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
@@ -52,6 +51,6 @@ class Competitor(ABC):
         for module in self.requires:
             import_module(module)
 
-    def clock(self) -> float:
-        """Return the time in seconds; the time of a run is the difference before and after it."""
-        return time.perf_counter()
+    def training_seconds(self) -> float | None:
+        """Return the seconds that all runs so far spent in training; None if this is not known."""
+        return None

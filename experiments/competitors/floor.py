@@ -6,20 +6,12 @@ from functools import partial
 import numpy as np
 
 from backends import HostArray
-from experiments.competitors.models import (
-    Model,
-    ModelCompetitor,
-    Setting,
-    blas_thread_settings,
-    weight_shapes,
-)
-from experiments.competitors.workloads import Network, Workload
+from experiments.competitors.models import Model, ModelCompetitor, Setting, blas_thread_settings
+from experiments.competitors.networks import Product
+from experiments.competitors.workloads import Workload
 
-Product = tuple[HostArray, HostArray, HostArray]
-"""Two factors, and the array for their product."""
-
-Size = tuple[int, int, int]
-"""The rows, inputs and units of a layer; a row of a convolution is a patch."""
+Factors = tuple[HostArray, HostArray, HostArray]
+"""Two factors, and the array for their product; with three axes, products of several matrices."""
 
 
 class Floor(ModelCompetitor):
@@ -27,7 +19,7 @@ class Floor(ModelCompetitor):
 
     The products of a layer are the outputs, the gradient of the weights and, except in the first layer,
     the gradient of the inputs. A convolution is a product with patches, whose extraction is not
-    counted.
+    counted. Products that a layer repeats, such as those of each time step, are computed in one call.
     """
 
     name = "floor"
@@ -48,7 +40,7 @@ class Products(Model):
         training = workload.task == "train"
         batch_size = workload.batch_size if training else workload.examples
         self._steps, rest = divmod(workload.examples, batch_size)
-        sizes = [layer_sizes(workload.network, rows) for rows in (batch_size, rest)]
+        sizes = [workload.network.products(rows) if rows else [] for rows in (batch_size, rest)]
         generator = np.random.default_rng(seed)
         self._layouts = [
             [layer_products(layers, columns, training, generator) for layers in sizes]
@@ -77,60 +69,44 @@ class Products(Model):
             for set_threads in threads
         ]
 
-    def _set(self, products: list[Product], last: list[Product], set_threads: Setting) -> None:
+    def _set(self, products: list[Factors], last: list[Factors], set_threads: Setting) -> None:
         set_threads()
         self._products, self._last_products = products, last
 
 
-def _multiply(products: Sequence[Product]) -> None:
+def _multiply(products: Sequence[Factors]) -> None:
     for left, right, out in products:
         np.matmul(left, right, out=out)
 
 
-def layer_sizes(network: Network, batch: int) -> list[Size]:
-    """Return the size of each layer's product for a batch; no sizes for a batch of 0."""
-    if not batch:
-        return []
-    sizes: list[Size] = []
-    side = network.input_shape[0]
-    for shape in weight_shapes(network):
-        *kernel, inputs, units = shape
-        rows = batch
-        if kernel:
-            side = side - kernel[0] + 1
-            rows, inputs = batch * side * side, kernel[0] * kernel[1] * inputs
-            side = side // 2
-        sizes.append((rows, inputs, units))
-    return sizes
-
-
 def layer_products(
-    sizes: Sequence[Size], columns: bool, training: bool, generator: np.random.Generator
-) -> list[Product]:
+    sizes: Sequence[Product], columns: bool, training: bool, generator: np.random.Generator
+) -> list[Factors]:
     """Return the products of one step, on random numbers.
 
     Args:
-        sizes: the sizes of the layers.
+        sizes: the products of the forward pass.
         columns: whether the examples are the columns of the matrices.
         training: whether gradients are computed.
         generator: draws the numbers.
     """
 
-    def matrix(rows: int, width: int) -> HostArray:
-        """Return random numbers, (rows, width), in row-major or column-major order."""
-        if columns:
-            return generator.random((width, rows), dtype=np.float32).T
-        return generator.random((rows, width), dtype=np.float32)
+    def matrices(times: int, rows: int, width: int) -> HostArray:
+        """Return random matrices, (rows, width), in row-major or column-major order."""
+        shape = (times, width, rows) if columns else (times, rows, width)
+        values = generator.random(shape if times > 1 else shape[1:], dtype=np.float32)
+        return values.mT if columns else values
 
-    def product(left: HostArray, right: HostArray) -> Product:
-        out = matrix(len(left), right.shape[1])
-        return (right.T, left.T, out.T) if columns else (left, right, out)
+    def product(left: HostArray, right: HostArray, times: int) -> Factors:
+        out = matrices(times, left.shape[-2], right.shape[-1])
+        return (right.mT, left.mT, out.mT) if columns else (left, right, out)
 
-    forward: list[Product] = []
-    backward: list[Product] = []
-    for index, (rows, inputs, units) in enumerate(sizes):
-        x, W, dy = matrix(rows, inputs), matrix(inputs, units), matrix(rows, units)
-        forward.append(product(x, W))
-        gradients = [product(x.T, dy), product(dy, W.T)]
+    forward: list[Factors] = []
+    backward: list[Factors] = []
+    for index, (rows, inputs, units, times) in enumerate(sizes):
+        x, W = matrices(times, rows, inputs), matrices(times, inputs, units)
+        dy = matrices(times, rows, units)
+        forward.append(product(x, W, times))
+        gradients = [product(x.mT, dy, times), product(dy, W.mT, times)]
         backward = [*gradients[: 2 if index else 1], *backward]
     return [*forward, *backward] if training else forward

@@ -1,6 +1,5 @@
 """multinn itself, on any backend."""
 
-import time
 from typing import Any
 
 from backends import Backend, HostArray, get_backend
@@ -14,8 +13,7 @@ class Framework(Competitor):
     """multinn's trainer.
 
     The time of training is the trainer's own: the planning of the epochs with their random orders, and
-    the steps. Each call of `fit` also checks the examples and copies them to the backend. This belongs
-    to the loading of data, which is timed for no competitor.
+    the steps. Each call of `fit` also checks the examples and copies them to the backend.
     """
 
     def __init__(self, backend: str) -> None:
@@ -50,9 +48,9 @@ class Framework(Competitor):
         self._trainer = trainer
         return run
 
-    def clock(self) -> float:
-        """Return the seconds of training so far, or the time if nothing is trained."""
-        return time.perf_counter() if self._trainer is None else self._trainer.seconds.train
+    def training_seconds(self) -> float | None:
+        """Return the trainer's seconds of training so far; None if nothing is trained."""
+        return None if self._trainer is None else self._trainer.seconds.train
 
 
 def train(workload: Workload, trainer: Trainer, x: HostArray, y: HostArray) -> None:

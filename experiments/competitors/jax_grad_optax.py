@@ -1,22 +1,27 @@
 """JAX as its users write it: `jax.grad`, an optimizer of optax, and compiled loops."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from backends import HostArray
-from experiments.competitors.models import (
-    Model,
-    ModelCompetitor,
-    Parameters,
-    epoch_batches,
-    initial_parameters,
+from backends import HostArray, Tree
+from experiments.competitors import plain_jax
+from experiments.competitors.models import Model, ModelCompetitor, epoch_batches, initial_parameters
+from experiments.competitors.networks import (
+    ConvNet,
+    Mlp,
+    Network,
+    NormalizedMlp,
+    Recurrent,
+    ResNet,
+    Transformer,
 )
-from experiments.competitors.workloads import LeNet, Network, Workload
+from experiments.competitors.workloads import Workload
 
 Array = Any
-Carry = tuple[Parameters, Any]
+Carry = tuple[Tree, Any]
 
 
 class JaxGradOptax(ModelCompetitor):
@@ -28,22 +33,26 @@ class JaxGradOptax(ModelCompetitor):
     name = "jax.grad + optax"
     requires = ("jax", "optax")
 
+    def supports(self, workload: Workload) -> bool:
+        """Return whether the job is classic or has no convolutions; `JaxGradStepwise` takes the others.
+
+        On a CPU, a convolution of XLA is many times slower inside a loop than outside.
+        """
+        return workload.group == "classic" or not _has_convolutions(workload)
+
     def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "JaxModel":
         """Return the model."""
         return JaxModel(workload, x, y, seed, stepwise=False)
 
 
 class JaxGradStepwise(JaxGradOptax):
-    """`JaxGradOptax` with a call for each step, for networks with convolutions.
-
-    On a CPU, a convolution of XLA is several times slower inside a loop than outside.
-    """
+    """`JaxGradOptax` with a call for each step, for networks with convolutions."""
 
     name = "jax.grad stepwise"
 
     def supports(self, workload: Workload) -> bool:
         """Return whether there are convolutions."""
-        return isinstance(workload.network, LeNet)
+        return _has_convolutions(workload)
 
     def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "JaxModel":
         """Return the model."""
@@ -54,7 +63,7 @@ class JaxModel(Model):
     """Parameters and the optimizer's state, both donated to each call, and the data.
 
     Attributes:
-        parameters: the current parameters.
+        parameters: the current parameters, a tree as in multinn.
     """
 
     def __init__(
@@ -69,7 +78,7 @@ class JaxModel(Model):
         self._stepwise = stepwise
         self._data = jax.device_put((x, y))
         self._generator = np.random.default_rng(seed)
-        self.parameters: Parameters = jax.device_put(initial_parameters(workload.network, seed))
+        self.parameters: Tree = jax.device_put(initial_parameters(workload.network, seed))
         self._state = jax.device_put(optimizer.init(self.parameters))
         step = _step(workload, optimizer)
         self._step = jax.jit(step, donate_argnums=0)
@@ -112,12 +121,16 @@ class JaxModel(Model):
         return np.asarray(self._outputs(self.parameters, self._data[0]))
 
 
+def _has_convolutions(workload: Workload) -> bool:
+    return isinstance(workload.network, ConvNet | ResNet)
+
+
 def _step(workload: Workload, optimizer: Any) -> Callable[..., tuple[Carry, Array]]:
     """Return a function that trains on the given rows, or on all examples if they are None."""
     import jax
     import optax
 
-    def loss(parameters: Parameters, x: Array, y: Array) -> Array:
+    def loss(parameters: Tree, x: Array, y: Array) -> Array:
         y_hat = outputs(workload.network, parameters, x)
         if workload.loss == "half_squared_error":
             return 0.5 * ((y_hat - y) ** 2).sum()
@@ -165,29 +178,83 @@ def _full_batch_epochs(
     return train
 
 
-def outputs(network: Network, parameters: Parameters, x: Array) -> Array:
-    """Return the outputs of the network."""
+def outputs(network: Network, parameters: Tree, x: Array) -> Array:
+    """Return the outputs of the network; batches are normalized by their own statistics."""
+    return _FORWARD[type(network)](network, parameters, x)
+
+
+def _mlp(network: Mlp, parameters: Tree, x: Array) -> Array:
     import jax
 
-    if isinstance(network, LeNet):
-        return _lenet(parameters, x)
     activate = jax.nn.sigmoid if network.activation == "sigmoid" else jax.nn.relu
-    for W, b in parameters[:-1]:
-        x = activate(x @ W + b)
-    W, b = parameters[-1]
-    x = x @ W + b
+    *hidden, last = _with_parameters(parameters)
+    for layer in hidden:
+        x = activate(plain_jax.dense(layer, x))
+    x = plain_jax.dense(last, x)
     return activate(x) if network.activated_output else x
 
 
-def _lenet(parameters: Parameters, x: Array) -> Array:
+def _normalized_mlp(network: NormalizedMlp, parameters: Tree, x: Array) -> Array:
     import jax
-    from jax import lax
 
-    for W, b in parameters[:2]:
-        layout = ("NHWC", "HWIO", "NHWC")
-        x = jax.nn.relu(lax.conv_general_dilated(x, W, (1, 1), "VALID", dimension_numbers=layout) + b)
-        batch, height, width, channels = x.shape
-        # faster, forward and back, than lax.reduce_window
-        x = x.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))
-    W, b = parameters[2]
-    return x.reshape(len(x), -1) @ W + b
+    *hidden, last = _with_parameters(parameters)
+    for layer, norm in zip(hidden[::2], hidden[1::2], strict=True):
+        x = jax.nn.relu(plain_jax.batch_norm(norm, plain_jax.dense(layer, x)))
+    return plain_jax.dense(last, x)
+
+
+def _convnet(network: ConvNet, parameters: Tree, x: Array) -> Array:
+    import jax
+
+    *convolutions, last = _with_parameters(parameters)
+    rest = iter(convolutions)
+    for stage in network.stages:
+        for _ in stage:
+            x = plain_jax.convolution(next(rest), x, padding=network.padding.upper())
+            x = jax.nn.relu(x)
+        x = plain_jax.max_pool(x)
+    return plain_jax.dense(last, x.reshape(len(x), -1))
+
+
+def _resnet(network: ResNet, parameters: Tree, x: Array) -> Array:
+    import jax
+
+    def normalized(layer: Tree, norm: Tree, x: Array) -> Array:
+        return plain_jax.batch_norm(norm, plain_jax.convolution(layer, x, padding="SAME"))
+
+    first, first_norm, *blocks, last = _with_parameters(parameters)
+    x = jax.nn.relu(normalized(first, first_norm, x))
+    for _, block in blocks:
+        one, one_norm, two, two_norm = _with_parameters(block)
+        inner = jax.nn.relu(normalized(one, one_norm, x))
+        x = jax.nn.relu(x + normalized(two, two_norm, inner))
+    return plain_jax.dense(last, x.mean((1, 2)))
+
+
+def _recurrent(network: Recurrent, parameters: Tree, x: Array) -> Array:
+    return (plain_jax.lstm if network.kind == "lstm" else plain_jax.gru)(parameters, x)
+
+
+def _transformer(network: Transformer, parameters: Tree, x: Array) -> Array:
+    import jax
+
+    *blocks, last = _with_parameters(parameters)
+    block = partial(plain_jax.transformer_block, heads=network.heads, causal=False)
+    for each in blocks:
+        x = block(each, x, activation=jax.nn.relu)
+    return plain_jax.dense(last, x.mean(1))
+
+
+_FORWARD: dict[type, Callable[[Any, Tree, Array], Array]] = {
+    Mlp: _mlp,
+    NormalizedMlp: _normalized_mlp,
+    ConvNet: _convnet,
+    ResNet: _resnet,
+    Recurrent: _recurrent,
+    Transformer: _transformer,
+}
+
+
+def _with_parameters(parameters: Tree) -> list[Tree]:
+    """Return the parameters of the layers that have some."""
+    return [layer for layer in parameters if layer]

@@ -1,6 +1,5 @@
 """Shared parts of the competitors: models that train and predict, initial parameters, settings."""
 
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -9,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from backends import HostArray
+from backends import HostArray, Tree, tree
 from backends.blas_threads import usable_cores
 from experiments.competitors.base import Competitor, Run
-from experiments.competitors.workloads import LeNet, Network, Workload
-
-Parameters = list[tuple[Any, Any]]
-"""For each layer, W (inputs, units) or (height, width, inputs, units), and b (units,)."""
+from experiments.competitors.networks import Network
+from experiments.competitors.workloads import Workload
 
 Setting = Callable[[], object]
 """Switches a library to one of its settings."""
@@ -61,7 +58,7 @@ class ModelCompetitor(Competitor):
 def on_fastest_setting(run: Run, settings: Sequence[Setting]) -> Run:
     """Return a function that runs with the fastest setting, which its first call finds.
 
-    Each setting runs once to warm up and then for a second, but at most three times; the shortest time
+    After one run to warm up, each setting runs for a second, but at most three times; the shortest time
     counts.
     """
     is_tuned = len(settings) < 2
@@ -69,6 +66,8 @@ def on_fastest_setting(run: Run, settings: Sequence[Setting]) -> Run:
     def tuned() -> Any:
         nonlocal is_tuned
         if not is_tuned:
+            settings[0]()
+            run()
             seconds = [_shortest_seconds(run, setting) for setting in settings]
             settings[int(np.argmin(seconds))]()
             is_tuned = True
@@ -79,7 +78,6 @@ def on_fastest_setting(run: Run, settings: Sequence[Setting]) -> Run:
 
 def _shortest_seconds(run: Run, setting: Setting) -> float:
     setting()
-    run()
     seconds: list[float] = []
     while len(seconds) < TRIALS and sum(seconds) < TRIAL_SECONDS:
         start = time.perf_counter()
@@ -101,34 +99,10 @@ def blas_thread_settings() -> list[Setting]:
     return thread_settings(lambda count: controller.limit(limits=count))
 
 
-def initial_parameters(network: Network, seed: int) -> Parameters:
-    """Return the initial parameters, float32: Glorot's uniform W, and zero b.
-
-    Args:
-        network: the network; a LeNet has two convolutions and a dense layer.
-        seed: the seed of W.
-    """
-    generator = np.random.default_rng(seed)
-    parameters: Parameters = []
-    for shape in weight_shapes(network):
-        receptive_field = math.prod(shape[:-2])
-        limit = math.sqrt(6.0 / (receptive_field * (shape[-2] + shape[-1])))
-        W = generator.uniform(-limit, limit, shape).astype(np.float32)
-        parameters.append((W, np.zeros(shape[-1], np.float32)))
-    return parameters
-
-
-def weight_shapes(network: Network) -> list[tuple[int, ...]]:
-    """Return the shapes of W in `Parameters`."""
-    if not isinstance(network, LeNet):
-        return list(zip(network.widths[:-1], network.widths[1:], strict=True))
-    height, width, inputs = network.input_shape
-    shapes: list[tuple[int, ...]] = []
-    for channels in network.channels:
-        shapes.append((network.kernel, network.kernel, inputs, channels))
-        height, width = ((side - network.kernel + 1) // 2 for side in (height, width))
-        inputs = channels
-    return [*shapes, (height * width * inputs, network.classes)]
+def initial_parameters(network: Network, seed: int) -> Tree:
+    """Return the initial parameters of multinn's layers, float32, from that seed."""
+    params, _ = network.model().init(np.random.default_rng(seed), network.input_shape)
+    return tree.map(np.float32, params)
 
 
 def epoch_batches(workload: Workload, generator: np.random.Generator) -> list[HostArray]:

@@ -14,13 +14,16 @@ from backends import HostArray
 from experiments.competitors.models import (
     Model,
     ModelCompetitor,
-    Parameters,
     Setting,
     blas_thread_settings,
     epoch_batches,
     initial_parameters,
 )
-from experiments.competitors.workloads import LeNet, Mlp, Workload
+from experiments.competitors.networks import Mlp
+from experiments.competitors.workloads import Workload
+
+Parameters = list[tuple[HostArray, HostArray]]
+"""For each layer, W (inputs, units) or (height, width, inputs, units), and b (units,)."""
 
 LossFunction = Callable[[HostArray, HostArray], tuple[float, HostArray]]
 Gradients = Callable[[Parameters, HostArray, HostArray], tuple[float, Parameters]]
@@ -31,6 +34,10 @@ class NumpyByHand(ModelCompetitor):
     """A training loop by hand."""
 
     name = "numpy by hand"
+
+    def supports(self, workload: Workload) -> bool:
+        """Return whether the job is a classic one: the gradients of deep networks are not written."""
+        return workload.group == "classic"
 
     def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "NumpyModel":
         """Return the model."""
@@ -49,7 +56,8 @@ class NumpyModel(Model):
         self._x, self._y = x, y
         self._generator = np.random.default_rng(seed)
         self._gradients = gradients_of(workload)
-        self.parameters = initial_parameters(workload.network, seed)
+        initial = initial_parameters(workload.network, seed)
+        self.parameters: Parameters = [(layer["W"], layer["b"]) for layer in initial if layer]
         self._update, self._state = optimizer_of(workload, self.parameters)
 
     def train(self) -> float:
@@ -77,9 +85,9 @@ class NumpyModel(Model):
     def outputs(self) -> HostArray:
         """Return the logits."""
         network = self._workload.network
-        if isinstance(network, LeNet):
-            return lenet_forward(self.parameters, self._x)[-1]
-        return mlp_forward(network, self.parameters, self._x)[-1]
+        if isinstance(network, Mlp):
+            return mlp_forward(network, self.parameters, self._x)[-1]
+        return lenet_forward(self.parameters, self._x)[-1]
 
     def settings(self) -> list[Setting]:
         """Return the thread settings."""
@@ -171,9 +179,9 @@ def gradients_of(workload: Workload) -> Gradients:
     loss: LossFunction = softmax_cross_entropy
     if workload.loss == "half_squared_error":
         loss = half_squared_error
-    if isinstance(network, LeNet):
-        return lambda parameters, x, y: lenet_gradients(loss, parameters, x, y)
-    return lambda parameters, x, y: mlp_gradients(network, loss, parameters, x, y)
+    if isinstance(network, Mlp):
+        return lambda parameters, x, y: mlp_gradients(network, loss, parameters, x, y)
+    return lambda parameters, x, y: lenet_gradients(loss, parameters, x, y)
 
 
 def mlp_forward(network: Mlp, parameters: Parameters, x: HostArray) -> list[HostArray]:

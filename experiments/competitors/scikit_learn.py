@@ -7,7 +7,8 @@ import numpy as np
 
 from backends import HostArray
 from experiments.competitors.models import Model, ModelCompetitor, Setting, blas_thread_settings
-from experiments.competitors.workloads import Mlp, Workload
+from experiments.competitors.networks import Mlp
+from experiments.competitors.workloads import Workload
 
 
 class ScikitLearn(ModelCompetitor):

@@ -14,7 +14,8 @@ from experiments.competitors.models import (
     blas_thread_settings,
     epoch_batches,
 )
-from experiments.competitors.workloads import Mlp, Workload
+from experiments.competitors.networks import Mlp
+from experiments.competitors.workloads import Workload
 
 
 class Thinc(ModelCompetitor):

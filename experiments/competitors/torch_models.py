@@ -1,12 +1,22 @@
 """PyTorch, eager and compiled."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from backends import HostArray
 from experiments.competitors.models import Model, ModelCompetitor, Setting, thread_settings
-from experiments.competitors.workloads import LeNet, Network, Workload
+from experiments.competitors.networks import (
+    ConvNet,
+    Mlp,
+    Network,
+    NormalizedMlp,
+    Recurrent,
+    ResNet,
+    Transformer,
+)
+from experiments.competitors.workloads import Workload
 
 Tensor = Any
 Module = Any
@@ -33,8 +43,12 @@ class TorchFused(ModelCompetitor):
     requires = ("torch",)
 
     def supports(self, workload: Workload) -> bool:
-        """Return whether the job is training; for prediction, it would be the same as `Torch`."""
-        return workload.task == "train" and super().supports(workload)
+        """Return whether the job is classic training.
+
+        For prediction, it would be the same as `Torch`; in deep networks, the optimizer takes little of
+        the time.
+        """
+        return workload.task == "train" and workload.group == "classic"
 
     def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "TorchModel":
         """Return the model."""
@@ -51,13 +65,21 @@ class TorchCompile(ModelCompetitor):
     name = "torch.compile"
     requires = ("torch",)
 
+    def supports(self, workload: Workload) -> bool:
+        """Return whether the job is a classic one: to compile deep networks takes minutes."""
+        return workload.group == "classic"
+
     def build(self, workload: Workload, x: HostArray, y: HostArray, seed: int) -> "CompiledTorchModel":
         """Return the model."""
         return CompiledTorchModel(workload, x, y, seed)
 
 
 class TorchModel(Model):
-    """A module, its optimizer, and the data."""
+    """A module, its optimizer, and the data.
+
+    Attributes:
+        module: the network.
+    """
 
     def __init__(
         self, workload: Workload, x: HostArray, y: HostArray, seed: int, *, fused: bool | None
@@ -66,11 +88,11 @@ class TorchModel(Model):
 
         torch.manual_seed(seed)
         self._workload = workload
-        self._module = _module(workload.network)
+        self.module = _module(workload.network)
         self._loss = _loss_function(workload)
         self._x, self._y = _data(workload, x, y)
         make = torch.optim.Adam if workload.optimizer == "adam" else torch.optim.SGD
-        self._optimizer = make(self._module.parameters(), lr=workload.learning_rate, fused=fused)
+        self._optimizer = make(self.module.parameters(), lr=workload.learning_rate, fused=fused)
 
     def train(self) -> None:
         """Train for all epochs of a run."""
@@ -86,7 +108,7 @@ class TorchModel(Model):
 
     def _step(self, x: Tensor, y: Tensor) -> None:
         self._optimizer.zero_grad(set_to_none=True)
-        self._loss(self._module(x), y).backward()
+        self._loss(self.module(x), y).backward()
         self._optimizer.step()
 
     def outputs(self) -> HostArray:
@@ -94,7 +116,7 @@ class TorchModel(Model):
         import torch
 
         with torch.inference_mode():
-            result: HostArray = self._module(self._x).numpy()
+            result: HostArray = self.module(self._x).numpy()
         return result
 
     def settings(self) -> Sequence[Setting]:
@@ -184,21 +206,103 @@ def _compiled_step(workload: Workload, module: Module) -> Callable[..., None]:
 
 
 def _module(network: Network) -> Module:
-    from torch import channels_last, nn
+    """Return the module, whose weights have the names that `multinn.exchange` gives them."""
+    from torch import channels_last
 
-    if isinstance(network, LeNet):
-        first, second = network.channels
-        convolutions = [
-            *(nn.Conv2d(1, first, network.kernel), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(first, second, network.kernel), nn.ReLU(), nn.MaxPool2d(2)),
-        ]
-        dense = nn.Linear(second * 4 * 4, network.classes)
-        return nn.Sequential(*convolutions, nn.Flatten(), dense).to(memory_format=channels_last)
+    module = _MODULES[type(network)](network)
+    has_images = isinstance(network, ConvNet | ResNet)
+    return module.to(memory_format=channels_last) if has_images else module
+
+
+def _mlp(network: Mlp) -> Module:
+    from torch import nn
+
     activation = nn.Sigmoid if network.activation == "sigmoid" else nn.ReLU
     modules: list[Module] = []
-    for inputs, units in zip(network.widths[:-1], network.widths[1:], strict=True):
+    for inputs, units in itertools.pairwise(network.widths):
         modules += [nn.Linear(inputs, units), activation()]
     return nn.Sequential(*(modules if network.activated_output else modules[:-1]))
+
+
+def _normalized_mlp(network: NormalizedMlp) -> Module:
+    from torch import nn
+
+    *hidden, classes = network.widths
+    modules: list[Module] = []
+    for inputs, units in itertools.pairwise(hidden):
+        modules += [nn.Linear(inputs, units), nn.BatchNorm1d(units), nn.ReLU()]
+    return nn.Sequential(*modules, nn.Linear(hidden[-1], classes))
+
+
+def _convnet(network: ConvNet) -> Module:
+    from torch import nn
+
+    inputs = network.input_shape[-1]
+    modules: list[Module] = []
+    for stage in network.stages:
+        for channels in stage:
+            modules += [nn.Conv2d(inputs, channels, network.kernel, padding=network.padding), nn.ReLU()]
+            inputs = channels
+        modules.append(nn.MaxPool2d(2))
+    return nn.Sequential(*modules, nn.Flatten(), nn.Linear(network.flat_features, network.classes))
+
+
+def _resnet(network: ResNet) -> Module:
+    from torch import nn
+
+    class Residual(nn.ModuleList):  # type: ignore[misc]
+        def forward(self, x: Tensor) -> Tensor:
+            identity, inner = self
+            return identity(x) + inner(x)
+
+    def normalized(inputs: int) -> list[Module]:
+        convolution = nn.Conv2d(inputs, channels, 3, padding=1, bias=False)
+        return [convolution, nn.BatchNorm2d(channels)]
+
+    channels = network.channels
+    modules: list[Module] = [*normalized(network.input_shape[-1]), nn.ReLU()]
+    for _ in range(network.blocks):
+        inner = [*normalized(channels), nn.ReLU(), *normalized(channels)]
+        modules += [Residual([nn.Identity(), nn.Sequential(*inner)]), nn.ReLU()]
+    pooling = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*modules, pooling, nn.Linear(channels, network.classes))
+
+
+def _recurrent(network: Recurrent) -> Module:
+    from torch import nn
+
+    kind = nn.LSTM if network.kind == "lstm" else nn.GRU
+
+    class LastOutput(kind):  # type: ignore[misc, valid-type]
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x)[0][:, -1]
+
+    layer = LastOutput(network.input_shape[1], network.units, batch_first=True)
+    return nn.Sequential(layer, nn.Linear(network.units, network.classes))
+
+
+def _transformer(network: Transformer) -> Module:
+    from torch import nn
+
+    class MeanOfSteps(nn.Module):  # type: ignore[misc]
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean(1)
+
+    features = network.input_shape[1]
+    sizes = (features, network.heads, network.hidden_units)
+    options = {"dropout": 0.0, "batch_first": True, "norm_first": True}
+    blocks = [nn.TransformerEncoderLayer(*sizes, **options) for _ in range(network.blocks)]
+    return nn.Sequential(*blocks, MeanOfSteps(), nn.Linear(features, network.classes))
+
+
+_MODULES: dict[type, Callable[[Any], Module]] = {
+    Mlp: _mlp,
+    NormalizedMlp: _normalized_mlp,
+    ConvNet: _convnet,
+    ResNet: _resnet,
+    Recurrent: _recurrent,
+    Transformer: _transformer,
+}
 
 
 def _loss_function(workload: Workload) -> Callable[[Tensor, Tensor], Tensor]:
@@ -214,6 +318,6 @@ def _data(workload: Workload, x: HostArray, y: HostArray) -> tuple[Tensor, Tenso
     import torch
 
     inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
-    if isinstance(workload.network, LeNet):
+    if inputs.ndim == 4:
         inputs = inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     return inputs, targets.long() if workload.loss == "softmax_cross_entropy" else targets

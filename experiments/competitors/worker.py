@@ -5,7 +5,7 @@ The output of the competitor itself goes to the standard error stream.
 
     (start)     {"versions": {...}} when libraries and data are loaded
     prepare     {"first_call": seconds, "compile": seconds or null}
-    run         {"seconds": seconds, "wall": seconds}
+    run         {"call": seconds, "training": seconds or null}
     quit        {"peak_megabytes": megabytes or null}, and the process ends
 
 An error is answered by {"error": "..."} and ends the process. The end of the input, when the comparing
@@ -71,18 +71,18 @@ def serve(
             wall = time.perf_counter() - start
             _answer(answers, {"first_call": wall, "compile": competitor.compile_seconds})
         elif command == "run" and run is not None:
-            seconds, wall = _timed(competitor, run)
-            _answer(answers, {"seconds": seconds, "wall": wall})
+            _answer(answers, _timed(competitor, run))
         else:
             raise ValueError(f"expected prepare, then run or quit, got {command!r}")
     _answer(answers, {"peak_megabytes": memory.megabytes()})
 
 
-def _timed(competitor: Competitor, run: Run) -> tuple[float, float]:
-    """Return the seconds of one run by the competitor's clock and by the wall clock."""
-    start, own_start = time.perf_counter(), competitor.clock()
+def _timed(competitor: Competitor, run: Run) -> Answer:
+    """Return the seconds of one run, and those of them that the competitor spent in training."""
+    before, start = competitor.training_seconds(), time.perf_counter()
     run()
-    return competitor.clock() - own_start, time.perf_counter() - start
+    call, after = time.perf_counter() - start, competitor.training_seconds()
+    return {"call": call, "training": None if before is None or after is None else after - before}
 
 
 def _versions(competitor: Competitor) -> dict[str, str]:

@@ -3,74 +3,28 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from backends import Backend, HostArray
 from experiments import datasets
-from multinn import (
-    SGD,
-    Adam,
-    Dense,
-    HalfSquaredError,
-    Layer,
-    Loss,
-    Optimizer,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    SoftmaxCrossEntropy,
-    Trainer,
+from experiments.competitors.networks import (
+    ConvNet,
+    Mlp,
+    Network,
+    NormalizedMlp,
+    Recurrent,
+    ResNet,
+    Transformer,
 )
+from multinn import SGD, Adam, HalfSquaredError, Loss, Optimizer, SoftmaxCrossEntropy, Trainer
 
 Examples = tuple[HostArray, HostArray]
 
-
-@dataclass(frozen=True)
-class Mlp:
-    """A multilayer perceptron.
-
-    Attributes:
-        widths: the widths of the input, of each hidden layer, and of the output.
-        activation: the activation after each hidden layer.
-        activated_output: whether the activation also follows the output layer.
-    """
-
-    widths: tuple[int, ...]
-    activation: Literal["relu", "sigmoid"] = "relu"
-    activated_output: bool = False
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
-        return self.widths[:1]
-
-
-@dataclass(frozen=True)
-class LeNet:
-    """Two convolutions for images of 28 x 28, without padding.
-
-    Each convolution has a bias and is followed by ReLU and max pooling of 2 x 2. The outputs,
-    4 x 4 x 16, are flattened, and a dense layer computes the logits.
-
-    Attributes:
-        channels: the channels of the first and the second convolution.
-        kernel: the height and width of both kernels.
-        classes: the number of logits.
-    """
-
-    channels: tuple[int, int] = (8, 16)
-    kernel: int = 5
-    classes: int = 10
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example: height, width, channels."""
-        return (28, 28, 1)
-
-
-Network = Mlp | LeNet
+Group = Literal["classic", "deep"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+"""The groups of jobs: networks that are compared with every library, and deep ones."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +47,7 @@ class Workload:
         loss: half the squared error, summed over outputs and examples; or the softmax cross-entropy of
             logits, averaged over the batch.
         task: "train" or "predict".
+        group: the group that it belongs to.
     """
 
     name: str
@@ -105,6 +60,7 @@ class Workload:
     learning_rate: float = 0.1
     loss: Literal["half_squared_error", "softmax_cross_entropy"] = "softmax_cross_entropy"
     task: Literal["train", "predict"] = "train"
+    group: Group = "classic"
 
     @property
     def shuffle(self) -> bool:
@@ -121,11 +77,7 @@ class Workload:
 
         Targets are int32 classes (examples,) for the cross-entropy, else float32 (examples, outputs).
         """
-        return _DATA.get(self.name, _random_images)(self)
-
-    def model(self) -> Sequential:
-        """Return the network in multinn's layers."""
-        return _lenet(self.network) if isinstance(self.network, LeNet) else _mlp(self.network)
+        return _DATA.get(self.name, _random_examples)(self)
 
     def trainer(self, backend: Backend, seed: int, dtype: str = "float32") -> Trainer:
         """Return an initialized trainer for this job."""
@@ -135,7 +87,7 @@ class Workload:
         optimizer: Optimizer = SGD(self.learning_rate)
         if self.optimizer == "adam":
             optimizer = Adam(self.learning_rate)
-        trainer = Trainer(self.model(), loss, optimizer, backend=backend, dtype=dtype, seed=seed)
+        trainer = Trainer(self.network.model(), loss, optimizer, backend=backend, dtype=dtype, seed=seed)
         trainer.initialize(self.network.input_shape)
         return trainer
 
@@ -201,7 +153,7 @@ def all_workloads(most: int | None = None) -> dict[str, Workload]:
         Workload(
             "lenet",
             f"5x5x8, 5x5x16, dense 10, batch 64, SGD, 1 epoch of {images:,}",
-            LeNet(),
+            ConvNet((28, 28, 1), ((8,), (16,)), kernel=5),
             batch_size=min(64, images),
             examples=images,
             learning_rate=0.05,
@@ -214,8 +166,36 @@ def all_workloads(most: int | None = None) -> dict[str, Workload]:
             examples=rows,
             task="predict",
         ),
+        *_deep_workloads(most),
     ]
     return {job.name: job for job in jobs}
+
+
+def _deep_workloads(most: int | None) -> list[Workload]:
+    images = ConvNet((32, 32, 3), ((32, 32), (64,)), kernel=3, padded=True)
+    lstm, gru = Recurrent("lstm", (50, 16), 64), Recurrent("gru", (50, 16), 64)
+    blocks = Transformer((32, 64), heads=4, hidden_units=128, blocks=2)
+    normalized = NormalizedMlp((256, 256, 256, 256, 256, 10))
+    jobs: list[tuple[str, str, Network, int, int]] = [
+        ("convolutions", "3x3, 32-32-64-10", images, 64, 1024),
+        ("residual", "2 blocks of 16 channels", ResNet((32, 32, 3), 16, blocks=2), 64, 1024),
+        ("lstm", "16-64 over 50 steps", lstm, 64, 1024),
+        ("gru", "16-64 over 50 steps", gru, 64, 1024),
+        ("transformer", "2 blocks of 64 features", blocks, 64, 1024),
+        ("batch_norm", "4 x 256 normalized", normalized, 128, 8192),
+    ]
+    return [
+        Workload(
+            name,
+            f"{description}, batch {batch}, SGD, 1 epoch of {min(examples, most or examples):,}",
+            network,
+            batch_size=min(batch, most or batch),
+            examples=min(examples, most or examples),
+            learning_rate=0.05,
+            group="deep",
+        )
+        for name, description, network, batch, examples in jobs
+    ]
 
 
 def step_workload(width: int, batch_size: int, steps: int) -> Workload:
@@ -223,22 +203,6 @@ def step_workload(width: int, batch_size: int, steps: int) -> Workload:
     network = Mlp((width, width, 10))
     description = f"{width}-{width}-10, batch {batch_size}, SGD, {steps:,} steps"
     return Workload("step", description, network, batch_size, examples=steps * batch_size)
-
-
-def _mlp(network: Mlp) -> Sequential:
-    layers: list[Layer] = []
-    for units in network.widths[1:]:
-        layers += [Dense(units), Sigmoid() if network.activation == "sigmoid" else ReLU()]
-    return Sequential(layers if network.activated_output else layers[:-1])
-
-
-def _lenet(network: LeNet) -> Sequential:
-    from multinn import Conv2D, Flatten, MaxPool2D
-
-    layers: list[Layer] = []
-    for channels in network.channels:
-        layers += [Conv2D(channels, network.kernel), ReLU(), MaxPool2D(2)]
-    return Sequential([*layers, Flatten(), Dense(network.classes)])
 
 
 def _xor(_workload: Workload) -> Examples:
@@ -251,7 +215,7 @@ def _digits(workload: Workload) -> Examples:
     return data.x_train[: workload.examples], data.y_train[: workload.examples]
 
 
-def _random_images(workload: Workload) -> Examples:
+def _random_examples(workload: Workload) -> Examples:
     generator = np.random.default_rng(0)
     x = generator.random((workload.examples, *workload.network.input_shape), dtype=np.float32)
     return x, generator.integers(0, 10, workload.examples).astype(np.int32)

@@ -24,8 +24,9 @@ def made_up(names: list[str], jobs: list[str] | None = None) -> Comparison:
     )
     for job in comparison.workloads:
         for place, name in enumerate(names):
-            steady = [0.001 * 2.3**place * noise for noise in (1.0, 1.1, 1.05)]
-            timing = Timing(job, name, steady[0] * 3, steady[0] if place % 2 else None, steady)
+            calls = [0.001 * 2.3**place * noise for noise in (1.0, 1.1, 1.05)]
+            timing = Timing(job, name, calls[0] * 3, calls[0] if place % 2 else None, calls)
+            timing.training = calls if place % 2 else []
             timing.peak_megabytes = 12345.6 if place % 2 else None
             comparison.timings.append(timing)
     return comparison
@@ -66,8 +67,8 @@ def test_without_ratios_no_picture_is_drawn(tmp_path):
 
 
 def test_a_ratio_pairs_the_rounds_that_both_had():
-    slow = Timing("xor", "slow", steady=[2.0, 9.0, 4.0])
-    fast = Timing("xor", "fast", steady=[1.0, 3.0])
+    slow = Timing("xor", "slow", calls=[2.0, 9.0, 4.0])
+    fast = Timing("xor", "fast", calls=[1.0, 3.0])
     assert ratio(slow, fast) == 2.5
     assert ratio(slow, Timing("xor", "none")) is None
     assert ratio(slow, None) is None
@@ -76,17 +77,17 @@ def test_a_ratio_pairs_the_rounds_that_both_had():
 def timings(job: str, **seconds: float) -> dict[tuple[str, str], Timing]:
     names = {"numpy": NUMPY, "jax": JAX, "by_hand": "numpy by hand", "optax": "jax.grad + optax"}
     full = {names.get(name, name): value for name, value in seconds.items()}
-    return {(job, name): Timing(job, name, steady=[value] * 3) for name, value in full.items()}
+    return {(job, name): Timing(job, name, calls=[value] * 3) for name, value in full.items()}
 
 
 @pytest.mark.parametrize(
     ("measured", "expected"),
     [
-        (timings("digits", numpy=0.84, by_hand=1.0), ("numpy by hand", 0.8, 0.84, True)),
-        (timings("digits", numpy=0.85, by_hand=1.0), ("numpy by hand", 0.8, 0.85, False)),
+        (timings("digits", numpy=0.52, by_hand=1.0), ("numpy by hand", 0.5, 0.52, True)),
+        (timings("digits", numpy=0.53, by_hand=1.0), ("numpy by hand", 0.5, 0.53, False)),
         (timings("lenet", jax=0.5, optax=1.0), ("jax.grad + optax", 0.5, 0.5, True)),
         (timings("xor", jax=0.00526), (None, 0.005, 0.00526, False)),
-        (timings("predict", jax=1.2, keras=1.0, torch=0.99), ("torch", 1.15, 1.2 / 0.99, False)),
+        (timings("predict", jax=1.2, keras=1.0, torch=0.99), ("torch", 1.05, 1.2 / 0.99, False)),
         (timings("mnist", jax=1.2, keras=2.0, torch=1.5), ("torch", 1.0, 0.8, True)),
     ],
 )
@@ -132,7 +133,7 @@ def test_a_sweep_of_many_backends_fits_a_terminal():
     assert all(sum(line.count(name) for line in lines) >= 1 for name in names)
 
 
-def test_peers_that_are_not_installed_are_left_out_with_the_pip_line(monkeypatch, capsys):
+def test_a_group_of_jobs_without_the_peers_that_are_not_installed(monkeypatch, capsys):
     peers = {
         "needy": "tests.support.competitor_standins:Needy",
         "quick": "tests.support.competitor_standins:Standin",
@@ -141,8 +142,10 @@ def test_peers_that_are_not_installed_are_left_out_with_the_pip_line(monkeypatch
     monkeypatch.setattr(competitors, "PEERS", peers)
     measured = []
     monkeypatch.setattr(compare_backends, "measure", lambda _job, timings, *_: measured.extend(timings))
-    status = compare_backends.main(["--peers", "--workloads", "predict", "--backends", "numpy"])
+    status = compare_backends.main(["--peers", "--workloads", "predict,deep", "--backends", "numpy"])
     assert status == 0
-    assert [timing.competitor for timing in measured] == [NUMPY, "quick", FLOOR]
+    assert [timing.competitor for timing in measured] == 7 * [NUMPY, "quick", FLOOR]
+    deep = ["convolutions", "residual", "lstm", "gru", "transformer", "batch_norm"]
+    assert [timing.workload for timing in measured[::3]] == ["predict", *deep]
     error = capsys.readouterr().err
     assert "left out, not installed: needy: pip install a_library_that_is_nowhere" in error

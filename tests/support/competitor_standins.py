@@ -30,9 +30,9 @@ class Standin(Competitor):
 
 
 class ProcessNumber(Standin):
-    """Reports the number of its process as the seconds of a run."""
+    """Reports the number of its process as the seconds of training."""
 
-    def clock(self) -> float:
+    def training_seconds(self) -> float:
         return float(self.runs * os.getpid())
 
 
@@ -41,7 +41,7 @@ class Noisy(Standin):
 
     def run(self) -> None:
         super().run()
-        print('{"seconds": -1.0, "wall": -1.0}', flush=True)
+        print('{"call": -1.0, "training": -1.0}', flush=True)
         os.write(1, b"not even JSON\n")
 
 

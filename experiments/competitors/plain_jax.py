@@ -16,21 +16,15 @@ PlainLoss = Callable[[Array, Array], Array]
 def convnet(params: Tree, x: Array, *, padding: str) -> Array:
     """Return the logits of `experiments.convnet.make_model`; padding is "SAME" or "VALID"."""
     import jax
-    from jax import lax
 
     for layer in (params[0], params[3]):
-        layout = ("NHWC", "HWIO", "NHWC")
-        x = lax.conv_general_dilated(x, layer["W"], (1, 1), padding, dimension_numbers=layout)
-        x = jax.nn.relu(x + layer["b"])
-        batch, height, width, channels = x.shape
-        # faster, forward and back, than lax.reduce_window
-        x = x.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))
+        x = max_pool(jax.nn.relu(convolution(layer, x, padding=padding)))
     x = jax.nn.relu(dense(params[7], x.reshape(len(x), -1)))
     return dense(params[9], x)
 
 
 def lstm(params: Tree, x: Array) -> Array:
-    """Return the outputs of `experiments.sequence.models.lstm`."""
+    """Return the outputs of a dense layer on the last output of an LSTM."""
     import jax
     import jax.numpy as jnp
     from jax import lax
@@ -49,6 +43,26 @@ def lstm(params: Tree, x: Array) -> Array:
     # multiplying the inputs of all steps at once is faster than step by step
     inputs = jnp.swapaxes(x @ recurrent["W"] + recurrent["b"], 0, 1)
     (h, _), _ = lax.scan(step, (zeros, zeros), inputs)
+    return dense(output, h)
+
+
+def gru(params: Tree, x: Array) -> Array:
+    """Return the outputs of a dense layer on the last output of a GRU, reset after the product."""
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    recurrent, output = params
+
+    def step(h: Array, a: Array) -> tuple[Array, None]:
+        a_r, a_z, a_n = jnp.split(a, 3, axis=-1)
+        s_r, s_z, s_n = jnp.split(h @ recurrent["U"], 3, axis=-1)
+        r, z = jax.nn.sigmoid(a_r + s_r), jax.nn.sigmoid(a_z + s_z)
+        n = jnp.tanh(a_n + r * (s_n + recurrent["c"]))
+        return (1.0 - z) * n + z * h, None
+
+    zeros = jnp.zeros((len(x), recurrent["U"].shape[0]), x.dtype)
+    h, _ = lax.scan(step, zeros, jnp.swapaxes(x @ recurrent["W"] + recurrent["b"], 0, 1))
     return dense(output, h)
 
 
@@ -107,6 +121,32 @@ def layer_norm(params: Tree, x: Array) -> Array:
     centered = x - x.mean(-1, keepdims=True)
     variance = (centered * centered).mean(-1, keepdims=True)
     return centered * lax.rsqrt(variance + 1e-5) * params["gamma"] + params["beta"]
+
+
+def batch_norm(params: Tree, x: Array) -> Array:
+    """Return features normalized over the batch, with a scale and a shift."""
+    from jax import lax
+
+    axes = tuple(range(x.ndim - 1))
+    centered = x - x.mean(axes)
+    variance = (centered * centered).mean(axes)
+    return centered * lax.rsqrt(variance + 1e-5) * params["gamma"] + params["beta"]
+
+
+def convolution(params: Tree, x: Array, *, padding: str) -> Array:
+    """Return the convolution of images with W, plus b if there is one; padding is "SAME" or "VALID"."""
+    from jax import lax
+
+    layout = ("NHWC", "HWIO", "NHWC")
+    y = lax.conv_general_dilated(x, params["W"], (1, 1), padding, dimension_numbers=layout)
+    return y + params["b"] if "b" in params else y
+
+
+def max_pool(x: Array) -> Array:
+    """Return the maximum of each square of 2 x 2."""
+    batch, height, width, channels = x.shape
+    # faster, forward and back, than lax.reduce_window
+    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))
 
 
 def positional_encoding(x: Array) -> Array:
