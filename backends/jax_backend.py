@@ -59,6 +59,23 @@ class JaxBackend(Backend):
         carry, ys = jax.lax.scan(step, carry, xs)
         return carry, ys
 
+    def scan_first(
+        self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree, count: Array
+    ) -> tuple[Tree, Tree]:
+        def entry(index: Any) -> Tree:
+            return trees.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False), xs)
+
+        def one_round(index: Any, carry_and_ys: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+            carry, ys = carry_and_ys
+            carry, y = step(carry, entry(index))
+            return carry, trees.map(lambda ys, y: ys.at[index].set(y), ys, y)
+
+        length = trees.scan_length(xs)
+        _, y = jax.eval_shape(lambda carry: step(carry, entry(0)), carry)
+        ys = trees.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), y)
+        carry, ys = jax.lax.fori_loop(0, count, one_round, (carry, ys))
+        return carry, ys
+
     def derivative(self, function: Callable[[Tree], Array], at: Tree) -> Tree:
         value, pull_back = jax.vjp(function, at)
         return pull_back(jnp.ones_like(value))[0]

@@ -262,8 +262,29 @@ class TrainingProgram:
             records = records, None
         else:
             state, records = scan(epoch, state, plan)
-        finite = [xp.all(xp.isfinite(leaf)) for leaf in tree.leaves(state)]
-        return state, records, xp.all(xp.stack(finite))
+        return state, records, self._is_finite(state)
+
+    def run_batches(
+        self, state: TrainingState, batches: Examples, keys: Array, count: Array
+    ) -> tuple[TrainingState, Tree, Array]:
+        """Take a step on each of the first batches.
+
+        Args:
+            state: the state before the steps.
+            batches: leaves (batches, batch, ...).
+            keys: (batches, 2) int32, the seeds of the steps' keys.
+            count: the number of steps, an int32 of shape ().
+
+        Returns:
+            As `run` for one epoch of full batches; only the records of the first steps count.
+        """
+
+        def step(state: TrainingState, batch_and_key: Tree) -> tuple[TrainingState, Tree]:
+            batch, key = batch_and_key
+            return self.step(batch, state, (None, key))
+
+        state, records = self.backend.scan_first(step, state, (batches, keys), count)
+        return state, (tree.map(lambda leaf: leaf[None, ...], records), None), self._is_finite(state)
 
     def evaluate(self, state: ModelState, examples: Examples) -> Tree:
         """Return the record of some examples at inference."""
@@ -278,6 +299,11 @@ class TrainingProgram:
 
     def _outputs(self, state: ModelState, x: Tree) -> Tree:
         return self.model.forward_with_state(self.backend, *state, self._cast(x))[0]
+
+    def _is_finite(self, state: TrainingState) -> Array:
+        xp = self.backend.xp
+        finite: Array = xp.all(xp.stack([xp.all(xp.isfinite(leaf)) for leaf in tree.leaves(state)]))
+        return finite
 
     def _cast(self, x: Tree) -> Tree:
         xp, dtype = self.backend.xp, getattr(self.backend.xp, self.dtype)
