@@ -162,6 +162,31 @@ class Backend(ABC):
             ValueError: ``xs`` has no leaves, or their first axes are empty or differ in length.
         """
 
+    def scan_first(
+        self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree, count: Array
+    ) -> tuple[Tree, Tree]:
+        """Run `scan` along the first ``count`` entries of ``xs`` only, so that one program serves all.
+
+        Args:
+            step: as in `scan`.
+            carry: as in `scan`.
+            xs: as in `scan`.
+            count: a 32-bit integer of shape (), at least 1 and at most the length of ``xs``.
+
+        Returns:
+            The last carry, and the tree of all ``y``, as long as ``xs``; the entries from ``count`` on
+            are arbitrary.
+        """
+        xp = self.xp
+        indices = xp.arange(scan_length(xs), dtype=xp.int32)
+
+        def selected(carry: Tree, index_and_x: Tree) -> tuple[Tree, Tree]:
+            index, x = index_and_x
+            after, y = step(carry, x)
+            return trees.map(lambda new, old: xp.where(index < count, new, old), after, carry), y
+
+        return self.scan(selected, carry, (indices, xs))
+
     @abstractmethod
     def sync(self, tree: Tree) -> Tree:
         """Return ``tree`` once it is computed; otherwise timings are misleading."""

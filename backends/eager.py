@@ -60,6 +60,14 @@ class EagerBackend(Backend):
             ys.append(y)
         return carry, trees.map(lambda *parts: self.xp.stack(parts), *ys)
 
+    def scan_first(
+        self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree, count: Array
+    ) -> tuple[Tree, Tree]:
+        length, rounds = trees.scan_length(xs), int(count)
+        carry, ys = self.scan(step, carry, trees.map(lambda x: x[:rounds, ...], xs))
+        rest = trees.map(lambda y: self.xp.zeros((length - rounds, *y.shape[1:]), dtype=y.dtype), ys)
+        return carry, trees.map(lambda *parts: self.xp.concat(parts), ys, rest)
+
     def sync(self, tree: Tree) -> Tree:
         return tree
 

@@ -13,13 +13,11 @@ import numpy as np
 
 from backends import jax_convolution
 from backends import tree as trees
-from backends.aligned import CACHE_LINE, aligned_bytes
+from backends.aligned import CACHE_LINE, LARGE, aligned_copy
 from backends.base import PRECISIONS, Array, Backend, Function, HostArray, unknown_precision
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
 from backends.windows import Margins, Pair
-
-_LARGE = 2**22  # bytes; from this size on, NumPy requests huge pages
 
 
 class JaxBackend(Backend):
@@ -99,6 +97,22 @@ class JaxBackend(Backend):
         floats = [leaf for leaf in trees.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
         numbers = jnp.concatenate([jnp.zeros(0), *map(jnp.ravel, floats)])
         return jnp.sum(0.0 * numbers) == 0.0
+    def scan_first(
+        self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree, count: Array
+    ) -> tuple[Tree, Tree]:
+        def entry(index: Any) -> Tree:
+            return trees.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False), xs)
+
+        def one_round(index: Any, carry_and_ys: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+            carry, ys = carry_and_ys
+            carry, y = step(carry, entry(index))
+            return carry, trees.map(lambda ys, y: ys.at[index].set(y), ys, y)
+
+        length = trees.scan_length(xs)
+        _, y = jax.eval_shape(lambda carry: step(carry, entry(0)), carry)
+        ys = trees.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), y)
+        carry, ys = jax.lax.fori_loop(0, count, one_round, (carry, ys))
+        return carry, ys
 
     def derivative(self, function: Callable[[Tree], Array], at: Tree) -> Tree:
         value, pull_back = jax.vjp(function, at)
@@ -134,14 +148,12 @@ class JaxBackend(Backend):
 def _aligned(array: HostArray) -> HostArray:
     """Return an equal array, aligned if it is large.
 
-    JAX shares aligned memory, and copies other memory. NumPy, which requests huge pages, makes that copy
-    in a quarter of the time.
+    JAX shares aligned memory, and copies other memory, in one thread and into new memory.
     """
-    if array.nbytes < _LARGE or array.ctypes.data % CACHE_LINE == 0:
+    if array.nbytes < LARGE or array.ctypes.data % CACHE_LINE == 0:
         return array
-    copy: HostArray = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
+    jnp.asarray(0.0)  # JAX lets go of memory that it does not use any more
+    return aligned_copy(array)
 
 
 def _find_device(device: str | None) -> jax.Device:

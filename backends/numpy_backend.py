@@ -63,9 +63,17 @@ class NumpyBackend(EagerBackend):
             return numpy_jit.record_scan(step, carry, xs, scan_length(xs))
         return super().scan(step, carry, xs)
 
+    def scan_first(
+        self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree, count: Array
+    ) -> tuple[Tree, Tree]:
+        if numpy_jit.is_recorded(carry, xs, count):
+            return numpy_jit.record_scan(step, carry, xs, scan_length(xs), count)
+        return super().scan_first(step, carry, xs, count)
+
 
 class _EagerNumpyBackend(NumpyBackend):
     scan = EagerBackend.scan
+    scan_first = EagerBackend.scan_first
 
     def jit(self, function: Function, *example: Tree) -> Function:
         quiet = EagerBackend.jit(self, function)

@@ -57,6 +57,25 @@ def is_a_loop_in_jit(backend: Backend) -> None:
     require_same(backend.to_numpy(run(*arguments)), _loop(carry, xs, 3), "a compiled scan")
 
 
+@check("scan", "runs only the first rounds as scan_first")
+def first_rounds(backend: Backend) -> None:
+    for length in (4, 1):
+        carry, xs = _rich_arguments(length)
+        first, *counts = backend.from_numpy([np.array(i + 1, np.int32) for i in range(length)])
+        arguments = backend.from_numpy((carry, xs))
+        run = backend.jit(
+            lambda carry, xs, count: backend.scan_first(_rich_step, carry, xs, count), *arguments, first
+        )
+        for number, count in enumerate([first, *counts], start=1):
+            carry_got, ys = backend.to_numpy(run(*arguments, count))
+            expected = _loop(carry, xs, number)
+            require_same(carry_got, expected[0], f"the carry after {number} of {length} steps")
+            first_ys = trees.map(lambda y, n=number: y[:n], ys)
+            require_same(first_ys, expected[1], f"the ys of {number} of {length} steps")
+            lengths = {len(y) for y in trees.leaves(ys)}
+            require(lengths == {length}, f"ys of length {length}", f"lengths {lengths}")
+
+
 @check("scan", "works within scan")
 def nested(backend: Backend) -> None:
     def cumulative(carry: Any, row: Any) -> tuple[Any, Any]:

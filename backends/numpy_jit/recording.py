@@ -142,6 +142,7 @@ class Loop:
         y_out: the other results of the body.
         results: the last carry, outside the loop.
         ys: the stacked ``y_out``, outside the loop.
+        count: the number of rounds that are run, an integer of shape (); None for all.
     """
 
     scope: Scope
@@ -154,6 +155,7 @@ class Loop:
     y_out: list[Any]
     results: list[Value]
     ys: list[Value]
+    count: Any = None
 
 
 def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -15,11 +15,19 @@ from backends.tree import Tree
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 
 
-def record_scan(step: Step, carry: Tree, xs: Tree, length: int) -> tuple[Tree, Tree]:
+def record_scan(step: Step, carry: Tree, xs: Tree, length: int, count: Any = None) -> tuple[Tree, Tree]:
     """Record a loop.
 
     The first rounds are recorded one by one while they still change the order of the carry's axes in
     memory, because NumPy adds in that order.
+
+    Args:
+        step: the body.
+        carry: the first carry.
+        xs: the arrays that the loop runs over.
+        length: their length.
+        count: the number of rounds, an integer of shape () of at least 1; None for all. Then only the
+            first round is recorded on its own.
 
     Raises:
         TypeError: a leaf of the carry is no array, or changes its shape or dtype.
@@ -27,10 +35,10 @@ def record_scan(step: Step, carry: Tree, xs: Tree, length: int) -> tuple[Tree, T
     """
     check_belongs((carry, xs))
     first_ys: list[Tree] = []
-    while length > 1:
+    while length > 1 or (count is not None and first_ys):
         loop = _Body(step, carry, xs)
-        if loop.is_settled:
-            carry, ys = loop.repeat(length)
+        if loop.is_settled or (count is not None and first_ys):
+            carry, ys = loop.repeat(length, count - 1 if count is not None and first_ys else count)
             if first_ys:
                 ys = trees.map(_concatenate, ys, *first_ys)
             return carry, ys
@@ -84,13 +92,17 @@ class _Body:
             )
         )
 
-    def repeat(self, length: int) -> tuple[Tree, Tree]:
-        """Record ``length`` rounds of the body; return the last carry, and the stacked ``y``."""
+    def repeat(self, length: int, count: Any = None) -> tuple[Tree, Tree]:
+        """Record ``length`` rounds of the body; return the last carry, and the stacked ``y``.
+
+        With a count, only so many rounds are run.
+        """
         results = trees.map(lambda leaf: Value(leaf.example, self._outer), self._carry_in)
         ys = trees.map(lambda leaf: Value(_stacked(leaf, length), self._outer), self._y_out)
         before = (self._init, self._xs, self._carry_in, self._x_in)
         parts = (*before, self._carry_out, self._y_out, results, ys)
         loop = Loop(self._scope, length, *(trees.leaves(part) for part in parts))
+        loop.count = count
         for value in [*loop.results, *loop.ys]:
             value.maker = loop
         flatten_carry(loop, self._outer)

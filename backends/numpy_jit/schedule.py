@@ -66,7 +66,7 @@ class Schedule:
             return item.inputs
         body, outside = self._needed([*item.y_out, *item.carry_out], item.scope.depth)
         self._bodies[item] = body
-        return [*item.init, *item.xs, *outside]
+        return [*item.init, *item.xs, *outside, item.count]
 
     def _flatten(self, items: list[Item]) -> None:
         for item in items:
@@ -84,7 +84,7 @@ class Schedule:
         loops: list[Loop] = []
         for time, (kind, item) in enumerate(self.events):
             if kind == "begin":
-                self._read(item.init, time, loops)
+                self._read([*item.init, item.count], time, loops)
                 self._read(item.xs, self.ends[item], loops)
                 loops.append(item)
             elif kind == "end":

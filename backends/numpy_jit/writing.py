@@ -143,7 +143,8 @@ class Writer:
             if entry in self.schedule.last_read
         ]
         self._entry_of |= entries
-        variables, iterables = [counter], [f"range({loop.length})"]
+        length = loop.length if loop.count is None else f"int({source.expression(loop.count)})"
+        variables, iterables = [counter], [f"range({length})"]
         for entry, xs in entries:
             if entry.ndim:
                 iterables.append(source.expression(xs))

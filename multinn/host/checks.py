@@ -9,11 +9,13 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from backends import HostArray, Shape, Tree, tree
+from backends.aligned import LARGE, aligned_copy
+from backends.threads import run_parts
 from multinn.host.entries import IMPUTE, column_names, first_entry, first_place
 from multinn.host.trees import check_keys, entries_of, entries_text, map_entries
 
 DTYPES = ("float32", "float64")  # of parameters and computations
-_CHUNK = 2**18  # entries checked at a time: a mask of all data would take much memory
+_CHUNK = 2**20  # entries checked at a time
 
 
 def check_inputs(x: Any, dtype: str, name: str = "x") -> Tree:
@@ -46,8 +48,9 @@ def _check_input(x: Any, name: str, dtype: str) -> HostArray:
         raise ValueError(f"{name}: expected at least one example and one feature, got {array.shape}")
     if array.dtype.kind in "iub" and array.dtype.itemsize <= 4:
         return array.astype(array.dtype.newbyteorder("="), copy=False)
-    check_finite(array, name, table=x)
-    return rounded(array, dtype, name)
+    if array.dtype.itemsize <= np.dtype(dtype).itemsize:  # otherwise the result is checked
+        check_finite(array, name, table=x)
+    return rounded(array, dtype, name, table=x)
 
 
 def check_targets(y: Any, examples: int, name: str = "y") -> Tree:
@@ -233,17 +236,20 @@ def check_dtype(dtype: Any, choices: Sequence[str] = DTYPES, name: str = "dtype"
         raise kind(f"{name}: expected one of {', '.join(map(repr, choices))}, got {dtype!r:.100}")
 
 
-def rounded(array: HostArray, dtype: str, name: str) -> HostArray:
-    """Return finite numbers, converted to a dtype.
+def rounded(array: HostArray, dtype: str, name: str, table: Any = None) -> HostArray:
+    """Return numbers converted to a dtype.
 
     Raises:
-        ValueError: a number is too large for the dtype.
+        ValueError: a number is too large for the dtype; or the dtype is narrower, and a number is NaN or
+            infinite.
     """
     if array.dtype == dtype:
         return array
     with np.errstate(over="ignore"):  # an overflow gives infinity, which is reported below
-        result = array.astype(dtype)
-    if np.dtype(dtype).itemsize < array.dtype.itemsize:
+        is_large = array.nbytes >= LARGE and array.flags.c_contiguous
+        result = aligned_copy(array, dtype) if is_large else array.astype(dtype)
+    if np.dtype(dtype).itemsize < array.dtype.itemsize and first_not_finite(result):
+        check_finite(array, name, table=table)
         check_finite(result, name, f"the number there is too large for {dtype}: scale such values")
     return result
 
@@ -269,11 +275,23 @@ def first_not_finite(array: HostArray, table: Any = None) -> str | None:
     if array.ndim == 0:
         array = array.reshape(1)
     rows = max(1, _CHUNK * len(array) // max(1, array.size))
-    for start in range(0, len(array), rows):
-        wrong = ~np.isfinite(array[start : start + rows])
+    chunks = [array[start : start + rows] for start in range(0, len(array), rows)]
+    suspects: list[int] = []
+
+    def check(index: int) -> None:
+        if not np.isfinite(np.sum(chunks[index])):  # which takes no memory, unlike a mask
+            suspects.append(index)
+
+    with np.errstate(over="ignore", invalid="ignore"):  # finite numbers can have an infinite sum
+        if len(chunks) == 1:
+            check(0)
+        else:
+            run_parts(check, len(chunks))
+    for index in sorted(suspects):
+        wrong = ~np.isfinite(chunks[index])
         if wrong.any():
-            index, where = first_place(wrong, start, column_names(table))
-            return f"{array[index]} at {where}"
+            place, where = first_place(wrong, index * rows, column_names(table))
+            return f"{array[place]} at {where}"
     return None
 
 

@@ -3,19 +3,25 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import Any, TypeVar
+from threading import Event
+from typing import Any
 
 import numpy as np
 
 from backends import HostArray, tree
+from backends.aligned import aligned_empty
 from multinn.host.checks import as_host_array, check_flags, check_integers, check_weights
 from multinn.host.trees import count_of, entries_of, map_entries
-from multinn.training.program import epoch_order
+from multinn.training.compiled import signature
+from multinn.training.examples import counting
+from multinn.training.program import Examples, epoch_order
 
 Batch = tuple[Any, ...]
 Batches = Iterable[Batch] | Callable[[int], Iterable[Batch]]
-Item = TypeVar("Item")
+
+_MOST_BYTES, _MOST_SLOTS = 2**23, 64  # of a group; one batch may be larger
 
 
 @dataclass(frozen=True)
@@ -155,11 +161,104 @@ def check_batches(batches: Any, epochs: int) -> None:
         )
 
 
-def prefetched(items: Iterable[Item], reader: Executor) -> Iterator[Item]:
-    """Yield the items; the reader's thread makes the next item while one is in use."""
-    iterator = iter(items)
-    end: Any = object()
-    next_item = reader.submit(next, iterator, end)
-    while (item := next_item.result()) is not end:
-        next_item = reader.submit(next, iterator, end)
-        yield item
+@dataclass(frozen=True)
+class Group:
+    """Consecutive batches of equal shapes and dtypes.
+
+    Attributes:
+        batches: leaves (slots, batch, ...), on the host; some of the last slots may be unused.
+        count: the number of batches.
+    """
+
+    batches: Examples
+    count: int
+
+
+def grouped(
+    batches: Iterator[Examples], most: Callable[[int], int], reader: Executor
+) -> Iterator[Group]:
+    """Yield groups of consecutive batches; the reader's thread fills the next one while one is in use.
+
+    A group is handed over when it is wanted, also if there was time for one batch only.
+
+    Args:
+        batches: the batches, which the reader's thread makes.
+        most: returns the largest number of batches of a group, given the number of batches before it.
+        reader: the thread.
+    """
+    groups, done = _Groups(batches), 0
+    try:
+        groups.is_wanted.set()
+        next_group = reader.submit(groups.read, most(done))
+        while group := next_group.result():
+            groups.is_wanted.clear()
+            done += group.count
+            next_group = reader.submit(groups.read, most(done))
+            yield group
+            groups.is_wanted.set()
+    finally:
+        groups.is_wanted.set()
+
+
+class _Groups:
+    """Reads batches, and copies them into groups.
+
+    Attributes:
+        is_wanted: set while the next group is waited for.
+    """
+
+    def __init__(self, batches: Iterator[Examples]) -> None:
+        self.is_wanted = Event()
+        self._batches = batches
+        self._next: Examples | BaseException | None = None
+
+    def read(self, most: int) -> Group | None:
+        """Return the next group, or None at the end.
+
+        Raises:
+            BaseException: the error of the first batch; a later one is raised by the next call.
+        """
+        first = self._read()
+        if first is None or isinstance(first, BaseException):
+            self._next = first
+            if first is not None:
+                raise first
+            return None
+        slots = min(_MOST_SLOTS, max(1, _MOST_BYTES // sum(leaf.nbytes for leaf in tree.leaves(first))))
+        group = tree.map(lambda leaf: aligned_empty((slots, *leaf.shape), leaf.dtype), first)
+        count, batch = 0, first
+        while True:
+            tree.map(partial(_put, index=count), group, batch)
+            count += 1
+            if count >= min(slots, most) or self.is_wanted.is_set() or stands_alone(batch):
+                return Group(group, count)
+            self._next = self._read()
+            if not _is_alike(first, self._next):
+                return Group(group, count)
+            batch, self._next = self._next, None
+
+    def _read(self) -> Any:
+        """Return the next batch, None at the end, or an error."""
+        if self._next is not None:
+            found, self._next = self._next, None
+            return found
+        try:
+            return next(self._batches, None)
+        except BaseException as error:
+            return error
+
+
+def _put(slots: HostArray, array: HostArray, index: int) -> None:
+    slots[index] = array
+
+
+def _is_alike(batch: Examples, other: Any) -> bool:
+    """Return whether both can be in one group."""
+    return (
+        isinstance(other, Examples) and not stands_alone(other) and signature(batch) == signature(other)
+    )
+
+
+def stands_alone(batch: Examples) -> bool:
+    """Return whether all examples have weight 0, so that the step must not change layers' states."""
+    return batch.weights is not None and not counting(batch.weights).any()

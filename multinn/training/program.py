@@ -264,6 +264,28 @@ class TrainingProgram:
             state, records = scan(epoch, state, plan)
         return state, records, self.backend.all_finite(state)
 
+    def run_batches(
+        self, state: TrainingState, batches: Examples, keys: Array, count: Array
+    ) -> tuple[TrainingState, Tree, Array]:
+        """Take a step on each of the first batches.
+
+        Args:
+            state: the state before the steps.
+            batches: leaves (batches, batch, ...).
+            keys: (batches, 2) int32, the seeds of the steps' keys.
+            count: the number of steps, an int32 of shape ().
+
+        Returns:
+            As `run` for one epoch of full batches; only the records of the first steps count.
+        """
+
+        def step(state: TrainingState, batch_and_key: Tree) -> tuple[TrainingState, Tree]:
+            batch, key = batch_and_key
+            return self.step(batch, state, (None, key))
+
+        state, records = self.backend.scan_first(step, state, (batches, keys), count)
+        return state, (tree.map(lambda leaf: leaf[None, ...], records), None), self.backend.all_finite(state)
+
     def evaluate(self, state: ModelState, examples: Examples) -> Tree:
         """Return the record of some examples at inference."""
         x, targets, weights = examples

@@ -1,7 +1,7 @@
 """The run of `Trainer.fit` on checked data, and the base class of all runs."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from backends import HostArray, tree
+from backends import HostArray, Tree, tree
 from multinn.errors import DivergenceError
 from multinn.host.checks import check_integers
 from multinn.host.interrupts import uninterrupted
@@ -97,17 +97,30 @@ class BaseRun:
             callback.on_fit_end(self.trainer)
 
     def _call(
-        self, state: TrainingState, data: Examples, plan: Plan
+        self,
+        run: Callable[..., Any],
+        state: TrainingState,
+        data: Examples,
+        plan: Tree,
+        count: int | None = None,
     ) -> tuple[TrainingState, Columns, bool]:
-        """Return the next state, the records of each step, and whether everything is finite."""
+        """Return the next state, the records of each step, and whether everything is finite.
+
+        Args:
+            run: a function of the program that takes steps.
+            state: the state before the steps.
+            data: examples, on the backend.
+            plan: the other arguments of ``run``, on the host.
+            count: the number of steps of each epoch whose records count; None for all.
+        """
         trainer = self.trainer
         with trainer.seconds.training():
-            arguments = (state, data, trainer.backend.from_numpy(plan))
-        run = trainer.programs.get(trainer.program.run, *arguments)
+            arguments = (state, data, *trainer.backend.from_numpy(plan))
+        run = trainer.programs.get(run, *arguments)
         with trainer.seconds.training():
             next_state, records, finite = trainer.backend.sync(run(*arguments))
             records, finite = trainer.backend.to_numpy((records, finite))
-            steps = step_columns(records)
+            steps = {name: each[:, :count] for name, each in step_columns(records).items()}
             return next_state, steps, bool(finite and np.isfinite(steps["loss"]).all())
 
     def _raise_divergence(
@@ -231,7 +244,7 @@ class Run(BaseRun):
             stops = self.step_callbacks.stops(ends, plan.keys.shape[1])
         for stop in stops:
             part = plan.part(start, stop) if len(stops) > 1 else plan
-            next_state, steps, finite = self._call(state, data, part)
+            next_state, steps, finite = self._call(trainer.program.run, state, data, (part,))
             if not finite and epochs > 1:
                 return self._repeat(epochs, steps["loss"], advance), 0.0
             if not finite:

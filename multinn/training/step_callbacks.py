@@ -32,6 +32,10 @@ class StepCallbacks:
         """The largest number of which each ``every_steps`` is a multiple."""
         return math.gcd(*self._periods)
 
+    def until_due(self, steps: int) -> int:
+        """Return after how many more steps a callback is due, once that many steps are done."""
+        return min(every - (self._done + steps) % every for every in self._periods)
+
     def stops(self, ends: Sequence[int], full_steps: int) -> list[int]:
         """Return after which steps of the next epoch a call ends.
 

@@ -177,8 +177,11 @@ class Trainer(BaseTrainer):
     ) -> History:
         """Train on batches that come one by one, for example from data that do not fit in memory.
 
-        Each batch is one step, in one call of a compiled function, while a thread reads the next batch.
-        A program is compiled for each shape of a batch. `fit` is faster if the data fit in memory.
+        Each batch is one step. A thread reads the next batches meanwhile, and one call of a compiled
+        function takes a step on each batch that is there. A call takes about a tenth of a second at most
+        and batches of 8 MB together, or one larger batch; the batches of two calls are in memory. The
+        results do not depend on how many batches a call takes. A program is compiled for each shape of
+        a batch. `fit` is faster if the data fit in memory.
 
         Sequences may have another length in each batch, as `evaluate` describes. If each batch is padded
         to one of a few lengths, such as multiples of 16, few programs are compiled. With a weight for
@@ -188,7 +191,7 @@ class Trainer(BaseTrainer):
             batches: an iterable of (x, y) or (x, y, weights), as in `fit`, which is read once in each
                 epoch; or a function, such as `ShuffledBatches`, that takes the number of the epoch,
                 from 0, and returns an iterable. Weights are not divided by their mean, which should be
-                1 over an epoch. Each batch needs its own arrays: one is in use while the next is read.
+                1 over an epoch.
             epochs: 1 or more.
             validation_data: as in `fit`, in memory.
             report_every: epochs between two records of the history.

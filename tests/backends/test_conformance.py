@@ -350,7 +350,7 @@ def test_equal_messages_are_printed_once(capsys):
     output = capsys.readouterr().out
     assert output.count("\nFAIL ") == 1
     last = [check.name for check in CONTRACT if check.section == "scan"][-1]
-    assert f"and 4 more with the same message, the last: {last!r}" in " ".join(output.split())
+    assert f"and 5 more with the same message, the last: {last!r}" in " ".join(output.split())
 
 
 def test_an_error_is_located_in_the_file_of_the_backend(capsys):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends import Tree, tree
+from backends import Tree, get_backend, tree
 from backends.numpy_backend import NumpyBackend
 from tests.support.compiled_numpy import assert_compiles, draw_array
 
@@ -223,3 +223,23 @@ def test_repeated_arrays_are_not_written_into():
         return repeated, backend.xp.broadcast_to(x * 3.0, (4,)) + 1.0
 
     assert_compiles(run, (XS[0],))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_first_rounds_may_change_the_order_of_axes(count):
+    """A carry in C order leaves the first round in Fortran order."""
+    x = np.arange(27, dtype=np.float32).reshape(3, 3, 3) / 8
+    arguments = (np.eye(3, dtype=np.float32), x, np.array(count, np.int32))
+
+    def run(backend):
+        def step(carry, x):
+            return backend.xp.matmul(x, carry.T).T, backend.xp.sum(carry, axis=0)
+
+        first = backend.jit(lambda *arguments: backend.scan_first(step, *arguments), *arguments)
+        carry, ys = first(*arguments)
+        return carry, ys[:count]
+
+    compiled, eager = run(get_backend("numpy")), run(get_backend("numpy:eager"))
+    for one, other in zip(compiled, eager, strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+    assert compiled[0].strides == eager[0].strides

@@ -1,6 +1,7 @@
 """`Trainer.fit_batches`: the same run as `fit`, without all data in memory."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ from multinn import (
 )
 from multinn.training import batch_run
 from multinn.training import run as run_module
-from multinn.training.batches import prefetched
+from multinn.training.batches import grouped
+from multinn.training.program import Examples
 from tests.support.memory import peak_memory
 from tests.support.small_runs import WEIGHTS, X, Y, assert_same_bits, fit, make_trainer
 
@@ -104,15 +106,16 @@ def test_rows_are_taken_by_number(y):
     assert all((x[:, 0] == y).all() for x, y in batches(0))
 
 
-def test_memory_holds_a_few_batches():
+def test_memory_holds_the_batches_of_two_calls():
+    """The batches of a call take 8 MB at most, and those of the run 64 MB."""
+
     def batches(epoch: int) -> Iterator[Any]:
-        for _ in range(50):
+        for _ in range(160):
             yield np.ones((1000, 100), np.float32), np.ones((1000, 2), np.float32)
 
     trainer = make_trainer(model=Sequential([Dense(2)]))
     fit_batches(trainer, 1, batches)
-    a_batch = 1000 * 102 * 4
-    assert peak_memory(lambda: fit_batches(trainer, 1, batches)) < 8 * a_batch
+    assert peak_memory(lambda: fit_batches(trainer, 1, batches)) < 3 * 2**23
 
 
 # Kinds of batches
@@ -251,27 +254,52 @@ def test_callbacks_stop_the_run():
 @pytest.mark.parametrize("backend", ["numpy", "jax"], indirect=True)
 def test_a_divergence_is_reported_with_its_step(backend):
     huge = np.full((4, 3), 1e30, np.float32)
-    batches = [(X[:4], Y[:4]), (huge, Y[:4])]
+    batches = [*[(X[:4], Y[:4])] * 6, (huge, Y[:4]), (X[:4], Y[:4])]
     trainer = make_trainer(backend, Sequential([Dense(2)]), optimizer=SGD(0.1))
-    with pytest.raises(DivergenceError, match="at epoch 1, step 2"):
+    with pytest.raises(DivergenceError, match="at epoch 1, step 7"):
         fit_batches(trainer, 3, batches)
     assert trainer.epoch == 0
     assert np.isfinite(trainer.predict(X)).all()
 
 
-def test_the_next_item_is_made_while_one_is_in_use():
-    made = threading.Event()
+def examples(count: int, rows: int = 2) -> list[Examples]:
+    return [Examples(np.full((rows, 1), number), np.zeros(rows)) for number in range(count)]
 
-    def items() -> Iterator[int]:
-        yield 1
-        made.set()
-        yield 2
+
+def test_batches_that_are_there_form_a_group():
+    read = threading.Semaphore(0)
+
+    def batches() -> Iterator[Examples]:
+        for batch in [*examples(9), *examples(1, rows=3), *examples(3)]:
+            yield batch
+            read.release()
+
+    sizes = []
+    with ThreadPoolExecutor(1) as reader:
+        for group in grouped(batches(), lambda done: 6, reader):
+            x = group.batches.x[: group.count, 0, 0]
+            assert x.tolist() == list(range(x[0], x[0] + group.count))
+            sizes.append(group.count)
+            for _ in range({1: 6, 2: 3, 3: 1}.get(len(sizes), 0)):
+                assert read.acquire(timeout=30)
+            time.sleep(0.01)
+    assert sizes[:4] == [1, 6, 2, 1]
+    assert sum(sizes) == 13
+
+
+def test_a_slow_batch_is_used_at_once():
+    used = threading.Event()
+
+    def batches() -> Iterator[Examples]:
+        for batch in examples(2):
+            yield batch
+            assert used.wait(timeout=30)
+            used.clear()
 
     with ThreadPoolExecutor(1) as reader:
-        iterator = prefetched(items(), reader)
-        assert next(iterator) == 1
-        assert made.wait(timeout=30)
-        assert list(iterator) == [2]
+        for group in grouped(batches(), lambda done: 64, reader):
+            assert group.count == 1
+            used.set()
 
 
 def test_one_thread_reads_all_batches():
