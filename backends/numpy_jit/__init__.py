@@ -11,6 +11,7 @@ order of their work:
     padding               adds only the part of a padded array that is not padding
     memory                assigns arrays to buffers, which are reused as soon as possible
     calls, source         write each call so that it fills its buffer
+    blocks                computes successive calls on large arrays by blocks that stay in the cache
     writing, program      write all calls as one Python function, which is replayed
 
 Views are created once, elementwise calls work in place if possible, and a loop's carry stays in its

@@ -47,7 +47,7 @@ def write_call(source: Source, call: Call, whole_array: Callable[[Value], Any]) 
         _write_reduction(source, call, out)
     elif function is np.take and _write_take(source, call, out, whole_array):
         return
-    elif function is np.where and _is_plain_where(call):
+    elif function is np.where and is_plain_where(call):
         condition, yes, no = (source.expression(_constant_array(arg, call.result.dtype)) for arg in args)
         source.line(f"{out}[...] = {no}")
         if _needs_no_broadcast(call):  # takes two thirds of the time of copyto
@@ -106,7 +106,7 @@ def _write_reduction(source: Source, call: Call, out: str) -> None:
         source.line(add if call.function is np.sum else f"{out}[...] = {one}")
         return
     reduce, array_text = source.constant(_REDUCTIONS[call.function]), source.expression(array)
-    if call.function is not np.sum and _has_short_rows(call):
+    if call.function is not np.sum and has_short_rows(call):
         columns = source.constant(np.empty(array.shape[::-1], array.dtype))
         source.line(f"{columns}[...] = {array_text}.T")
         source.line(f"{reduce}({columns}, 0, None, {source.reshaped(result, array.shape[:1])})")
@@ -188,7 +188,7 @@ def _write_take(source: Source, call: Call, out: str, whole_array: Callable[[Val
     return True
 
 
-def _has_short_rows(call: Call) -> bool:
+def has_short_rows(call: Call) -> bool:
     """Return whether the call reduces each of many rows that fit into a register of the processor.
 
     NumPy reduces such rows one entry at a time. The columns of the transposed array are many times as
@@ -230,7 +230,7 @@ def _reduce_rows(reduce: Any, rows: HostArray, columns: HostArray, results: Host
         results[zeros] = reduce(rows[zeros], 1)
 
 
-def _is_plain_where(call: Call) -> bool:
+def is_plain_where(call: Call) -> bool:
     """Return whether it is ``where(condition, yes, no)`` of booleans and two arrays or floats."""
     condition, *choices = call.args
     return (

@@ -6,6 +6,7 @@ import numpy as np
 
 from backends import tree as trees
 from backends.base import HostArray
+from backends.numpy_jit.blocks import Chain
 from backends.numpy_jit.calls import is_elementwise, write_call
 from backends.numpy_jit.flattening import offsets_in, pack, unpack
 from backends.numpy_jit.memory import Memory
@@ -29,6 +30,7 @@ class Writer:
         self.schedule = Schedule(outputs)
         self._memory = Memory(self.schedule.last_read, self.schedule.base)
         self.source = Source(self._memory.arrays)
+        self._chain = Chain(self.source, self._memory.arrays)
         self._loops: list[Loop] = []
         self._entry_of: dict[Value, Any] = {}
         self._packed_at = _places_in_vectors(self.schedule)
@@ -36,9 +38,12 @@ class Writer:
         for value in inputs:
             self.source.parameter(value)
         for time, (kind, item) in enumerate(self.schedule.events):
+            if kind != "call":
+                self._chain.write()
             write = getattr(self, f"_{kind}")
             write(item, time)
             self._memory.release(time)
+        self._chain.write()
         results = "".join(f"{self._result(output)}, " for output in outputs)
         self.source.line(f"return ({results})")
 
@@ -50,14 +55,17 @@ class Writer:
     def _call(self, call: Call, time: int) -> None:
         root = self.schedule.root(call.result)
         if call.function is pack:
+            self._chain.write()
             self._pack(call)
         elif root is call.result:
             self._allocate(call, time)
-            write_call(self.source, call, self._whole_array)
+            if not self._chain.add(call):
+                write_call(self.source, call, self._whole_array)
         elif set(call.inputs) <= self._memory.arrays.keys() and len(set(call.inputs)) == 1:
             args, options = self._known((call.args, call.options))
             self._memory.arrays[call.result] = call.function(*args, **options)
         else:  # a view of an argument, or at a computed place
+            self._chain.write()
             expression = self.source.call(call.function, call.args, call.options)
             self.source.line(f"{self.source.variable(call.result)} = {expression}")
 
