@@ -97,6 +97,7 @@ class JaxBackend(Backend):
         floats = [leaf for leaf in trees.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
         numbers = jnp.concatenate([jnp.zeros(0), *map(jnp.ravel, floats)])
         return jnp.sum(0.0 * numbers) == 0.0
+
     def scan_first(
         self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree, count: Array
     ) -> tuple[Tree, Tree]:

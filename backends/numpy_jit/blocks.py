@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from backends.base import HostArray
-from backends.numpy_jit.calls import has_short_rows, is_elementwise, is_plain_where, write_call
+from backends.numpy_jit.calls import (
+    has_many_rows,
+    has_short_rows,
+    is_elementwise,
+    is_plain_where,
+    write_call,
+)
 from backends.numpy_jit.recording import Call, Value
 from backends.numpy_jit.source import Source
 from backends.threads import run_parts
@@ -22,19 +28,19 @@ _SHARE = 2**20  # bytes of a block for threads, which wait for each other at eac
 _LARGE = 2**18  # bytes; a chain of smaller arrays is in the cache anyhow
 _FEW = 1024  # numbers; calls with fewer are written in other forms
 _MUCH_WORK = 2**27  # bytes of all results; for less, threads gain little beside those of BLAS
+_WORK = 2**23  # the same where BLAS has one thread
 _SMALL_PRODUCT = 2**18  # multiplications, up to which BLAS uses one thread
-_UNLIKE = (
-    np.power,
-    np.float_power,
-    np.arctan2,
-)  # these have loops with other last bits for other strides
+_UNLIKE = (np.power, np.float_power, np.arctan2)  # have loops with other last bits for other strides
 
 
 class Chain:
     """Successive calls whose rows are independent, not yet written."""
 
-    def __init__(self, source: Source, arrays: Mapping[Value, HostArray]) -> None:
+    def __init__(
+        self, source: Source, arrays: Mapping[Value, HostArray], *, blas_has_threads: bool
+    ) -> None:
         self._source, self._arrays = source, arrays
+        self._much_work = _MUCH_WORK if blas_has_threads else _WORK
         self._calls: list[Call] = []
         self._by_rows: dict[Value, None] = {}  # used row by row
         self._read_whole: dict[Value, None] = {}
@@ -60,11 +66,11 @@ class Chain:
             return
         largest = max(self._arrays[value].nbytes for value in by_rows)
         work = sum(self._arrays[call.result].nbytes for call in calls)
-        if largest < _LARGE or (len(calls) == 1 and work < _MUCH_WORK):
+        if largest < _LARGE or (len(calls) == 1 and work < self._much_work):
             for call in calls:
                 write_call(self._source, call, lambda value: value)
         else:
-            self._write_blocks(calls, by_rows, largest, work >= _MUCH_WORK)
+            self._write_blocks(calls, by_rows, largest, work >= self._much_work)
         for part in (self._by_rows, self._read_whole, self._written):
             part.clear()
         self._calls = []
@@ -190,8 +196,10 @@ def _reduces_rows(call: Call) -> bool:
     if len(call.args) != 1 or not call.options.keys() <= {"axis", "keepdims"}:
         return False
     array, axes = call.args[0], call.options.get("axis")
-    if axes is None or array.size == call.result.size or has_short_rows(call):
+    if axes is None or array.size == call.result.size:
         return False
+    if call.function is not np.sum and (has_short_rows(call) or has_many_rows(call)):
+        return False  # written in blocks of its own
     return all(axis % array.ndim for axis in (axes if isinstance(axes, tuple) else (axes,)))
 
 

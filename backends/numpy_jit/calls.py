@@ -111,7 +111,7 @@ def _write_reduction(source: Source, call: Call, out: str) -> None:
         source.line(f"{columns}[...] = {array_text}.T")
         source.line(f"{reduce}({columns}, 0, None, {source.reshaped(result, array.shape[:1])})")
         return
-    if call.function is not np.sum and _has_many_rows(call):
+    if call.function is not np.sum and has_many_rows(call):
         length, rows = array.shape[-1], array.size // array.shape[-1]
         columns = source.constant(np.empty((length, _BLOCK // length), array.dtype))
         args = [source.reshaped(array, (rows, length)), columns, source.reshaped(result, (rows,))]
@@ -203,7 +203,7 @@ def has_short_rows(call: Call) -> bool:
     )
 
 
-def _has_many_rows(call: Call) -> bool:
+def has_many_rows(call: Call) -> bool:
     """Return whether the call reduces each of many rows of a few registers of the processor."""
     array = call.args[0].example
     return bool(

@@ -73,7 +73,7 @@ class _Program:
             writer = Writer(trees.leaves(arguments), trees.leaves(outputs))
             self._replay = writer.source.function()
             self.nbytes = writer.nbytes
-            self.mainly_convolves = mainly_convolves(writer.schedule)
+            self.mainly_convolves = writer.mainly_convolves
             self._places = _places(outputs)
         self._lock = Lock()  # the buffers serve one call at a time
 

@@ -13,6 +13,7 @@ from backends.numpy_jit.memory import Memory
 from backends.numpy_jit.recording import Call, Loop, Value
 from backends.numpy_jit.schedule import Schedule
 from backends.numpy_jit.source import Source
+from backends.numpy_jit.work import mainly_convolves
 
 
 class Writer:
@@ -22,22 +23,23 @@ class Writer:
     over, and views of these are variables of the function.
 
     Attributes:
-        schedule: the order of the calls.
+        mainly_convolves: whether NumPy's BLAS gets one thread, as convolutions have threads of ours.
         source: the function, from the leaves of the arguments to those of the results.
     """
 
     def __init__(self, inputs: list[Value], outputs: list[Any]) -> None:
-        self.schedule = Schedule(outputs)
-        self._memory = Memory(self.schedule.last_read, self.schedule.base)
+        self._schedule = Schedule(outputs)
+        self._memory = Memory(self._schedule.last_read, self._schedule.base)
         self.source = Source(self._memory.arrays)
-        self._chain = Chain(self.source, self._memory.arrays)
+        self.mainly_convolves = mainly_convolves(self._schedule)
+        self._chain = Chain(self.source, self._memory.arrays, blas_has_threads=not self.mainly_convolves)
         self._loops: list[Loop] = []
         self._entry_of: dict[Value, Any] = {}
-        self._packed_at = _places_in_vectors(self.schedule)
-        self._computed_at = _times_of_elementwise_results(self.schedule)
+        self._packed_at = _places_in_vectors(self._schedule)
+        self._computed_at = _times_of_elementwise_results(self._schedule)
         for value in inputs:
             self.source.parameter(value)
-        for time, (kind, item) in enumerate(self.schedule.events):
+        for time, (kind, item) in enumerate(self._schedule.events):
             if kind != "call":
                 self._chain.write()
             write = getattr(self, f"_{kind}")
@@ -53,7 +55,7 @@ class Writer:
         return self._memory.nbytes
 
     def _call(self, call: Call, time: int) -> None:
-        root = self.schedule.root(call.result)
+        root = self._schedule.root(call.result)
         if call.function is pack:
             self._chain.write()
             self._pack(call)
@@ -72,7 +74,7 @@ class Writer:
     def _allocate(self, call: Call, time: int) -> None:
         """Give the result its part of a vector, or the buffer of its carry, of an input, or another."""
         value, memory = call.result, self._memory
-        until = self.schedule.last_read.get(value, time)
+        until = self._schedule.last_read.get(value, time)
         if value in self._packed_at:
             vector, start = self._packed_at[value]
             memory.arrays[value] = unpack(self._vector(vector), start, value.shape)
@@ -102,7 +104,7 @@ class Writer:
     def _vector(self, vector: Value) -> HostArray:
         """Return the array of a vector, which gets its buffer when its first part is computed."""
         if vector not in self._memory.arrays:
-            self._memory.allocate(vector, self.schedule.last_read[vector])
+            self._memory.allocate(vector, self._schedule.last_read[vector])
         return self._memory.arrays[vector]
 
     def _can_work_in_place(self, call: Call, previous: Value, time: int) -> bool:
@@ -128,7 +130,7 @@ class Writer:
 
     def _begin(self, loop: Loop, time: int) -> None:
         """Open a loop; its carry takes over the buffers of the first carry that nothing else needs."""
-        memory, last_read, end = self._memory, self.schedule.last_read, self.schedule.ends[loop]
+        memory, last_read, end = self._memory, self._schedule.last_read, self._schedule.ends[loop]
         taken = set()
         for first, carry, last in zip(loop.init, loop.carry_in, loop.results, strict=True):
             until = max(end, last_read.get(last, end))
@@ -148,7 +150,7 @@ class Writer:
         entries = [
             (entry, xs)
             for entry, xs in zip(loop.x_in, loop.xs, strict=True)
-            if entry in self.schedule.last_read
+            if entry in self._schedule.last_read
         ]
         self._entry_of |= entries
         length = loop.length if loop.count is None else f"int({source.expression(loop.count)})"
@@ -173,7 +175,7 @@ class Writer:
         self.source.close_block()
         self._loops.pop()
         for carry, last in zip(loop.carry_in, loop.results, strict=True):
-            self._memory.take_over(last, carry, max(time, self.schedule.last_read.get(last, time)))
+            self._memory.take_over(last, carry, max(time, self._schedule.last_read.get(last, time)))
 
     def _pass_on_carry(self, loop: Loop) -> None:
         """Copy the next carry to the buffers that the body reads, unless it is there already."""
@@ -184,7 +186,7 @@ class Writer:
             if memory.buffer(after) is not memory.buffer(before)
         ]
         places = {memory.buffer(carry) for carry in loop.carry_in}
-        roots = [self.schedule.root(after) for _, after in moves if isinstance(after, Value)]
+        roots = [self._schedule.root(after) for _, after in moves if isinstance(after, Value)]
         if any(memory.buffer(root) in places for root in roots):
             # For example, a carry that swaps two arrays: read all before writing any.
             for index, (_, after) in enumerate(moves):
