@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backends import tree as trees
+from backends.eager import denormals_as_zeros
 from backends.numpy_jit.recording import is_recorded, record_function
 from backends.numpy_jit.scopes import Scope
 from backends.numpy_jit.writing import Writer
@@ -66,7 +67,7 @@ class _Program:
     def __init__(self, function: Callable[..., Tree], example: tuple[Tree, ...]) -> None:
         scope = Scope()
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), denormals_as_zeros():
                 arguments, outputs = record_function(function, example, scope)
                 writer = Writer(trees.leaves(arguments), trees.leaves(outputs))
                 self._replay = writer.source.function()
@@ -79,7 +80,7 @@ class _Program:
         self._lock = Lock()  # the buffers serve one call at a time
 
     def __call__(self, arguments: tuple[Tree, ...]) -> Tree:
-        with self._lock, np.errstate(all="ignore"):
+        with self._lock, np.errstate(all="ignore"), denormals_as_zeros():
             results = self._replay(*trees.leaves(arguments))
         return trees.map(lambda place: results[place], self._places)
 
