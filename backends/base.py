@@ -145,8 +145,8 @@ class Backend(ABC):
         compiled now, for their shapes and dtypes only: the caller can time compilation separately, and
         no later call compiles again (except NumPy, for arrays with another order of axes in memory).
         Without them, the first call for each set of shapes compiles. A compiled function prints no
-        floating-point warnings: its caller checks the result. If it keeps memory between calls, its
-        attribute ``nbytes`` is the size of that memory.
+        floating-point warnings: its caller checks the result. It may take denormal numbers as zeros. If
+        it keeps memory between calls, its attribute ``nbytes`` is the size of that memory.
         """
 
     @abstractmethod

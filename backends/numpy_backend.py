@@ -1,16 +1,21 @@
 """NumPy on the CPU, which is always installed: compiled by recording, or eager."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from backends import numpy_convolution, numpy_jit
 from backends.base import Array, Function, scan_length
-from backends.blas_threads import describe_blas, limit_blas_threads, one_blas_thread
+from backends.blas_threads import describe_blas, limit_blas_threads, one_blas_thread, thread_count
+from backends.denormals import denormals_as_zeros
 from backends.eager import EagerBackend
 from backends.tree import Tree
 from backends.windows import Pair
+
+_has_convolved: ContextVar[bool] = ContextVar("has_convolved", default=False)
 
 
 class NumpyBackend(EagerBackend):
@@ -45,16 +50,18 @@ class NumpyBackend(EagerBackend):
         return numpy_jit.call(_scatter_add, table, ids, rows)
 
     def convolve(self, x: Array, weights: Array, **options: Any) -> Array:
+        _has_convolved.set(True)
         return numpy_jit.call(numpy_convolution.convolve, x, weights, **options)
 
     def convolve_weights(self, x: Array, dy: Array, size: Pair, **options: Any) -> Array:
+        _has_convolved.set(True)
         return numpy_jit.call(numpy_convolution.convolve_weights, x, dy, size, **options)
 
     def jit(self, function: Function, *example: Tree) -> Function:
         limit_blas_threads()  # again: the process may have been moved to fewer cores
         if example:
             return numpy_jit.compile_function(function, example)
-        return super().jit(function, *example)
+        return denormals_as_zeros()(super().jit(function, *example))
 
     def scan(
         self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree
@@ -73,12 +80,23 @@ class NumpyBackend(EagerBackend):
 
 class _EagerNumpyBackend(NumpyBackend):
     scan = EagerBackend.scan
-    scan_first = EagerBackend.scan_first
 
     def jit(self, function: Function, *example: Tree) -> Function:
-        quiet = EagerBackend.jit(self, function)
-        if example and numpy_jit.is_mainly_convolution(function, example):
-            return one_blas_thread()(quiet)  # as the compiled function, for the same bits
+        convolves = False
+
+        @wraps(function)
+        def quiet(*arguments: Tree) -> Tree:
+            nonlocal convolves
+            with np.errstate(all="ignore"), denormals_as_zeros():
+                if not convolves:
+                    _has_convolved.set(False)
+                    results = function(*arguments)
+                    convolves = _has_convolved.get()
+                    if not convolves or thread_count() == 1:
+                        return results
+                with one_blas_thread():  # as in the compiled function, for the same bits
+                    return function(*arguments)
+
         return quiet
 
     def __repr__(self) -> str:

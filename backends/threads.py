@@ -7,6 +7,7 @@ from contextvars import Context, copy_context
 from threading import Lock, Thread
 
 from backends.blas_threads import thread_count as thread_count
+from backends.denormals import as_in_context
 
 
 def run_parts(function: Callable[[int], object], count: int) -> None:
@@ -139,7 +140,12 @@ class _Helper:
     def _compute(self) -> None:
         if self._work is not None:
             parts, context = self._work
-            context.run(parts.compute)
+            context.run(_compute_alike, parts)
+
+
+def _compute_alike(parts: _Parts) -> None:
+    with as_in_context():
+        parts.compute()
 
 
 _teams = [_Team()]

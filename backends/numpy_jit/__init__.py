@@ -21,7 +21,6 @@ NaN, and the arithmetic of single complex numbers.
 """
 
 from backends.numpy_jit.program import compile_function as compile_function
-from backends.numpy_jit.program import is_mainly_convolution as is_mainly_convolution
 from backends.numpy_jit.recording import call as call
 from backends.numpy_jit.recording import is_recorded as is_recorded
 from backends.numpy_jit.scanning import record_scan as record_scan

@@ -69,6 +69,11 @@ def write_call(source: Source, call: Call, whole_array: Callable[[Value], Any]) 
         source.line(f"{source.constant(_store)}({out}, {result})")
 
 
+def is_convolution(value: Value) -> bool:
+    """Return whether a value is the result of a convolution, which shares its work out to threads."""
+    return isinstance(value.maker, Call) and value.maker.function in _CONVOLUTIONS
+
+
 def is_elementwise(call: Call) -> bool:
     """Return whether the result may overwrite an input of the same layout, entry by entry."""
     function = call.function

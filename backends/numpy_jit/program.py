@@ -1,7 +1,7 @@
 """A function, compiled for arrays of given shapes and dtypes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from backends import tree as trees
 from backends.blas_threads import one_blas_thread
+from backends.denormals import denormals_as_zeros
+from backends.numpy_jit.calls import is_convolution
 from backends.numpy_jit.recording import is_recorded, record_function
-from backends.numpy_jit.schedule import Schedule
 from backends.numpy_jit.scopes import Scope
-from backends.numpy_jit.work import mainly_convolves
 from backends.numpy_jit.writing import Writer
 from backends.tree import Tree
 
@@ -65,45 +65,30 @@ class _Program:
 
     Attributes:
         nbytes: the size of the buffers.
-        mainly_convolves: whether NumPy's BLAS gets one thread, as convolutions have threads of ours.
     """
 
     def __init__(self, function: Callable[..., Tree], example: tuple[Tree, ...]) -> None:
-        with _recorded(function, example) as (arguments, outputs):
-            writer = Writer(trees.leaves(arguments), trees.leaves(outputs))
-            self._replay = writer.source.function()
-            self.nbytes = writer.nbytes
-            self.mainly_convolves = writer.mainly_convolves
-            self._places = _places(outputs)
+        scope = Scope()
+        try:
+            with np.errstate(all="ignore"), denormals_as_zeros():
+                arguments, outputs = record_function(function, example, scope)
+                self._convolves = any(map(is_convolution, scope.values))
+                leaves = trees.leaves(arguments), trees.leaves(outputs)
+                writer = Writer(*leaves, blas_has_threads=not self._convolves)
+                self._replay = writer.source.function()
+                self.nbytes = writer.nbytes
+        finally:
+            for value in scope.values:  # a cycle, which would keep the examples
+                value.maker = None
+            scope.values.clear()
+        self._places = _places(outputs)
         self._lock = Lock()  # the buffers serve one call at a time
 
     def __call__(self, arguments: tuple[Tree, ...]) -> Tree:
-        blas = one_blas_thread() if self.mainly_convolves else nullcontext()
-        with self._lock, blas, np.errstate(all="ignore"):
+        blas = one_blas_thread() if self._convolves else nullcontext()
+        with self._lock, blas, np.errstate(all="ignore"), denormals_as_zeros():
             results = self._replay(*trees.leaves(arguments))
         return trees.map(lambda place: results[place], self._places)
-
-
-@contextmanager
-def _recorded(function: Callable[..., Tree], example: tuple[Tree, ...]) -> Iterator[tuple[Tree, Tree]]:
-    """Record a function; the context has the stand-ins for its arguments and its results."""
-    scope = Scope()
-    try:
-        with np.errstate(all="ignore"):
-            yield record_function(function, example, scope)
-    finally:
-        for value in scope.values:  # a cycle, which would keep the examples
-            value.maker = None
-        scope.values.clear()
-
-
-def is_mainly_convolution(function: Callable[..., Tree], example: tuple[Tree, ...]) -> bool:
-    """Return whether `compile_function` would find that a function `mainly_convolves`."""
-    try:
-        with _recorded(function, example) as (_, outputs):
-            return mainly_convolves(Schedule(trees.leaves(outputs)))
-    except (TypeError, ValueError):  # it cannot be compiled
-        return False
 
 
 def _places(tree: Tree) -> Tree:

@@ -13,7 +13,6 @@ from backends.numpy_jit.memory import Memory
 from backends.numpy_jit.recording import Call, Loop, Value
 from backends.numpy_jit.schedule import Schedule
 from backends.numpy_jit.source import Source
-from backends.numpy_jit.work import mainly_convolves
 
 
 class Writer:
@@ -23,16 +22,16 @@ class Writer:
     over, and views of these are variables of the function.
 
     Attributes:
-        mainly_convolves: whether NumPy's BLAS gets one thread, as convolutions have threads of ours.
         source: the function, from the leaves of the arguments to those of the results.
     """
 
-    def __init__(self, inputs: list[Value], outputs: list[Any]) -> None:
+    def __init__(
+        self, inputs: list[Value], outputs: list[Any], *, blas_has_threads: bool = True
+    ) -> None:
         self._schedule = Schedule(outputs)
         self._memory = Memory(self._schedule.last_read, self._schedule.base)
         self.source = Source(self._memory.arrays)
-        self.mainly_convolves = mainly_convolves(self._schedule)
-        self._chain = Chain(self.source, self._memory.arrays, blas_has_threads=not self.mainly_convolves)
+        self._chain = Chain(self.source, self._memory.arrays, blas_has_threads=blas_has_threads)
         self._loops: list[Loop] = []
         self._entry_of: dict[Value, Any] = {}
         self._packed_at = _places_in_vectors(self._schedule)

@@ -1,18 +1,21 @@
 """The solver L-BFGS-B of SciPy on the loss over all examples."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from backends import HostArray, tree
+from backends import Array, HostArray, Tree, tree
 from multinn.host.progress import progress
 from multinn.sklearn.epochs import NOT_FINITE
 from multinn.sklearn.network import penalized_paths
-from multinn.sklearn.trainer import PenalizedTrainer
+from multinn.sklearn.scipy_threads import scipy_in_one_thread
+from multinn.sklearn.trainer import PenalizedProgram, PenalizedTrainer
 from multinn.training.examples import PlacedExamples
+from multinn.training.program import Examples
 
 _FAILED: Final = 2  # the status of SciPy's result if no step along a direction lowers the loss
 
@@ -54,22 +57,23 @@ def minimize_loss(
     backend, dtype = trainer.backend, trainer.dtype
     start = backend.to_numpy(trainer.params)
     paths = {f"{path}.W" for path in penalized_paths(trainer.program.model)}
-    mask = _flatten(
+    penalty = _flatten(
         tree.map_with_paths(lambda path, leaf: np.full(leaf.shape, float(path in paths)), start)
     )
-    data, scale = examples.data, strength / len(examples.host.x)
+    penalty *= strength / len(examples.host.x)
+    data = examples.data
 
     with backend.precision(dtype), progress(max_iter, "iteration", verbose) as advance:
-        objective = trainer.programs.get(trainer.program.objective, trainer.params, data)
+        last, iterations = _flatten(start), 0
+        objective = trainer.programs.get(
+            _objective_of_vector(trainer.program, start), backend.from_numpy(last.astype(dtype)), data
+        )
 
         def value_and_gradient(flat: HostArray) -> tuple[float, HostArray]:
-            params = backend.from_numpy(_unflatten(flat, start))
-            value, gradients = backend.to_numpy(objective(params, data))
-            weights = flat * mask
-            loss = float(value) + 0.5 * scale * float(weights @ weights)
-            return loss, _flatten(gradients) + scale * weights
-
-        last, iterations = _flatten(start), 0
+            vector = backend.from_numpy(flat.astype(dtype, copy=False))
+            value, gradient = backend.to_numpy(objective(vector, data))
+            of_penalty = penalty * flat
+            return float(value) + 0.5 * float(of_penalty @ flat), gradient + of_penalty
 
         def record(intermediate_result: OptimizeResult) -> None:  # SciPy requires this name
             nonlocal last, iterations
@@ -79,14 +83,15 @@ def minimize_loss(
         problem: Warning | None = None
         diverged = False
         try:
-            result = minimize(
-                value_and_gradient,
-                _flatten(start),
-                jac=True,
-                method="L-BFGS-B",
-                callback=record,
-                options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
-            )
+            with scipy_in_one_thread():
+                result = minimize(
+                    value_and_gradient,
+                    last,
+                    jac=True,
+                    method="L-BFGS-B",
+                    callback=record,
+                    options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
+                )
             # After a line search that failed, result.fun is not the loss at result.x.
             loss = value_and_gradient(result.x)[0] if result.status == _FAILED else float(result.fun)
             stuck = result.nit == 0 and not np.isfinite(result.fun)
@@ -101,7 +106,7 @@ def minimize_loss(
                 )
         except KeyboardInterrupt:
             loss, problem = value_and_gradient(last)[0], UserWarning("Training interrupted by user.")
-        params = backend.from_numpy(_unflatten(last, start))
+        params = backend.from_numpy(_unflatten(np, last.astype(dtype), start))
         trainer.state = trainer.state._replace(params=params)
     if diverged:
         raise ValueError(
@@ -114,16 +119,33 @@ def minimize_loss(
     return min(iterations, max_iter), loss, problem is None
 
 
+def _objective_of_vector(
+    program: PenalizedProgram, params: Tree
+) -> Callable[[Array, Examples], tuple[Array, Array]]:
+    """Return the program's objective as a function of one vector, with the gradient as one vector.
+
+    Args:
+        program: the program, on its backend.
+        params: NumPy arrays in the structure and the shapes of the parameters.
+    """
+    xp = program.backend.xp
+    like = tree.map(lambda leaf: np.broadcast_to(leaf.dtype.type(0), leaf.shape), params)  # no memory
+
+    def objective(flat: Array, examples: Examples) -> tuple[Array, Array]:
+        value, gradients = program.objective(_unflatten(xp, flat, like), examples)
+        return value, xp.concat([xp.reshape(leaf, (-1,)) for leaf in tree.leaves(gradients)])
+
+    return objective
+
+
 def _flatten(arrays: Any) -> HostArray:
     return np.concatenate([np.ravel(leaf).astype(np.float64) for leaf in tree.leaves(arrays)])
 
 
-def _unflatten(flat: HostArray, like: Any) -> Any:
-    """Return the numbers as a tree of arrays with the shapes and dtypes of ``like``."""
+def _unflatten(xp: Any, flat: Array, like: Tree) -> Tree:
+    """Return the entries of a vector as a tree of arrays with the shapes of ``like``."""
     parts, start = {}, 0
     for path, leaf in tree.leaves_with_paths(like):
         parts[path] = flat[start : start + leaf.size]
         start += leaf.size
-    return tree.map_with_paths(
-        lambda path, leaf: parts[path].reshape(leaf.shape).astype(leaf.dtype), like
-    )
+    return tree.map_with_paths(lambda path, leaf: xp.reshape(parts[path], leaf.shape), like)

@@ -4,11 +4,14 @@ import gc
 import math
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import threadpoolctl
 
+from backends import blas_threads, get_backend
 from backends.conformance.programs import frequent_switches
 from tests.support.compiled_numpy import (
     COMPILED,
@@ -416,3 +419,26 @@ def test_a_long_program_of_many_arguments():
         return total, kept[::50]
 
     assert_compiles(function, ([A + i for i in range(300)],))
+
+
+def test_a_function_that_convolves_leaves_the_cores_to_threads_of_its_own():
+    """BLAS has one thread meanwhile, compiled and eager: products have the same bits."""
+    x = np.random.default_rng(0).normal(size=(300, 9, 9, 3)).astype(np.float32)
+    weights = np.ones((3, 3, 3, 4), np.float32)
+    seen: list[int] = []
+
+    def run(backend, x, weights):
+        y = backend.convolve(x, weights)
+        rows = backend.xp.reshape(y, (300, -1))
+        seen.append(blas_threads._numpy_blas().num_threads)
+        return rows @ rows.T
+
+    results = []
+    with threadpoolctl.threadpool_limits(3, user_api="blas"):
+        for name in ("numpy", "numpy:eager"):
+            backend = get_backend(name)
+            compiled = backend.jit(partial(run, backend), x, weights)
+            results.append(compiled(x, weights))
+        assert blas_threads._numpy_blas().num_threads == 3
+    assert seen[-1] == 1  # of the eager run; compiled functions run their own source
+    np.testing.assert_array_equal(*results)

@@ -198,7 +198,7 @@ def loss_of(model: Any, like: Any) -> Any:
     x, network = model._categories.encode(TABLE), model.trainer_.program.model
 
     def loss(flat: Any) -> float:
-        params = _unflatten(flat, like)
+        params = _unflatten(np, flat, like)
         z = network.forward(get_backend("numpy:eager"), params, x)[0][:, 0]
         penalized = [params[0][1][1]["W"], params[0][2][1]["W"], params[1]["W"], params[3]["W"]]
         squares = sum(float((W * W).sum()) for W in penalized)
