@@ -66,10 +66,11 @@ def limit_blas_threads() -> None:
     getattr(blas, "clear_controlling_thread", lambda: None)()
 
 
-def blas_thread_count() -> int:
-    """Return the number of threads of NumPy's BLAS, at most the usable cores; 1 if it is unknown.
+def thread_count() -> int:
+    """Return the number of threads that NumPy's BLAS uses, at most the usable cores; 1 if it is unknown.
 
-    A call takes a microsecond: the quota of CPU time is read once, all else anew.
+    It follows the limits of threadpoolctl and the CPU affinity; the quota of CPU time is read once. A
+    call takes a microsecond.
     """
     blas, cores = _once()
     return min(blas.num_threads, cores, _affinity()) if blas else 1

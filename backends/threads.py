@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from threading import Lock, Thread
 
-from backends.blas_threads import blas_thread_count
+from backends.blas_threads import thread_count as thread_count
 
 
 def run_parts(function: Callable[[int], object], count: int) -> None:
@@ -27,7 +27,7 @@ def run_parts(function: Callable[[int], object], count: int) -> None:
         BaseException: the first error of a part. Parts that have not begun by then are left out.
     """
     helpers = min(thread_count(), count) - 1
-    team = _team
+    team = _teams[-1]
     if helpers < 1 or not team.is_busy.acquire(blocking=False):
         for index in range(count):
             function(index)
@@ -36,14 +36,6 @@ def run_parts(function: Callable[[int], object], count: int) -> None:
         team.run(function, count, helpers)
     finally:
         team.is_busy.release()
-
-
-def thread_count() -> int:
-    """Return the number of threads that may compute: one for each thread of NumPy's BLAS and each core.
-
-    It follows the limits that threadpoolctl, an environment variable or a CPU affinity sets.
-    """
-    return blas_thread_count()
 
 
 class _Team:
@@ -65,9 +57,8 @@ class _Team:
             parts.compute()
         finally:
             _end(working)
-        for error in parts.errors:
-            parts.errors.clear()  # a cycle: the error refers to this frame
-            raise error
+        if parts.errors:
+            raise parts.errors.pop(0)
 
 
 def _end(working: "list[_Helper]") -> None:
@@ -79,9 +70,8 @@ def _end(working: "list[_Helper]") -> None:
                 helper.end()
         except BaseException as interrupt:
             interrupts.append(interrupt)
-    for interrupt in interrupts:
-        interrupts.clear()
-        raise interrupt
+    if interrupts:
+        raise interrupts.pop()
 
 
 class _Parts:
@@ -152,12 +142,7 @@ class _Helper:
             context.run(parts.compute)
 
 
-def _begin_anew() -> None:
-    """Forget the threads, which a forked process does not have."""
-    global _team
-    _team = _Team()
+_teams = [_Team()]
 
-
-_begin_anew()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=lambda: _teams.append(_Team()))
