@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from backends import jax_convolution
 from backends import tree as trees
 from backends.aligned import CACHE_LINE, aligned_bytes
 from backends.base import PRECISIONS, Array, Backend, Function, HostArray, unknown_precision
+from backends.convolution import Margins, Pair
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
 
@@ -35,6 +37,7 @@ class JaxBackend(Backend):
     def __init__(self, device: str | None = None) -> None:
         self._device = _find_device(device)
         self.device = _name(self._device)
+        self._on_host = self._device.platform == "cpu"
         self.devices = tuple(map(_name, jax.devices()))
 
     @property
@@ -49,6 +52,35 @@ class JaxBackend(Backend):
 
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
         return table.at[ids].add(rows)
+
+    def convolve(
+        self,
+        x: Array,
+        weights: Array,
+        *,
+        stride: Pair = (1, 1),
+        padding: Margins = ((0, 0), (0, 0)),
+        dilation: Pair = (1, 1),
+        spread: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Array:
+        convolve = jax_convolution.convolve_on_cpu if self._on_host else jax_convolution.convolve
+        return convolve(x, weights, stride, padding, dilation, spread, groups)
+
+    def convolve_weights(
+        self,
+        x: Array,
+        dy: Array,
+        size: Pair,
+        *,
+        stride: Pair = (1, 1),
+        padding: Margins = ((0, 0), (0, 0)),
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Array:
+        on_cpu, elsewhere = jax_convolution.convolve_weights_on_cpu, jax_convolution.convolve_weights
+        convolve_weights = on_cpu if self._on_host else elsewhere
+        return convolve_weights(x, dy, size, stride, padding, dilation, groups)
 
     def jit(self, function: Function, *example: Tree) -> Function:
         jitted = jax.jit(function)
@@ -89,8 +121,7 @@ class JaxBackend(Backend):
                 f"JAX would turn {array.dtype} into {jax.dtypes.canonicalize_dtype(array.dtype)} here: "
                 "convert the array first, or make this call within `with backend.precision('float64'):`"
             )
-        on_host = self._device.platform == "cpu"
-        return jax.device_put(_aligned(array) if on_host else array, self._device)
+        return jax.device_put(_aligned(array) if self._on_host else array, self._device)
 
 
 def _aligned(array: HostArray) -> HostArray:

@@ -31,7 +31,6 @@ from experiments.shared.records import make_comparison_record, write_json
 from experiments.shared.tables import format_table, paragraph, ratio_text, seconds_text
 from multinn import Conv1D, Conv2D, ConvTranspose2D, Layer
 from multinn.host.progress import Advance, progress
-from multinn.layers.images.windows import from_planes, to_planes
 
 
 @dataclass(frozen=True)
@@ -160,25 +159,17 @@ def _measure(
 
 
 def _prepare(job: Job, backend: Backend, batch_size: int, seed: int) -> tuple[int, Callable[[], Tree]]:
-    """Return the number of parameters, and a function that runs the compiled passes.
+    """Return the number of parameters, and a function that runs the compiled passes."""
 
-    Inputs and outputs are planes, as between two such layers.
-    """
-    axes = len(job.shape) + 1
-
-    def passes(params: Tree, planes: Array, dY: Array) -> Tree:
-        x, dy = (from_planes(backend, each, axes) for each in (planes, dY))
+    def passes(params: Tree, x: Array, dy: Array) -> Tree:
         y, cache = job.layer.forward(backend, params, x)
         dx, gradients = job.layer.backward(backend, params, cache, dy)
-        return to_planes(backend, y), to_planes(backend, dx), gradients
+        return y, dx, gradients
 
     generator = np.random.default_rng(seed)
     params, output_shape = job.layer.init(generator, job.shape)
-    planes, dY = (
-        generator.normal(size=(shape[-1], *(1,) * (4 - axes), *shape[:-1], batch_size))
-        for shape in (job.shape, output_shape)
-    )
-    host = tree.map(lambda leaf: leaf.astype(np.float32), (params, planes, dY))
+    x, dy = (generator.normal(size=(batch_size, *shape)) for shape in (job.shape, output_shape))
+    host = tree.map(lambda leaf: leaf.astype(np.float32), (params, x, dy))
     arguments = backend.from_numpy(host)
     compiled = backend.jit(passes, *arguments)
     return params["W"].size, lambda: backend.sync(compiled(*arguments))

@@ -13,7 +13,7 @@ A check returns None, or raises `NonconformanceError`. Its message is one line: 
 came, and which section of docs/new-backend.md explains it.
 """
 
-from backends.conformance import arrays, library, members, programs
+from backends.conformance import arrays, convolution, library, members, programs
 from backends.conformance.base import Check as Check
 from backends.conformance.base import NonconformanceError as NonconformanceError
 
@@ -33,6 +33,7 @@ def checks(*, gradients: bool = True) -> list[Check]:
         for value in vars(module).values():
             found += [value] if isinstance(value, Check) else []
         found += arrays.ROUND_TRIPS if module is arrays else []
+    found += convolution.CONVOLUTIONS
     order = list(dict.fromkeys(check.section for check in found))
     found.sort(key=lambda check: order.index(check.section))
     return [*found, *library.gradient_checks()] if gradients else found

@@ -3,6 +3,7 @@
 Each form gives the same bits as the call itself, with less work around the arithmetic.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ _EXTREMA = (np.maximum, np.minimum)
 _FEW = 1024  # numbers; for fewer, NumPy takes longer to prepare a loop over several axes than to compute
 _MANY = 2**19  # numbers; a larger repeated constant would leave the cache
 _MANY_ROWS = 32
+_ROW = 512  # numbers, over which NumPy spends little of the time on the loop itself
 _VECTOR = 64  # bytes of a register
 
 
@@ -112,7 +114,8 @@ def _operand(source: Source, argument: Any, call: Call) -> str:
     """Return the text of a ufunc's argument, in the form for which NumPy is fastest.
 
     A single number is passed without axes, but maximum and minimum are faster on a repeated constant.
-    For a small result, an argument that is repeated along an axis is written out first.
+    For a small result, an argument that is repeated along an axis is written out first. For a large one,
+    a short argument, such as one number per channel, is written out up to a row of some length.
     """
     if not is_elementwise(call) or not isinstance(argument, Value | np.ndarray):
         return source.expression(argument)
@@ -123,13 +126,30 @@ def _operand(source: Source, argument: Any, call: Call) -> str:
         return source.expression(argument)
     if isinstance(argument, Value) and argument.size == 1 < result.size:
         return source.reshaped(argument, ())
-    if argument.shape == result.shape or result.size > _FEW or _runs_backwards(call):
+    if argument.shape == result.shape or _runs_backwards(call):
+        return source.expression(argument)
+    like = result.example if result.size <= _FEW else _row_of(result.example, argument.shape)
+    if like is None:
         return source.expression(argument)
     if isinstance(argument, np.ndarray):
-        return source.repeated(argument, result.example)
-    written_out = source.constant(np.empty_like(result.example, argument.dtype))
+        return source.repeated(argument, like)
+    written_out = source.constant(np.empty_like(like, argument.dtype))
     source.line(f"{written_out}[...] = {source.expression(argument)}")
     return written_out
+
+
+def _row_of(result: Any, shape: tuple[int, ...]) -> Any:
+    """Return the last axes of a large result, over which an argument of that shape is written out.
+
+    NumPy's loop is over the axes on which all arrays are contiguous: without a row, over the last alone.
+    Returns None if the loop is long enough, or the argument differs along earlier axes.
+    """
+    if not (result.ndim > 2 and result.flags.c_contiguous and shape[-1:] == result.shape[-1:]):
+        return None
+    axes, own = 1, (*(1,) * (result.ndim - len(shape)), *shape)
+    while math.prod(result.shape[-axes:]) < _ROW and axes < result.ndim and own[-axes - 1] == 1:
+        axes += 1
+    return result[(0,) * (result.ndim - axes)] if axes > 1 and math.prod(own[:-1]) == 1 else None
 
 
 def _runs_backwards(call: Call) -> bool:

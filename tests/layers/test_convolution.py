@@ -24,7 +24,6 @@ from multinn import (
     Tanh,
     Trainer,
 )
-from multinn.layers.images.correlation import Correlation
 from multinn.layers.images.geometry import Geometry
 from tests.support.layer_runs import fans_told
 
@@ -259,18 +258,3 @@ def test_invalid_hyperparameters_raise(make, message):
 def test_inputs_of_invalid_shape_raise(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer.init(np.random.default_rng(0), shape)
-
-
-@pytest.mark.parametrize(
-    ("size", "stride", "filters", "height", "rows"),
-    [
-        ((3, 3), (1, 2), 8, 28, (3, 1)),
-        ((3, 3), (2, 1), 8, 28, (1, 1)),  # some rows of Z would be unused
-        ((3, 3), (1, 1), 32, 28, (1, 1)),  # Z is larger than the saving in P
-        ((3, 3), (1, 1), 8, 3, (1, 1)),  # Z has three rows for one of Y
-        ((1, 3), (1, 1), 8, 28, (1, 1)),  # there is one row
-    ],
-)
-def test_rows_are_summed_if_that_means_less_copying(size, stride, filters, height, rows):
-    weights = np.zeros((*size, 8, filters))
-    assert Correlation.of(Geometry(size, stride), 1, weights, (height, 28)).rows.size == rows

@@ -9,7 +9,7 @@ from backends import Array, Backend, Shape, Tree
 from multinn.descriptions.bounds import check_integers
 from multinn.initializers import Glorot, Initializer, Zeros
 from multinn.layers.base import Masked, mask_of, values_of, with_mask
-from multinn.layers.images.correlation import CorrelationLayer, multiply
+from multinn.layers.images.base_convolution import BaseConvolution
 from multinn.layers.images.geometry import (
     Geometry,
     Padding,
@@ -22,13 +22,12 @@ from multinn.layers.images.geometry import (
     normalize_padding_2d,
     normalize_pairs,
 )
-from multinn.layers.images.windows import from_planes, to_planes
 from multinn.layers.masked import expand_mask, zero_padding
 from multinn.random import Key
 
 
 @dataclass(frozen=True)
-class _Convolution(CorrelationLayer):
+class _Convolution(BaseConvolution):
     """Convolution along any number of axes."""
 
     filters: int
@@ -44,32 +43,20 @@ class _Convolution(CorrelationLayer):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and (P, x)."""
-        correlation = self._correlation(params, height_and_width(x))
-        P = correlation.gather(backend, to_planes(backend, x))
-        Z = correlation.matrix(backend, params["W"]).mT @ P
-        shape = self._geometry.count(height_and_width(x))
-        Y = correlation.add_rows(backend, Z, shape, x.shape[0])
-        if self.use_bias:
-            Y = Y + params["b"][:, None, None, None]
-        return from_planes(backend, Y, x.ndim), (P, x)
+        """Return y, and (x,)."""
+        y = self._convolve(backend, x, params["W"])
+        return (y + params["b"] if self.use_bias else y), (x,)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dx, and {"W": P dZᵀ, "b": Σ dY}."""
-        P, x, *_ = cache
-        correlation, dY = self._correlation(params, height_and_width(x)), to_planes(backend, dy)
-        dZ = correlation.repeat_rows(backend, dY)
-        dP = multiply(correlation.matrix(backend, params["W"]), dZ)
-        dX = correlation.scatter(backend, dP, height_and_width(x), x.shape[0])
-        gradients = self._gradients(backend, params, correlation, P, dZ, dY)
-        return from_planes(backend, dX, x.ndim), gradients
+        """Return dx, and {"W": P dYᵀ, "b": Σ dY}."""
+        x = cache[0]
+        dx = self._convolve_back(backend, dy, params["W"], height_and_width(x))
+        return dx, self.parameter_gradients(backend, params, cache, dy)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return {"W": P dZᵀ, "b": Σ dY}."""
-        P, x, *_ = cache
-        correlation, dY = self._correlation(params, height_and_width(x)), to_planes(backend, dy)
-        dZ = correlation.repeat_rows(backend, dY)
-        return self._gradients(backend, params, correlation, P, dZ, dY)
+        """Return {"W": P dYᵀ, "b": Σ dY}."""
+        dW = self._weights_gradient(backend, cache[0], dy, params["W"].shape)
+        return self._gradients(backend, dW, dy)
 
 
 @dataclass(frozen=True)
@@ -86,9 +73,9 @@ class Conv2D(_Convolution):
         Y = Wᵀ P + b.
     This is a fully connected layer, so with dY = ∂L/∂Y
         dW = P dYᵀ      db = the sum of the columns of dY      dP = W dY
-    and, as P copies entries of x, dx is the sum of dP over all copies of an entry.
-    Where that needs less copying, P holds single rows of windows, Y sums rows of Z = Wᵀ P, and dZ
-    replaces dY: see `Correlation`.
+    and, as P copies entries of x, dx is the sum of dP over all copies of an entry. That sum is again a
+    convolution, of dY with the turned kernel: dx_p = Σ_i W_i dY_(p - d i) / s, over all i for which s
+    divides p - d i. The backend computes all three without the whole of P in memory.
     With groups, the channels and the filters are divided, in order, into groups of equal size, and each
     group of filters sees only its group of channels: W is (k, k, channels / groups, filters). With as
     many groups as channels, this is a depthwise convolution.
@@ -196,21 +183,21 @@ class Conv1D(_Convolution):
     def forward(
         self, backend: Backend, params: Tree, x: Array | Masked, key: Key | None = None
     ) -> tuple[Array | Masked, Tree]:
-        """Return y, and (P, x, the mask)."""
+        """Return y, and (x, the mask)."""
         mask = expand_mask(backend, mask_of(x), 3)
         values = zero_padding(backend, values_of(x), mask)
-        y, (P, _) = super().forward(backend, params, values, key)
+        y, _ = super().forward(backend, params, values, key)
         if mask is not None and y.shape[1] != values.shape[1]:
             raise ValueError(
                 f"Conv1D: expected no mask, or outputs as long as the inputs, {values.shape[1]} time "
                 f'steps, got {y.shape[1]}; use stride=1 and padding="same" or "causal"'
             )
-        return with_mask(y, mask_of(x)), (P, values, mask)
+        return with_mask(y, mask_of(x)), (values, mask)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx, and {"W": P dYᵀ, "b": Σ dY}."""
         dx, gradients = super().backward(backend, params, cache, dy)
-        return zero_padding(backend, dx, cache[2]), gradients
+        return zero_padding(backend, dx, cache[1]), gradients
 
     @property
     def _geometry(self) -> Geometry:

@@ -9,7 +9,7 @@ from backends import Array, Backend, Shape, Tree
 from multinn.descriptions.bounds import check_integers
 from multinn.initializers import Glorot, Initializer, Zeros
 from multinn.layers.base import check_axes
-from multinn.layers.images.correlation import CorrelationLayer, multiply
+from multinn.layers.images.base_convolution import BaseConvolution
 from multinn.layers.images.geometry import (
     Geometry,
     Padding,
@@ -21,12 +21,11 @@ from multinn.layers.images.geometry import (
     normalize_padding_2d,
     normalize_pairs,
 )
-from multinn.layers.images.windows import from_planes, to_planes
 from multinn.random import Key
 
 
 @dataclass(frozen=True)
-class _ConvolutionTranspose(CorrelationLayer):
+class _ConvolutionTranspose(BaseConvolution):
     """Transposed convolution along any number of axes."""
 
     filters: int
@@ -43,31 +42,20 @@ class _ConvolutionTranspose(CorrelationLayer):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and (Z, x)."""
+        """Return y, and (x,)."""
         shape = self._output_shape(height_and_width(x))
-        correlation = self._correlation(params, shape)
-        Z = correlation.repeat_rows(backend, to_planes(backend, x))
-        Q = multiply(correlation.matrix(backend, params["W"]), Z)
-        Y = correlation.scatter(backend, Q, shape, x.shape[0])
-        if self.use_bias:
-            Y = Y + params["b"][:, None, None, None]
-        return from_planes(backend, Y, x.ndim), (Z, x)
+        y = self._convolve_back(backend, x, params["W"], shape)
+        return (y + params["b"] if self.use_bias else y), (x,)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
-        """Return dX = R(Wᵀ dQ) in the shape of x, and {"W": dQ Zᵀ, "b": Σ dy}."""
-        Z, x = cache
-        correlation, dY = self._correlation(params, height_and_width(dy)), to_planes(backend, dy)
-        dQ = correlation.gather(backend, dY)
-        dZ = correlation.matrix(backend, params["W"]).mT @ dQ
-        dX = correlation.add_rows(backend, dZ, height_and_width(x), x.shape[0])
-        gradients = self._gradients(backend, params, correlation, dQ, Z, dY)
-        return from_planes(backend, dX, x.ndim), gradients
+        """Return dX = Wᵀ dQ in the shape of x, and {"W": dQ Xᵀ, "b": Σ dy}."""
+        dx = self._convolve(backend, dy, params["W"])
+        return dx, self.parameter_gradients(backend, params, cache, dy)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
-        """Return {"W": dQ Zᵀ, "b": Σ dy}."""
-        correlation, dY = self._correlation(params, height_and_width(dy)), to_planes(backend, dy)
-        dQ = correlation.gather(backend, dY)
-        return self._gradients(backend, params, correlation, dQ, cache[0], dY)
+        """Return {"W": dQ Xᵀ, "b": Σ dy}."""
+        dW = self._weights_gradient(backend, dy, cache[0], params["W"].shape)
+        return self._gradients(backend, dW, dy)
 
     def _init(
         self, generator: np.random.Generator, input_shape: Shape, size: Shape, shape: Pair
@@ -139,8 +127,7 @@ class ConvTranspose2D(_ConvolutionTranspose):
     each window the entry of dy there, so dQ = Tᵀ(dy) is the P of `Conv2D`, for dy instead of x. As Q is
     the output of a fully connected layer,
         dX = Wᵀ dQ      dW = dQ Xᵀ      db = the sum of dy over all axes but the last.
-    Where that needs less copying, Q holds single rows of windows, and Z, which repeats rows of X,
-    replaces X: see `Correlation`.
+    So y without b is what `Conv2D` computes as dx, and dX is what it computes as y.
     Groups are as in `Conv2D`, and W is (k, k, filters / groups, channels).
     Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
     chapter 4.

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from backends import Array, Shape
+from backends.windows import Margins as Margins
+from backends.windows import Pair as Pair
+from backends.windows import count
 from multinn.host.checks import is_integer
 from multinn.layers.base import Layer, check_axes
 
-Pair = tuple[int, int]
-Margins = tuple[Pair, Pair]
 Rule = Literal["valid", "same", "causal"]
 Padding = Literal["valid", "same"] | int | Pair | Margins
 Padding1D = Rule | int | Pair
@@ -84,9 +85,7 @@ class Geometry:
 
     def count(self, shape: Shape) -> Pair:
         """Return the number of windows on images (height, width), as (rows, columns)."""
-        lengths = zip(self.padded(shape), self.extent, self.stride, strict=True)
-        rows, columns = ((n - e) // s + 1 for n, e, s in lengths)
-        return rows, columns
+        return count(self.padded(shape), self.size, self.stride, self.dilation)
 
     def covers(self, shape: Shape) -> bool:
         """Return whether each window on images (height, width) covers part of them.

@@ -10,7 +10,6 @@ import numpy as np
 from backends import Array, Backend, Shape, Tree
 from multinn.layers.base import Layer, check_axes, mask_of, values_of
 from multinn.layers.images.geometry import Geometry, check_images
-from multinn.layers.images.windows import from_planes, to_planes
 from multinn.layers.masked import zero_padding
 from multinn.random import Key
 
@@ -113,10 +112,9 @@ class GlobalAveragePool2D(_PoolingOfImages):
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = dy / (height width), at every pixel."""
-        batch, height, width, channels = cache.shape
-        share = to_planes(backend, dy[:, None, None, :] * (1.0 / (height * width)))
-        dX = backend.xp.broadcast_to(share, (channels, height, width, batch))
-        return from_planes(backend, dX), {}
+        height, width = cache.shape[1:3]
+        share = dy[:, None, None, :] * (1.0 / (height * width))
+        return backend.xp.broadcast_to(share, cache.shape), {}
 
 
 @dataclass(frozen=True)

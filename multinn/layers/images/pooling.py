@@ -22,7 +22,7 @@ from multinn.layers.images.geometry import (
     normalize_padding_2d,
     normalize_pairs,
 )
-from multinn.layers.images.windows import from_planes, sum_windows, to_planes, windows
+from multinn.layers.images.windows import as_images, sum_windows, windows
 from multinn.random import Key
 
 
@@ -41,25 +41,21 @@ class _Pooling(Layer):
     def forward(
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Return y, and the planes of x and of y."""
-        X = to_planes(backend, x)
+        """Return y, and x and y as images."""
+        X = as_images(x)
         Y = self._pool(backend, X, self._windows(backend, X))
-        return from_planes(backend, Y, x.ndim), (X, Y)
+        return (Y if x.ndim == 4 else Y[:, 0, :, :]), (X, Y)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx."""
-        xp = backend.xp
         X, Y = cache
-        geometry = self._geometry
-        dY = to_planes(backend, dy)
-        parts = xp.stack(self._distribute(backend, X, Y, dY))
-        parts = xp.reshape(parts, (*geometry.size, *dY.shape))
-        dX = sum_windows(backend, parts, geometry, X.shape[1:3])
-        return from_planes(backend, dX, dy.ndim), {}
+        parts = self._distribute(backend, X, Y, as_images(dy))
+        dX = sum_windows(backend, parts, self._geometry, X.shape[1:3])
+        return (dX if dy.ndim == 4 else dX[:, 0, :, :]), {}
 
     @abstractmethod
     def _pool(self, backend: Backend, X: Array, places: list[Array]) -> Array:
-        """Return Y for the planes X and the entries of the windows at each place."""
+        """Return Y for the images X and the entries of the windows at each place."""
 
     @abstractmethod
     def _distribute(self, backend: Backend, X: Array, Y: Array, dY: Array) -> list[Array]:
