@@ -52,13 +52,7 @@ def convolve_weights(
 
 
 def convolve_on_cpu(
-    x: Array,
-    weights: Array,
-    stride: Pair,
-    padding: Margins,
-    dilation: Pair,
-    spread: Pair,
-    groups: int,
+    x: Array, weights: Array, stride: Pair, padding: Margins, dilation: Pair, spread: Pair, groups: int
 ) -> Array:
     """Return y, as `Backend.convolve` defines it."""
     size, (channels, filters) = weights.shape[:2], weights.shape[2:]

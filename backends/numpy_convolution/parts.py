@@ -15,8 +15,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Part = tuple[slice, range]  # of the images, and of the rows of windows
 
 _BYTES = 2**20  # that fit into the cache of a core
-_WORK = 2**22  # multiplications that are worth a thread
-_PARTS = 8  # are enough for the cores of a common machine
+_WORK = 2**23  # multiplications that are worth a thread
+_PARTS = 8  # or a multiple, which the cores of a common machine share equally
 CACHED = 256  # shapes whose parts are remembered
 
 _memory = threading.local()
@@ -36,6 +36,8 @@ def divided(batch: int, rows: int, size: int, products: int) -> tuple[Part, ...]
     """
     at_once = min(_BYTES // size, max(batch * rows // _PARTS, _WORK // products))
     images, height = even(batch, at_once // rows), even(rows, at_once)
+    if batch > _PARTS * images:
+        images = even(batch, batch // (-(-batch // (_PARTS * images)) * _PARTS))
     return tuple(
         (slice(n, n + images), range(h, min(h + height, rows)))
         for n in range(0, batch, images)
@@ -113,13 +115,12 @@ def even(length: int, most: int) -> int:
 
 
 @lru_cache(CACHED)
-def pieces(length: int, most: int) -> tuple[tuple[slice, int, int], ...]:
-    """Return (where, number, size) of pieces of equal size, and of a smaller last one if need be."""
-    size = even(length, most)
+def pieces(length: int, size: int) -> tuple[tuple[slice, int, int], ...]:
+    """Return (where, number, size) of pieces of this size, and of a smaller last one if need be."""
     number = length // size
     equal, last = slice(0, number * size), slice(number * size, length)
-    rest = ((last, 1, length - last.start),) if last.start < length else ()
-    return ((equal, number, size), *rest)
+    both = (equal, number, size), (last, 1, length - number * size)
+    return tuple(piece for piece in both if piece[1] * piece[2])
 
 
 def split(matrices: Array, height: int, width: int) -> Array:

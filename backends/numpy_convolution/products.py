@@ -19,7 +19,7 @@ from backends.threads import run_parts
 
 _PRODUCT = 2**18  # multiplications; OpenBLAS computes a product of no more in one thread
 _MOST_FILTERS, _LEAST_FILTERS = 64, 16  # columns of a product
-_GOOD_ROWS = 12  # rows of a product that are fast
+_GOOD_ROWS = 12  # rows of a product; the kernels of OpenBLAS compute 12, or 2 x 12, fastest
 _DEPTH = 576  # numbers of a window in a product, at most
 _TILE = (64, 32)  # rows and columns of the tile of dW that a product computes, at most
 _LARGE = 2**16  # weights; for more, dW is computed by large products, which use all threads,
@@ -54,11 +54,13 @@ def _multiply(P: Array, W: Array, Y: Array) -> None:
     window, filters = W.shape[-2:]
     depth = _divisor(window, _DEPTH)
     most = min(max(_PRODUCT // (depth * _GOOD_ROWS), _LEAST_FILTERS), _MOST_FILTERS)
+    wide = even(filters, most)
+    high = _rows_of_a_product(P.shape[-2], _PRODUCT // (depth * wide))
     sums = Y[None] if depth == window else scratch("S", (window // depth, *Y.shape), Y.dtype)
     for index, addend in enumerate(sums):
         numbers = slice(index * depth, (index + 1) * depth)
-        for columns, _, width in pieces(filters, most):
-            for rows, _, height in pieces(P.shape[-2], _PRODUCT // (depth * width)):
+        for columns, _, width in pieces(filters, wide):
+            for rows, _, height in pieces(P.shape[-2], high):
                 np.matmul(
                     split(P[..., rows, numbers], height, depth),
                     split(W[..., numbers, columns], depth, width),
@@ -66,6 +68,12 @@ def _multiply(P: Array, W: Array, Y: Array) -> None:
                 )
     if depth < window:
         np.add.reduce(sums, axis=0, out=Y)
+
+
+def _rows_of_a_product(rows: int, most: int) -> int:
+    if min(rows, most) < 2 * _GOOD_ROWS:
+        return even(rows, most)
+    return 2 * _GOOD_ROWS
 
 
 def _divisor(length: int, most: int) -> int:
@@ -127,7 +135,7 @@ def _sum_products(A: Array, D: Array, out: Array) -> None:
     """
     groups, q, steps, window = A.shape
     high, wide = even(window, _TILE[0]), even(D.shape[3], _TILE[1])
-    lengths = pieces(steps, _PRODUCT // (high * wide))
+    lengths = pieces(steps, even(steps, _PRODUCT // (high * wide)))
     S = scratch("S", (groups, q, sum(n for _, n, _ in lengths), window, D.shape[3]), A.dtype)
     first = 0
     for part, number, length in lengths:
