@@ -5,11 +5,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from backends import numpy_jit
+from backends import numpy_convolution, numpy_jit
 from backends.base import Array, Function, scan_length
 from backends.blas_threads import describe_blas, limit_blas_threads
 from backends.eager import EagerBackend
 from backends.tree import Tree
+from backends.windows import Pair
 
 
 class NumpyBackend(EagerBackend):
@@ -41,9 +42,13 @@ class NumpyBackend(EagerBackend):
         return describe_blas()
 
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
-        if numpy_jit.is_recorded(table, ids, rows):
-            return numpy_jit.record(_scatter_add, table, ids, rows)
-        return _scatter_add(table, ids, rows)
+        return numpy_jit.call(_scatter_add, table, ids, rows)
+
+    def convolve(self, x: Array, weights: Array, **options: Any) -> Array:
+        return numpy_jit.call(numpy_convolution.convolve, x, weights, **options)
+
+    def convolve_weights(self, x: Array, dy: Array, size: Pair, **options: Any) -> Array:
+        return numpy_jit.call(numpy_convolution.convolve_weights, x, dy, size, **options)
 
     def jit(self, function: Function, *example: Tree) -> Function:
         limit_blas_threads()  # again: the process may have been moved to fewer cores

@@ -20,6 +20,6 @@ NaN, and the arithmetic of single complex numbers.
 """
 
 from backends.numpy_jit.program import compile_function as compile_function
+from backends.numpy_jit.recording import call as call
 from backends.numpy_jit.recording import is_recorded as is_recorded
-from backends.numpy_jit.recording import record as record
 from backends.numpy_jit.scanning import record_scan as record_scan

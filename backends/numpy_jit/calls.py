@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import HostArray
+from backends.numpy_convolution import convolve, convolve_weights
 from backends.numpy_jit.padding import AddWithin
 from backends.numpy_jit.recording import Call, Value
 from backends.numpy_jit.source import Source
@@ -20,6 +21,7 @@ _REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.min: np.minimum.reduce,
 }
 
+_CONVOLUTIONS = (convolve, convolve_weights)
 _EXTREMA = (np.maximum, np.minimum)
 _FEW = 1024  # numbers; for fewer, NumPy takes longer to prepare a loop over several axes than to compute
 _MANY = 2**19  # numbers; a larger repeated constant would leave the cache
@@ -54,7 +56,9 @@ def write_call(source: Source, call: Call, whole_array: Callable[[Value], Any]) 
         source.line(f"{out}[...] = {source.expression(args[0])}")
     elif isinstance(function, AddWithin):
         _write_add_within(source, call, function.index)
-    elif function in (np.concatenate, np.stack) and call.options.keys() <= {"axis"}:
+    elif function in _CONVOLUTIONS or (
+        function in (np.concatenate, np.stack) and call.options.keys() <= {"axis"}
+    ):
         source.line(source.call(function, args, call.options, out))
     elif function is np.reshape and len(args) == 2 and not call.options:
         source.line(f"{source.reshaped(call.result, args[0].shape)}[...] = {source.expression(args[0])}")

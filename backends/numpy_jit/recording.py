@@ -193,6 +193,13 @@ def record(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     return result
 
 
+def call(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call a pure function of arrays, or record the call if stand-ins are among the arguments."""
+    if is_recorded(args, options):
+        return record(function, *args, **options)
+    return function(*args, **options)
+
+
 def record_function(
     function: Callable[..., Tree], example: tuple[Tree, ...], scope: Scope
 ) -> tuple[Tree, Tree]:
