@@ -7,6 +7,7 @@ import numpy as np
 from backends.numpy_convolution.layout import Layout, blocked, single
 from backends.numpy_convolution.parts import (
     Array,
+    Part,
     divided,
     even,
     is_finite,
@@ -20,15 +21,17 @@ from backends.threads import run_parts
 _PRODUCT = 2**18  # multiplications; OpenBLAS computes a product of no more in one thread
 _MOST_FILTERS, _LEAST_FILTERS = 64, 16  # columns of a product
 _GOOD_ROWS = 12  # rows of a product; the kernels of OpenBLAS compute 12, or 2 x 12, fastest
-_DEPTH = 576  # numbers of a window in a product, at most
 _TILE = (64, 32)  # rows and columns of the tile of dW that a product computes, at most
-_LARGE = 2**16  # weights; for more, dW is computed by large products, which use all threads,
+_LARGE_WEIGHTS, _LARGE_WINDOW = 2**16, 2**10  # for more, large products are faster,
 _LARGE_PARTS = 16  # in parts that are so many times as large
 
 
 def convolve(layout: Layout, x: Array, weights: Array, out: Array) -> None:
     """Write y = P W."""
     filters = weights.shape[3]
+    if _is_large(layout, filters):
+        _convolve_large(replace(layout, whole=True), x, weights, out)
+        return
     plain = single(layout)
     is_dense = out.strides[2] == filters * out.itemsize
     best = blocked(layout, filters) if is_dense else plain
@@ -50,24 +53,18 @@ def convolve(layout: Layout, x: Array, weights: Array, out: Array) -> None:
 
 
 def _multiply(P: Array, W: Array, Y: Array) -> None:
-    """Write Y = P W as small products, of some rows, some filters, and some numbers of a window."""
+    """Write Y = P W as small products of some rows and some filters."""
     window, filters = W.shape[-2:]
-    depth = _divisor(window, _DEPTH)
-    most = min(max(_PRODUCT // (depth * _GOOD_ROWS), _LEAST_FILTERS), _MOST_FILTERS)
+    most = min(max(_PRODUCT // (window * _GOOD_ROWS), _LEAST_FILTERS), _MOST_FILTERS)
     wide = even(filters, most)
-    high = _rows_of_a_product(P.shape[-2], _PRODUCT // (depth * wide))
-    sums = Y[None] if depth == window else scratch("S", (window // depth, *Y.shape), Y.dtype)
-    for index, addend in enumerate(sums):
-        numbers = slice(index * depth, (index + 1) * depth)
-        for columns, _, width in pieces(filters, wide):
-            for rows, _, height in pieces(P.shape[-2], high):
-                np.matmul(
-                    split(P[..., rows, numbers], height, depth),
-                    split(W[..., numbers, columns], depth, width),
-                    split(addend[..., rows, columns], height, width),
-                )
-    if depth < window:
-        np.add.reduce(sums, axis=0, out=Y)
+    high = _rows_of_a_product(P.shape[-2], _PRODUCT // (window * wide))
+    for columns, _, width in pieces(filters, wide):
+        for rows, _, height in pieces(P.shape[-2], high):
+            np.matmul(
+                split(P[..., rows, :], height, window),
+                split(W[..., columns], window, width),
+                split(Y[..., rows, columns], height, width),
+            )
 
 
 def _rows_of_a_product(rows: int, most: int) -> int:
@@ -76,17 +73,32 @@ def _rows_of_a_product(rows: int, most: int) -> int:
     return 2 * _GOOD_ROWS
 
 
-def _divisor(length: int, most: int) -> int:
-    """Return the largest divisor of a length that is at most so large; the length if that is small."""
-    divisor = next(n for n in range(min(length, most), 0, -1) if length % n == 0)
-    return divisor if 2 * divisor >= min(length, most) else length
+def _convolve_large(layout: Layout, x: Array, weights: Array, out: Array) -> None:
+    """Write y = P W by large products, which use all threads themselves."""
+    W = layout.matrix(weights)
+    for images, rows in _large_parts(layout, x, weights.shape[3]):
+        P = layout.gather(padded(x[images], layout.down, layout.across, rows), len(rows))
+        Y = P.reshape(layout.groups, -1, layout.window) @ W
+        part = layout.in_blocks(out[images, rows.start : rows.stop])
+        part[...] = Y.reshape(part.shape)
+
+
+def _is_large(layout: Layout, filters: int) -> bool:
+    """Return whether small products would read the weights too often, or have too few rows."""
+    window = layout.channels * layout.down.size * layout.across.size
+    return window > _LARGE_WINDOW or window * filters // layout.groups > _LARGE_WEIGHTS
+
+
+def _large_parts(layout: Layout, x: Array, filters: int) -> tuple[Part, ...]:
+    size, products = layout.costs(filters, x.itemsize)
+    return divided(len(x), layout.down.count, -(-size // _LARGE_PARTS), products)
 
 
 def convolve_weights(layout: Layout, x: Array, dy: Array) -> Array:
     """Return dW = Pᵀ dY, (height, width, channels, groups, filters)."""
     filters, whole = dy.shape[3], replace(layout, whole=True)
     best = blocked(layout, filters)
-    if whole.window * filters // layout.groups > _LARGE:
+    if _is_large(layout, filters):
         return whole.weights(_sum_large(whole, x, dy))
     dW = best.weights(_sum_small(best, x, dy))
     if best.whole or is_finite(dW):
@@ -115,10 +127,8 @@ def _sum_small(layout: Layout, x: Array, dy: Array) -> Array:
 def _sum_large(layout: Layout, x: Array, dy: Array) -> Array:
     """Return dW (groups, window, filters) by large products, which use all threads themselves."""
     filters = dy.shape[3]
-    size, products = layout.costs(filters, x.itemsize)
-    parts = divided(len(x), layout.down.count, -(-size // _LARGE_PARTS), products)
     dW = np.zeros((layout.groups, layout.window, filters // layout.groups), x.dtype)
-    for images, rows in parts:
+    for images, rows in _large_parts(layout, x, filters):
         P = layout.gather(padded(x[images], layout.down, layout.across, rows), len(rows))
         D = layout.outputs(P, dy[images, rows.start : rows.stop])
         dW += layout.steps(P)[:, 0].mT @ D[:, 0]
