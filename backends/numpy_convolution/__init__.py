@@ -35,14 +35,15 @@ the bits do not depend on the number of threads.
 Source: M. Cho and D. Brand, MEC: memory-efficient convolution for deep neural network, ICML 2017.
 """
 
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
 
 from backends.numpy_convolution import channels, products
-from backends.numpy_convolution.axis import Axis, Pair
+from backends.numpy_convolution.axis import Axis, Pair, Phase
 from backends.numpy_convolution.layout import Layout
-from backends.numpy_convolution.parts import Array
+from backends.numpy_convolution.parts import CACHED, Array
 
 Margins = tuple[Pair, Pair]
 
@@ -72,12 +73,11 @@ def convolve(
         groups: as in `Backend.convolve`.
         out: the array to write y to; its last axis is contiguous.
     """
-    axes = zip(x.shape[1:3], weights.shape[:2], stride, padding, dilation, spread, strict=True)
-    vertical, horizontal = (Axis.of(*axis) for axis in axes)
-    shape = (len(x), vertical.count, horizontal.count, weights.shape[3])
-    y = np.empty(shape, x.dtype) if out is None else out
-    for (rows, i, down), (columns, j, across) in product(vertical.phases(), horizontal.phases()):
-        part, W = y[:, rows, columns, :], weights[i, j, ...]
+    options = (stride, padding, dilation, spread)
+    rows, columns, phases = _phases(x.shape[1:3], weights.shape[:2], *options)
+    y = np.empty((len(x), rows, columns, weights.shape[3]), x.dtype) if out is None else out
+    for (h, i, down), (w, j, across) in phases:
+        part, W = y[:, h, w, :], weights[i, j, ...]
         if not (x.size and W.size and part.size):
             part[...] = 0
             continue
@@ -85,6 +85,16 @@ def convolve(
         method = channels if layout.channels == 1 < groups else products
         method.convolve(layout, x, W, part)
     return y
+
+
+@lru_cache(CACHED)
+def _phases(
+    shape: Pair, size: Pair, stride: Pair, padding: Margins, dilation: Pair, spread: Pair
+) -> tuple[int, int, tuple[tuple[Phase, Phase], ...]]:
+    """Return the rows and columns of y, and the phases along both axes."""
+    axes = zip(shape, size, stride, padding, dilation, spread, strict=True)
+    down, across = (Axis.of(*axis) for axis in axes)
+    return down.count, across.count, tuple(product(down.phases(), across.phases()))
 
 
 def convolve_weights(

@@ -40,7 +40,7 @@ class Axis:
         """Return the entries from the beginning of a window to the end of the last of so many."""
         return (windows - 1) * self.stride + (self.size - 1) * self.dilation + 1
 
-    def phases(self) -> "Iterator[tuple[slice, slice, Axis]]":
+    def phases(self) -> "Iterator[Phase]":
         """Yield the windows without a spread that make up those with one.
 
         Window h meets the images at places k where spread divides start + stride h + dilation k. If it
@@ -64,3 +64,6 @@ class Axis:
                 count=len(range(h, self.count, period)),
             )
             yield slice(h, None, period), slice(first, None, step), windows
+
+
+Phase = tuple[slice, slice, Axis]

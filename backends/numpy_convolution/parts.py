@@ -15,7 +15,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Part = tuple[slice, range]  # of the images, and of the rows of windows
 
 _BYTES = 2**20  # that fit into the cache of a core
-_WORK = 2**23  # multiplications that are worth a thread
+_WORK = 2**24  # multiplications that are worth a thread
 _PARTS = 8  # or a multiple, which the cores of a common machine share equally
 CACHED = 256  # shapes whose parts are remembered
 
