@@ -13,9 +13,9 @@ the copying takes longer than the products. Three ideas avoid this.
 
 2. The images are computed in parts whose P stays in the cache, and the threads share the parts.
 
-3. The products of a part are many small ones, in one call of `np.matmul`. OpenBLAS computes a product of
-   up to 2¹⁸ multiplications in one thread. For processors with AVX-512 it has kernels for small products
-   that copy nothing, and are faster than large products, which are packed first.
+3. The products of a part are many small ones, in one call of `np.matmul`. OpenBLAS computes each in one
+   thread. For processors with AVX-512 it has kernels for small products that copy nothing, and they are
+   faster than large products, which are packed first. Large products pay where the weights are many.
 
 With few filters, products have few columns and are slow. Then each row of P serves b outputs that lie
 next to each other: it holds the columns of all their windows, and W becomes a band of b copies. This

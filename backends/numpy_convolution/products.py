@@ -18,10 +18,10 @@ from backends.numpy_convolution.parts import (
 )
 from backends.threads import run_parts
 
-_PRODUCT = 2**18  # multiplications; OpenBLAS computes a product of no more in one thread
+_PRODUCT = 2**19 - 1  # multiplications; OpenBLAS gives each of several threads at least 2¹⁸
 _MOST_FILTERS, _LEAST_FILTERS = 64, 16  # columns of a product
 _GOOD_ROWS = 12  # rows of a product; the kernels of OpenBLAS compute 12, or 2 x 12, fastest
-_TILE = (64, 32)  # rows and columns of the tile of dW that a product computes, at most
+_TILE = (48, 32)  # rows and columns of the tile of dW that a product computes, at most
 _LARGE_WEIGHTS, _LARGE_WINDOW = 2**16, 2**10  # for more, large products are faster,
 _LARGE_PARTS = 16  # in parts that are so many times as large
 
@@ -68,6 +68,7 @@ def _multiply(P: Array, W: Array, Y: Array) -> None:
 
 
 def _rows_of_a_product(rows: int, most: int) -> int:
+    """Return 24 rows if there are so many; else as many as fit, in pieces of equal size."""
     if min(rows, most) < 2 * _GOOD_ROWS:
         return even(rows, most)
     return 2 * _GOOD_ROWS
