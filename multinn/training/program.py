@@ -284,7 +284,11 @@ class TrainingProgram:
             return self.step(batch, state, (None, key))
 
         state, records = self.backend.scan_first(step, state, (batches, keys), count)
-        return state, (tree.map(lambda leaf: leaf[None, ...], records), None), self.backend.all_finite(state)
+        return (
+            state,
+            (tree.map(lambda leaf: leaf[None, ...], records), None),
+            self.backend.all_finite(state),
+        )
 
     def evaluate(self, state: ModelState, examples: Examples) -> Tree:
         """Return the record of some examples at inference."""
