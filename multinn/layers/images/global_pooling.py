@@ -11,6 +11,7 @@ from backends import Array, Backend, Shape, Tree
 from multinn.layers.base import Layer, check_axes, mask_of, values_of
 from multinn.layers.images.geometry import Geometry, check_images
 from multinn.layers.masked import zero_padding
+from multinn.layers.normalization import moments
 from multinn.random import Key
 
 
@@ -108,7 +109,7 @@ class GlobalAveragePool2D(_PoolingOfImages):
         self, backend: Backend, params: Tree, x: Array, key: Key | None = None
     ) -> tuple[Array, Tree]:
         """Return y, and x for its shape."""
-        return backend.xp.mean(x, axis=(1, 2)), x
+        return moments.mean(backend, x, (1, 2))[:, 0, 0, :], x
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = dy / (height width), at every pixel."""

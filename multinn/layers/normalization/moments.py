@@ -15,10 +15,13 @@ Mean = Callable[[Array], Array]
 
 def mean(backend: Backend, x: Array, axis: Axis, mask: Array | None = None) -> Array:
     """Return the mean of the numbers that count, along axes that keep length 1; 0 if none counts."""
-    if mask is None:
-        return backend.xp.mean(x, axis=axis, keepdims=True)
-    total = backend.xp.sum(zero_padding(backend, x, mask), axis=axis, keepdims=True)
-    return total / backend.xp.maximum(count(backend, x, axis, mask), 1.0)
+    xp = backend.xp
+    if mask is not None:
+        total = xp.sum(zero_padding(backend, x, mask), axis=axis, keepdims=True)
+        return total / xp.maximum(count(backend, x, axis, mask), 1.0)
+    if isinstance(axis, tuple) and len(axis) > 1:  # first over long rows: NumPy adds short ones slowly
+        x, axis = xp.mean(x, axis=axis[:-1], keepdims=True), axis[-1]
+    return xp.mean(x, axis=axis, keepdims=True)
 
 
 def count(backend: Backend, x: Array, axis: Axis, mask: Array) -> Array:
