@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from threading import Event
 from typing import Any
@@ -210,7 +209,7 @@ class _Groups:
     def __init__(self, batches: Iterator[Examples]) -> None:
         self.is_wanted = Event()
         self._batches = batches
-        self._next: Examples | BaseException | None = None
+        self._next: Any = None  # what was read after a group that it does not fit
 
     def read(self, most: int) -> Group | None:
         """Return the next group, or None at the end.
@@ -218,38 +217,33 @@ class _Groups:
         Raises:
             BaseException: the error of the first batch; a later one is raised by the next call.
         """
-        first = self._read()
-        if first is None or isinstance(first, BaseException):
-            self._next = first
-            if first is not None:
-                raise first
+        first = self._read() if self._next is None else self._next
+        self._next = None
+        if first is None:
             return None
+        if isinstance(first, BaseException):
+            raise first
         slots = min(_MOST_SLOTS, max(1, _MOST_BYTES // sum(leaf.nbytes for leaf in tree.leaves(first))))
         group = tree.map(lambda leaf: aligned_empty((slots, *leaf.shape), leaf.dtype), first)
-        count, batch = 0, first
+        batch, count = first, 0
         while True:
-            tree.map(partial(_put, index=count), group, batch)
+            for leaf, array in zip(tree.leaves(group), tree.leaves(batch), strict=True):
+                leaf[count] = array
             count += 1
             if count >= min(slots, most) or self.is_wanted.is_set() or stands_alone(batch):
-                return Group(group, count)
-            self._next = self._read()
-            if not _is_alike(first, self._next):
-                return Group(group, count)
-            batch, self._next = self._next, None
+                break
+            batch = self._read()
+            if not _is_alike(first, batch):
+                self._next = batch
+                break
+        return Group(group, count)
 
     def _read(self) -> Any:
         """Return the next batch, None at the end, or an error."""
-        if self._next is not None:
-            found, self._next = self._next, None
-            return found
         try:
             return next(self._batches, None)
         except BaseException as error:
             return error
-
-
-def _put(slots: HostArray, array: HostArray, index: int) -> None:
-    slots[index] = array
 
 
 def _is_alike(batch: Examples, other: Any) -> bool:

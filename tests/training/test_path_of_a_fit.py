@@ -63,7 +63,7 @@ def test_from_the_trainer_to_a_layer():
     trainer = Trainer(model, HalfSquaredError(), SGD(0.5), backend="numpy:eager")
     path = path_to_backward(lambda: trainer.fit(X, Y[:, None], epochs=1, progress=False))
     assert len(path.calls) <= 10, "\n".join(path.calls)
-    assert len(path.files) <= 21, "\n".join(sorted(path.files))
+    assert len(path.files) <= 23, "\n".join(sorted(path.files))
 
 
 def test_from_an_estimator_to_a_layer():
