@@ -59,9 +59,8 @@ class Dense(Layer):
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx = dy Wᵀ, and {"W": xᵀ dy, "b": Σ dy}."""
-        return input_gradient(backend, dy, params["W"]), self.parameter_gradients(
-            backend, params, cache, dy
-        )
+        dx = input_gradient(backend, dy, params["W"])
+        return dx, self.parameter_gradients(backend, params, cache, dy)
 
     def parameter_gradients(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> Tree:
         """Return {"W": xᵀ dy, "b": Σ dy}."""
