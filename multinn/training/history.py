@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Record = dict[str, float]
 Columns = dict[str, HostArray]
 
+_MANY = 1000  # losses
+
 
 class History(list[Record]):
     """A list of records, one for each reported epoch: ``epoch``, ``loss``, metrics, validation_loss, ...
@@ -41,7 +43,6 @@ class History(list[Record]):
         2  0.25
     """
 
-    losses: list[float]
     interrupted: bool
     stopped: bool
 
@@ -53,6 +54,33 @@ class History(list[Record]):
         self.losses = []
         self.interrupted = False
         self.stopped = False
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss of every epoch, reported or not."""
+        known: list[float] = vars(self)["losses"]
+        for losses in vars(self).pop("_unread", ()):
+            known.extend(losses.tolist())
+        return known
+
+    @losses.setter
+    def losses(self, losses: list[float]) -> None:
+        vars(self).pop("_unread", None)
+        vars(self)["losses"] = losses
+
+    def add_losses(self, losses: HostArray) -> None:
+        """Add the losses of the next epochs, (epochs,); many of them join the list when it is read."""
+        vars(self).setdefault("_unread", []).append(losses)
+        if len(losses) < _MANY:
+            self.losses  # noqa: B018
+
+    def count_epochs(self) -> int:
+        """Return the number of losses."""
+        return len(vars(self)["losses"]) + sum(map(len, vars(self).get("_unread", ())))
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.losses  # noqa: B018
+        return vars(self)
 
     @overload  # type: ignore[override]
     def __getitem__(self, index: int) -> Record: ...

@@ -67,7 +67,7 @@ class BaseRun:
     @property
     def done(self) -> int:
         """The number of epochs that this run has trained for."""
-        return len(self.history.losses)
+        return self.history.count_epochs()
 
     @cached_property
     def step_callbacks(self) -> StepCallbacks | None:
@@ -150,13 +150,13 @@ class BaseRun:
         with trainer.seconds.training():
             metrics = combine_steps(steps, batch_sizes, trainer.program.reductions)
         records = [] if self.validation else self._records(metrics, epochs)
-        losses = metrics.columns["loss"].tolist()
+        losses = metrics.columns["loss"]
         with uninterrupted():
             trainer.state = state
             trainer.epoch += epochs
             trainer.step += steps["loss"].size
             for history in (self.history, trainer.history):
-                history.losses.extend(losses)
+                history.add_losses(losses)
                 history.extend(records)
         return metrics
 
