@@ -164,7 +164,7 @@ def _row_of(result: Any, shape: tuple[int, ...]) -> Any:
     if not (result.ndim > 2 and result.flags.c_contiguous and shape[-1:] == result.shape[-1:]):
         return None
     axes, own = 1, (*(1,) * (result.ndim - len(shape)), *shape)
-    while math.prod(result.shape[-axes:]) < _ROW and axes < result.ndim and own[-axes - 1] == 1:
+    while math.prod(result.shape[-axes:]) < _ROW and axes < result.ndim - 1 and own[-axes - 1] == 1:
         axes += 1
     return result[(0,) * (result.ndim - axes)] if axes > 1 and math.prod(own[:-1]) == 1 else None
 
