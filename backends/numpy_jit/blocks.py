@@ -30,7 +30,8 @@ _FEW = 1024  # numbers; calls with fewer are written in other forms
 _MUCH_WORK = 2**27  # bytes of all results; for less, threads gain little beside those of BLAS
 _WORK = 2**23  # the same where BLAS has one thread
 _SMALL_PRODUCT = 2**18  # multiplications, up to which BLAS uses one thread
-_UNLIKE = (np.power, np.float_power, np.arctan2)  # have loops with other last bits for other strides
+# These have other loops for other strides, or take the sign of a zero from either operand.
+_UNLIKE = (np.power, np.float_power, np.arctan2, np.fmax, np.fmin)
 
 
 class Chain:
@@ -110,6 +111,8 @@ class Chain:
             rows > 1
             and all(_rows_are_apart(self._arrays[value]) for value in by_rows)
             and all(len(self._arrays[value]) == rows for value in self._written)
+            and self._by_rows.keys().isdisjoint(whole)
+            and self._read_whole.keys().isdisjoint(by_rows)
             and not any(self._clash(call.result, other) for other in (*self._by_rows, *by_rows))
             and not any(self._overlap(call.result, other) for other in (*self._read_whole, *whole))
             and not any(self._clash(written, value) for written in self._written for value in by_rows)

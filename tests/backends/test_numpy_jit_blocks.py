@@ -67,6 +67,21 @@ def square(_: Any, x: Any) -> Any:
     return z * y - z.T, z @ y + z
 
 
+def biases(_: Any, x: Any, b: Any) -> Any:
+    b = b * 2.0
+    return np.exp((x + 1.0) * b) - b
+
+
+def rows_and_whole(_: Any, x: Any, y: Any) -> Any:
+    x, y = x * 2.0, y * 2.0
+    return x + y, (x + 1.0) * x
+
+
+def zeros(_: Any, x: Any) -> Any:
+    x, y = x * 0.0, x * -0.0
+    return np.maximum(x, y) + 0.0, np.minimum(x, y), np.fmax(x, y), np.fmin(y, x), np.max(x, axis=1)
+
+
 def in_a_loop(backend: Any, x: Any, y: Any) -> Any:
     def step(carry: Any, _: Any) -> Any:
         a, b = carry
@@ -91,6 +106,9 @@ PROGRAMS: dict[str, Any] = {
     "shifted rows": (shifted_rows, draw(ROWS, 333)),
     "shifted numbers": (shifted_rows, draw(ROWS * 333)),
     "shifted columns": (shifted_columns, draw(ROWS, 333)),
+    "short rows": (biases, draw(ROWS, 2, 20), draw(20)),
+    "all pairs of rows": (rows_and_whole, draw(ROWS, 33), draw(ROWS, ROWS, 33)),
+    "zeros of both signs": (zeros, draw(ROWS, 333, dtype="float64")),
     "a square": (square, draw(111, 111)),
     "a loop": (in_a_loop, draw(ROWS, 333), draw(ROWS, 333)),
 }
