@@ -81,6 +81,7 @@ def _map(size: int) -> mmap.mmap | None:
     try:
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError:
+        _spare.clear()  # which counts where the address space is limited
         return None
     with suppress(AttributeError, OSError):
         memory.madvise(mmap.MADV_HUGEPAGE)

@@ -177,9 +177,9 @@ class Trainer(BaseTrainer):
     ) -> History:
         """Train on batches that come one by one, for example from data that do not fit in memory.
 
-        Each batch is one step. A thread reads the next batches meanwhile, and one call of a compiled
-        function takes a step on each batch that is there. A call takes about a tenth of a second at most
-        and batches of 8 MB together, or one larger batch; the batches of two calls are in memory. The
+        Each batch is one step. One call of a compiled function takes a step on each batch that is there,
+        for about a tenth of a second, while a thread reads the next batches. The batches of a call take
+        at most 8 MB together, unless a single one is larger; those of two calls are in memory. The
         results do not depend on how many batches a call takes. A program is compiled for each shape of
         a batch. `fit` is faster if the data fit in memory.
 

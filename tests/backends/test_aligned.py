@@ -62,6 +62,19 @@ def test_jax_keeps_memory_while_an_array_needs_it():
     assert 1 <= len(aligned._spare) <= 4
 
 
+@reuses_memory
+def test_spare_memory_is_given_back_if_there_is_no_new_memory(monkeypatch):
+    def no_memory(*arguments: object, **keywords: object) -> None:
+        raise OSError("Cannot allocate memory")
+
+    aligned_copy(ROWS)
+    assert len(aligned._spare) == 1
+    monkeypatch.setattr(mmap, "mmap", no_memory)
+    longer = aligned_copy(np.concatenate([ROWS, ROWS, ROWS]))
+    np.testing.assert_array_equal(longer[-len(ROWS) :], ROWS)
+    assert not aligned._spare
+
+
 def test_a_system_without_reuse_makes_new_memory(monkeypatch):
     monkeypatch.delattr(mmap, "MADV_FREE", raising=False)
     np.testing.assert_array_equal(aligned_copy(ROWS), ROWS)

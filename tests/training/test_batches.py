@@ -146,6 +146,17 @@ def test_a_stream_loses_no_batch_when_parameters_are_drawn():
     assert fit_batches(make_trainer(), 1, Stream()).step == 10
 
 
+def test_batches_may_use_the_same_arrays():
+    def batches(epoch: int) -> Iterator[Any]:
+        for batch in ShuffledBatches(X, Y, batch_size=5)(epoch):
+            for array, rows in zip(arrays, batch, strict=True):
+                array[...] = rows
+            yield arrays
+
+    arrays = X[:5].copy(), Y[:5].copy()
+    assert_same_bits(fit_batches(make_trainer(), 4, batches), fit(make_trainer(), 4, batch_size=5))
+
+
 def test_a_function_is_called_once_an_epoch():
     seen: list[int] = []
     fit_batches(make_trainer(), 2, lambda epoch: seen.append(epoch) or [(X, Y)])
