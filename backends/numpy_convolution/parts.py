@@ -51,11 +51,14 @@ def padded(x: Array, down: Axis, across: Axis, rows: range) -> Array:
     images = x[source]
     if images.shape[1:3] == shape and x.strides[3] == x.itemsize:
         return images
-    X = scratch("X", (len(x), *shape, x.shape[3]), x.dtype)
-    layout = (X.shape, X.dtype, inside)
-    if getattr(_memory, "margins", None) != layout:  # the margins are still zero from the last part
-        _memory.margins = layout
+    layout = ((len(x), *shape, x.shape[3]), x.dtype, inside)
+    are_zero = getattr(_memory, "margins", None) == layout  # from the last part
+    if not are_zero:
+        _memory.margins = None  # in case of an interrupt
+    X = scratch("X", *layout[:2])
+    if not are_zero:
         X[...] = 0
+        _memory.margins = layout
     X[inside] = images
     return X
 

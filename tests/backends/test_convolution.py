@@ -14,6 +14,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "few channels, less than the images": ((2, 6, 9, 2), (1, 2, 2, 4), {"padding": ((0, -1), (-1, -2))}),
     "few channels with a stride": ((2, 7, 7, 2), (3, 3, 2, 4), {"stride": (2, 2)}),
     "unused rows at the end": ((2, 8, 8, 4), (2, 2, 4, 3), {"stride": (3, 3)}),
+    "one channel, one window across": ((2, 5, 3, 1), (1, 2, 1, 16), {"stride": (1, 2)}),
     "groups in several products": ((2, 5, 5, 72), (3, 3, 12, 6), {"groups": 6, "padding": BOTH}),
     "groups with a stride": ((2, 6, 6, 6), (3, 3, 2, 9), {"groups": 3, "stride": (2, 2)}),
     "no images": ((0, 6, 6, 1), (3, 3, 1, 4), {"padding": BOTH}),
