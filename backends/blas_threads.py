@@ -21,6 +21,7 @@ _LIBRARIES = {
 }
 
 _KERNELS = "OPENBLAS_CORETYPE"  # the environment variable that selects OpenBLAS's kernels
+_FOR_SMALL_PRODUCTS = ("SkylakeX", "Cooperlake", "SapphireRapids")  # kernels of OpenBLAS, for AVX-512
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,15 @@ def thread_count() -> int:
     """
     blas, cores = _once()
     return min(_outside.threads or blas.num_threads, cores, _affinity()) if blas else 1
+
+
+@functools.cache
+def has_small_kernels() -> bool:
+    """Return whether NumPy's BLAS has kernels for small products, which copy nothing.
+
+    Those of OpenBLAS are for processors with AVX-512. Others pack the matrices of each product first.
+    """
+    return getattr(_once()[0], "architecture", "") in _FOR_SMALL_PRODUCTS
 
 
 class _Outside:

@@ -16,6 +16,7 @@ the copying takes longer than the products. Three ideas avoid this.
 3. The products of a part are many small ones, in one call of `np.matmul`. OpenBLAS computes each in one
    thread. For processors with AVX-512 it has kernels for small products that copy nothing, and they are
    faster than large products, which are packed first. Large products pay where the weights are many.
+For other processors, each part with enough channels copies whole windows, for one large product.
 
 With few filters, products have few columns and are slow. Then each row of P serves b outputs that lie
 next to each other: it holds the columns of all their windows, and W becomes a band of b copies. This

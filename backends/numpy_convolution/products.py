@@ -1,9 +1,11 @@
 """y and dW by products with P."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
 
+from backends.blas_threads import has_small_kernels, one_blas_thread
 from backends.numpy_convolution.layout import Layout, blocked, single
 from backends.numpy_convolution.parts import (
     Array,
@@ -23,6 +25,7 @@ _MOST_FILTERS, _LEAST_FILTERS = 64, 16  # columns of a product
 _GOOD_ROWS = 12  # rows of a product; the kernels of OpenBLAS compute 12, or 2 x 12, fastest
 _TILE = (48, 32)  # rows and columns of the tile of dW that a product computes, at most
 _LARGE_WEIGHTS, _LARGE_WINDOW = 2**16, 2**10  # for more, large products are faster,
+_MANY_CHANNELS = 8  # for fewer, whole windows have runs too short to copy
 _LARGE_PARTS = 16  # in parts that are so many times as large
 
 
@@ -34,7 +37,7 @@ def convolve(layout: Layout, x: Array, weights: Array, out: Array) -> None:
         return
     plain = single(layout)
     is_dense = out.strides[2] == filters * out.itemsize
-    best = blocked(layout, filters) if is_dense else plain
+    best = _best(layout, filters) if is_dense else plain
     matrices = {each: each.matrix(weights)[:, None, None] for each in {plain, best}}
     parts = divided(len(x), layout.down.count, *best.costs(filters, x.itemsize))
 
@@ -49,11 +52,34 @@ def convolve(layout: Layout, x: Array, weights: Array, out: Array) -> None:
             P, Y = (each.reshape(1, 1, 1, -1, each.shape[4]) for each in (P, Y))
         _multiply(P, matrices[chosen], Y)
 
-    run_parts(compute, len(parts))
+    with _blas():
+        run_parts(compute, len(parts))
+
+
+def _best(layout: Layout, filters: int) -> Layout:
+    """Return the fastest layout for so many filters.
+
+    Without kernels for small products, one product of all windows of a part is faster by more than the
+    windows take to copy as a whole.
+    """
+    if layout.channels >= _MANY_CHANNELS and not has_small_kernels():
+        return replace(layout, whole=True)
+    return blocked(layout, filters)
+
+
+def _blas() -> AbstractContextManager[None]:
+    """Return a context for the products of parts, each in one thread of BLAS.
+
+    Small products have one thread anyway.
+    """
+    return nullcontext() if has_small_kernels() else one_blas_thread()
 
 
 def _multiply(P: Array, W: Array, Y: Array) -> None:
-    """Write Y = P W as small products of some rows and some filters."""
+    """Write Y = P W, as small products of some rows and some filters where these are faster."""
+    if not has_small_kernels():
+        np.matmul(P, W, Y)
+        return
     window, filters = W.shape[-2:]
     most = min(max(_PRODUCT // (window * _GOOD_ROWS), _LEAST_FILTERS), _MOST_FILTERS)
     wide = even(filters, most)
@@ -98,7 +124,7 @@ def _large_parts(layout: Layout, x: Array, filters: int) -> tuple[Part, ...]:
 def convolve_weights(layout: Layout, x: Array, dy: Array) -> Array:
     """Return dW = Pᵀ dY, (height, width, channels, groups, filters)."""
     filters, whole = dy.shape[3], replace(layout, whole=True)
-    best = blocked(layout, filters)
+    best = _best(layout, filters)
     if _is_large(layout, filters):
         return whole.weights(_sum_large(whole, x, dy))
     dW = best.weights(_sum_small(best, x, dy))
@@ -120,7 +146,8 @@ def _sum_small(layout: Layout, x: Array, dy: Array) -> Array:
         D = layout.outputs(P, dy[images, rows.start : rows.stop])
         _sum_products(layout.steps(P), D, sums[index])
 
-    run_parts(compute, len(parts))
+    with _blas():
+        run_parts(compute, len(parts))
     total: Array = np.add.reduce(sums, axis=0)
     return total
 
@@ -137,13 +164,16 @@ def _sum_large(layout: Layout, x: Array, dy: Array) -> Array:
 
 
 def _sum_products(A: Array, D: Array, out: Array) -> None:
-    """Write Σ_q A_qᵀ D_q as small products, of a fixed number of steps each.
+    """Write Σ_q A_qᵀ D_q, as small products of a fixed number of steps where these are faster.
 
     Args:
         A: (groups, q, steps, window).
         D: (groups, q, steps, columns).
         out: (groups, window, columns).
     """
+    if not has_small_kernels():
+        np.add.reduce(A.mT @ D, axis=1, out=out)
+        return
     groups, q, steps, window = A.shape
     high, wide = even(window, _TILE[0]), even(D.shape[3], _TILE[1])
     lengths = pieces(steps, even(steps, _PRODUCT // (high * wide)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from backends.numpy_convolution import convolve, convolve_weights
+from backends.numpy_convolution import convolve, convolve_weights, products
 
 # name: (x, kernel (height, width, filters), options)
 CASES = {
@@ -49,6 +49,12 @@ SPREAD_CASES = {
     ),
     "spread, no images": ((2, 0, 5, 3), (2, 2, 6), {"spread": (2, 2), "padding": ((2, 1), (0, 0))}),
 }
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["small products", "large products"])
+def has_small_kernels(request, monkeypatch):
+    """Let BLAS have, or not have, kernels for small products."""
+    monkeypatch.setattr(products, "has_small_kernels", lambda: request.param)
 
 
 def make(shape, kernel, options, dtype="float64"):
