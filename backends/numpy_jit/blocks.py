@@ -23,7 +23,7 @@ from backends.numpy_jit.recording import Call, Value
 from backends.numpy_jit.source import Source
 from backends.threads import run_parts
 
-_BLOCK = 2**17  # bytes of the largest array: several of them fit into the cache of a core
+_BLOCK = 2**18  # bytes of the largest array: several of them fit into the cache of a core
 _SHARE = 2**20  # bytes of a block for threads, which wait for each other at each call
 LARGE = 2**18  # bytes; a chain of smaller arrays is in the cache anyhow
 _FEW = 1024  # numbers; calls with fewer are written in other forms
