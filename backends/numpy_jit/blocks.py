@@ -23,9 +23,9 @@ from backends.numpy_jit.recording import Call, Value
 from backends.numpy_jit.source import Source
 from backends.threads import run_parts
 
-_BLOCK = 2**17  # bytes of the largest array: several of them fit into the cache of a core
+_BLOCK = 2**18  # bytes of the largest array: several of them fit into the cache of a core
 _SHARE = 2**20  # bytes of a block for threads, which wait for each other at each call
-_LARGE = 2**18  # bytes; a chain of smaller arrays is in the cache anyhow
+LARGE = 2**18  # bytes; a chain of smaller arrays is in the cache anyhow
 _FEW = 1024  # numbers; calls with fewer are written in other forms
 _MUCH_WORK = 2**27  # bytes of all results; for less, threads gain little beside those of BLAS
 _WORK = 2**23  # the same where BLAS has one thread
@@ -67,7 +67,7 @@ class Chain:
             return
         largest = max(self._arrays[value].nbytes for value in by_rows)
         work = sum(self._arrays[call.result].nbytes for call in calls)
-        if largest < _LARGE or (len(calls) == 1 and work < self._much_work):
+        if largest < LARGE or (len(calls) == 1 and work < self._much_work):
             for call in calls:
                 write_call(self._source, call, lambda value: value)
         else:

@@ -73,7 +73,10 @@ class Source:
 
     def part(self, value: Value, index: tuple[slice, ...]) -> str:
         """Return the text that stands for a view of some entries of a value."""
-        return self.constant(self._arrays[value][index])
+        known = self._arrays.get(value)
+        if known is None:
+            return f"{self.expression(value)}[{self.constant(index)}]"
+        return self.constant(known[index])
 
     def repeated(self, constant: HostArray, like: Any) -> str:
         """Return the expression of a constant, repeated to the shape and layout of ``like``."""

@@ -6,12 +6,13 @@ import numpy as np
 
 from backends import tree as trees
 from backends.base import HostArray
-from backends.numpy_jit.blocks import Chain
+from backends.numpy_jit.blocks import LARGE, Chain
 from backends.numpy_jit.calls import is_elementwise, write_call
 from backends.numpy_jit.flattening import offsets_in, pack, unpack
 from backends.numpy_jit.memory import Memory
 from backends.numpy_jit.recording import Call, Loop, Value
 from backends.numpy_jit.schedule import Schedule
+from backends.numpy_jit.scopes import Scope
 from backends.numpy_jit.source import Source
 
 
@@ -58,6 +59,9 @@ class Writer:
         if call.function is pack:
             self._chain.write()
             self._pack(call)
+        elif call.result in self._entry_of:
+            self._chain.write()
+            write_call(self.source, call, self._whole_array)
         elif root is call.result:
             self._allocate(call, time)
             if not self._chain.add(call):
@@ -151,6 +155,7 @@ class Writer:
             for entry, xs in zip(loop.x_in, loop.xs, strict=True)
             if entry in self._schedule.last_read
         ]
+        entries += self._computed_in_place(loop)
         self._entry_of |= entries
         length = loop.length if loop.count is None else f"int({source.expression(loop.count)})"
         variables, iterables = [counter], [f"range({length})"]
@@ -166,10 +171,25 @@ class Writer:
                 array = source.expression(xs)
                 source.line(f"{source.variable(entry)} = {array}[{counter}, ...]")
 
+    def _computed_in_place(self, loop: Loop) -> list[tuple[Value, Value]]:
+        """Return small results of the body that are computed in their entry of a stacked array."""
+        entries: dict[Value, Value] = {}
+        for y, value in zip(loop.ys, loop.y_out, strict=True):
+            if (
+                _is_new(value, loop.scope)
+                and value not in self._packed_at
+                and value.ndim > 0
+                and value.example.nbytes < LARGE  # larger ones are computed by blocks of rows
+                and value.example.strides == y.example.strides[1:]
+            ):
+                entries.setdefault(value, y)
+        return list(entries.items())
+
     def _end(self, loop: Loop, time: int) -> None:
         for y, value in zip(loop.ys, loop.y_out, strict=True):
-            array, entry = self.source.expression(y), self.source.expression(value)
-            self.source.line(f"{array}[{_index(loop)}] = {entry}")
+            if not isinstance(value, Value) or self._entry_of.get(value) is not y:
+                array, entry = self.source.expression(y), self.source.expression(value)
+                self.source.line(f"{array}[{_index(loop)}] = {entry}")
         self._pass_on_carry(loop)
         self.source.close_block()
         self._loops.pop()
@@ -237,13 +257,17 @@ def _places_in_vectors(schedule: Schedule) -> dict[Value, tuple[Value, int]]:
     for time, (_, call) in enumerate(schedule.events):
         if isinstance(call, Call) and call.function is pack:
             for part, start in offsets_in(call):
-                is_own = isinstance(part, Value) and isinstance(part.maker, Call)
-                if is_own and part.scope is call.result.scope and part not in places:
-                    is_new = part.maker.viewed is None and part.maker.function is not pack
+                if part not in places and _is_new(part, call.result.scope):
                     in_order = part.example.flags.c_contiguous  # the order in which other calls read it
-                    if is_new and in_order and schedule.last_read[part] == time:
+                    if in_order and schedule.last_read[part] == time:
                         places[part] = (call.result, start)
     return places
+
+
+def _is_new(value: Any, scope: Scope) -> bool:
+    """Return whether a call of that scope computes the value into memory of its own."""
+    call = value.maker if isinstance(value, Value) and value.scope is scope else None
+    return isinstance(call, Call) and call.viewed is None and call.function is not pack
 
 
 def _index(loop: Loop) -> str:

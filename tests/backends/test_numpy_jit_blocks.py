@@ -121,7 +121,7 @@ def test_blocks_of_rows_give_the_bits_of_eager_numpy(monkeypatch, name, block, c
     monkeypatch.setattr(threads, "thread_count", lambda: count)
     monkeypatch.setattr(blocks, "_BLOCK", block)
     monkeypatch.setattr(blocks, "_SHARE", block)
-    monkeypatch.setattr(blocks, "_LARGE", 2**12)
+    monkeypatch.setattr(blocks, "LARGE", 2**12)
     monkeypatch.setattr(blocks, "_MUCH_WORK", 2**14 if count > 1 else 2**40)
     function, *arguments = PROGRAMS[name]
     assert_compiles(function, tuple(arguments))

@@ -243,3 +243,18 @@ def test_the_first_rounds_may_change_the_order_of_axes(count):
     for one, other in zip(compiled, eager, strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
     assert compiled[0].strides == eager[0].strides
+
+
+def test_a_stacked_result_may_be_read_again_after_it_is_computed():
+    def run(backend: NumpyBackend, rows: Any) -> Tree:
+        xp = backend.xp
+
+        def step(carry: Any, row: Any) -> tuple[Any, Any]:
+            new = carry + row[:, None] * row
+            later = xp.maximum(new, 0.5) * new
+            after = new - later
+            return after, {"twice": (new, new), "view": new[0, :], "later": later, "carry": after}
+
+        return backend.scan(step, xp.zeros((4, 4)), rows)
+
+    assert_compiles(run, (XS,))

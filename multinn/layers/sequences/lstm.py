@@ -75,14 +75,15 @@ class LSTM(Recurrent):
         o = functional.sigmoid(backend, z[3, ...])
         c = f * c + i * g
         tanh_c = backend.xp.tanh(c)
-        return (o * tanh_c, c), (i, f, g, o, tanh_c)
+        return (o * tanh_c, c), (i_and_f, g, o, tanh_c)
 
     def _slopes(
         self, backend: Backend, before: tuple[Array, ...], after: tuple[Array, ...], saved: Tree
     ) -> Tree:
         """Return the factors of dh in dc; of dc in dz_i, dz_f and dz_g; of dh in dz_o; and f."""
         _, c_before = before
-        i, f, g, o, tanh_c = saved
+        i_and_f, g, o, tanh_c = saved
+        i, f = i_and_f[:, 0, ...], i_and_f[:, 1, ...]
         return (
             o * (1.0 - tanh_c * tanh_c),
             g * i * (1.0 - i),

@@ -134,9 +134,12 @@ class Recurrent(Layer):
     ) -> tuple[Array, Tree]:
         """Return da of all steps, the last step first, and the gradients of W, U and b."""
         xp = backend.xp
-        X, states, saved, counts = tree.map(lambda leaf: xp.flip(leaf, axis=0), cache)
-        before = tuple(xp.concat([s[1:, ...], xp.zeros_like(s[:1, ...])], axis=0) for s in states)
+        X, states, saved, counts = cache
+        before = tuple(xp.concat([xp.zeros_like(s[:1, ...]), s[:-1, ...]], axis=0) for s in states)
         slopes = self._slopes(backend, before, states, saved)
+        X, h, saved, counts, slopes = tree.map(
+            lambda leaf: xp.flip(leaf, axis=0), (X, before[0], saved, counts, slopes)
+        )
         if counts is not None:
             counts = xp.astype(counts, dy.dtype)
         steps = (slopes, counts, self._connected(xp, X))
@@ -144,7 +147,7 @@ class Recurrent(Layer):
         dA_matrix = as_matrix(backend, dA)
         dS_matrix = dA_matrix if dS is None else as_matrix(backend, dS)
         gradients = {"W": as_matrix(backend, X).T @ dA_matrix, "b": xp.sum(dA_matrix, axis=0)}
-        return dA, gradients | self._recurrent_gradients(backend, before[0], saved, dS_matrix)
+        return dA, gradients | self._recurrent_gradients(backend, h, saved, dS_matrix)
 
     def _scan_back(
         self, backend: Backend, U_transposed: Array, steps: Tree, dy: Array
