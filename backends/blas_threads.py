@@ -92,12 +92,18 @@ class _Outside:
 
     Attributes:
         threads: the number of threads of NumPy's BLAS, 0 if there is no context.
-        contexts: the number of contexts.
+        contexts: an object for each context.
         lock: held while they change.
     """
 
-    threads = contexts = 0
-    lock = Lock()
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin without contexts."""
+        self.threads = 0
+        self.contexts: set[object] = set()
+        self.lock = Lock()
 
 
 _outside = _Outside()
@@ -118,19 +124,32 @@ def one_blas_thread() -> Iterator[None]:
     if blas is None:
         yield
         return
-    with _outside.lock:
-        _outside.contexts += 1
-        if _outside.contexts == 1:
-            _outside.threads = blas.num_threads
-            _set_threads(blas, 1)
-    try:
+    context = object()
+    try:  # from here on, as Ctrl-C may come at any time
+        with _outside.lock:
+            _outside.contexts.add(context)
+            if not _outside.threads:
+                _outside.threads = blas.num_threads
+                _set_threads(blas, 1)
         yield
     finally:
         with _outside.lock:
-            _outside.contexts -= 1
-            if not _outside.contexts:
+            _outside.contexts.discard(context)
+            if _outside.threads and not _outside.contexts:
                 _set_threads(blas, _outside.threads)
                 _outside.threads = 0
+
+
+def _after_fork() -> None:
+    """Leave the contexts of all threads in a forked process, which has none of these threads."""
+    threads = _outside.threads
+    _outside.reset()
+    if threads:
+        _set_threads(_once()[0], threads)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _set_threads(blas: Any, count: int) -> None:

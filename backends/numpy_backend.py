@@ -15,7 +15,7 @@ from backends.eager import EagerBackend
 from backends.tree import Tree
 from backends.windows import Pair
 
-_has_convolved: ContextVar[bool] = ContextVar("has_convolved", default=False)
+_convolutions: ContextVar[int] = ContextVar("convolutions", default=0)  # that began
 
 
 class NumpyBackend(EagerBackend):
@@ -50,11 +50,11 @@ class NumpyBackend(EagerBackend):
         return numpy_jit.call(_scatter_add, table, ids, rows)
 
     def convolve(self, x: Array, weights: Array, **options: Any) -> Array:
-        _has_convolved.set(True)
+        _convolutions.set(_convolutions.get() + 1)
         return numpy_jit.call(numpy_convolution.convolve, x, weights, **options)
 
     def convolve_weights(self, x: Array, dy: Array, size: Pair, **options: Any) -> Array:
-        _has_convolved.set(True)
+        _convolutions.set(_convolutions.get() + 1)
         return numpy_jit.call(numpy_convolution.convolve_weights, x, dy, size, **options)
 
     def jit(self, function: Function, *example: Tree) -> Function:
@@ -89,9 +89,9 @@ class _EagerNumpyBackend(NumpyBackend):
             nonlocal convolves
             with np.errstate(all="ignore"), denormals_as_zeros():
                 if not convolves:
-                    _has_convolved.set(False)
+                    before = _convolutions.get()
                     results = function(*arguments)
-                    convolves = _has_convolved.get()
+                    convolves = _convolutions.get() > before
                     if not convolves or thread_count() == 1:
                         return results
                 with one_blas_thread():  # as in the compiled function, for the same bits

@@ -3,6 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from contextvars import Context, copy_context
 from threading import Lock, Thread
 
@@ -28,51 +29,50 @@ def run_parts(function: Callable[[int], object], count: int) -> None:
         BaseException: the first error of a part. Parts that have not begun by then are left out.
     """
     helpers = min(thread_count(), count) - 1
-    team = _teams[-1]
-    if helpers < 1 or not team.is_busy.acquire(blocking=False):
-        for index in range(count):
-            function(index)
+    if helpers > 0 and _teams[-1].run(function, count, helpers):
         return
-    try:
-        team.run(function, count, helpers)
-    finally:
-        team.is_busy.release()
+    for index in range(count):
+        function(index)
 
 
 class _Team:
     """The threads that help a calling thread, one calling thread at a time."""
 
     def __init__(self) -> None:
-        self.is_busy = Lock()
         self._helpers: list[_Helper] = []
+        self._callers: list[object] = []  # the first one has the threads
 
-    def run(self, function: Callable[[int], object], count: int, helpers: int) -> None:
-        """Compute the parts in the calling thread and that many helpers."""
-        while len(self._helpers) < helpers:
-            self._helpers.append(_Helper())
-        parts = _Parts(function, count)
-        working = self._helpers[:helpers]
+    def run(self, function: Callable[[int], object], count: int, helpers: int) -> bool:
+        """Compute the parts in the calling thread and helpers; return False if the threads are busy."""
+        caller = object()
+        try:
+            self._callers.append(caller)
+            if self._callers[0] is not caller:
+                return False
+            self._compute(_Parts(function, count), helpers)
+            return True
+        finally:
+            self._callers.remove(caller)
+
+    def _compute(self, parts: "_Parts", helpers: int) -> None:
+        with suppress(RuntimeError):  # no more threads can be started
+            while len(self._helpers) < helpers:
+                self._helpers.append(_Helper())
+        working, interrupts = self._helpers[:helpers], list[BaseException]()
         try:
             for helper in working:
                 helper.begin(parts)
             parts.compute()
         finally:
-            _end(working)
-        if parts.errors:
-            raise parts.errors.pop(0)
-
-
-def _end(working: "list[_Helper]") -> None:
-    """Wait for all threads, also if Ctrl-C interrupts this."""
-    interrupts: list[BaseException] = []
-    while any(helper.has_work for helper in working):
-        try:
-            for helper in working:
-                helper.end()
-        except BaseException as interrupt:
-            interrupts.append(interrupt)
-    if interrupts:
-        raise interrupts.pop()
+            while working:  # also if Ctrl-C interrupts this
+                try:
+                    while working:
+                        working[-1].end()
+                        working.pop()
+                except BaseException as interrupt:
+                    interrupts.append(interrupt)
+        if errors := interrupts or parts.errors:
+            raise errors.pop(0)
 
 
 class _Parts:
@@ -114,11 +114,6 @@ class _Helper:
         self._sleep.acquire()
         self._is_working = Lock()
         Thread(target=self._run, name="multinn", daemon=True).start()
-
-    @property
-    def has_work(self) -> bool:
-        """Return whether work was given and not ended."""
-        return self._work is not None
 
     def begin(self, parts: _Parts) -> None:
         """Let the thread compute parts, once it is awake."""

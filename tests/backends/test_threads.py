@@ -161,6 +161,46 @@ def test_nothing_keeps_the_parts_alive():
     assert kept() is None
 
 
+@pytest.mark.usefixtures("three_threads")
+def test_parts_are_computed_where_no_thread_can_be_started(monkeypatch):
+    def fail():
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads, "_teams", [threads._Team()])
+    monkeypatch.setattr(threads, "_Helper", fail)
+    computed = []
+    run_parts(computed.append, 5)
+    assert computed == list(range(5))
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+def test_ctrl_c_at_any_time_leaves_the_threads_to_the_next_caller():
+    def interrupt(*_):
+        if is_running:
+            raise KeyboardInterrupt
+
+    is_running, interrupted, before = False, 0, signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for number in range(300):
+            computed = []
+            try:
+                is_running = True
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (number + 1))
+                run_parts(computed.append, 40)
+                is_running = False
+            except KeyboardInterrupt:
+                interrupted += 1
+            is_running = False
+            finished = len(computed)
+            run_parts(meet(3), 3)
+            assert len(computed) == finished
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted
+
+
 def test_as_many_threads_as_those_of_blas():
     with threadpool_limits(1, "blas"):
         assert thread_count() == 1
