@@ -22,6 +22,9 @@ def convolve(
         return _convolve_spread(x, weights, stride, padding, dilation, spread, groups)
     X, margins = _padded(x, padding)
     W = weights.permute(3, 2, 0, 1).contiguous()  # autograd fails for a view with one filter
+    if X.shape[1] == 1 and X.shape[3] + 2 * margins[1] - dilation[1] * (W.shape[3] - 1) <= stride[1]:
+        # PyTorch 2.13 computes one window across a permuted view of one channel wrongly.
+        X = X.clone(memory_format=torch.contiguous_format)
     return _channels_last(functional.conv2d(X, W, None, stride, margins, dilation, groups))
 
 
@@ -71,10 +74,7 @@ def _padded(x: Array, padding: Margins) -> tuple[Array, Pair]:
 
 def _channels_first(x: Array) -> Array:
     # Of a transposed view, PyTorch would choose another function, and so other last bits.
-    x = x.contiguous()
-    if x.shape[3] == 1:  # of a permuted view, PyTorch 2.13 computes wrong windows at some strides
-        return x.reshape(x.shape[0], 1, *x.shape[1:3])
-    return x.permute(0, 3, 1, 2)
+    return x.contiguous().permute(0, 3, 1, 2)
 
 
 def _channels_last(x: Array) -> Array:
