@@ -2,8 +2,10 @@
 
 import json
 import sys
+from copy import deepcopy
 
 import matplotlib
+import numpy as np
 import pandas
 import pytest
 
@@ -138,3 +140,12 @@ def test_a_missing_library_is_named(call, module, message, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=message):
         call(History(RECORDS))
+
+
+def test_losses_that_were_not_read_yet_are_copied():
+    history, losses = History(), np.linspace(1.0, 0.0, 5000)
+    history.losses = [2.0]
+    history.add_losses(losses)
+    copied = deepcopy(history)
+    assert (history.count_epochs(), copied.count_epochs()) == (5001, 5001)
+    assert history.losses == copied.losses == [2.0, *losses]
