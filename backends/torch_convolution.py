@@ -57,7 +57,7 @@ def _convolve_spread(
         tuple(n - d * (k - 1) for n in margin)
         for margin, k, d in zip(padding, (height, width), dilation, strict=True)
     ]
-    Y = functional.pad(Y, (*beyond[1], *beyond[0]))
+    Y = _margins(Y, (*beyond[1], *beyond[0]))
     return _channels_last(Y[:, :, :: stride[0], :: stride[1]])
 
 
@@ -69,7 +69,16 @@ def _padded(x: Array, padding: Margins) -> tuple[Array, Pair]:
     (top, bottom), (left, right) = padding
     if top == bottom >= 0 and left == right >= 0:
         return _channels_first(x), (top, left)
-    return _channels_first(functional.pad(x, (0, 0, left, right, top, bottom))), (0, 0)
+    return _channels_first(_margins(x, (0, 0, left, right, top, bottom))), (0, 0)
+
+
+def _margins(x: Array, margins: tuple[int, ...]) -> Array:
+    """Return x with margins, of the last axis first, added before others are removed.
+
+    More may be removed than x has.
+    """
+    added = functional.pad(x, tuple(max(n, 0) for n in margins))
+    return functional.pad(added, tuple(min(n, 0) for n in margins))
 
 
 def _channels_first(x: Array) -> Array:

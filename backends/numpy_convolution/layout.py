@@ -150,7 +150,8 @@ class Layout:
     def in_blocks(self, y: Array) -> Array:
         """Return outputs as views (groups, batch, rows, blocks, outputs of a block · filters)."""
         filters = y.shape[3] // self.groups
-        batch, vertical, horizontal, number = y.strides
+        batch, vertical, horizontal, _ = y.strides
+        number = y.itemsize
         shape = (self.groups, *y.shape[:2], self.blocks, self.block * filters)
         return strided(y, shape, (filters * number, batch, vertical, self.block * horizontal, number))
 

@@ -26,7 +26,8 @@ _GOOD_ROWS = 12  # rows of a product; the kernels of OpenBLAS compute 12, or 2 x
 _TILE = (48, 32)  # rows and columns of the tile of dW that a product computes, at most
 _LARGE_WEIGHTS, _LARGE_WINDOW = 2**16, 2**10  # for more, large products are faster,
 _MANY_CHANNELS = 8  # for fewer, whole windows have runs too short to copy
-_LARGE_PARTS = 16  # in parts that are so many times as large
+_LARGE_PARTS = 4  # in parts that are so many times as large
+_SUMS = 4  # sums of large products, a fixed number for the same bits with any number of threads
 
 
 def convolve(layout: Layout, x: Array, weights: Array, out: Array) -> None:
@@ -101,13 +102,18 @@ def _rows_of_a_product(rows: int, most: int) -> int:
 
 
 def _convolve_large(layout: Layout, x: Array, weights: Array, out: Array) -> None:
-    """Write y = P W by large products, which use all threads themselves."""
-    W = layout.matrix(weights)
-    for images, rows in _large_parts(layout, x, weights.shape[3]):
+    """Write y = P W, as one large product for each part."""
+    W, parts = layout.matrix(weights), _large_parts(layout, x, weights.shape[3])
+
+    def compute(index: int) -> None:
+        images, rows = parts[index]
         P = layout.gather(padded(x[images], layout.down, layout.across, rows), len(rows))
         Y = P.reshape(layout.groups, -1, layout.window) @ W
         part = layout.in_blocks(out[images, rows.start : rows.stop])
         part[...] = Y.reshape(part.shape)
+
+    with one_blas_thread():
+        run_parts(compute, len(parts))
 
 
 def _is_large(layout: Layout, filters: int) -> bool:
@@ -153,14 +159,20 @@ def _sum_small(layout: Layout, x: Array, dy: Array) -> Array:
 
 
 def _sum_large(layout: Layout, x: Array, dy: Array) -> Array:
-    """Return dW (groups, window, filters) by large products, which use all threads themselves."""
-    filters = dy.shape[3]
-    dW = np.zeros((layout.groups, layout.window, filters // layout.groups), x.dtype)
-    for images, rows in _large_parts(layout, x, filters):
-        P = layout.gather(padded(x[images], layout.down, layout.across, rows), len(rows))
-        D = layout.outputs(P, dy[images, rows.start : rows.stop])
-        dW += layout.steps(P)[:, 0].mT @ D[:, 0]
-    return dW
+    """Return dW (groups, window, filters), as the sum of one large product for each part."""
+    filters, parts = dy.shape[3], _large_parts(layout, x, dy.shape[3])
+    sums = np.zeros((_SUMS, layout.groups, layout.window, filters // layout.groups), x.dtype)
+
+    def add(index: int) -> None:
+        for images, rows in parts[index::_SUMS]:
+            P = layout.gather(padded(x[images], layout.down, layout.across, rows), len(rows))
+            D = layout.outputs(P, dy[images, rows.start : rows.stop])
+            sums[index] += layout.steps(P)[:, 0].mT @ D[:, 0]
+
+    with one_blas_thread():
+        run_parts(add, _SUMS)
+    total: Array = np.add.reduce(sums, axis=0)
+    return total
 
 
 def _sum_products(A: Array, D: Array, out: Array) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from backends.base import HostArray
 from backends.numpy_jit.calls import (
+    FEW,
     has_many_rows,
     has_short_rows,
     is_elementwise,
@@ -26,7 +27,6 @@ from backends.threads import run_parts
 _BLOCK = 2**18  # bytes of the largest array: several of them fit into the cache of a core
 _SHARE = 2**20  # bytes of a block for threads, which wait for each other at each call
 LARGE = 2**18  # bytes; a chain of smaller arrays is in the cache anyhow
-_FEW = 1024  # numbers; calls with fewer are written in other forms
 _MUCH_WORK = 2**27  # bytes of all results; for less, threads gain little beside those of BLAS
 _WORK = 2**23  # the same where BLAS has one thread
 _SMALL_PRODUCT = 2**18  # multiplications, up to which BLAS uses one thread
@@ -101,7 +101,7 @@ class Chain:
             source.line(f"for block in {source.constant(blocks)}: {source.constant(function)}(*block)")
 
     def _can_be_added(self, call: Call) -> bool:
-        if call.result.size <= _FEW or not _has_independent_rows(call):
+        if call.result.size <= FEW or not _has_independent_rows(call):
             return False
         if not all(value in self._arrays for value in call.inputs):
             return False

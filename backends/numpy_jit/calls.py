@@ -23,7 +23,7 @@ _REDUCTIONS: dict[Any, Callable[..., Any]] = {
 
 _CONVOLUTIONS = (convolve, convolve_weights)
 _EXTREMA = (np.maximum, np.minimum)
-_FEW = 1024  # numbers; for fewer, NumPy takes longer to prepare a loop over several axes than to compute
+FEW = 1024  # numbers; for fewer, NumPy takes longer to prepare a loop over several axes than to compute
 _MANY = 2**19  # numbers; a larger repeated constant would leave the cache
 _MANY_ROWS = 32
 _ROW = 512  # numbers, over which NumPy spends little of the time on the loop itself
@@ -145,7 +145,7 @@ def _operand(source: Source, argument: Any, call: Call) -> str:
         return source.reshaped(argument, ())
     if argument.shape == result.shape or _runs_backwards(call):
         return source.expression(argument)
-    like = result.example if result.size <= _FEW else _row_of(result.example, argument.shape)
+    like = result.example if result.size <= FEW else _row_of(result.example, argument.shape)
     if like is None:
         return source.expression(argument)
     if isinstance(argument, np.ndarray):

@@ -17,6 +17,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "one channel, one window across": ((2, 5, 3, 1), (1, 2, 1, 16), {"stride": (1, 2)}),
     "groups in several products": ((2, 5, 5, 72), (3, 3, 12, 6), {"groups": 6, "padding": BOTH}),
     "groups with a stride": ((2, 6, 6, 6), (3, 3, 2, 9), {"groups": 3, "stride": (2, 2)}),
+    "more removed than there is": ((2, 2, 3, 4), (3, 3, 4, 2), {"padding": ((-3, 5), (6, -4))}),
     "no images": ((0, 6, 6, 1), (3, 3, 1, 4), {"padding": BOTH}),
     "one window": ((1, 3, 3, 5), (3, 3, 5, 2), {}),
 }
