@@ -4,19 +4,19 @@ A convolution is one matrix product: each row of P is a window of the images, an
 each number of the images once for each place of a window. Copied as a whole, it leaves every cache, and
 the copying takes longer than the products. Three ideas avoid this.
 
-1. Only the columns of windows are copied, not their rows (MEC, see below). In memory, P is
-       P[n, w, p, (j, c)] = X[n, p, s w + d j, c],
-   where p is a row of the padded images X. Row i of the window of output (h, w) is P[n, w, s h + i, :],
-   and the next row of the window follows it in memory. So the window is the run of k² c numbers that
-   begins at P[n, w, s h, 0]. The windows of all w lie a constant distance apart: they are a matrix that
-   BLAS takes as it is. P repeats each number of X k times, not k² times.
+First, only the columns of windows are copied, not their rows (MEC, see below). In memory, P is
+    P[n, w, p, (j, c)] = X[n, p, s w + d j, c],
+where p is a row of the padded images X. Row i of the window of output (h, w) is P[n, w, s h + i, :], and
+the next row of the window follows it in memory. So the window is the run of k² c numbers that begins at
+P[n, w, s h, 0]. The windows of all w lie a constant distance apart: they are a matrix that BLAS takes as
+it is. P repeats each number of X k times, not k² times.
 
-2. The images are computed in parts whose P stays in the cache, and the threads share the parts.
+Second, the images are computed in parts whose P stays in the cache, and the threads share the parts.
 
-3. The products of a part are many small ones, in one call of `np.matmul`. OpenBLAS computes each in one
-   thread. For processors with AVX-512 it has kernels for small products that copy nothing, and they are
-   faster than large products, which are packed first. Large products pay where the weights are many.
-For other processors, each part with enough channels copies whole windows, for one large product.
+Third, the products of a part are many small ones, in one call of `np.matmul`. OpenBLAS computes each in
+one thread. For processors with AVX-512 it has kernels for small products that copy nothing, and they are
+faster than large products, which are packed first. Large products pay where the weights are many. For
+other processors, each part with enough channels copies whole windows, for one large product.
 
 With few filters, products have few columns and are slow. Then each row of P serves b outputs that lie
 next to each other: it holds the columns of all their windows, and W becomes a band of b copies. This
