@@ -4,7 +4,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -65,7 +65,7 @@ def limit_blas_threads() -> None:
     blas = _numpy_blas()
     if blas is None or blas.num_threads <= cores.count or _variable(blas):
         return
-    _set_threads(blas, cores.count)
+    _set_threads([blas], [cores.count])
 
 
 def thread_count() -> int:
@@ -75,7 +75,7 @@ def thread_count() -> int:
     call takes a microsecond. Within `one_blas_thread`, it is the number outside of it.
     """
     blas, cores = _once()
-    return min(_outside.threads or blas.num_threads, cores, _affinity()) if blas else 1
+    return min(*(one_blas_thread.outside or [blas.num_threads]), cores, _affinity()) if blas else 1
 
 
 @functools.cache
@@ -87,75 +87,71 @@ def has_small_kernels() -> bool:
     return getattr(_once()[0], "architecture", "") in _FOR_SMALL_PRODUCTS
 
 
-class _Outside:
-    """What applies outside of all contexts of `one_blas_thread`.
+class OneThread:
+    """Contexts in which some libraries compute in one thread.
+
+    The limit is for the whole process. Contexts may be nested, and those of several Python threads may
+    overlap.
 
     Attributes:
-        threads: the number of threads of NumPy's BLAS, 0 if there is no context.
-        contexts: an object for each context.
-        lock: held while they change.
+        outside: the threads of each library outside of all contexts; empty if there is no context.
     """
 
-    def __init__(self) -> None:
-        self.reset()
+    def __init__(self, find: Callable[[], list[Any]]) -> None:
+        """Take a function that returns threadpoolctl's controllers of the libraries."""
+        self._find = find
+        self.outside: list[int] = []
+        self._contexts: set[object] = set()
+        self._lock = Lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
 
-    def reset(self) -> None:
-        """Begin without contexts."""
-        self.threads = 0
-        self.contexts: set[object] = set()
-        self.lock = Lock()
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Enter a context."""
+        context, libraries = object(), self._find()
+        try:  # from here on, as Ctrl-C may come at any time
+            with self._lock:
+                self._contexts.add(context)
+                if not self.outside:
+                    self.outside = [library.num_threads for library in libraries]
+                    _set_threads(libraries, [1] * len(libraries))
+            yield
+        finally:
+            with self._lock:
+                self._contexts.discard(context)
+                if not self._contexts:
+                    _set_threads(libraries, self.outside)
+                    self.outside = []
+
+    def _after_fork(self) -> None:
+        """Leave the contexts of all threads in a forked process, which has none of these threads."""
+        self._contexts, self._lock = set(), Lock()
+        if self.outside:
+            _set_threads(self._find(), self.outside)
+            self.outside = []
 
 
-_outside = _Outside()
+def _set_threads(libraries: list[Any], counts: list[int]) -> None:
+    for library, count in zip(libraries, counts, strict=False):  # no counts: nothing was limited
+        library.set_num_threads(count)
+        # threadpoolctl 3.8 and later would let no other Python thread set a limit.
+        getattr(library, "clear_controlling_thread", lambda: None)()
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Compute in one thread within NumPy's BLAS, as threads of our own share the work.
-
-    After a product in several threads, those of OpenBLAS spin for a tenth of a second, and take half of
-    a core from ours. Measured with OpenBLAS 0.3.31 on 2 cores: an epoch of 3-32-32-64 convolutions and a
-    dense layer takes 1.5 s, and 1.1 s with this limit.
-
-    The limit is for the whole process, so a product of another Python thread may have other last bits
-    meanwhile. Contexts may be nested, and those of several Python threads may overlap.
-    """
+def _found_once() -> list[Any]:
     blas, _ = _once()
-    if blas is None:
-        yield
-        return
-    context = object()
-    try:  # from here on, as Ctrl-C may come at any time
-        with _outside.lock:
-            _outside.contexts.add(context)
-            if not _outside.threads:
-                _outside.threads = blas.num_threads
-                _set_threads(blas, 1)
-        yield
-    finally:
-        with _outside.lock:
-            _outside.contexts.discard(context)
-            if _outside.threads and not _outside.contexts:
-                _set_threads(blas, _outside.threads)
-                _outside.threads = 0
+    return [blas] if blas else []
 
 
-def _after_fork() -> None:
-    """Leave the contexts of all threads in a forked process, which has none of these threads."""
-    threads = _outside.threads
-    _outside.reset()
-    if threads:
-        _set_threads(_once()[0], threads)
+one_blas_thread = OneThread(_found_once)
+"""Contexts in which NumPy's BLAS has one thread, as threads of our own share the work.
 
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def _set_threads(blas: Any, count: int) -> None:
-    blas.set_num_threads(count)
-    # threadpoolctl 3.8 and later would let no other Python thread set a limit.
-    getattr(blas, "clear_controlling_thread", lambda: None)()
+After a product in several threads, those of OpenBLAS spin for a tenth of a second, and take half of a
+core from ours. Measured with OpenBLAS 0.3.31 on 2 cores: an epoch of 3-32-32-64 convolutions and a dense
+layer takes 1.5 s, and 1.1 s with this limit. A product of another Python thread may have other last bits
+meanwhile.
+"""
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from threading import Lock, Thread
 
+from backends.blas_threads import OneThread as OneThread
 from backends.blas_threads import thread_count as thread_count
 from backends.denormals import as_in_context
 

@@ -258,16 +258,17 @@ def test_the_variable_of_openblas_selects_no_kernels_of_other_libraries(use, mon
     assert describe_blas().startswith("BLIS 1.0 for zen, 2 threads")
 
 
-def test_ctrl_c_on_the_way_into_one_thread_restores_the_others(monkeypatch):
-    blas = SimpleNamespace(num_threads=4)
+def test_ctrl_c_on_the_way_into_one_thread_restores_the_others():
+    class Library:
+        num_threads = 4
 
-    def set_threads(library, count):
-        library.num_threads = count
-        if count == 1:
-            raise KeyboardInterrupt
+        def set_num_threads(self, count):
+            self.num_threads = count
+            if count == 1:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(blas_threads, "_once", lambda: (blas, 4))
-    monkeypatch.setattr(blas_threads, "_set_threads", set_threads)
-    with pytest.raises(KeyboardInterrupt), blas_threads.one_blas_thread():
+    library = Library()
+    one_thread = blas_threads.OneThread(lambda: [library])
+    with pytest.raises(KeyboardInterrupt), one_thread():
         pass
-    assert (blas.num_threads, blas_threads._outside.contexts) == (4, set())
+    assert (library.num_threads, one_thread.outside) == (4, [])
