@@ -37,10 +37,10 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
 def aligned_copy(array: np.ndarray[Any, Any], dtype: Any = None) -> np.ndarray[Any, Any]:
     """Return a copy of an array, converted to a dtype, that begins at a cache line.
 
-    Several threads copy a large array.
+    Several threads copy a large array. The array has at least one axis.
     """
     copy = aligned_empty(array.shape, array.dtype if dtype is None else dtype)
-    rows = max(1, _PART * len(array) // array.size)
+    rows = max(1, _PART * len(array) // max(1, array.size))
 
     def copy_part(index: int) -> None:
         part = slice(index * rows, (index + 1) * rows)
@@ -81,7 +81,7 @@ def _map(size: int) -> mmap.mmap | None:
     try:
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError:
-        _spare.clear()  # which counts where the address space is limited
+        _spare.clear()  # spare memory counts too where the address space is limited
         return None
     with suppress(AttributeError, OSError):
         memory.madvise(mmap.MADV_HUGEPAGE)

@@ -89,8 +89,8 @@ class Backend(ABC):
     ) -> Array:
         """Return y_nhwf = Σ_ijc X_{n, s h + d i, s w + d j, c} W_ijcf, the convolution of images.
 
-        X is x with ``spread`` - 1 rows and columns of zeros between its own, and then padded. With it,
-        the gradient of a convolution for x is a convolution of dy with the turned kernel.
+        X is x with ``spread`` - 1 rows and columns of zeros between its own, and then padded. With a
+        spread, the gradient of a convolution for x is a convolution of dy with the turned kernel.
         The default is a product with copies of all windows. The libraries' own functions are 2 to 5
         times as fast; no composition of the standard's functions reaches them.
 
@@ -167,6 +167,8 @@ class Backend(ABC):
     ) -> tuple[Tree, Tree]:
         """Run `scan` along the first ``count`` entries of ``xs`` only, so that one program serves all.
 
+        The default computes all rounds and keeps the first; override it if the library can stop.
+
         Args:
             step: as in `scan`.
             carry: as in `scan`.
@@ -176,6 +178,9 @@ class Backend(ABC):
         Returns:
             The last carry, and the tree of all ``y``, as long as ``xs``; the entries from ``count`` on
             are arbitrary.
+
+        Raises:
+            ValueError: as in `scan`.
         """
         xp = self.xp
         indices = xp.arange(scan_length(xs), dtype=xp.int32)

@@ -68,14 +68,19 @@ def limit_blas_threads() -> None:
     _set_threads([blas], [cores.count])
 
 
+def blas_thread_count() -> int:
+    """Return the number of threads of NumPy's BLAS outside of `one_blas_thread`; 1 if it is unknown."""
+    blas, _ = _once()
+    return max(one_blas_thread.outside or [blas.num_threads]) if blas else 1
+
+
 def thread_count() -> int:
     """Return the number of threads that NumPy's BLAS uses, at most the usable cores; 1 if it is unknown.
 
     It follows the limits of threadpoolctl and the CPU affinity; the quota of CPU time is read once. A
-    call takes a microsecond. Within `one_blas_thread`, it is the number outside of it.
+    call takes a few microseconds. Within `one_blas_thread`, it is the number outside of it.
     """
-    blas, cores = _once()
-    return min(*(one_blas_thread.outside or [blas.num_threads]), cores, _affinity()) if blas else 1
+    return min(blas_thread_count(), _once()[1], _affinity())
 
 
 @functools.cache

@@ -65,6 +65,8 @@ class EagerBackend(Backend):
     ) -> tuple[Tree, Tree]:
         length, rounds = trees.scan_length(xs), int(count)
         carry, ys = self.scan(step, carry, trees.map(lambda x: x[:rounds, ...], xs))
+        if rounds == length:
+            return carry, ys
         rest = trees.map(lambda y: self.xp.zeros((length - rounds, *y.shape[1:]), dtype=y.dtype), ys)
         return carry, trees.map(lambda *parts: self.xp.concat(parts), ys, rest)
 

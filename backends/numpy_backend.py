@@ -9,7 +9,7 @@ import numpy as np
 
 from backends import numpy_convolution, numpy_jit
 from backends.base import Array, Function, scan_length
-from backends.blas_threads import describe_blas, limit_blas_threads, one_blas_thread, thread_count
+from backends.blas_threads import blas_thread_count, describe_blas, limit_blas_threads, one_blas_thread
 from backends.denormals import denormals_as_zeros
 from backends.eager import EagerBackend
 from backends.tree import Tree
@@ -21,7 +21,9 @@ _convolutions: ContextVar[int] = ContextVar("convolutions", default=0)  # that b
 class NumpyBackend(EagerBackend):
     """NumPy on the CPU, compiled by recording; the reference for the other backends.
 
-    ``numpy:eager`` runs functions as they are written, for a debugger; results are equal to the bit.
+    ``numpy:eager`` runs functions as they are written, for a debugger. A function that convolves runs
+    twice at its first call: its products must have one thread of BLAS from its beginning on. Results are
+    equal to the bit.
     """
 
     name: ClassVar[str] = "numpy"
@@ -59,9 +61,7 @@ class NumpyBackend(EagerBackend):
 
     def jit(self, function: Function, *example: Tree) -> Function:
         limit_blas_threads()  # again: the process may have been moved to fewer cores
-        if example:
-            return numpy_jit.compile_function(function, example)
-        return denormals_as_zeros()(super().jit(function, *example))
+        return numpy_jit.compile_function(function, example) if example else _quiet(function)
 
     def scan(
         self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree
@@ -82,22 +82,7 @@ class _EagerNumpyBackend(NumpyBackend):
     scan = EagerBackend.scan
 
     def jit(self, function: Function, *example: Tree) -> Function:
-        convolves = False
-
-        @wraps(function)
-        def quiet(*arguments: Tree) -> Tree:
-            nonlocal convolves
-            with np.errstate(all="ignore"), denormals_as_zeros():
-                if not convolves:
-                    before = _convolutions.get()
-                    results = function(*arguments)
-                    convolves = _convolutions.get() > before
-                    if not convolves or thread_count() == 1:
-                        return results
-                with one_blas_thread():  # as in the compiled function, for the same bits
-                    return function(*arguments)
-
-        return quiet
+        return _quiet(function)
 
     def __repr__(self) -> str:
         return f"NumpyBackend(device={self.device!r})"
@@ -107,3 +92,24 @@ def _scatter_add(table: Array, ids: Array, rows: Array) -> Array:
     result = table.copy()
     np.add.at(result, ids, rows)
     return result
+
+
+def _quiet(function: Function) -> Function:
+    """Return a function without warnings that has the bits of the compiled function."""
+    convolves = False
+
+    @wraps(function)
+    def quiet(*arguments: Tree) -> Tree:
+        nonlocal convolves
+        with np.errstate(all="ignore"), denormals_as_zeros():
+            if not convolves:
+                before = _convolutions.get()
+                results = function(*arguments)
+                convolves = _convolutions.get() > before
+                if not convolves or blas_thread_count() == 1:
+                    return results
+                del results  # its products had more threads than those of the compiled function
+            with one_blas_thread():
+                return function(*arguments)
+
+    return quiet

@@ -20,7 +20,7 @@ def run_parts(function: Callable[[int], object], count: int) -> None:
     calling thread does everything if NumPy's BLAS has one thread, or while the threads work already:
     within a part, or for another Python thread. To hand over takes some microseconds.
 
-    No part is being computed any more when the call ends, be it by an error or by Ctrl-C.
+    When the call ends, even by an error or by Ctrl-C, no part is being computed.
 
     Args:
         function: computes one part; no part reads what another one writes.
@@ -123,7 +123,10 @@ class _Helper:
             self._sleep.release()
 
     def end(self) -> None:
-        """Wait for the part that the thread computes; it need not have begun, as no other one waits."""
+        """Wait until the thread computes no part.
+
+        If it has not begun, it finds none, as no part waits any more.
+        """
         with self._is_working:
             self._work = None
 

@@ -6,6 +6,7 @@ finite.
 """
 
 import math
+from functools import cache
 from itertools import zip_longest
 
 from backends import Array, Backend, Tree
@@ -247,13 +248,13 @@ def normal_cdf(backend: Backend, x: Array) -> Array:
     z = xp.minimum(xp.abs(x), _NORMAL_ENDS) * math.sqrt(0.5)
     twice_t = 4.0 / (2.0 + z)
     u = twice_t - 1.0
-    *others, first = _powers(_coefficients(xp.finfo(x.dtype).eps))
-    series = first * u + others.pop()
+    *others, highest = _powers(float(xp.finfo(x.dtype).eps))
+    series = highest * u + others.pop()
     for coefficient in reversed(others):
         series = series * u + coefficient
-    tail = twice_t * xp.exp(series - z * z)
+    tail = 0.25 * twice_t * xp.exp(series - z * z)
     # The same as where(x < 0, tail, 1 - tail), which NumPy computes slowly if the signs are random.
-    return xp.abs(xp.astype(x >= 0.0, x.dtype) - 0.25 * tail)
+    return xp.abs(xp.astype(x >= 0.0, x.dtype) - tail)
 
 
 def _coefficients(precision: float) -> list[float]:
@@ -265,8 +266,13 @@ def _coefficients(precision: float) -> list[float]:
     return coefficients
 
 
-def _powers(coefficients: list[float]) -> list[float]:
-    """Return the coefficients of the powers of u in Σ_k c_k T_k(u): T_k+1 = 2 u T_k - T_k-1."""
+@cache
+def _powers(precision: float) -> tuple[float, ...]:
+    """Return the coefficients of the powers of u in Σ_k c_k T_k(u): T_k+1 = 2 u T_k - T_k-1.
+
+    The c_k are those of `_coefficients`.
+    """
+    coefficients = _coefficients(precision)
     result = [0.0] * len(coefficients)
     before, current = [0.0, 1.0], [1.0]  # T_-1 = T_1 = u
     for coefficient in coefficients:
@@ -277,7 +283,7 @@ def _powers(coefficients: list[float]) -> list[float]:
             current,
             [own - other for own, other in zip_longest(shifted, before, fillvalue=0.0)],
         )
-    return result
+    return tuple(result)
 
 
 def normal_pdf(backend: Backend, x: Array) -> Array:

@@ -82,10 +82,10 @@ def _check_case(name: str) -> Check:
     def run(backend: Backend) -> None:
         x, weights = _numbers(shape, 0), _numbers(kernel, 1)
         y, dy, dW = _expected(x, weights, 2, options)
-        of_weights = {key: value for key, value in options.items() if key != "spread"}
+        of_weights = {key: value for key, value in given.items() if key != "spread"}
 
         def both(x: Any, weights: Any, dy: Any) -> Any:
-            own = backend.convolve(x, weights, **options)
+            own = backend.convolve(x, weights, **given)
             if options["spread"] != (1, 1):
                 return own, None
             return own, backend.convolve_weights(x, dy, (kernel[0], kernel[1]), **of_weights)

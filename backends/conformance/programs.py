@@ -61,12 +61,14 @@ def is_a_loop_in_jit(backend: Backend) -> None:
 def first_rounds(backend: Backend) -> None:
     for length in (4, 1):
         carry, xs = _rich_arguments(length)
-        first, *counts = backend.from_numpy([np.array(i + 1, np.int32) for i in range(length)])
+        counts = backend.from_numpy([np.array(i + 1, np.int32) for i in range(length)])
         arguments = backend.from_numpy((carry, xs))
         run = backend.jit(
-            lambda carry, xs, count: backend.scan_first(_rich_step, carry, xs, count), *arguments, first
+            lambda carry, xs, count: backend.scan_first(_rich_step, carry, xs, count),
+            *arguments,
+            counts[0],
         )
-        for number, count in enumerate([first, *counts], start=1):
+        for number, count in enumerate(counts, start=1):
             carry_got, ys = backend.to_numpy(run(*arguments, count))
             expected = _loop(carry, xs, number)
             require_same(carry_got, expected[0], f"the carry after {number} of {length} steps")

@@ -38,6 +38,7 @@ Source: M. Cho and D. Brand, MEC: memory-efficient convolution for deep neural n
 
 from functools import lru_cache
 from itertools import product
+from types import ModuleType
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def convolve(
             part[...] = 0
             continue
         layout = Layout(down, across, x.shape[3] // groups, groups)
-        method = channels if layout.channels == 1 < groups else products
+        method = _method(layout)
         method.convolve(layout, x, W, part)
     return y
 
@@ -127,6 +128,11 @@ def convolve_weights(
         dW[...] = 0
         return dW
     layout = Layout(down, across, x.shape[3] // groups, groups)
-    method = channels if layout.channels == 1 < groups else products
+    method = _method(layout)
     dW[...] = method.convolve_weights(layout, x, dy).reshape(shape)
     return dW
+
+
+def _method(layout: Layout) -> ModuleType:
+    """Return the module that computes a convolution: depthwise ones have no products."""
+    return channels if layout.channels == 1 < layout.groups else products

@@ -24,9 +24,9 @@ _PRODUCT = 2**19 - 1  # multiplications; OpenBLAS gives each of several threads 
 _MOST_FILTERS, _LEAST_FILTERS = 64, 16  # columns of a product
 _GOOD_ROWS = 12  # rows of a product; the kernels of OpenBLAS compute 12, or 2 x 12, fastest
 _TILE = (48, 32)  # rows and columns of the tile of dW that a product computes, at most
-_LARGE_WEIGHTS, _LARGE_WINDOW = 2**16, 2**10  # for more, large products are faster,
 _MANY_CHANNELS = 8  # for fewer, whole windows have runs too short to copy
-_LARGE_PARTS = 4  # in parts that are so many times as large
+_LARGE_WEIGHTS, _LARGE_WINDOW = 2**16, 2**10  # for more, large products are faster
+_LARGE_PARTS = 4  # parts of large products are so many times as large
 _SUMS = 4  # sums of large products, a fixed number for the same bits with any number of threads
 
 
@@ -130,9 +130,9 @@ def _large_parts(layout: Layout, x: Array, filters: int) -> tuple[Part, ...]:
 def convolve_weights(layout: Layout, x: Array, dy: Array) -> Array:
     """Return dW = Pᵀ dY, (height, width, channels, groups, filters)."""
     filters, whole = dy.shape[3], replace(layout, whole=True)
-    best = _best(layout, filters)
     if _is_large(layout, filters):
         return whole.weights(_sum_large(whole, x, dy))
+    best = _best(layout, filters)
     dW = best.weights(_sum_small(best, x, dy))
     if best.whole or is_finite(dW):
         return dW

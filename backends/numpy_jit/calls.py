@@ -222,7 +222,7 @@ def has_many_rows(call: Call) -> bool:
 def _reduce_rows(reduce: Any, rows: HostArray, columns: HostArray, results: HostArray) -> None:
     """Write the maximum or minimum of each row, from blocks of rows that are transposed in the cache.
 
-    Among zeros of both signs, either may be the result of NumPy: it looks at such rows itself.
+    Among zeros of both signs, NumPy may return either, so rows with the result 0 are left to NumPy.
     """
     size = columns.shape[1]
     for start in range(0, len(rows), size):
@@ -230,7 +230,7 @@ def _reduce_rows(reduce: Any, rows: HostArray, columns: HostArray, results: Host
         transposed = columns[:, : len(block)]
         transposed[...] = block.T
         reduce(transposed, 0, None, results[start : start + size])
-    (zeros,) = np.nonzero(results == 0)
+    zeros = np.flatnonzero(results == 0) if results.dtype.kind == "f" else ()
     if len(zeros):
         results[zeros] = reduce(rows[zeros], 1)
 

@@ -26,8 +26,9 @@ def record_scan(step: Step, carry: Tree, xs: Tree, length: int, count: Any = Non
         carry: the first carry.
         xs: the arrays that the loop runs over.
         length: their length.
-        count: the number of rounds, an integer of shape () of at least 1; None for all. Then only the
-            first round is recorded on its own.
+        count: the number of rounds, an integer of shape () of at least 1; None for all. With a
+            count, only the first round is recorded on its own: a carry whose order changes again is
+            copied into that order, and its last bits may differ from those of the eager backend.
 
     Raises:
         TypeError: a leaf of the carry is no array, or changes its shape or dtype.

@@ -313,9 +313,10 @@ def run_script(
         arguments: None for those of the command line.
     """
     options = parser.parse_args(arguments)
-    if arguments is None and not getattr(options, "compilation_cache", True):
+    keeps_programs = getattr(options, "compilation_cache", True)
+    if arguments is None and not keeps_programs:
         os.environ.pop(COMPILATION_CACHE_VARIABLE, None)  # also for the processes that it starts
-    options.compilation_cache = arguments is None and getattr(options, "compilation_cache", True)
+    options.compilation_cache = arguments is None and keeps_programs
     try:
         _check_files(getattr(options, "out", None), getattr(options, "json", None))
         if "backend" in options:

@@ -279,14 +279,11 @@ def first_not_finite(array: HostArray, table: Any = None) -> str | None:
     suspects: list[int] = []
 
     def check(index: int) -> None:
-        if not np.isfinite(np.sum(chunks[index])):  # which takes no memory, unlike a mask
+        if not np.isfinite(np.sum(chunks[index])):  # a mask would take memory
             suspects.append(index)
 
     with np.errstate(over="ignore", invalid="ignore"):  # finite numbers can have an infinite sum
-        if len(chunks) == 1:
-            check(0)
-        else:
-            run_parts(check, len(chunks))
+        run_parts(check, len(chunks))
     for index in sorted(suspects):
         wrong = ~np.isfinite(chunks[index])
         if wrong.any():

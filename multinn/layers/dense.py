@@ -72,6 +72,6 @@ class Dense(Layer):
 
 
 def input_gradient(backend: Backend, dy: Array, W: Array) -> Array:
-    """Return dx = dy Wᵀ (batch, ..., inputs), as one matrix product."""
+    """Return dx = dy Wᵀ, (batch, ..., inputs), for dy (batch, ..., units), as one matrix product."""
     dx = as_matrix(backend, dy) @ W.T
     return dx if dy.ndim == 2 else backend.xp.reshape(dx, (*dy.shape[:-1], W.shape[0]))

@@ -82,6 +82,6 @@ class SpatialDropout(Dropout):
 
     def _kept(self, backend: Backend, key: Key, shape: Shape) -> Array:
         batch, *places, channels = shape
-        # m gets the memory layout that images have between layers, so x m keeps it, too.
+        # Drawn as (channels, batch), so that seeds give the masks of earlier versions.
         kept = backend.xp.permute_dims(super()._kept(backend, key, (channels, batch)), (1, 0))
         return backend.xp.reshape(kept, (batch, *(1 for _ in places), channels))

@@ -32,7 +32,7 @@ class BatchRun(BaseRun):
         batches: the batches of each epoch.
         check: a function that turns a batch into checked examples, on the host.
         reader: the thread that reads the batches.
-        step_seconds: the time of a step in the last calls.
+        step_seconds: the seconds of a step in each of the last calls.
     """
 
     batches: Batches
@@ -101,7 +101,7 @@ class BatchRun(BaseRun):
             yield examples
 
     def _most(self, pending: int) -> int:
-        """Return the largest number of steps of a call, after that many steps that are not done yet."""
+        """Return the largest number of steps of the call after ``pending`` steps that are not done yet."""
         if not self.step_seconds:
             return 1
         most = max(1, int(_SECONDS_A_CALL / min(self.step_seconds)))

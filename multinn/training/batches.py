@@ -178,7 +178,8 @@ def grouped(
 ) -> Iterator[Group]:
     """Yield groups of consecutive batches; the reader's thread fills the next one while one is in use.
 
-    A group is handed over when it is wanted, also if there was time for one batch only.
+    A group that is wanted is handed over as soon as the batch that is being read has arrived, even if it
+    holds one batch only.
 
     Args:
         batches: the batches, which the reader's thread makes.

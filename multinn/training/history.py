@@ -11,6 +11,7 @@ from multinn.descriptions.html import paragraph
 from multinn.descriptions.plots import plot_records
 from multinn.descriptions.records import curves_of, table_of
 from multinn.host.extras import package
+from multinn.host.interrupts import uninterrupted
 from multinn.host.text import figures
 from multinn.metrics.base import Reduction, mean_of_batches
 
@@ -59,8 +60,10 @@ class History(list[Record]):
     def losses(self) -> list[float]:
         """The loss of every epoch, reported or not."""
         known: list[float] = vars(self)["losses"]
-        for losses in vars(self).pop("_unread", ()):
-            known.extend(losses.tolist())
+        if "_unread" in vars(self):
+            with uninterrupted():
+                for losses in vars(self).pop("_unread", ()):
+                    known.extend(losses.tolist())
         return known
 
     @losses.setter
@@ -70,17 +73,17 @@ class History(list[Record]):
 
     def add_losses(self, losses: HostArray) -> None:
         """Add the losses of the next epochs, (epochs,); many of them join the list when it is read."""
-        vars(self).setdefault("_unread", []).append(losses)
         if len(losses) < _MANY:
-            self.losses  # noqa: B018
+            self.losses.extend(losses.tolist())
+        else:
+            vars(self).setdefault("_unread", []).append(losses)
 
     def count_epochs(self) -> int:
         """Return the number of losses."""
         return len(vars(self)["losses"]) + sum(map(len, vars(self).get("_unread", ())))
 
     def __getstate__(self) -> dict[str, Any]:
-        self.losses  # noqa: B018
-        return vars(self)
+        return vars(self) | {"losses": self.losses}
 
     @overload  # type: ignore[override]
     def __getitem__(self, index: int) -> Record: ...

@@ -33,7 +33,7 @@ class StepCallbacks:
         return math.gcd(*self._periods)
 
     def until_due(self, steps: int) -> int:
-        """Return after how many more steps a callback is due, once that many steps are done."""
+        """Return the number of steps until a callback is due, after ``steps`` more steps."""
         return min(every - (self._done + steps) % every for every in self._periods)
 
     def stops(self, ends: Sequence[int], full_steps: int) -> list[int]:

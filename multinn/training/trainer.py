@@ -177,11 +177,12 @@ class Trainer(BaseTrainer):
     ) -> History:
         """Train on batches that come one by one, for example from data that do not fit in memory.
 
-        Each batch is one step. One call of a compiled function takes a step on each batch that is there,
-        for about a tenth of a second, while a thread reads the next batches. The batches of a call take
-        at most 8 MB together, unless a single one is larger; those of two calls are in memory. The
-        results do not depend on how many batches a call takes. A program is compiled for each shape of
-        a batch. `fit` is faster if the data fit in memory.
+        Each batch is one step. While a compiled function takes steps, a thread reads and copies the next
+        batches, so a batch may use the arrays of the one before again. The next call takes a step on
+        each of these, for about a tenth of a second. It takes at most 64 batches and 8 MB, or one larger
+        batch, and the batches of two calls are in memory. The results do not depend on how many batches
+        a call takes. A program is compiled for each shape of a batch. `fit` is faster if the data fit in
+        memory.
 
         Sequences may have another length in each batch, as `evaluate` describes. If each batch is padded
         to one of a few lengths, such as multiples of 16, few programs are compiled. With a weight for

@@ -77,10 +77,14 @@ def test_a_damaged_folder_does_no_harm(first, tmp_path, damage: Callable[[Path],
     assert train(tmp_path) == printed
 
 
+class NewBackend(StrictBackend):
+    """A backend that no other test constructs: only a new one reads the variable."""
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_variable(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("MULTINN_COMPILATION_CACHE", str(tmp_path / "file" / "folder"))
-    monkeypatch.setenv("MULTINN_BACKEND", "tests.support.strict_backend:StrictBackend")
+    monkeypatch.setenv("MULTINN_BACKEND", "tests.backends.test_compilation_cache:NewBackend")
     with pytest.raises(BackendError, match=r"folder.*file.*variable MULTINN_COMPILATION_CACHE\)$"):
         get_backend()
 

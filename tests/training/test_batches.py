@@ -1,7 +1,6 @@
 """`Trainer.fit_batches`: the same run as `fit`, without all data in memory."""
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -293,7 +292,6 @@ def test_batches_that_are_there_form_a_group():
             sizes.append(group.count)
             for _ in range({1: 6, 2: 3, 3: 1}.get(len(sizes), 0)):
                 assert read.acquire(timeout=30)
-            time.sleep(0.01)
     assert sizes[:4] == [1, 6, 2, 1]
     assert sum(sizes) == 13
 

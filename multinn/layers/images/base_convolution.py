@@ -10,7 +10,7 @@ from multinn.descriptions.bounds import check_integers
 from multinn.initializers import Initializer
 from multinn.layers.base import Layer, sum_of_rows
 from multinn.layers.images.geometry import Geometry, Padding, Padding1D, Pair, height_and_width
-from multinn.layers.images.windows import as_images
+from multinn.layers.images.windows import as_images, in_form_of
 
 
 class BaseConvolution(Layer):
@@ -37,14 +37,16 @@ class BaseConvolution(Layer):
         """Return Y = C(X, W)."""
         shape = height_and_width(X)
         Y = backend.convolve(as_images(X), _for_images(W), **self._options(shape))
-        return Y if X.ndim == 4 else Y[:, 0, :, :]
+        return in_form_of(X, Y)
 
     def _convolve_back(self, backend: Backend, dY: Array, W: Array, shape: Pair) -> Array:
         """Return dX for X of this height and width.
 
-        X_p enters Y_h with the weights W_i if p = s h + d i, so dX_p = Σ_i W_i dY_(p - d i) / s, over
+        X_p enters Y_h with the weights W_i if p = s h + d i, so dX_p = Σ_i W_i dY_((p - d i) / s), over
         all i for which s divides p - d i. This is a convolution with the turned kernel, W_(k - 1 - i),
         of dY with s - 1 zeros between its entries. Padded by e - 1 zeros before, it begins at p = 0.
+        Here p counts from the first row of the padded X, k is the size of the kernel, s the stride, d
+        the dilation, and e = d (k - 1) + 1.
         """
         geometry = self._geometry
         lengths = zip(
@@ -66,7 +68,7 @@ class BaseConvolution(Layer):
             spread=geometry.stride,
             groups=self.groups,
         )
-        return dX if dY.ndim == 4 else dX[:, 0, :, :]
+        return in_form_of(dY, dX)
 
     def _weights_gradient(self, backend: Backend, X: Array, dY: Array, shape: Shape) -> Array:
         """Return dW, in the shape of W."""

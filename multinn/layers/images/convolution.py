@@ -74,7 +74,7 @@ class Conv2D(_Convolution):
     This is a fully connected layer, so with dY = ∂L/∂Y
         dW = P dYᵀ      db = the sum of the columns of dY      dP = W dY
     and, as P copies entries of x, dx is the sum of dP over all copies of an entry. That sum is again a
-    convolution, of dY with the turned kernel: dx_p = Σ_i W_i dY_(p - d i) / s, over all i for which s
+    convolution, of dY with the turned kernel: dx_p = Σ_i W_i dY_((p - d i) / s), over all i for which s
     divides p - d i. The backend computes all three without the whole of P in memory.
     With groups, the channels and the filters are divided, in order, into groups of equal size, and each
     group of filters sees only its group of channels: W is (k, k, channels / groups, filters). With as

@@ -22,7 +22,7 @@ from multinn.layers.images.geometry import (
     normalize_padding_2d,
     normalize_pairs,
 )
-from multinn.layers.images.windows import as_images, sum_windows, windows
+from multinn.layers.images.windows import as_images, in_form_of, sum_windows, windows
 from multinn.random import Key
 
 
@@ -44,14 +44,14 @@ class _Pooling(Layer):
         """Return y, and x and y as images."""
         X = as_images(x)
         Y = self._pool(backend, X, self._windows(backend, X))
-        return (Y if x.ndim == 4 else Y[:, 0, :, :]), (X, Y)
+        return in_form_of(x, Y), (X, Y)
 
     def backward(self, backend: Backend, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree]:
         """Return dx."""
         X, Y = cache
         parts = self._distribute(backend, X, Y, as_images(dy))
         dX = sum_windows(backend, parts, self._geometry, X.shape[1:3])
-        return (dX if dy.ndim == 4 else dX[:, 0, :, :]), {}
+        return in_form_of(dy, dX), {}
 
     @abstractmethod
     def _pool(self, backend: Backend, X: Array, places: list[Array]) -> Array:

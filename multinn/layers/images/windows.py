@@ -12,6 +12,11 @@ def as_images(x: Array) -> Array:
     return x[:, None, :, :] if x.ndim == 3 else x
 
 
+def in_form_of(x: Array, images: Array) -> Array:
+    """Return images (batch, height, width, channels), as sequences if x is sequences."""
+    return images if x.ndim == 4 else images[:, 0, :, :]
+
+
 def windows(backend: Backend, x: Array, geometry: Geometry, fill: float = 0.0) -> list[Array]:
     """Return the entries of all windows, one array for each place in a window, row by row.
 

@@ -44,7 +44,7 @@ class _OverLastAxes(Layer):
         return shape
 
     def _mean(self, backend: Backend, x: Array) -> Array:
-        if self.axes == 1 and len(x.shape) <= 3:  # a product would change the order of images in memory
+        if self.axes == 1 and len(x.shape) <= 3:  # of more axes, NumPy computes many small products
             return functional.sum_of_columns(backend, x) / x.shape[-1]
         return moments.mean(backend, x, tuple(range(-self.axes, 0)))
 
