@@ -136,5 +136,7 @@ def test_a_module_without_its_library_names_the_pip_line(python):
     assert result.stderr == ""
     unnamed = [line for line in result.stdout.splitlines() if 'pip install "multinn[' not in line]
     assert [line.partition(":")[0] for line in unnamed] == [
-        f"backends.{name}_backend" for name in ("cupy", "jax", "torch")
+        "backends.cupy_backend",
+        *("backends.jax_backend", "backends.jax_convolution"),
+        *("backends.torch_backend", "backends.torch_convolution"),
     ]

@@ -95,7 +95,7 @@ class Workload:
 def settle(memory: int = 0) -> None:
     """Wait before a timed run until earlier work no longer disturbs it.
 
-    The threads of OpenBLAS spin for some hundredths of a second after a product, and would occupy the
+    The threads of OpenBLAS spin for up to a tenth of a second after a product, and would occupy the
     cores. A virtual machine may return memory to its host after a second or two; copying MNIST then
     takes 0.2 to 0.4 s instead of 0.02 s.
 
