@@ -283,7 +283,10 @@ def first_not_finite(array: HostArray, table: Any = None) -> str | None:
             suspects.append(index)
 
     with np.errstate(over="ignore", invalid="ignore"):  # finite numbers can have an infinite sum
-        run_parts(check, len(chunks))
+        if len(chunks) == 1:
+            check(0)
+        else:
+            run_parts(check, len(chunks))
     for index in sorted(suspects):
         wrong = ~np.isfinite(chunks[index])
         if wrong.any():

@@ -101,7 +101,7 @@ class BatchRun(BaseRun):
             yield examples
 
     def _most(self, pending: int) -> int:
-        """Return the largest number of steps of the call after ``pending`` steps that are not done yet."""
+        """Return the largest number of steps of the call after ``pending`` steps to be done."""
         if not self.step_seconds:
             return 1
         most = max(1, int(_SECONDS_A_CALL / min(self.step_seconds)))

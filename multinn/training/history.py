@@ -71,13 +71,6 @@ class History(list[Record]):
         vars(self).pop("_unread", None)
         vars(self)["losses"] = losses
 
-    def add_losses(self, losses: HostArray) -> None:
-        """Add the losses of the next epochs, (epochs,); many of them join the list when it is read."""
-        if len(losses) < _MANY:
-            self.losses.extend(losses.tolist())
-        else:
-            vars(self).setdefault("_unread", []).append(losses)
-
     def count_epochs(self) -> int:
         """Return the number of losses."""
         return len(vars(self)["losses"]) + sum(map(len, vars(self).get("_unread", ())))
@@ -234,3 +227,11 @@ def _combine(values: HostArray, weights: HostArray, reduction: Reduction) -> Hos
     return (
         mean_of_batches(values, weights) if reduction == "mean" else np.asarray(np.sum(values, axis=-1))
     )
+
+
+def add_losses(history: History, losses: HostArray) -> None:
+    """Add the losses of the next epochs, (epochs,); many of them join the list when it is read."""
+    if len(losses) < _MANY:
+        history.losses.extend(losses.tolist())
+    else:
+        vars(history).setdefault("_unread", []).append(losses)

@@ -27,6 +27,7 @@ from multinn.training.history import (
     EpochMetrics,
     History,
     Record,
+    add_losses,
     combine_steps,
     join,
     step_columns,
@@ -156,7 +157,7 @@ class BaseRun:
             trainer.epoch += epochs
             trainer.step += steps["loss"].size
             for history in (self.history, trainer.history):
-                history.add_losses(losses)
+                add_losses(history, losses)
                 history.extend(records)
         return metrics
 

@@ -10,6 +10,7 @@ import pandas
 import pytest
 
 from multinn import History
+from multinn.training.history import add_losses
 from tests.support.markup import parse, texts
 
 RECORDS = [{"epoch": 1, "loss": 0.5}, {"epoch": 3, "loss": 0.25, "validation_loss": 0.75}]
@@ -145,7 +146,7 @@ def test_a_missing_library_is_named(call, module, message, monkeypatch):
 def test_losses_that_were_not_read_yet_are_copied():
     history, losses = History(), np.linspace(1.0, 0.0, 5000)
     history.losses = [2.0]
-    history.add_losses(losses)
+    add_losses(history, losses)
     copied = deepcopy(history)
     assert (history.count_epochs(), copied.count_epochs()) == (5001, 5001)
     assert history.losses == copied.losses == [2.0, *losses]

@@ -4,11 +4,12 @@ import { logistic } from "./sigmoid.js";
 
 /** Return the recorded gates of a step, and c after it and before it. */
 function recordedGates(s, n, t, u) {
-  const { saved: [input, forget, candidate, output], states } = s.cache;
+  const { saved: [inputAndForget, candidate, output], states } = s.cache;
+  const gate = (number) => ({ at: (step, example, unit) => inputAndForget.at(step, number, example, unit) });
   const c = s.recorded("c", states[1]);
   return {
-    i: s.recorded("i", input)(n, t, u),
-    f: s.recorded("f", forget)(n, t, u),
+    i: s.recorded("i", gate(0))(n, t, u),
+    f: s.recorded("f", gate(1))(n, t, u),
     g: s.recorded("g", candidate)(n, t, u),
     o: s.recorded("o", output)(n, t, u),
     c: c(n, t, u),
