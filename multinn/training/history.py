@@ -164,8 +164,13 @@ class EpochMetrics:
         return records
 
 
-def step_columns(records: Tree) -> Columns:
+def step_columns(records: Tree, count: int | None = None) -> Columns:
     """Join the records of full and of smaller batches, as `TrainingProgram.run` returns them.
+
+    Args:
+        records: the records.
+        count: the number of steps of an epoch whose records count, as the others are arbitrary numbers;
+            None for all.
 
     Returns:
         (epochs, steps) float64 arrays by name, in the order of the steps. The arrays of a
@@ -176,7 +181,7 @@ def step_columns(records: Tree) -> Columns:
         full = {
             name: np.concatenate([values, tail[name][:, None]], axis=1) for name, values in full.items()
         }
-    return {name: values.astype(np.float64) for name, values in full.items()}
+    return {name: values[:, :count].astype(np.float64) for name, values in full.items()}
 
 
 def join(columns: Sequence[Columns], axis: int) -> Columns:

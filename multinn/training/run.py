@@ -121,7 +121,7 @@ class BaseRun:
         with trainer.seconds.training():
             next_state, records, finite = trainer.backend.sync(run(*arguments))
             records, finite = trainer.backend.to_numpy((records, finite))
-            steps = {name: each[:, :count] for name, each in step_columns(records).items()}
+            steps = step_columns(records, count)
             return next_state, steps, bool(finite and np.isfinite(steps["loss"]).all())
 
     def _raise_divergence(
