@@ -20,7 +20,7 @@ MOST_ENTRIES = 2**22  # numbers in the plan of one call: 16 MiB, whatever the nu
 
 _SHARE = 16  # the first try takes 1/16 of the batch, in case a step takes very long
 _LONG_STEP = 1.0  # seconds
-_MOST_TRIES, _MOST_TRYING = 5, 0.01  # tries, seconds
+_MOST_TRIES, _MOST_TRYING = 5, 0.05  # tries, seconds
 _FACTOR = 8.0
 _GUESS = _FACTOR**-2
 
