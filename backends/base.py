@@ -108,7 +108,7 @@ class Backend(ABC):
         Returns:
             (batch, (H - e) // s + 1, (W - e) // s + 1, filters) for X of H by W and e = d (k - 1) + 1.
         """
-        return convolution.convolve(self.xp, x, weights, stride, padding, dilation, spread, groups)
+        return self._convolve(x, weights, stride, padding, dilation, spread, groups)
 
     def convolve_weights(
         self,
@@ -135,7 +135,15 @@ class Backend(ABC):
         Returns:
             (kernel height, kernel width, channels / groups, filters).
         """
-        return convolution.convolve_weights(self.xp, x, dy, size, stride, padding, dilation, groups)
+        return self._convolve_weights(x, dy, size, stride, padding, dilation, groups)
+
+    def _convolve(self, x: Array, weights: Array, *options: Any) -> Array:
+        """Return `convolve` with all options, in their order."""
+        return convolution.convolve(self.xp, x, weights, *options)
+
+    def _convolve_weights(self, x: Array, dy: Array, size: Pair, *options: Any) -> Array:
+        """Return `convolve_weights` with all options, in their order."""
+        return convolution.convolve_weights(self.xp, x, dy, size, *options)
 
     @abstractmethod
     def jit(self, function: Function, *example: Tree) -> Function:

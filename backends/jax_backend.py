@@ -17,7 +17,7 @@ from backends.aligned import CACHE_LINE, LARGE, aligned_copy
 from backends.base import PRECISIONS, Array, Backend, Function, HostArray, unknown_precision
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
-from backends.windows import Margins, Pair
+from backends.windows import Pair
 
 
 class JaxBackend(Backend):
@@ -51,34 +51,13 @@ class JaxBackend(Backend):
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
         return table.at[ids].add(rows)
 
-    def convolve(
-        self,
-        x: Array,
-        weights: Array,
-        *,
-        stride: Pair = (1, 1),
-        padding: Margins = ((0, 0), (0, 0)),
-        dilation: Pair = (1, 1),
-        spread: Pair = (1, 1),
-        groups: int = 1,
-    ) -> Array:
+    def _convolve(self, x: Array, weights: Array, *options: Any) -> Array:
         convolve = jax_convolution.convolve_on_cpu if self._on_host else jax_convolution.convolve
-        return convolve(x, weights, stride, padding, dilation, spread, groups)
+        return convolve(x, weights, *options)
 
-    def convolve_weights(
-        self,
-        x: Array,
-        dy: Array,
-        size: Pair,
-        *,
-        stride: Pair = (1, 1),
-        padding: Margins = ((0, 0), (0, 0)),
-        dilation: Pair = (1, 1),
-        groups: int = 1,
-    ) -> Array:
+    def _convolve_weights(self, x: Array, dy: Array, size: Pair, *options: Any) -> Array:
         on_cpu, elsewhere = jax_convolution.convolve_weights_on_cpu, jax_convolution.convolve_weights
-        convolve_weights = on_cpu if self._on_host else elsewhere
-        return convolve_weights(x, dy, size, stride, padding, dilation, groups)
+        return (on_cpu if self._on_host else elsewhere)(x, dy, size, *options)
 
     def jit(self, function: Function, *example: Tree) -> Function:
         jitted = jax.jit(function)

@@ -24,13 +24,7 @@ _PARTS = 8  # a long sum is divided into so many products, for several threads
 
 
 def convolve(
-    x: Array,
-    weights: Array,
-    stride: Pair = (1, 1),
-    padding: Margins = ((0, 0), (0, 0)),
-    dilation: Pair = (1, 1),
-    spread: Pair = (1, 1),
-    groups: int = 1,
+    x: Array, weights: Array, stride: Pair, padding: Margins, dilation: Pair, spread: Pair, groups: int
 ) -> Array:
     """Return y, as `Backend.convolve` defines it, by XLA's function."""
     return lax.conv_general_dilated(
@@ -71,12 +65,12 @@ def convolve_on_cpu(
         ]
         return jnp.concatenate(parts, axis=3)
     if channels >= _FEW or size[1] == 1 or not stride[1] == dilation[1] == spread[1] == 1:
-        return convolve(x, weights, stride, padding, dilation, spread)
+        return convolve(x, weights, stride, padding, dilation, spread, 1)
     columns = x.shape[2] + sum(padding[1]) - size[1] + 1
     block = -(-_FEW // channels)
     X = _columns_in_blocks(x, padding[1][0], size[1], columns, block)
     vertical = (stride[0], 1), (padding[0], (0, 0)), (dilation[0], 1), (spread[0], 1)
-    Y = convolve(X, _weights_of_blocks(weights, block), *vertical)
+    Y = convolve(X, _weights_of_blocks(weights, block), *vertical, 1)
     return jnp.reshape(Y, (*Y.shape[:2], Y.shape[2] * block, filters))[:, :, :columns]
 
 

@@ -51,13 +51,13 @@ class NumpyBackend(EagerBackend):
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
         return numpy_jit.call(_scatter_add, table, ids, rows)
 
-    def convolve(self, x: Array, weights: Array, **options: Any) -> Array:
+    def _convolve(self, x: Array, weights: Array, *options: Any) -> Array:
         _convolutions.set(_convolutions.get() + 1)
-        return numpy_jit.call(numpy_convolution.convolve, x, weights, **options)
+        return numpy_jit.call(numpy_convolution.convolve, x, weights, *options)
 
-    def convolve_weights(self, x: Array, dy: Array, size: Pair, **options: Any) -> Array:
+    def _convolve_weights(self, x: Array, dy: Array, size: Pair, *options: Any) -> Array:
         _convolutions.set(_convolutions.get() + 1)
-        return numpy_jit.call(numpy_convolution.convolve_weights, x, dy, size, **options)
+        return numpy_jit.call(numpy_convolution.convolve_weights, x, dy, size, *options)
 
     def jit(self, function: Function, *example: Tree) -> Function:
         limit_blas_threads()  # again: the process may have been moved to fewer cores

@@ -15,7 +15,6 @@ from backends.base import Array
 from backends.eager import EagerBackend
 from backends.errors import DeviceNotFoundError, PrecisionError
 from backends.tree import Tree
-from backends.windows import Margins, Pair
 
 _CREATE = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
 
@@ -47,31 +46,8 @@ class TorchBackend(EagerBackend):
     def scatter_add(self, table: Array, ids: Array, rows: Array) -> Array:
         return table.index_add(0, ids, rows)
 
-    def convolve(
-        self,
-        x: Array,
-        weights: Array,
-        *,
-        stride: Pair = (1, 1),
-        padding: Margins = ((0, 0), (0, 0)),
-        dilation: Pair = (1, 1),
-        spread: Pair = (1, 1),
-        groups: int = 1,
-    ) -> Array:
-        return torch_convolution.convolve(x, weights, stride, padding, dilation, spread, groups)
-
-    def convolve_weights(
-        self,
-        x: Array,
-        dy: Array,
-        size: Pair,
-        *,
-        stride: Pair = (1, 1),
-        padding: Margins = ((0, 0), (0, 0)),
-        dilation: Pair = (1, 1),
-        groups: int = 1,
-    ) -> Array:
-        return torch_convolution.convolve_weights(x, dy, size, stride, padding, dilation, groups)
+    _convolve = staticmethod(torch_convolution.convolve)
+    _convolve_weights = staticmethod(torch_convolution.convolve_weights)
 
     def derivative(self, function: Callable[[Tree], Array], at: Tree) -> Tree:
         variables = trees.map(lambda leaf: leaf.detach().requires_grad_(), at)

@@ -63,7 +63,7 @@ LOADED_BY_STYLES = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')]
 
 @dataclass
 class Page(HTMLParser):
-    """What matters of a page: its anchors, its text, what it links to, and what it loads."""
+    """The parts of a page that matter: its anchors, its text, what it links to, and what it loads."""
 
     path: Path
     anchors: set[str] = field(default_factory=lambda: {""})

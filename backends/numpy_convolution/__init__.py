@@ -43,21 +43,20 @@ from types import ModuleType
 import numpy as np
 
 from backends.numpy_convolution import channels, products
-from backends.numpy_convolution.axis import Axis, Pair, Phase
+from backends.numpy_convolution.axis import Axis, Phase
 from backends.numpy_convolution.layout import Layout
 from backends.numpy_convolution.parts import CACHED, Array
-
-Margins = tuple[Pair, Pair]
+from backends.windows import Margins, Pair
 
 
 def convolve(
     x: Array,
     weights: Array,
-    stride: Pair = (1, 1),
-    padding: Margins = ((0, 0), (0, 0)),
-    dilation: Pair = (1, 1),
-    spread: Pair = (1, 1),
-    groups: int = 1,
+    stride: Pair,
+    padding: Margins,
+    dilation: Pair,
+    spread: Pair,
+    groups: int,
     out: Array | None = None,
 ) -> Array:
     """Return y, as `Backend.convolve` defines it.
@@ -84,8 +83,7 @@ def convolve(
             part[...] = 0
             continue
         layout = Layout(down, across, x.shape[3] // groups, groups)
-        method = _method(layout)
-        method.convolve(layout, x, W, part)
+        _method(layout).convolve(layout, x, W, part)
     return y
 
 
@@ -103,10 +101,10 @@ def convolve_weights(
     x: Array,
     dy: Array,
     size: Pair,
-    stride: Pair = (1, 1),
-    padding: Margins = ((0, 0), (0, 0)),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
+    stride: Pair,
+    padding: Margins,
+    dilation: Pair,
+    groups: int,
     out: Array | None = None,
 ) -> Array:
     """Return the gradient of the weights, as `Backend.convolve_weights` defines it.
@@ -128,8 +126,7 @@ def convolve_weights(
         dW[...] = 0
         return dW
     layout = Layout(down, across, x.shape[3] // groups, groups)
-    method = _method(layout)
-    dW[...] = method.convolve_weights(layout, x, dy).reshape(shape)
+    dW[...] = _method(layout).convolve_weights(layout, x, dy).reshape(shape)
     return dW
 
 

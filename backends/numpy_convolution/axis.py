@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-Pair = tuple[int, int]
+from backends.windows import Pair
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from backends.aligned import aligned_bytes
-from backends.numpy_convolution.axis import Axis, Pair
+from backends.numpy_convolution.axis import Axis
+from backends.windows import Pair
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Part = tuple[slice, range]  # of the images, and of the rows of windows

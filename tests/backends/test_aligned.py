@@ -10,7 +10,9 @@ from backends import aligned, get_backend
 from backends.aligned import CACHE_LINE, LARGE, aligned_copy
 
 ROWS = np.arange(LARGE, dtype=np.float32).reshape(-1, 1024)[:-1]  # 16 MB
-reuses_memory = pytest.mark.skipif(not hasattr(mmap, "MADV_FREE"), reason="the system cannot reuse it")
+reuses_memory = pytest.mark.skipif(
+    not hasattr(mmap, "MADV_FREE"), reason="without MADV_FREE, memory is not reused"
+)
 
 
 @pytest.fixture(autouse=True)

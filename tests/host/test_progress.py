@@ -161,7 +161,7 @@ def run_in_terminal(columns: int, program: str) -> tuple[str, str]:
 
 
 class Terminal(NamedTuple):
-    """What a program wrote to a terminal."""
+    """The text that a program wrote to a terminal."""
 
     columns: int
     shown: str

@@ -1,4 +1,4 @@
-"""What convolutions and transposed convolutions have in common."""
+"""The base class of convolutions and transposed convolutions."""
 
 import math
 from typing import Any, ClassVar
