@@ -136,7 +136,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     is_small = options.dataset == "small"
+    if options.data_dir is not None and options.dataset != "mnist":
+        raise UsageError("--data-dir is for --dataset mnist: other data is not read from a folder")
     options.dtype = options.dtype or ("float64" if is_small else "float32")
+    if not is_small:
+        options.epochs = options.epochs or 5
     backends = load_backends(options)
     datasets = {name: _small(name, options) for name in SMALL} if is_small else _large(options)
     fits = {name: _estimators(name, data, backends, options) for name, data in datasets.items()}
@@ -171,16 +175,14 @@ def _estimators(
     settings: dict[str, Any] = {"solver": options.solver}
     if options.solver != "lbfgs":
         settings["batch_size"] = min(options.batch_size, len(data.x))
-    epochs = options.epochs
-    if options.dataset != "small":
-        epochs = epochs or 5
-        settings |= {"hidden_layer_sizes": (128,), "n_iter_no_change": epochs}
-    if epochs:
-        settings["max_iter"] = epochs
+    size = "small" if options.dataset == "small" else "large"
+    if size == "large":
+        settings |= {"hidden_layer_sizes": (128,), "n_iter_no_change": options.epochs}
+    if options.epochs:
+        settings["max_iter"] = options.epochs
     fits = [Fits(dataset, REFERENCE, _maker(getattr(neural_network, kind), settings))]
     for name, backend in backends.items():
         make = _maker(getattr(multinn.sklearn, kind), settings | {"backend": backend})
-        size = "small" if options.dataset == "small" else "large"
         case = (size, options.solver, options.batch_size, name)
         # No claim is about a quick look at few examples.
         bound = BOUNDS.get(case) if options.examples >= _EXAMPLES else None
@@ -195,13 +197,7 @@ def _maker(kind: Any, settings: dict[str, Any]) -> Any:
 def _large(options: argparse.Namespace) -> dict[str, Data]:
     if options.dataset == "mnist":
         return {"mnist": _mnist(options)}
-    _check_no_folder(options)
     return {"drawn": draw(options.examples, options.seed, options.dtype)}
-
-
-def _check_no_folder(options: argparse.Namespace) -> None:
-    if options.data_dir is not None:
-        raise UsageError("--data-dir is for --dataset mnist: other data is not read from a folder")
 
 
 def _small(name: str, options: argparse.Namespace) -> Data:
@@ -210,7 +206,6 @@ def _small(name: str, options: argparse.Namespace) -> Data:
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import StandardScaler
 
-    _check_no_folder(options)
     x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
     train_x, test_x, train_y, test_y = train_test_split(x, y, random_state=options.seed)
     scaler = StandardScaler().fit(train_x)
@@ -274,7 +269,9 @@ def _ratio(fits: Fits, reference: Fits) -> float:
 
 
 def _legend(options: argparse.Namespace) -> str:
-    network = "100 hidden units, standardized data" if options.dataset == "small" else "784-128-10"
+    network = f"784-128-10, {options.examples:,} examples"
+    if options.dataset == "small":
+        network = "100 hidden units, standardized data"
     batches = "" if options.solver == "lbfgs" else f", batch size {options.batch_size}"
     return (
         f"{network}, {options.solver}{batches}, {options.dtype}. Seconds of a whole fit: of the first "

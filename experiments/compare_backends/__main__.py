@@ -92,14 +92,14 @@ def run(options: argparse.Namespace) -> int:
         interrupted = True
         print("interrupted: the tables show the finished runs", file=sys.stderr)
     print_report(comparison)
+    if options.json:
+        write_json(options.json, make_report_record(comparison, options))
     if options.out:
         table = options.out / "compare_backends.md"
         table.write_text(markdown_table(comparison), encoding="utf-8")
         print(f"table: {table}")
         if draw_comparison(comparison, options.out) is None:
             print("no picture: only the floor was measured", file=sys.stderr)
-    if options.json:
-        write_json(options.json, make_report_record(comparison, options))
     return 130 if interrupted else 0
 
 

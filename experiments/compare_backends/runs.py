@@ -41,7 +41,7 @@ class Timing:
         versions: of the competitor's libraries.
         failed: the reason of a failure, or None.
         difference: for our backends, the largest difference of a parameter to that of the first backend
-            after one run in float64, relative to the largest parameter; None if not compared.
+            after one run in float64, relative to the largest of its array; None if not compared.
         not_compared: the reason why there was no run in float64, or None.
     """
 
@@ -207,9 +207,12 @@ def compare_parameters(
 
 
 def _difference(own: Sequence[HostArray], other: Sequence[HostArray]) -> float:
-    """Return the largest difference relative to the largest of all parameters.
+    """Return the largest difference of a parameter relative to the largest of its array.
 
-    Biases before a batch normalization are zero up to rounding, so each array's own scale is too small.
+    Biases before a batch normalization are zero up to rounding: the scale is at least a thousandth of
+    the largest parameter.
     """
-    largest = max(float(np.max(np.abs(array))) for array in other)
-    return max(float(np.max(np.abs(a - b))) for a, b in zip(own, other, strict=True)) / largest
+    sizes = [float(np.max(np.abs(array))) for array in other]
+    differences = [float(np.max(np.abs(a - b))) for a, b in zip(own, other, strict=True)]
+    least = 1e-3 * max(sizes)
+    return max(each / max(size, least) for each, size in zip(differences, sizes, strict=True))

@@ -1,7 +1,6 @@
 """JAX as its users write it: `jax.grad`, an optimizer of optax, and compiled loops."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -239,9 +238,9 @@ def _transformer(network: Transformer, parameters: Tree, x: Array) -> Array:
     import jax
 
     *blocks, last = _with_parameters(parameters)
-    block = partial(plain_jax.transformer_block, heads=network.heads, causal=False)
+    options: dict[str, Any] = {"heads": network.heads, "causal": False, "activation": jax.nn.relu}
     for each in blocks:
-        x = block(each, x, activation=jax.nn.relu)
+        x = plain_jax.transformer_block(each, x, **options)
     return plain_jax.dense(last, x.mean(1))
 
 

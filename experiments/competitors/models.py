@@ -58,7 +58,7 @@ class ModelCompetitor(Competitor):
 def on_fastest_setting(run: Run, settings: Sequence[Setting]) -> Run:
     """Return a function that runs with the fastest setting, which its first call finds.
 
-    After one run to warm up, each setting runs for a second, but at most three times; the shortest time
+    Each setting runs once to warm up and then for a second, but at most three times; the shortest time
     counts.
     """
     is_tuned = len(settings) < 2
@@ -66,8 +66,6 @@ def on_fastest_setting(run: Run, settings: Sequence[Setting]) -> Run:
     def tuned() -> Any:
         nonlocal is_tuned
         if not is_tuned:
-            settings[0]()
-            run()
             seconds = [_shortest_seconds(run, setting) for setting in settings]
             settings[int(np.argmin(seconds))]()
             is_tuned = True
@@ -78,6 +76,7 @@ def on_fastest_setting(run: Run, settings: Sequence[Setting]) -> Run:
 
 def _shortest_seconds(run: Run, setting: Setting) -> float:
     setting()
+    run()  # PyTorch compiles anew for another number of threads
     seconds: list[float] = []
     while len(seconds) < TRIALS and sum(seconds) < TRIAL_SECONDS:
         start = time.perf_counter()

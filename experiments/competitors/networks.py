@@ -115,20 +115,15 @@ class ConvNet:
         input_shape: height, width, channels.
         stages: for each stage, the channels of its convolutions.
         kernel: the height and width of all kernels, an odd number.
-        padded: whether the outputs of a convolution have the height and width of its inputs.
+        padding: the padding of the convolutions.
         classes: the number of logits.
     """
 
     input_shape: Shape
     stages: tuple[tuple[int, ...], ...]
     kernel: int
-    padded: bool = False
+    padding: Literal["same", "valid"] = "valid"
     classes: int = 10
-
-    @property
-    def padding(self) -> Literal["same", "valid"]:
-        """The padding of the convolutions."""
-        return "same" if self.padded else "valid"
 
     def model(self) -> Sequential:
         """Return the layers."""
@@ -142,7 +137,7 @@ class ConvNet:
     def products(self, batch: int) -> list[Product]:
         """Return the product with the patches of each convolution, and of the dense layer."""
         height, width, inputs = self.input_shape
-        lost = 0 if self.padded else self.kernel - 1
+        lost = 0 if self.padding == "same" else self.kernel - 1
         products = []
         for stage in self.stages:
             for channels in stage:

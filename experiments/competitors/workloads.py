@@ -172,7 +172,7 @@ def all_workloads(most: int | None = None) -> dict[str, Workload]:
 
 
 def _deep_workloads(most: int | None) -> list[Workload]:
-    images = ConvNet((32, 32, 3), ((32, 32), (64,)), kernel=3, padded=True)
+    images = ConvNet((32, 32, 3), ((32, 32), (64,)), kernel=3, padding="same")
     lstm, gru = Recurrent("lstm", (50, 16), 64), Recurrent("gru", (50, 16), 64)
     blocks = Transformer((32, 64), heads=4, hidden_units=128, blocks=2)
     normalized = NormalizedMlp((256, 256, 256, 256, 256, 10))
