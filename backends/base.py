@@ -95,7 +95,7 @@ class Backend(ABC):
         times as fast; no composition of the standard's functions reaches them.
 
         Args:
-            x: (batch, height, width, channels) floats.
+            x: (batch, height, width, channels) floats; X is no smaller than a window.
             weights: W (kernel height, kernel width, channels / groups, filters), of the same dtype.
             stride: s, for the height and the width.
             padding: ((top, bottom), (left, right)), rows and columns of zeros; a negative number removes
@@ -169,6 +169,10 @@ class Backend(ABC):
         Raises:
             ValueError: ``xs`` has no leaves, or their first axes are empty or differ in length.
         """
+
+    def sum_of_columns(self, x: Array) -> Array:
+        """Return the sum along the last axis, which keeps length 1; override it if ``sum`` is slow."""
+        return self.xp.sum(x, axis=-1, keepdims=True)
 
     def scan_first(
         self, step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree, count: Array

@@ -1,5 +1,6 @@
 """NumPy on the CPU, which is always installed: compiled by recording, or eager."""
 
+import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -15,15 +16,15 @@ from backends.eager import EagerBackend
 from backends.tree import Tree
 from backends.windows import Pair
 
-_convolutions: ContextVar[int] = ContextVar("convolutions", default=0)  # that began
+_may_begin_again: ContextVar[bool] = ContextVar("may_begin_again", default=False)
 
 
 class NumpyBackend(EagerBackend):
     """NumPy on the CPU, compiled by recording; the reference for the other backends.
 
-    ``numpy:eager`` runs functions as they are written, for a debugger. A function that convolves runs
-    twice at its first call: its products must have one thread of BLAS from its beginning on. Results are
-    equal to the bit.
+    ``numpy:eager`` runs functions as they are written, for a debugger; results are equal to the bit. The
+    first call of a function that convolves begins again at the first convolution, as its products must
+    have one thread of BLAS from its beginning on.
     """
 
     name: ClassVar[str] = "numpy"
@@ -52,12 +53,18 @@ class NumpyBackend(EagerBackend):
         return numpy_jit.call(_scatter_add, table, ids, rows)
 
     def _convolve(self, x: Array, weights: Array, *options: Any) -> Array:
-        _convolutions.set(_convolutions.get() + 1)
+        _require_one_thread()
         return numpy_jit.call(numpy_convolution.convolve, x, weights, *options)
 
     def _convolve_weights(self, x: Array, dy: Array, size: Pair, *options: Any) -> Array:
-        _convolutions.set(_convolutions.get() + 1)
+        _require_one_thread()
         return numpy_jit.call(numpy_convolution.convolve_weights, x, dy, size, *options)
+
+    def sum_of_columns(self, x: Array) -> Array:
+        # As one product with ones, since NumPy adds short rows slowly.
+        *rows, length = x.shape
+        matrix = np.reshape(x, (math.prod(rows), length))
+        return np.reshape(matrix @ np.ones((length, 1), x.dtype), (*rows, 1))
 
     def jit(self, function: Function, *example: Tree) -> Function:
         limit_blas_threads()  # again: the process may have been moved to fewer cores
@@ -94,6 +101,15 @@ def _scatter_add(table: Array, ids: Array, rows: Array) -> Array:
     return result
 
 
+class _BeginAgain(BaseException):
+    """A function convolves, but its products so far had more threads than those of the compiled one."""
+
+
+def _require_one_thread() -> None:
+    if _may_begin_again.get() and blas_thread_count() > 1:
+        raise _BeginAgain
+
+
 def _quiet(function: Function) -> Function:
     """Return a function without warnings that has the bits of the compiled function."""
     convolves = False
@@ -103,12 +119,13 @@ def _quiet(function: Function) -> Function:
         nonlocal convolves
         with np.errstate(all="ignore"), denormals_as_zeros():
             if not convolves:
-                before = _convolutions.get()
-                results = function(*arguments)
-                convolves = _convolutions.get() > before
-                if not convolves or blas_thread_count() == 1:
-                    return results
-                del results  # its products had more threads than those of the compiled function
+                token = _may_begin_again.set(True)
+                try:
+                    return function(*arguments)
+                except _BeginAgain:
+                    convolves = True
+                finally:
+                    _may_begin_again.reset(token)
             with one_blas_thread():
                 return function(*arguments)
 

@@ -123,8 +123,8 @@ def _compilation_cache() -> Path | None:
     named = os.environ.get(COMPILATION_CACHE_VARIABLE)
     if not named:
         return None
-    folder = Path(named).expanduser().absolute()
     try:
+        folder = Path(named).expanduser().absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, RuntimeError, ValueError) as error:
         wrong = BackendError(f"expected a folder for compiled programs, got {named!r}: {error}")

@@ -17,11 +17,11 @@ def count(shape: Any, size: Any, stride: Pair, dilation: Pair) -> Pair:
 def padded(xp: Any, x: Array, padding: Margins, fill: float = 0.0) -> Array:
     """Return images with margins of the fill; a negative number removes rows or columns."""
     for axis, (before, after) in zip((1, 2), padding, strict=True):
-        sides = [
-            xp.full((*x.shape[:axis], max(n, 0), *x.shape[axis + 1 :]), fill, dtype=x.dtype)
-            for n in (before, after)
-        ]
         if before > 0 or after > 0:
+            sides = [
+                xp.full((*x.shape[:axis], max(n, 0), *x.shape[axis + 1 :]), fill, dtype=x.dtype)
+                for n in (before, after)
+            ]
             x = xp.concat([sides[0], x, sides[1]], axis=axis)
         kept = slice(max(-before, 0), max(x.shape[axis] - max(-after, 0), 0))
         x = x[:, kept, ...] if axis == 1 else x[:, :, kept, ...]

@@ -65,11 +65,8 @@ def log_sigmoid(backend: Backend, x: Array) -> Array:
 
 
 def sum_of_columns(backend: Backend, x: Array) -> Array:
-    """Return the sum along the last axis, which keeps length 1.
-
-    As a product with ones it takes a fraction of the time of ``sum``, if the rows are short and many.
-    """
-    return x @ backend.xp.ones((x.shape[-1], 1), dtype=x.dtype)
+    """Return the sum along the last axis, which keeps length 1."""
+    return backend.sum_of_columns(x)
 
 
 def softmax(backend: Backend, x: Array) -> Array:

@@ -52,11 +52,9 @@ def step_words(seed: int, first_step: int, steps: int) -> HostArray:
     """
     check_integers(minimum=0, seed=seed, first_step=first_step, steps=steps)
     index = np.arange(first_step, first_step + steps, dtype=np.uint64)
-    low, high = index.astype(np.uint32), (index >> np.uint64(32)).astype(np.uint32)
-    words = np.empty((steps, 2), np.uint32)
-    for column, s in enumerate(np.random.SeedSequence(seed).generate_state(2)):
-        words[:, column] = _mix_in_place(_mix_in_place(low ^ s) + (high ^ ~s))
-    return words.view(np.int32)
+    low, high = (_to_int32(index & 0xFFFFFFFF), _to_int32(index >> np.uint64(32)))
+    seeds = np.random.SeedSequence(seed).generate_state(2).astype(np.int32)
+    return np.stack([_mix(np, _mix(np, low ^ s) + (high ^ ~s)) for s in seeds], axis=1)
 
 
 def child(key: Key, index: int) -> Key:
@@ -126,10 +124,5 @@ def _shift_right(xp: Any, x: Array, by: int) -> Array:
     return xp.bitwise_right_shift(x, by) & (2 ** (32 - by) - 1)
 
 
-def _mix_in_place(x: HostArray) -> HostArray:
-    """Hash each uint32 as `_mix` does, in less time."""
-    for shift, multiplier in zip(_SHIFTS, _MULTIPLIERS, strict=False):
-        x ^= x >> np.uint32(shift)
-        x *= np.uint32(multiplier % 2**32)
-    x ^= x >> np.uint32(_SHIFTS[-1])
-    return x
+def _to_int32(x: HostArray) -> HostArray:
+    return x.astype(np.uint32).view(np.int32)

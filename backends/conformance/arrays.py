@@ -178,6 +178,14 @@ def all_finite(backend: Backend) -> None:
         require(came == math.isfinite(number), f"{not came} from all_finite with {number}", f"{came}")
 
 
+@check("sum_of_columns", "the last axis keeps length 1")
+def columns(backend: Backend) -> None:
+    for shape in [(4,), (2, 3), (2, 3, 4), (0, 3), (2, 0)]:
+        x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+        came = backend.to_numpy(backend.sum_of_columns(backend.from_numpy(x)))
+        require_same(came, x.sum(axis=-1, keepdims=True), f"the columns of {shape}")
+
+
 @check("from_numpy", "the NumPy array is unchanged")
 def host_stays(backend: Backend) -> None:
     host = np.ones(3, np.float32)

@@ -6,7 +6,7 @@ along other axes, and products of matrices for each row. Then the rows can be co
 by several threads. The bits do not change, as NumPy computes a number alike wherever it is in an array.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ class Chain:
         function = body.function()
         source = self._source
         if by_threads:
-            part = source.constant(_part(function, blocks))
+            part = source.constant(lambda index: function(*blocks[index]))
             source.line(f"{source.constant(run_parts)}({part}, {len(blocks)})")
         else:
             source.line(f"for block in {source.constant(blocks)}: {source.constant(function)}(*block)")
@@ -156,10 +156,6 @@ class _Body(Source):
             self.scratch.append(np.full((self._rows, *like.shape[1:]), constant, constant.dtype))
             self._parameters.append(name)
         return self._scratch_names[key]
-
-
-def _part(function: Callable[..., Any], blocks: list[list[HostArray]]) -> Callable[[int], object]:
-    return lambda index: function(*blocks[index])
 
 
 def _has_independent_rows(call: Call) -> bool:

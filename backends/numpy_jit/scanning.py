@@ -39,13 +39,13 @@ def record_scan(step: Step, carry: Tree, xs: Tree, length: int, count: Any = Non
     while length > 1 or (count is not None and first_ys):
         loop = _Body(step, carry, xs)
         if loop.is_settled or (count is not None and first_ys):
-            carry, ys = loop.repeat(length, count - 1 if count is not None and first_ys else count)
+            carry, ys = loop.repeat(length, count)
             if first_ys:
                 ys = trees.map(_concatenate, ys, *first_ys)
             return carry, ys
         carry, y = _single_round(step, carry, xs)
         first_ys.append(y)
-        length -= 1
+        length, count = length - 1, None if count is None else count - 1
         xs = trees.map(lambda leaf: leaf[1:, ...], xs)
     carry, y = _single_round(step, carry, xs)
     return carry, trees.map(_stack, *first_ys, y)

@@ -110,11 +110,18 @@ _XP = SimpleNamespace(
     maximum=_function("Max"),
     mean=_mean,
     minimum=_function("Min"),
-    ones=np.ones,
     sqrt=_function("Sqrt"),
     tanh=_function("Tanh"),
 )
-BACKEND = cast(Backend, SimpleNamespace(xp=_XP))  # enough of one for the formulas
+
+
+def _sum_of_columns(x: Edge) -> Edge:
+    product: Edge = x @ np.ones((x.shape[-1], 1), x.dtype)
+    return product
+
+
+# enough of a backend for the formulas
+BACKEND = cast(Backend, SimpleNamespace(xp=_XP, sum_of_columns=_sum_of_columns))
 
 
 def formula(layer: Layer, params: Tree, x: Edge) -> Edge:

@@ -9,7 +9,8 @@ from threadpoolctl import ThreadpoolController
 
 from backends.threads import OneThread
 
-_OWN = os.path.dirname(os.path.realpath(scipy.__file__))  # a wheel has its BLAS in scipy.libs beside it
+_FOLDER = os.path.dirname(os.path.realpath(scipy.__file__))
+_OWN = (f"{_FOLDER}{os.sep}", f"{_FOLDER}.libs{os.sep}")  # a wheel has its BLAS in one of these
 
 
 @lru_cache(maxsize=1)

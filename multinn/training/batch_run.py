@@ -55,6 +55,7 @@ class BatchRun(BaseRun):
         """Train for one epoch; return the number of its batches and its metrics."""
         state, step = self.trainer.state, self.trainer.step
         columns: list[Columns] = []
+        unseen: list[Columns] = []  # since progress was shown
         sizes: list[int] = []
 
         def most(before: int) -> int:
@@ -63,6 +64,7 @@ class BatchRun(BaseRun):
         for group in grouped(self._examples(), most, self.reader):
             state, records = self._steps(state, group, step + len(sizes), len(sizes))
             columns.append(records)
+            unseen.append(records)
             sizes += [count_of(rows_of(group.batches, 0))] * group.count
             if len(records) != len(columns[0]):
                 raise ValueError(
@@ -78,10 +80,10 @@ class BatchRun(BaseRun):
                     step=step + len(sizes),
                 )
             if within.is_due():
-                since = {name: each[:, within.start :] for name, each in join(columns, 1).items()}
                 reductions = self.trainer.program.reductions
-                shown = combine_steps(since, sizes[within.start :], reductions)
+                shown = combine_steps(join(unseen, 1), sizes[within.start :], reductions)
                 within.show(len(sizes), shown.record(0))
+                unseen.clear()
         if not sizes:
             raise ValueError(f"fit_batches: no batches for epoch {self.trainer.epoch + 1}")
         joined = join(columns, 1)

@@ -11,7 +11,6 @@ from multinn.descriptions.html import paragraph
 from multinn.descriptions.plots import plot_records
 from multinn.descriptions.records import curves_of, table_of
 from multinn.host.extras import package
-from multinn.host.interrupts import uninterrupted
 from multinn.host.text import figures
 from multinn.metrics.base import Reduction, mean_of_batches
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 Record = dict[str, float]
 Columns = dict[str, HostArray]
-
-_MANY = 1000  # losses
 
 
 class History(list[Record]):
@@ -44,6 +41,7 @@ class History(list[Record]):
         2  0.25
     """
 
+    losses: list[float]
     interrupted: bool
     stopped: bool
 
@@ -55,28 +53,6 @@ class History(list[Record]):
         self.losses = []
         self.interrupted = False
         self.stopped = False
-
-    @property
-    def losses(self) -> list[float]:
-        """The loss of every epoch, reported or not."""
-        known: list[float] = vars(self)["losses"]
-        if "_unread" in vars(self):
-            with uninterrupted():
-                for losses in vars(self).pop("_unread", ()):
-                    known.extend(losses.tolist())
-        return known
-
-    @losses.setter
-    def losses(self, losses: list[float]) -> None:
-        vars(self).pop("_unread", None)
-        vars(self)["losses"] = losses
-
-    def count_epochs(self) -> int:
-        """Return the number of losses."""
-        return len(vars(self)["losses"]) + sum(map(len, vars(self).get("_unread", ())))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"losses": self.losses}
 
     @overload  # type: ignore[override]
     def __getitem__(self, index: int) -> Record: ...
@@ -232,11 +208,3 @@ def _combine(values: HostArray, weights: HostArray, reduction: Reduction) -> Hos
     return (
         mean_of_batches(values, weights) if reduction == "mean" else np.asarray(np.sum(values, axis=-1))
     )
-
-
-def add_losses(history: History, losses: HostArray) -> None:
-    """Add the losses of the next epochs, (epochs,); many of them join the list when it is read."""
-    if len(losses) < _MANY:
-        history.losses.extend(losses.tolist())
-    else:
-        vars(history).setdefault("_unread", []).append(losses)

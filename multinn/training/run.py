@@ -27,7 +27,6 @@ from multinn.training.history import (
     EpochMetrics,
     History,
     Record,
-    add_losses,
     combine_steps,
     join,
     step_columns,
@@ -68,7 +67,7 @@ class BaseRun:
     @property
     def done(self) -> int:
         """The number of epochs that this run has trained for."""
-        return self.history.count_epochs()
+        return len(self.history.losses)
 
     @cached_property
     def step_callbacks(self) -> StepCallbacks | None:
@@ -151,13 +150,13 @@ class BaseRun:
         with trainer.seconds.training():
             metrics = combine_steps(steps, batch_sizes, trainer.program.reductions)
         records = [] if self.validation else self._records(metrics, epochs)
-        losses = metrics.columns["loss"]
+        losses = metrics.columns["loss"].tolist()
         with uninterrupted():
             trainer.state = state
             trainer.epoch += epochs
             trainer.step += steps["loss"].size
             for history in (self.history, trainer.history):
-                add_losses(history, losses)
+                history.losses.extend(losses)
                 history.extend(records)
         return metrics
 

@@ -81,11 +81,13 @@ class NewBackend(StrictBackend):
     """A backend that no other test constructs: only a new one reads the variable."""
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_of_the_variable(monkeypatch, tmp_path):
+@pytest.mark.parametrize("folder", ["file/folder", "~nobody-has-this-name/folder"])
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_variable(monkeypatch, tmp_path, folder):
     (tmp_path / "file").touch()
-    monkeypatch.setenv("MULTINN_COMPILATION_CACHE", str(tmp_path / "file" / "folder"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MULTINN_COMPILATION_CACHE", folder)
     monkeypatch.setenv("MULTINN_BACKEND", "tests.backends.test_compilation_cache:NewBackend")
-    with pytest.raises(BackendError, match=r"folder.*file.*variable MULTINN_COMPILATION_CACHE\)$"):
+    with pytest.raises(BackendError, match=rf"folder.*{folder}.*variable MULTINN_COMPILATION_CACHE\)$"):
         get_backend()
 
 

@@ -2,15 +2,12 @@
 
 import json
 import sys
-from copy import deepcopy
 
 import matplotlib
-import numpy as np
 import pandas
 import pytest
 
 from multinn import History
-from multinn.training.history import add_losses
 from tests.support.markup import parse, texts
 
 RECORDS = [{"epoch": 1, "loss": 0.5}, {"epoch": 3, "loss": 0.25, "validation_loss": 0.75}]
@@ -141,12 +138,3 @@ def test_a_missing_library_is_named(call, module, message, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=message):
         call(History(RECORDS))
-
-
-def test_losses_that_were_not_read_yet_are_copied():
-    history, losses = History(), np.linspace(1.0, 0.0, 5000)
-    history.losses = [2.0]
-    add_losses(history, losses)
-    copied = deepcopy(history)
-    assert (history.count_epochs(), copied.count_epochs()) == (5001, 5001)
-    assert history.losses == copied.losses == [2.0, *losses]

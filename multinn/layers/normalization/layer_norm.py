@@ -44,7 +44,7 @@ class _OverLastAxes(Layer):
         return shape
 
     def _mean(self, backend: Backend, x: Array) -> Array:
-        if self.axes == 1 and len(x.shape) <= 3:  # of more axes, NumPy computes many small products
+        if self.axes == 1 and len(x.shape) <= 3:  # of images, the mean keeps their order in memory
             return functional.sum_of_columns(backend, x) / x.shape[-1]
         return moments.mean(backend, x, tuple(range(-self.axes, 0)))
 
